@@ -1,0 +1,39 @@
+"""`tokenreward serve` as a child, for the demos: up before it is used, down after, whatever happens in between."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+
+from tokenreward.errors import TokenRewardError
+
+
+@contextlib.contextmanager
+def embedded_service(arguments: Sequence[str]) -> Iterator[str]:
+    """`tokenreward serve` on a free port for as long as it is needed; yields its URL once a worker is ready."""
+    command = [sys.executable, "-m", "tokenreward.cli", "serve", "--port", "0", *arguments]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        yield _ready(process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(90)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _ready(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        found = re.match(r"ready: .*, (http://\S+)$", line)
+        if found:
+            return found[1]
+    raise TokenRewardError("the service ended before it was ready; what it said is above")

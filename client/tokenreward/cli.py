@@ -1,0 +1,103 @@
+"""The command line: a table of names, each imported when it is called, so that help is instant.
+
+A command is a function `(argv: list[str]) -> int` anywhere in the distribution; its int is the exit code. Here
+errors become messages: 1 for what the user can mend, 2 for wrong usage, 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+Command = Callable[[list[str]], int]
+
+#: name -> (where, what it does in one line)
+COMMANDS = {
+    "demo": ("tokenreward.commands.demo:main", "the whole way once: serve, label a dozen responses, show them"),
+    "serve": ("tokenreward_service.cli:serve", "run the service; without --redis-url everything it needs beside it"),
+    "worker": ("tokenreward_workers.cli:worker", "run one worker with one engine against a service's Redis"),
+    "label": ("tokenreward.commands.label:main", "label a file of responses or preference pairs"),
+    "show": ("tokenreward.commands.show:main", "show a labeled file as a heat map, in the terminal or as a page"),
+    "jobs": ("tokenreward.commands.jobs:main", "list, show, watch, cancel or retry jobs"),
+    "inspect": ("tokenreward.commands.inspect:main", "print a labeled file's statistics and draw them"),
+    "train": ("tokenreward_trainer.cli:train", "train a policy on labeled preferences"),
+    "keys": ("tokenreward_service.key_commands:keys", "create, list and revoke API keys"),
+}
+
+#: package -> the extra that brings what it needs
+_EXTRAS = {"tokenreward_service": "service", "tokenreward_workers": "worker", "tokenreward_trainer": "trainer"}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The entry point of `tokenreward`."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in {"-h", "--help", "help"}:
+        print(_help())
+        return 0 if arguments else 2
+    if arguments[0] in {"-V", "--version"}:
+        import tokenreward
+
+        print(f"tokenreward {tokenreward.__version__}")
+        return 0
+    if arguments[0] not in COMMANDS:
+        print(f"tokenreward: no command {arguments[0]!r}\n\n{_help()}", file=sys.stderr)
+        return 2
+    return _call(arguments[0], arguments[1:])
+
+
+def _call(name: str, argv: list[str]) -> int:
+    from tokenreward.errors import TokenRewardError
+
+    try:
+        return _load(name)(argv)
+    except TokenRewardError as error:
+        print(f"tokenreward {name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `tokenreward show ... | head`
+        sys.stderr.close()
+        return 141
+    except OSError as error:  # a full disk, a directory that may not be written
+        print(f"tokenreward {name}: {error}", file=sys.stderr)
+        return 1
+
+
+def _load(name: str) -> Command:
+    from tokenreward.errors import BadInput
+
+    where = COMMANDS[name][0]
+    module, _, function = where.partition(":")
+    try:
+        command: Command = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        package = module.partition(".")[0]
+        missing = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS or missing == "tokenreward":
+            raise
+        raise BadInput(
+            f"needs the module {error.name!r}, which is not installed; pip install 'tokenreward[{_EXTRAS[package]}]'"
+        ) from None
+    return command
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: tokenreward COMMAND ...",
+            "",
+            "One reward for every token of a response.",
+            "",
+            *lines,
+            "",
+            "tokenreward COMMAND --help says more. TOKENREWARD_URL and TOKENREWARD_API_KEY say where the service is.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

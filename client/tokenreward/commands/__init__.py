@@ -1,0 +1,1 @@
+"""The client's commands, one module each with `main(argv) -> int`."""

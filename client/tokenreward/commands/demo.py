@@ -1,0 +1,37 @@
+"""`tokenreward demo`: the whole way once. Serve, label a dozen responses, show them, shut everything down."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from importlib import resources
+from pathlib import Path
+
+from tokenreward._serving import embedded_service
+from tokenreward.commands import label, show
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="tokenreward demo",
+        description="Label a dozen responses with a small model on this machine and show which tokens it rewards.",
+        epilog="Any other option goes to the service and its worker: see `tokenreward serve --help`.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("build/demo"), help="directory for what comes out")
+    arguments, serving = parser.parse_known_args(argv)
+    started = time.monotonic()
+    folder: Path = arguments.out
+    folder.mkdir(parents=True, exist_ok=True)
+    labeled, page = folder / "labeled.jsonl", folder / "labeled.html"
+    for stale in (labeled, labeled.with_name(labeled.name + ".meta.json")):
+        stale.unlink(missing_ok=True)
+    source = resources.files("tokenreward").joinpath("demo.jsonl")
+    with resources.as_file(source) as items, embedded_service(serving) as url:
+        status = label.main([str(items), "--out", str(labeled), "--tokens", "--url", url])
+    if status == 0:
+        print()
+        show.main([str(labeled)])
+        show.main([str(labeled), "--html", str(page)])
+        print(f"\nThe same as a page: {page.absolute()}")
+        print(f"Done in {time.monotonic() - started:.0f} s; the service is down again.")
+    return status

@@ -1,0 +1,150 @@
+"""`tokenreward jobs list|show|watch|cancel|retry`: what the service is at, and a say in it."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from tokenreward.client import Client
+from tokenreward.commands.common import ADDRESS_HELP, add_connection
+from tokenreward.dataset.progress import progress_for
+from tokenreward.errors import ConnectionFailed
+from tokenreward.schema import Job, JobState
+from tokenreward.show.visible import visible
+
+#: The exit code of `watch` for a job that is over but not all of whose items have rewards.
+SOME_FAILED = 3
+_SHOWN_ERRORS = 5
+
+
+def main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    action: Callable[[Client, argparse.Namespace], int] = arguments.action
+    try:
+        with Client(arguments.url, api_key=arguments.key) as client:
+            return action(client, arguments)
+    except ConnectionFailed as error:
+        raise ConnectionFailed(f"{error}\n{ADDRESS_HELP}") from None
+
+
+def _list(client: Client, arguments: argparse.Namespace) -> int:
+    jobs = list(client.jobs.list(arguments.limit))
+    if arguments.json:
+        for job in jobs:
+            print(job.model_dump_json())
+        return 0
+    if not jobs:
+        print("no jobs")
+        return 0
+    print(f"{'ID':<32} {'STATE':<10} {'ITEMS':>15} {'FAILED':>7} {'AGE':>6}  MODEL, TEMPLATE, ESTIMATOR")
+    for job in jobs:
+        items, age = f"{job.done_items}/{job.total_items}", _span(time.time() - job.created_at)
+        labels = visible(f"{job.model}, {job.template}, {job.estimator}")
+        print(f"{visible(job.id):<32} {job.state:<10} {items:>15} {job.failed_items:>7} {age:>6}  {labels}")
+    return 0
+
+
+def _show(client: Client, arguments: argparse.Namespace) -> int:
+    job = client.jobs.get(arguments.job)
+    if arguments.json:
+        print(job.model_dump_json(indent=2))
+        return 0
+    for line in _description(job):
+        print(visible(line))
+    if job.failed_items:
+        print("first errors:")
+        for line in islice(_errors(client, job), _SHOWN_ERRORS):
+            print(f"  {visible(line)}")
+    return 0
+
+
+def _watch(client: Client, arguments: argparse.Namespace) -> int:
+    job = client.jobs.get(arguments.job)
+    with progress_for(True) as shown:
+        shown.begin(job.total_items, job.done_items)
+        before = job
+        while True:
+            shown.advance(job.tokens_done - before.tokens_done, job.done_items - before.done_items)
+            if job.state.terminal:
+                break
+            time.sleep(0.5)
+            before, job = job, client.jobs.get(job.id)
+    return _ended(job)
+
+
+def _cancel(client: Client, arguments: argparse.Namespace) -> int:
+    job = client.jobs.cancel(arguments.job)
+    print(f"{visible(job.id)} {job.state}, {job.done_items - job.failed_items} items keep their rewards")
+    return 0
+
+
+def _retry(client: Client, arguments: argparse.Namespace) -> int:
+    job = client.jobs.retry(arguments.job)
+    print(f"{visible(job.id)} {job.state}, {job.total_items - job.done_items} items are scored again")
+    return 0
+
+
+def _ended(job: Job) -> int:
+    reason = f": {job.problem.message}" if job.problem else ""
+    print(visible(f"{job.id} {job.state}{reason}, {job.failed_items} of {job.total_items} items failed"))
+    if job.state is not JobState.succeeded:
+        return 1
+    return SOME_FAILED if job.failed_items else 0
+
+
+def _description(job: Job) -> Iterator[str]:
+    fingerprint, provenance = job.provenance.fingerprint, job.provenance
+    yield f"{job.id} {job.state}" + (f": {job.problem.message}" if job.problem else "")
+    yield f"items      {job.done_items} of {job.total_items} done, {job.failed_items} of them failed"
+    rate = f", {job.tokens_per_second:.0f} tokens/s" if job.tokens_per_second else ""
+    eta = f", {_span(job.eta_seconds)} left" if job.eta_seconds is not None and not job.state.terminal else ""
+    yield f"tokens     {job.tokens_done} done, {job.tokens_estimated} estimated{rate}{eta}"
+    until = job.finished_at if job.finished_at is not None else time.time()
+    yield f"created    {_span(time.time() - job.created_at)} ago, at work for {_span(until - job.created_at)}"
+    yield f"model      {fingerprint.model}@{provenance.fingerprint_digest}"
+    yield f"engine     {fingerprint.engine} {fingerprint.engine_version}, {fingerprint.dtype}"
+    yield f"template   {job.template} ({provenance.template_hash})"
+    yield f"estimator  {job.estimator} ({provenance.estimator_hash})"
+
+
+def _errors(client: Client, job: Job) -> Iterator[str]:
+    for result in client.jobs.results(job.id, follow=False):
+        if result.error is not None:
+            yield f"item {result.index}: {result.error.code}: {result.error.message}"
+
+
+def _span(seconds: float) -> str:
+    """A length of time in its largest fitting unit."""
+    seconds = max(0.0, seconds)
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.0f}s"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tokenreward jobs",
+        description="See and steer the service's jobs.",
+        epilog="`watch` ends with 0 if every item has rewards, 3 if some failed, 1 if the job failed or was cancelled.",
+    )
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    for name, action, help_text in (
+        ("list", _list, "your jobs, newest first"),
+        ("show", _show, "one job, and its first errors"),
+        ("watch", _watch, "follow one job until it is over"),
+        ("cancel", _cancel, "stop a job; what is finished keeps its rewards"),
+        ("retry", _retry, "score a job's failed items again"),
+    ):
+        sub = actions.add_parser(name, help=help_text, description=help_text)
+        sub.set_defaults(action=action)
+        if name == "list":
+            sub.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20)")
+        else:
+            sub.add_argument("job", metavar="JOB", help="the job's id")
+        if name in {"list", "show"}:
+            sub.add_argument("--json", action="store_true", help="the service's own words")
+        add_connection(sub)
+    return parser

@@ -1,0 +1,100 @@
+"""`tokenreward label IN --out OUT`: labels a file, and says what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tomllib
+from pathlib import Path
+
+from tokenreward.commands.common import ADDRESS_HELP, add_connection
+from tokenreward.errors import BadInput, ConnectionFailed
+from tokenreward.schema import Template
+
+#: Every response has an outcome, but some of them have no rewards.
+SOME_FAILED = 3
+
+_EPILOG = """\
+Rows have `prompt` and `response`, or `prompt`, `chosen` and `rejected`; text or chat messages. A labeled row keeps
+its columns and gains token_ids, token_rewards and token_error (chosen_... and rejected_... for pairs). Where the
+provenance stands: the schema metadata of .parquet and .arrow, OUT.meta.json for .jsonl.
+
+Interrupted in any way, the same command goes on where it stopped. Exit codes: 0 all labeled, 3 some responses have an
+error instead of rewards (their rows say which), 1 nothing was written, 2 wrong usage, 130 interrupted.
+"""
+
+
+def main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    from tokenreward.dataset import label_dataset
+
+    try:
+        labeled = label_dataset(
+            Path(arguments.input),
+            Path(arguments.out),
+            model=arguments.model,
+            template=_template(arguments.template),
+            estimator=arguments.estimator,
+            tokens=arguments.tokens,
+            split=arguments.split,
+            url=arguments.url,
+            api_key=arguments.key,
+            progress=not arguments.quiet,
+            rows_per_job=arguments.rows_per_job,
+            jobs_in_flight=arguments.jobs_in_flight,
+            keep_jobs=arguments.keep_jobs,
+        )
+    except ConnectionFailed as error:
+        raise ConnectionFailed(f"{error}\n{ADDRESS_HELP}") from None
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    fingerprint = labeled.provenance.fingerprint
+    done = "was labeled already" if labeled.already else "labeled"
+    print(
+        f"{labeled.path} {done}: {labeled.rows} rows, {labeled.responses} responses, {labeled.tokens} tokens by "
+        f"{fingerprint.model} ({fingerprint.engine}, {fingerprint.dtype})"
+    )
+    if not labeled.failed:
+        return 0
+    print(f"{labeled.failed} of {labeled.responses} responses have an error instead of rewards:", file=sys.stderr)
+    for reason, count in labeled.reasons.items():
+        print(f"  {count} x {reason}", file=sys.stderr)
+    return SOME_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tokenreward label",
+        description="Label every response of a file: one reward per token.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", metavar="IN", help=".jsonl, .parquet, .arrow, or a dataset directory")
+    parser.add_argument("--out", required=True, metavar="OUT", help=".parquet or .arrow, or .jsonl from JSONL")
+    parser.add_argument("--model", help="a served model's name, or name@fingerprint (default: the only one)")
+    parser.add_argument("--template", default="revision", help="a shipped template's name or a .toml file of your own")
+    parser.add_argument("--estimator", default="contrast", help="how log-probs become rewards (default: contrast)")
+    parser.add_argument("--tokens", action="store_true", help="also keep each token's text and place, for `show`")
+    parser.add_argument("--split", help="which split of a dataset directory")
+    add_connection(parser)
+    parser.add_argument("--rows-per-job", type=_positive, default=256, metavar="N", help="default: 256")
+    parser.add_argument("--jobs-in-flight", type=_positive, default=4, metavar="N", help="default: 4")
+    parser.add_argument("--keep-jobs", action="store_true", help="leave the finished jobs on the service")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    return parser
+
+
+def _template(given: str) -> str | Template:
+    if not given.endswith(".toml"):
+        return given
+    try:
+        return Template(**tomllib.loads(Path(given).read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:  # pydantic's and tomllib's errors are ValueErrors
+        raise BadInput(f"template {given}: {error}") from None
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not (number := int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return number

@@ -1,0 +1,116 @@
+"""`tokenreward show FILE`: the heat map of a labeled file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenreward.commands.common import add_connection
+from tokenreward.errors import BadInput, ConnectionFailed
+from tokenreward.schema import ItemResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_EPILOG = """\
+Blue tokens help and red ones hurt; without colour (NO_COLOR, or output into a pipe) they are marked [+like this] and
+[--like this], with more signs for stronger rewards. Where `label --tokens` kept each token's text, the file is all that
+is needed; otherwise the service is asked for it, which costs no scoring while its cache remembers the responses.
+"""
+
+
+def main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    from tokenreward.dataset.files import read_meta
+    from tokenreward.show.rows import shown_rows
+
+    path = Path(arguments.file)
+    if not path.exists():
+        raise BadInput(f"{path}: no such file")
+    meta = read_meta(path)
+    count = arguments.limit or (200 if arguments.html else 20)
+    with _Service(meta, arguments.url, arguments.key) as service:
+        rows = shown_rows(path, arguments.start, count, service)
+    if arguments.html:
+        from tokenreward.dataset.files import replace
+        from tokenreward.show.page import page
+
+        with replace(Path(arguments.html)) as file:
+            file.write(page(rows, meta, f"Token rewards: {path.name}").encode())
+        print(f"{arguments.html}: {len(rows)} rows")
+        return 0
+    from rich.console import Console
+
+    from tokenreward.show.terminal import draw
+
+    console = Console()
+    with _pager(console) if arguments.pager else nullcontext():
+        draw(console, rows, meta)
+    if len(rows) == count:
+        print(f"rows {arguments.start} to {arguments.start + count - 1}; --from {arguments.start + count} goes on")
+    return 0
+
+
+def _pager(console: Console) -> AbstractContextManager[object]:
+    """The user's pager; colours only go to `less`, which is told to let them through."""
+    os.environ.setdefault("LESS", "-FRX")
+    return console.pager(styles="less" in os.environ.get("PAGER", "less"))
+
+
+class _Service:
+    """Asks the service for the tokens of responses, if anything must be asked at all."""
+
+    def __init__(self, meta: dict[str, Any] | None, url: str | None, key: str | None) -> None:
+        self._provenance = (meta or {}).get("provenance") or {}
+        self._address = (url, key)
+        self._client: Any = None
+
+    def __enter__(self) -> _Service:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._client is not None:
+            self._client.close()
+
+    def __call__(self, items: list[dict[str, Any]]) -> Sequence[ItemResult]:
+        from tokenreward.client import Client
+        from tokenreward.templates import shipped
+
+        if self._client is None:
+            url, key = self._address
+            self._client = Client(url, api_key=key, patience=1.0)
+        known = self._provenance
+        model = f"{known['fingerprint']['model']}@{known['fingerprint_digest']}" if known else None
+        # Only token ids and texts are read from the answer, so that any template does; with the file's own, the result
+        # cache has the answer. One that the caller brought along is not at hand.
+        template = known.get("template") if known.get("template") in shipped() else "revision"
+        try:
+            results: Sequence[ItemResult] = self._client.label(
+                items, model=model, template=template, include=["tokens"]
+            ).results
+        except ConnectionFailed as error:
+            raise BadInput(
+                "this file does not hold its tokens' text, and no service can be asked for it:"
+                f" label with --tokens, or start the service ({error})"
+            ) from None
+        return results
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tokenreward show",
+        description="Show a labeled file as a heat map.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="what `tokenreward label` wrote")
+    parser.add_argument("--html", metavar="PAGE", help="write a self-contained HTML page instead")
+    parser.add_argument("--from", dest="start", type=int, default=0, metavar="ROW", help="first row (default: 0)")
+    parser.add_argument("--limit", type=int, metavar="N", help="how many rows (default: 20, in a page 200)")
+    parser.add_argument("--pager", action="store_true", help="page through it (PAGER, or less)")
+    add_connection(parser)
+    return parser

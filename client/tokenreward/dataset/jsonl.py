@@ -1,0 +1,80 @@
+"""JSON Lines in and out. Every column of a row stays; labels are added behind them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tokenreward.dataset.files import meta_path, replace
+from tokenreward.dataset.rows import Layout, layout_of
+from tokenreward.errors import BadInput
+
+
+class JsonlSource:
+    """A file of JSON objects, one a line; blank lines are passed over, and rows are named by their line."""
+
+    suffix = ".jsonl"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[int] = []  # the line of each row of the batch being read
+        self._first = 0
+
+    def layout(self) -> Layout:
+        for _, rows, _ in self.batches(1):
+            return layout_of(rows[0], self.where(0))
+        raise BadInput(f"{self._path}: there are no rows")
+
+    def where(self, row: int) -> str:
+        return f"{self._path}, line {self._lines[row - self._first]}"
+
+    def batches(self, rows: int) -> Iterator[tuple[int, list[dict[str, Any]], list[dict[str, Any]]]]:
+        first = 0
+        numbered = self._rows()
+        while batch := list(islice(numbered, rows)):
+            self._first, self._lines = first, [line for line, _ in batch]
+            content = [row for _, row in batch]
+            yield first, content, content
+            first += len(batch)
+
+    def _rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        with self._path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except ValueError as error:
+                    raise BadInput(f"{self._path}, line {number}: not JSON ({error})") from None
+                if not isinstance(row, dict):
+                    raise BadInput(f"{self._path}, line {number}: not a JSON object")
+                yield number, row
+
+
+class JsonlSink:
+    """Labeled rows as JSON Lines, with the provenance in `OUT.meta.json`."""
+
+    def write(self, path: Path, payload: list[dict[str, Any]], labels: dict[str, list[Any]]) -> None:
+        with path.open("wb") as file:
+            for number, row in enumerate(payload):
+                labeled = {**row, **{name: values[number] for name, values in labels.items()}}
+                file.write(_dump(labeled) + b"\n")
+
+    def assemble(self, parts: Sequence[Path], out: Path, meta: dict[str, Any]) -> None:
+        with replace(meta_path(out)) as file:
+            file.write(json.dumps(meta, indent=2, ensure_ascii=False).encode() + b"\n")
+        with replace(out) as file:  # last: where OUT is, it is complete and its meta is there
+            for part in parts:
+                with part.open("rb") as labeled:
+                    shutil.copyfileobj(labeled, file, 1 << 20)
+
+
+def _dump(row: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a lone surrogate came in escaped, and leaves so
+        return json.dumps(row).encode()

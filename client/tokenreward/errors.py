@@ -1,0 +1,79 @@
+"""Every exception a user of the SDK can meet, as one small tree under `TokenRewardError`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenreward.schema import ItemFailure, Job, Problem
+
+
+class TokenRewardError(Exception):
+    """The root: catch this to catch all of the below."""
+
+
+class ConnectionFailed(TokenRewardError):
+    """No answer came from the service: refused, timed out, or broken off, after the retries that were safe."""
+
+
+class Rejected(TokenRewardError):
+    """The service refused the request and accepted nothing.
+
+    status: the HTTP status.  problem: the RFC 9457 body, whose `errors` point at what is wrong.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        lines = [f"{problem.title} (HTTP {problem.status})"]
+        if problem.detail:
+            lines.append(problem.detail)
+        lines += [f"  {error.pointer}: {error.detail}" for error in problem.errors[:10]]
+        if len(problem.errors) > 10:
+            lines.append(f"  ... and {len(problem.errors) - 10} more")
+        super().__init__("\n".join(lines))
+        self.problem = problem
+        self.status = problem.status
+
+
+class Unavailable(Rejected):
+    """The service answers, but cannot serve now (429 or 503), after the retries that were safe."""
+
+
+class ItemError(TokenRewardError):
+    """One item has no rewards; `failure` says why, `index` which."""
+
+    def __init__(self, index: int, failure: ItemFailure) -> None:
+        super().__init__(f"item {index}: {failure.message} [{failure.code}]")
+        self.index = index
+        self.failure = failure
+
+
+class JobFailed(TokenRewardError):
+    """The job as a whole failed or was cancelled; `job` is its last snapshot."""
+
+    def __init__(self, job: Job) -> None:
+        reason = job.problem.message if job.problem else "no rewards for the items that were not finished"
+        super().__init__(f"job {job.id} {job.state}: {reason}")
+        self.job = job
+
+
+class WaitTimeout(TokenRewardError):
+    """The job goes on, but the time given to wait for it is over; `job` is its last snapshot."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(f"job {job.id} is still {job.state} with {job.done_items} of {job.total_items} items done")
+        self.job = job
+
+
+class BadInput(TokenRewardError):
+    """A file, row, setting or argument is wrong; the message says where and what to do."""
+
+
+class UnknownName(BadInput):
+    """A template, estimator, model or command by a name that nobody knows."""
+
+    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
+        choices = ", ".join(known) if known else "none"
+        super().__init__(f"unknown {kind} {name!r}; known: {choices}")
+        self.kind = kind
+        self.name = name

@@ -1,0 +1,26 @@
+"""Estimators: one small file each, found by name. A new one needs no engine path, only branches and a function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tokenreward.errors import UnknownName
+from tokenreward.estimators.base import Estimator, LogProbs, Rewards, squash
+from tokenreward.estimators.contrast import CONTRAST
+
+__all__ = ["Estimator", "LogProbs", "Rewards", "resolve", "shipped", "squash"]
+
+_SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in (CONTRAST,)}
+
+
+def shipped() -> Mapping[str, Estimator]:
+    """Every estimator that comes with the package, by name."""
+    return _SHIPPED
+
+
+def resolve(name: str) -> Estimator:
+    """The estimator of that name. Raises UnknownName."""
+    found = _SHIPPED.get(name)
+    if found is None:
+        raise UnknownName("estimator", name, sorted(_SHIPPED))
+    return found

@@ -1,0 +1,40 @@
+"""What an estimator is: the branches it reads and one pure function from their log-probs to rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tokenreward.schema import digest
+
+LogProbs = NDArray[np.float32]
+Rewards = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """A contrast of prompt log-probs of one model.
+
+    branches: the template's branches it needs, in the order they are scored.
+    rewards: {branch: float32 [T] log-probs} -> float32 [T] in [-0.5, 0.5]; pure, and defined for every finite input.
+    formula: for people, and part of the hash; `version` is bumped when the function changes.
+    """
+
+    name: str
+    branches: tuple[str, ...]
+    formula: str
+    rewards: Callable[[Mapping[str, LogProbs]], Rewards]
+    version: int = 1
+
+    @property
+    def hash(self) -> str:
+        return digest({"name": self.name, "branches": self.branches, "formula": self.formula, "version": self.version})
+
+
+def squash(difference: NDArray[np.float32]) -> Rewards:
+    """sigmoid(d) - 1/2, computed as tanh(d/2)/2, whose float32 form does not saturate early (T-REG eq. 3)."""
+    squashed: Rewards = np.tanh(difference * np.float32(0.5), dtype=np.float32) * np.float32(0.5)
+    return squashed

@@ -1,0 +1,109 @@
+-- Prepended to every script. The state of a job, and the only code that changes it.
+--
+-- tr:job:{id} holds: state version owner fp created started finished total done failed estimated tokens
+--                    progressed options ttl idempotency problem_code problem
+
+-- from -> to. Whatever is not here does not happen.
+local TRANSITIONS = {
+  queued    = { running = true, succeeded = true, failed = true, cancelled = true },
+  running   = { succeeded = true, failed = true, cancelled = true },
+  succeeded = { queued = true },   -- retry of failed items
+  failed    = { queued = true },
+  cancelled = { queued = true },
+}
+local TERMINAL = { succeeded = true, failed = true, cancelled = true }
+
+local function now()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) + tonumber(t[2]) / 1e6
+end
+
+local function job_key(job) return 'tr:job:' .. job end
+local function job_keys(job)
+  local k = job_key(job)
+  return { k, k .. ':items', k .. ':results', k .. ':ranges', k .. ':shards' }
+end
+local function shard_key(shard) return 'tr:shard:' .. shard end
+
+local function state_of(job) return redis.call('HGET', job_key(job), 'state') end
+local function wanted(job)
+  local state = state_of(job)
+  return state == 'queued' or state == 'running'
+end
+
+-- Every change of a job ends here: the version grows, and whoever watches is told.
+local function touched(job)
+  local version = redis.call('HINCRBY', job_key(job), 'version', 1)
+  redis.call('PUBLISH', 'tr:events', job .. ' ' .. version)
+  return version
+end
+
+local function transition(job, to)
+  local from = state_of(job)
+  if not from or not TRANSITIONS[from] or not TRANSITIONS[from][to] then return false end
+  local key = job_key(job)
+  redis.call('HSET', key, 'state', to)
+  if to == 'running' then redis.call('HSETNX', key, 'started', string.format('%.6f', now())) end
+  if to == 'queued' then
+    redis.call('HDEL', key, 'finished', 'problem', 'problem_code')
+    for _, k in ipairs(job_keys(job)) do redis.call('PERSIST', k) end
+    local idempotency = redis.call('HGET', key, 'idempotency')
+    if idempotency then redis.call('PERSIST', idempotency) end
+  end
+  if TERMINAL[to] then
+    redis.call('HSET', key, 'finished', string.format('%.6f', now()))
+    local ttl = tonumber(redis.call('HGET', key, 'ttl') or '0')
+    if ttl > 0 then
+      for _, k in ipairs(job_keys(job)) do redis.call('EXPIRE', k, ttl) end
+      local idempotency = redis.call('HGET', key, 'idempotency')
+      if idempotency then redis.call('EXPIRE', idempotency, ttl) end
+    end
+  end
+  touched(job)
+  return true
+end
+
+-- A range of items has its outcome. Once: a range that has one already is left alone.
+local function finish_range(job, start, count, failed, tokens, blob)
+  local key = job_key(job)
+  local range = start .. ':' .. count
+  if redis.call('ZADD', key .. ':ranges', 'NX', start, range) == 0 then return false end
+  redis.call('HSET', key .. ':results', start, blob)
+  local done = redis.call('HINCRBY', key, 'done', count)
+  redis.call('HINCRBY', key, 'failed', failed)
+  redis.call('HINCRBY', key, 'tokens', tokens)
+  redis.call('HSET', key, 'progressed', string.format('%.6f', now()))
+  if done == tonumber(redis.call('HGET', key, 'total')) then transition(job, 'succeeded') else touched(job) end
+  return true
+end
+
+local function enter_queue(shard, fp, front)
+  redis.call('ZADD', 'tr:queued:' .. fp, string.format('%.6f', now()), shard)
+  if front then redis.call('SADD', 'tr:front:' .. fp, shard) end
+end
+
+local function leave_queue(shard, fp)
+  redis.call('ZREM', 'tr:queued:' .. fp, shard)
+  redis.call('SREM', 'tr:front:' .. fp, shard)
+end
+
+local function drop_shard(shard)
+  local key = shard_key(shard)
+  local members = redis.call('HGET', key, 'members')
+  if not members then return false end
+  local fp = redis.call('HGET', key, 'fp')
+  for _, member in ipairs(cjson.decode(members)) do redis.call('SREM', job_key(member.job) .. ':shards', shard) end
+  leave_queue(shard, fp)
+  redis.call('ZREM', 'tr:claimed', shard)
+  redis.call('DEL', key)
+  return true
+end
+
+-- A new shard; the doorbell is rung by the caller, in the same transaction.
+local function queue_shard(shard)
+  redis.call('HSET', shard_key(shard.id), 'state', 'queued', 'fp', shard.fp, 'members', cjson.encode(shard.members),
+             'attempts', shard.attempts or 0, 'estimated', shard.estimated or 0, 'front', shard.front and 1 or 0)
+  enter_queue(shard.id, shard.fp, shard.front)
+  for _, member in ipairs(shard.members) do redis.call('SADD', job_key(member.job) .. ':shards', shard.id) end
+end
+

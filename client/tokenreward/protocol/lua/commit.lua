@@ -1,0 +1,13 @@
+-- The results of a shard, once: whoever comes second, for whatever reason, changes nothing and is told so (0).
+-- ARGV: shard id, then (job, start, count, failed, tokens, blob) of each member
+if redis.call('EXISTS', shard_key(ARGV[1])) == 0 then return 0 end
+for i = 2, #ARGV, 6 do
+  if wanted(ARGV[i]) then
+    -- A shard that was re-queued while its first worker lived on is committed by that worker without a new claim.
+    if state_of(ARGV[i]) == 'queued' then transition(ARGV[i], 'running') end
+    finish_range(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]),
+                 ARGV[i + 5])
+  end
+end
+drop_shard(ARGV[1])
+return 1

@@ -1,0 +1,70 @@
+"""What a client needs to know, from arguments or from `TOKENREWARD_*` in the environment."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tokenreward.errors import BadInput
+
+
+class ClientSettings(BaseSettings):
+    """Where the service is and how long to wait for it. Times are seconds.
+
+    url: the service's base address.
+    api_key: sent as `Authorization: Bearer`.
+    timeout: the longest silence within one request before it counts as broken.
+    connect_timeout: the longest wait for a connection.
+    patience: how long one call keeps trying again, where that is safe, while the service is unreachable or busy.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TOKENREWARD_", frozen=True, extra="ignore")
+
+    url: str = "http://127.0.0.1:8383"
+    api_key: SecretStr | None = None
+    timeout: float = Field(default=30.0, gt=0, le=3600)
+    connect_timeout: float = Field(default=5.0, gt=0, le=600)
+    patience: float = Field(default=15.0, ge=0)
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{url!r} is not an http:// or https:// address")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("the address must have no user, query or fragment; give a key as api_key")
+        return url.rstrip("/")
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is None or not key.get_secret_value():
+            return None
+        if not all("!" <= character <= "~" for character in key.get_secret_value()):
+            raise ValueError("an API key is printable ASCII without spaces")
+        return key
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the service is on this machine, where a proxy from the environment has no business."""
+        host = urlsplit(self.url).hostname or ""
+        if host == "localhost" or host.endswith(".localhost"):
+            return True
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+
+def client_settings(**given: object) -> ClientSettings:
+    """The settings, with every argument that is not None before the environment. Raises BadInput."""
+    try:
+        return ClientSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(map(str, first["loc"])) or "settings"
+        raise BadInput(f"client setting {name} (TOKENREWARD_{name.upper()}): {first['msg']}") from None

@@ -1,0 +1,74 @@
+"""A response as cells: the smallest pieces of its text that can be drawn, each with the rewards of its tokens.
+
+Most cells are one token. Tokens that share a character (an emoji may be four of them) share a cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Cell:
+    """text: what is drawn.  rewards: one for each of its tokens; none for text between tokens.
+
+    special: a token that is no part of the response's text, such as the end of turn; `text` is then its name.
+    """
+
+    text: str
+    rewards: tuple[float, ...] = ()
+    special: bool = False
+
+    @property
+    def reward(self) -> float:
+        """The mean over its tokens; 0 for none."""
+        return sum(self.rewards) / len(self.rewards) if self.rewards else 0.0
+
+
+def cells(
+    text: str | None,
+    tokens: Sequence[str],
+    offsets: Sequence[Sequence[int]] | None,
+    rewards: Sequence[float],
+) -> list[Cell]:
+    """The cells of a response. Without its text or offsets every token is a cell of its own."""
+    if text is None or offsets is None or not _fits(text, offsets):
+        return [Cell(token, (reward,)) for token, reward in zip(tokens, rewards, strict=True)]
+    drawn: list[Cell] = []
+    start = end = 0  # of the cell being collected
+    collected: list[float] = []
+
+    def close() -> None:
+        if collected:
+            drawn.append(Cell(text[start:end], tuple(collected)))
+            collected.clear()
+
+    for token, (first, last), reward in zip(tokens, offsets, rewards, strict=True):
+        if first == last:
+            close()
+            drawn.append(Cell(token, (reward,), special=True))
+            continue
+        if collected and first < end:  # it shares a character with the token before it
+            end = max(end, last)
+            collected.append(reward)
+            continue
+        close()
+        if first > end:
+            drawn.append(Cell(text[end:first]))
+        start, end = first, last
+        collected.append(reward)
+    close()
+    if end < len(text):
+        drawn.append(Cell(text[end:]))
+    return drawn
+
+
+def _fits(text: str, offsets: Sequence[Sequence[int]]) -> bool:
+    """Whether the spans lie in the text and go forward."""
+    before = 0
+    for first, last in offsets:
+        if not before <= first + 1 or not first <= last <= len(text):
+            return False
+        before = max(before, last) if last > first else before
+    return True
