@@ -1,0 +1,42 @@
+"""The FastAPI application: routes, problems, and the parts that run beside them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from tokenreward_service import guard, openapi, problems, web
+from tokenreward_service.addresses import is_loopback
+from tokenreward_service.observe import Observed, RequestFigures
+from tokenreward_service.routes import catalogue, health, jobs, label
+from tokenreward_service.settings import ServiceSettings
+from tokenreward_service.state import running
+from tokenreward_service.version import VERSION
+
+
+def create_app(settings: ServiceSettings, redis_url: str) -> FastAPI:
+    """An application that keeps its jobs in the Redis at `redis_url`."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(app, settings, redis_url):
+            yield
+
+    app = FastAPI(
+        title="tokenreward",
+        version=VERSION,
+        description="Token-level rewards for preference training, from a reference model's own log-probs.",
+        lifespan=lifespan,
+    )
+    app.state.figures = RequestFigures()
+    problems.install(app)
+    if is_loopback(settings.host):
+        guard.install(app)
+    for router in (label.router, jobs.router, catalogue.router, health.router):
+        app.include_router(router)
+    web.install(app)
+    openapi.install(app)
+    app.add_middleware(Observed, figures=app.state.figures)  # added last: around everything else
+    return app

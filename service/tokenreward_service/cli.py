@@ -1,0 +1,144 @@
+"""`tokenreward serve`: the API, and without a Redis of one's own everything else too."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any
+
+import redis
+import uvicorn
+from pydantic import ValidationError
+
+from tokenreward.errors import BadInput
+from tokenreward.protocol import keys
+from tokenreward.protocol.shards import WorkerRecord, parse_record
+from tokenreward_service import embedded, logs
+from tokenreward_service.apikeys import KeyFile
+from tokenreward_service.app import create_app
+from tokenreward_service.settings import ServiceSettings
+from tokenreward_service.state import check_redis
+
+#: Longer than clients keep an idle connection (ours: 30 s), so that none is closed under a request that was just sent.
+_KEEP_ALIVE_SECONDS = 75
+
+
+def serve(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="tokenreward serve",
+        description="Serve the API. Without --redis-url, a private valkey-server and one worker run beside it.",
+    )
+    parser.add_argument("--host", help="address to bind (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to bind; 0 picks a free one (default: 8383)")
+    parser.add_argument("--redis-url", help="use this Redis, and leave the workers to `tokenreward worker`")
+    parser.add_argument("--data-dir", help="keep the embedded job store here (default: thrown away at the end)")
+    parser.add_argument(
+        "--insecure", action="store_true", default=None, help="allow a bind beyond loopback although there are no keys"
+    )
+    parser.epilog = "All other options go to the embedded worker: see `tokenreward worker --help`."
+    arguments, for_worker = parser.parse_known_args(argv)
+    given = {k: v for k, v in vars(arguments).items() if v is not None}
+    try:
+        settings = ServiceSettings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadInput(f"{'_'.join(map(str, first['loc']))}: {first['msg']}") from error
+    logs.configure(settings.log_format)
+    if settings.needs_keys and settings.redis_url is None and settings.data_dir is None:
+        raise _exposed(settings, "a job store of its own that is thrown away holds no keys")
+    signal.signal(signal.SIGTERM, _exit)
+    if settings.redis_url is not None:
+        if for_worker:
+            parser.error(f"with --redis-url there is no embedded worker: {' '.join(for_worker)}")
+        url = settings.redis_url.get_secret_value()
+        check_redis(url)
+        _check_keys(settings, url)
+        return _run(settings, _bind(settings), url, None)
+    status = embedded.check_worker(for_worker)
+    if status:
+        return status
+    listening = _bind(settings)
+    with embedded.valkey(settings.data_dir) as url:
+        _check_keys(settings, url)
+        with embedded.worker(url, for_worker) as worker:
+            return _run(settings, listening, url, worker)
+
+
+def _run(
+    settings: ServiceSettings, listening: socket.socket, redis_url: str, worker: subprocess.Popen[bytes] | None
+) -> int:
+    host, port = listening.getsockname()[:2]
+    where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    config = uvicorn.Config(
+        create_app(settings, redis_url),
+        log_level="warning",
+        timeout_graceful_shutdown=10,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+    )
+    server = uvicorn.Server(config)
+    print(f"tokenreward listens on {where}", flush=True)
+    if worker is not None:
+        threading.Thread(target=_watch, args=(server, redis_url, worker, where), daemon=True).start()
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        print("stopping", flush=True)
+    return 1 if worker is not None and worker.poll() not in (None, 0) else 0
+
+
+def _check_keys(settings: ServiceSettings, redis_url: str) -> None:
+    """Refuse to be reachable by strangers without a key to keep them out. Raises BadInput."""
+    if not settings.needs_keys:
+        return
+    client: Any = redis.Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=3)
+    with contextlib.closing(client):
+        if all(key.revoked is not None for key in KeyFile(client).all()):
+            raise _exposed(settings, "no API key exists")
+
+
+def _exposed(settings: ServiceSettings, why: str) -> BadInput:
+    return BadInput(
+        f"refusing to bind {settings.host}: {why}, so anybody who reaches it could read and queue jobs. Make a key "
+        "(`tokenreward keys create NAME` with the same --redis-url or --data-dir), bind 127.0.0.1, or say --insecure "
+        "if something else keeps strangers away"
+    )
+
+
+def _bind(settings: ServiceSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        raise BadInput(f"cannot bind {settings.host} port {settings.port}: {error.strerror}") from error
+    return listening
+
+
+def _watch(server: Any, redis_url: str, worker: subprocess.Popen[bytes], where: str) -> None:
+    """Say when the first worker is ready; end the service if the worker can never be."""
+    ready = False
+    client: Any = redis.Redis.from_url(redis_url, socket_timeout=5)
+    with contextlib.closing(client):
+        while worker.poll() is None:
+            with contextlib.suppress(redis.RedisError):
+                names = client.zrange(keys.WORKERS, 0, 0) if not ready else []
+                if names and (text := client.get(keys.worker(names[0].decode()))):
+                    record = parse_record(WorkerRecord, text)
+                    print(f"ready: {record.model} on {record.engine}, {where}", flush=True)
+                    ready = True
+            time.sleep(0.2)
+    if not server.should_exit:
+        print("the embedded worker cannot run; its last words are above", file=sys.stderr, flush=True)
+        server.should_exit = True
+
+
+def _exit(signum: int, frame: FrameType | None) -> None:
+    raise SystemExit(0)

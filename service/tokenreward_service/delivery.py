@@ -1,0 +1,129 @@
+"""What of a job's results is sent, and how: all in input order, errors only, or the extremes by mean reward; as NDJSON
+or as an Arrow stream. Every form ends with where to go on."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tokenreward.protocol.blobs import RESULTS_SCHEMA, result_rows
+from tokenreward.schema import Job, ResultsEnd, digest
+from tokenreward_service import results
+from tokenreward_service.store import JobStore
+
+NDJSON = "application/x-ndjson"
+ARROW = "application/vnd.apache.arrow.stream"
+
+Sort = Literal["mean_reward", "-mean_reward"]
+#: Rows of a sorted view where no limit is given.
+_SORTED_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """start: first item.  errors: items without rewards only.  sort: worst (or, with `-`, best) mean reward first.
+
+    limit: most rows, None: no limit (of a sorted view: 100).
+    """
+
+    start: int = 0
+    errors: bool = False
+    sort: Sort | None = None
+    limit: int | None = None
+
+    def etag(self, job: Job, media_type: str) -> str:
+        described = [self.start, self.errors, self.sort, self.limit, media_type]
+        return f'"{job.version}-{digest({"view": described})}"'
+
+
+class Delivery:
+    """One answer. Iterate `ndjson` or `arrow` once."""
+
+    def __init__(self, store: JobStore, job: Job, view: View) -> None:
+        self._store = store
+        self._job = job
+        self._view = view
+        self._next = view.start
+
+    async def ndjson(self) -> AsyncIterator[bytes]:
+        async for table in self._tables():
+            yield b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in result_rows(table))
+        yield self._end.model_dump_json().encode() + b"\n"
+
+    async def arrow(self) -> AsyncIterator[bytes]:
+        """An IPC stream: provenance in the schema's metadata, `next` and `complete` in that of a last, empty batch."""
+        sink = io.BytesIO()
+        metadata = {"provenance": self._job.provenance.model_dump_json(), "job": self._job.id}
+        writer: Any = pa.ipc.new_stream(sink, RESULTS_SCHEMA.with_metadata(metadata))
+        async for table in self._tables():
+            writer.write_table(table.replace_schema_metadata(None))
+            yield _drained(sink)
+        empty = pa.RecordBatch.from_pylist([], schema=RESULTS_SCHEMA)
+        end = {"next": str(self._end.next), "complete": json.dumps(self._end.complete)}
+        writer.write_batch(empty, custom_metadata=end)
+        writer.close()
+        yield _drained(sink)
+
+    @property
+    def _end(self) -> ResultsEnd:
+        complete = self._next >= self._job.total_items
+        return ResultsEnd(next=self._next, complete=complete, provenance=self._job.provenance)
+
+    def _tables(self) -> AsyncIterator[pa.Table]:
+        return self._in_order() if self._view.sort is None else self._sorted()
+
+    async def _in_order(self) -> AsyncIterator[pa.Table]:
+        left = self._view.limit
+        async for table in results.read(self._store, self._job, self._view.start):
+            end = self._next + table.num_rows
+            if self._view.errors:
+                table = table.filter(table["error"].is_valid())
+            if left is not None and table.num_rows >= left:
+                table = table.slice(0, left)
+                # Go on after the last row that was sent.
+                self._next = table["index"][-1].as_py() + 1
+                yield table
+                return
+            if left is not None:
+                left -= table.num_rows
+            self._next = end
+            if table.num_rows:
+                yield table
+
+    async def _sorted(self) -> AsyncIterator[pa.Table]:
+        most = self._view.limit or _SORTED_ROWS
+        sign = -1.0 if self._view.sort == "-mean_reward" else 1.0
+        best, best_keys = RESULTS_SCHEMA.empty_table(), np.empty(0)
+        async for table in results.read(self._store, self._job, self._view.start):
+            self._next += table.num_rows
+            table = table.filter(pc.greater(pc.list_value_length(table["rewards"]), 0))
+            best = pa.concat_tables([best, table])
+            best_keys = np.concatenate([best_keys, sign * _means(table)])
+            order = np.argsort(best_keys, kind="stable")[:most]
+            best, best_keys = best.take(pa.array(order)), best_keys[order]
+        yield best
+
+
+def _means(table: pa.Table) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Mean reward of every row; each has at least one token."""
+    if not table.num_rows:
+        return np.empty(0)
+    lengths = pc.list_value_length(table["rewards"]).to_numpy()
+    values = pc.list_flatten(table["rewards"]).to_numpy()
+    starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    means: np.ndarray[Any, np.dtype[np.float64]] = np.add.reduceat(values.astype(np.float64), starts) / lengths
+    return means
+
+
+def _drained(sink: io.BytesIO) -> bytes:
+    data = sink.getvalue()
+    sink.seek(0)
+    sink.truncate()
+    return data

@@ -1,0 +1,90 @@
+"""`Idempotency-Key`: the same request twice makes one job.
+
+A key belongs to the caller's API key and lives as long as the job. While the first request is under way, a second gets
+409; the same content later gets the same job; other content gets 422. What is compared is the sha256 of media type,
+options and decompressed body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from tokenreward.protocol import keys
+from tokenreward_service.problems import ProblemError
+
+#: A request under way says so anew in time; what a crash left behind is over after this many seconds.
+_PENDING_SECONDS = 20
+_PENDING = b"pending"
+
+
+class Request:
+    """One request with a key. Feed it the body through `hashing`; `claim` first, `release` if nothing came of it."""
+
+    def __init__(self, redis: Any, owner: str, key: str, described: str) -> None:
+        self._redis = redis
+        self.record = keys.idempotency(owner, hashlib.sha256(key.encode()).hexdigest())
+        self._hash = hashlib.sha256(described.encode() + b"\0")
+        self._renewing: asyncio.Task[None] | None = None
+        self._settling = False
+
+    async def claim(self) -> bytes | None:
+        """None: the request is ours to carry out. Otherwise what an earlier one left.
+
+        Raises ProblemError (409) while the earlier one is under way.
+        """
+        if await self._redis.set(self.record, _PENDING, nx=True, ex=_PENDING_SECONDS):
+            self._renewing = asyncio.create_task(self._renew())
+            return None
+        left: bytes | None = await self._redis.get(self.record)
+        if left is None:
+            return await self.claim()
+        if left == _PENDING:
+            raise ProblemError(
+                409,
+                "Request under way",
+                "A request with this Idempotency-Key is still being read; ask again.",
+                headers={"Retry-After": "1"},
+            )
+        job_id = left.partition(b" ")[2].decode("ascii", "replace")
+        if not await self._redis.exists(keys.job(job_id)):  # the job is gone, and its key with it
+            await self._redis.delete(self.record)
+            return await self.claim()
+        return left
+
+    async def hashing(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """The body as it is, taken note of."""
+        async for chunk in body:
+            self._hash.update(chunk)
+            yield chunk
+
+    def settled(self, job_id: str) -> bytes:
+        """What to leave for the next request, in the transaction that publishes the job."""
+        self._settling = True
+        if self._renewing is not None:
+            self._renewing.cancel()
+        return f"{self._hash.hexdigest()} {job_id}".encode()
+
+    def same_job(self, left: bytes) -> str:
+        """The earlier request's job, once the whole body went through `hashing`. Raises ProblemError (422)."""
+        digest, _, job_id = left.partition(b" ")
+        if digest.decode("ascii", "replace") != self._hash.hexdigest():
+            raise ProblemError(422, "Idempotency-Key reused", "This key was used with another body or other options.")
+        return job_id.decode("ascii", "replace")
+
+    async def release(self) -> None:
+        """The request is over. Unless it came to the point of publishing a job, its key is free again."""
+        if self._renewing is None:
+            return
+        self._renewing.cancel()
+        await asyncio.gather(self._renewing, return_exceptions=True)
+        if not self._settling:  # else the record is the job's, or (should publishing have failed) expires in seconds
+            await self._redis.delete(self.record)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(_PENDING_SECONDS / 3)
+            # Only what still expires, so that a record which meanwhile became the job's is left alone.
+            await self._redis.expire(self.record, _PENDING_SECONDS, xx=True)

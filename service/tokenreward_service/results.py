@@ -1,0 +1,124 @@
+"""Reading a job's results in input order, and deciding what a retry runs again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from tokenreward.protocol.blobs import pack_results, to_table
+from tokenreward.protocol.shards import Member, Shard, dump_shards
+from tokenreward.schema import ItemFailure, ItemResult, Job, JobProblem
+from tokenreward_service.store import JobStore
+
+
+async def read(store: JobStore, job: Job, start: int) -> AsyncIterator[pa.Table]:
+    """Tables of RESULTS_SCHEMA from item `start` on, input order, up to the first gap.
+
+    In a job that ended before all was done, a gap is filled with errors that say so.
+    """
+    at = start
+    while at < job.total_items:
+        ranges = await store.ranges(job.id, at)
+        if not ranges or ranges[0][0] > at:
+            if not job.state.terminal:
+                return
+            until = ranges[0][0] if ranges else job.total_items
+            async for table in _unfinished(store, job, at, until):
+                yield table
+            at = until
+            continue
+        for first, count in ranges:
+            if first > at:
+                break
+            table = await store.range_results(job.id, first, count)
+            if table is None:
+                return
+            yield table.slice(at - first)
+            at = first + count
+
+
+async def _unfinished(store: JobStore, job: Job, start: int, end: int) -> AsyncIterator[pa.Table]:
+    problem = job.problem or JobProblem(code=str(job.state), message=f"the job was {job.state} before this item")
+    failure = ItemFailure(code=problem.code, message=problem.message)
+    for first in await store.slices(job.id):
+        if first >= end:
+            break
+        indexed = enumerate(await store.ids(job.id, first), first)
+        rows = [ItemResult(index=i, id=name, error=failure) for i, name in indexed if start <= i < end]
+        if rows:
+            yield to_table(rows)
+
+
+async def retry(store: JobStore, job: Job) -> bool:
+    """Queue again what failed or was never finished; what succeeded stays as it is.
+
+    False if there is nothing to do, or the job moved while its results were read.
+    """
+    remove: list[str] = []
+    kept: list[tuple[int, int, bytes]] = []
+    again: list[tuple[int, int]] = []
+    failed = at = 0
+    while at < job.total_items:
+        ranges = await store.ranges(job.id, at)
+        gap_end = ranges[0][0] if ranges else job.total_items
+        if gap_end > at:
+            again.append((at, gap_end - at))
+            at = gap_end
+            continue
+        first, count = ranges[0]
+        at = first + count
+        table = await store.range_results(job.id, first, count)
+        if table is None:
+            return False
+        bad = table["error"].is_valid().to_pylist()
+        if not any(bad):
+            continue
+        remove.append(f"{first}:{count}")
+        failed += sum(bad)
+        for offset, length, is_bad in _runs(bad):
+            if is_bad:
+                again.append((first + offset, length))
+            else:
+                blob = pack_results(_results(table.slice(offset, length)))
+                kept.append((first + offset, length, await store.store_blob(job.id, blob)))
+    if not again:
+        return False
+    shards = await _shards(store, job, again)
+    added = json.dumps([[first, count] for first, count, _ in kept])
+    args = [job.id, job.version, json.dumps(remove), added, failed, dump_shards(shards), *(blob for _, _, blob in kept)]
+    return await store.requeue_failed(args, shards)
+
+
+async def _shards(store: JobStore, job: Job, ranges: Sequence[tuple[int, int]]) -> list[Shard]:
+    """Shards for ranges of a job's items, cut where its slices are."""
+    shards = []
+    for first in await store.slices(job.id):
+        size = len(await store.ids(job.id, first))
+        for start, count in ranges:
+            begin, end = max(start, first), min(start + count, first + size)
+            if begin < end:
+                member = Member(job=job.id, slice=first, offset=begin - first, count=end - begin)
+                shards.append(Shard(fp=job.provenance.fingerprint_digest, members=[member]))
+    return shards
+
+
+def _results(table: pa.Table) -> list[ItemResult]:
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return [
+        ItemResult.model_validate({**row, "logprobs": None if row["logprobs"] is None else dict(row["logprobs"])})
+        for row in rows
+    ]
+
+
+def _runs(flags: Sequence[bool]) -> list[tuple[int, int, bool]]:
+    """Runs of equal flags as (offset, length, flag)."""
+    runs: list[tuple[int, int, bool]] = []
+    for i, flag in enumerate(flags):
+        if runs and runs[-1][2] == flag:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1, flag)
+        else:
+            runs.append((i, 1, flag))
+    return runs

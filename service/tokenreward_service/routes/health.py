@@ -1,0 +1,60 @@
+"""`/healthz`: the process answers. `/readyz`: it can take work. `/metrics`: how it is doing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel
+
+from tokenreward_service import metrics
+from tokenreward_service.access import AdminDep
+from tokenreward_service.problems import unavailable
+from tokenreward_service.routes.common import problems
+from tokenreward_service.state import StateDep
+
+router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """workers: live ones, of the model that was asked for or of any."""
+
+    status: Literal["ready"] = "ready"
+    workers: int
+
+
+@router.get("/healthz", response_model=Health)
+async def healthz() -> Health:
+    """The process is alive. Needs no key."""
+    return Health()
+
+
+@router.get("/readyz", response_model=Ready, responses=problems(422, 503))
+async def readyz(
+    state: StateDep,
+    model: Annotated[str | None, Query(max_length=512, description="Ready for this model, not just for any.")] = None,
+) -> Ready:
+    """The job store answers and at least one worker serves a model, or the one asked for. Needs no key."""
+    workers = await state.catalogue.workers()
+    serving = [w for w in workers if model in (None, w.model, f"{w.model}@{w.fingerprint_digest}")]
+    if not serving:
+        raise unavailable("No worker is alive." if model is None else "No live worker serves this model.")
+    return Ready(workers=len(serving))
+
+
+@router.get(
+    "/metrics",
+    responses={
+        200: {"description": "Metrics.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **problems(401, 403, 503),
+    },
+    response_class=Response,
+)
+async def show_metrics(request: Request, state: StateDep, caller: AdminDep) -> Response:
+    """Prometheus metrics. Where keys are in use, this needs one with scope `admin`."""
+    text = await metrics.page(state.redis, state.catalogue, request.app.state.figures)
+    return Response(text, media_type=metrics.MEDIA_TYPE)

@@ -1,0 +1,80 @@
+"""`POST /v1/label`: a few responses, answered at once where that is possible. It is a job all the same."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from tokenreward.protocol.blobs import result_rows
+from tokenreward.schema import Job, JobRequest, LabelResponse
+from tokenreward_service import results
+from tokenreward_service.access import LabelerDep
+from tokenreward_service.bodies import expanded
+from tokenreward_service.intake import check_items, read_json
+from tokenreward_service.load import Admission
+from tokenreward_service.problems import ProblemError, unavailable
+from tokenreward_service.routes.common import Taking, existing, media_type, options_of, preferred_wait, problems
+from tokenreward_service.state import State, StateDep
+
+router = APIRouter(prefix="/v1", tags=["label"])
+
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}}},
+    }
+}
+
+
+@router.post(
+    "/label",
+    response_model=LabelResponse,
+    responses={
+        202: {"model": Job, "description": "It takes longer; Location names the job."},
+        **problems(400, 401, 403, 413, 415, 422, 429, 503),
+    },
+    openapi_extra=_BODY,
+)
+async def label(request: Request, state: StateDep, caller: LabelerDep) -> Response:
+    """Label a few responses and wait for them: 200 with rewards, or 202 when `Prefer: wait=N` seconds are over."""
+    if media_type(request) != "application/json":
+        raise ProblemError(415, "Unsupported media type", "Send application/json.")
+    await state.load.check()
+    with state.load.admit(caller.owner) as admission:
+        return await _label(request, state, caller.owner, admission)
+
+
+async def _label(request: Request, state: State, owner: str, admission: Admission) -> Response:
+    body = await read_json(expanded(request, state.settings), JobRequest, state.settings, admission)
+    if len(body.items) > state.settings.max_label_items:
+        most = state.settings.max_label_items
+        raise ProblemError(413, "Too many items", f"At most {most} items at once; use POST /v1/jobs for more.")
+    plan = await state.catalogue.plan(options_of(body))
+    if not plan.live:
+        raise unavailable("No live worker serves this model.", 5)
+    taking = Taking(state, plan, owner, state.settings.label_ttl_seconds)
+    try:
+        await taking.take(check_items(body.items, state.settings))
+        draft = await taking.end()
+    except BaseException:
+        await state.store.abandon(taking.draft)
+        raise
+    await state.merger.publish(draft)
+    wait = preferred_wait(request, state.settings.label_wait_seconds)
+    seconds = state.settings.label_wait_seconds if wait is None else wait
+    job = await state.watcher.until(
+        draft.id, lambda: existing(state, draft.id, owner), lambda seen: seen.state.terminal, seconds
+    )
+    location = {"Location": f"/v1/jobs/{job.id}"}
+    if not job.state.terminal:
+        return Response(job.model_dump_json(), 202, headers=location, media_type="application/json")
+    return JSONResponse(await _answer(state, job), headers=location)
+
+
+async def _answer(state: State, job: Job) -> dict[str, object]:
+    rows = [row async for table in results.read(state.store, job, 0) for row in result_rows(table)]
+    return {
+        "job": job.model_dump(mode="json"),
+        "results": rows,
+        "provenance": job.provenance.model_dump(mode="json"),
+    }

@@ -1,0 +1,296 @@
+"""The job store: jobs in, snapshots and results out. Redis holds the state; every change is one script.
+
+Reading is async; publishing runs in a thread, because RQ (whose doorbells belong into the same transaction) is
+synchronous.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import anyio.to_thread
+import pyarrow as pa
+from pydantic import ValidationError
+
+from tokenreward.protocol import doorbell, keys
+from tokenreward.protocol.blobs import (
+    Entry,
+    Spill,
+    pack_entries,
+    pack_failures,
+    unpack_entries,
+    unpack_ids,
+    unpack_results,
+)
+from tokenreward.protocol.scripts import Scripts
+from tokenreward.protocol.shards import Corrupt, Member, ScoringOptions, Shard, dump_shards
+from tokenreward.schema import Job, JobProblem, JobState
+from tokenreward_service.catalogue import Plan
+from tokenreward_service.cutting import Slice
+
+#: What is staged but never published disappears after this many seconds.
+_STAGING_TTL = 3600
+_HELD_BYTES = 2**20
+_PAGE = 32
+
+
+@dataclass(slots=True)
+class Draft:
+    """A job that is being taken in: its entries are staged, nobody can see it yet."""
+
+    id: str
+    plan: Plan
+    owner: str
+    ttl: int
+    total: int = 0
+    invalid: int = 0
+    estimated: int = 0
+    #: (start, count, estimated tokens) of every slice with work in it
+    slices: list[tuple[int, int, int]] = field(default_factory=list)
+    #: (key, value) that makes a repetition of the request find this job
+    idempotency: tuple[str, bytes] | None = None
+    #: blobs of slices that are not written yet, by first index
+    held: dict[int, bytes] = field(default_factory=dict)
+    #: slices of nothing but wrong items: their outcomes are published with the job
+    hopeless: list[Slice] = field(default_factory=list)
+
+    def count(self, piece: Slice) -> None:
+        self.total += len(piece.entries)
+        self.invalid += sum(entry.item is None for entry in piece.entries)
+        self.estimated += piece.estimated
+
+    @property
+    def record(self) -> dict[str, str | int]:
+        """The job's fields, as publish.lua stores them."""
+        record: dict[str, str | int] = {
+            "owner": self.owner,
+            "fp": self.plan.fingerprint,
+            "model": self.plan.scoring.provenance.fingerprint.model,
+            "total": self.total,
+            "invalid": self.invalid,
+            "estimated": self.estimated,
+            "options": self.plan.scoring.model_dump_json(),
+            "ttl": self.ttl,
+        }
+        if self.idempotency:
+            record["idempotency"] = self.idempotency[0]
+        return record
+
+
+class JobStore:
+    """
+    redis: async client.  sync: sync client of the same server, for transactions that ring doorbells.
+    """
+
+    def __init__(self, redis: Any, sync: Any, spill: Spill) -> None:
+        self._redis = redis
+        self._sync = sync
+        self._spill = spill
+        self._scripts = Scripts(redis)
+        self._sync_scripts = Scripts(sync)
+
+    # ---- taking a job in --------------------------------------------------------------------------------
+
+    def draft(self, plan: Plan, owner: str, ttl: int) -> Draft:
+        return Draft(uuid4().hex, plan, owner, ttl)
+
+    async def stage(self, draft: Draft, piece: Slice) -> None:
+        """Take one slice. Blobs are held back up to a size, so that a small job is written with its publication."""
+        draft.count(piece)
+        if piece.scorable:
+            draft.slices.append((piece.start, len(piece.entries), piece.estimated))
+        else:
+            draft.hopeless.append(piece)
+        draft.held[piece.start] = await self.store_blob(draft.id, pack_entries(piece.entries))
+        if sum(map(len, draft.held.values())) > _HELD_BYTES:
+            held, draft.held = draft.held, {}
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hset(keys.items(draft.id), mapping=held)
+                pipe.expire(keys.items(draft.id), _STAGING_TTL)
+                await pipe.execute()
+
+    async def abandon(self, draft: Draft) -> None:
+        await self._redis.delete(keys.items(draft.id))
+        await anyio.to_thread.run_sync(self._spill.forget, draft.id)
+
+    async def publish(self, drafts: Sequence[Draft], shards: Sequence[Shard]) -> None:
+        """Jobs, their shards and the doorbells, in one transaction that is on disk when this returns."""
+        await anyio.to_thread.run_sync(self._publish, drafts, shards)
+
+    def _publish(self, drafts: Sequence[Draft], shards: Sequence[Shard]) -> None:
+        with self._sync.pipeline(transaction=True) as pipe:
+            for draft in drafts:
+                args: list[Any] = [draft.id, json.dumps(draft.record), draft.owner]
+                for piece in draft.hopeless:
+                    blob = self._spill.store(draft.id, pack_failures(piece.start, piece.entries))
+                    args += [piece.start, len(piece.entries), blob]
+                if draft.held:
+                    pipe.hset(keys.items(draft.id), mapping=draft.held)
+                if draft.idempotency:
+                    pipe.set(*draft.idempotency)
+                self._sync_scripts.publish(args=args, client=pipe)
+            self._queue(shards, pipe)
+            pipe.execute()
+
+    def _queue(self, shards: Sequence[Shard], pipe: Any) -> None:
+        for i in range(0, len(shards), 1000):
+            self._sync_scripts.queue(args=[dump_shards(shards[i : i + 1000])], client=pipe)
+        self._ring(shards, pipe)
+
+    def _ring(self, shards: Sequence[Shard], pipe: Any) -> None:
+        for fingerprint in {shard.fp for shard in shards}:
+            for front in (False, True):
+                ids = [shard.id for shard in shards if shard.fp == fingerprint and shard.front == front]
+                doorbell.ring(fingerprint, ids, self._sync, pipe, front=front)
+
+    # ---- what a job looks like --------------------------------------------------------------------------
+
+    async def get(self, job_id: str, owner: str | None = None) -> Job | None:
+        """The snapshot, or None if there is no such job (of that owner)."""
+        fields = await self._redis.hgetall(keys.job(job_id))
+        if not fields or (owner is not None and fields.get(b"owner") != owner.encode()):
+            return None
+        return _snapshot(job_id, fields)
+
+    async def owner(self, job_id: str) -> str:
+        """Whose job it is; empty if there is no such job."""
+        return ((await self._redis.hget(keys.job(job_id), "owner")) or b"").decode("utf-8", "replace")
+
+    async def page(self, owner: str, limit: int, before: float | None = None) -> list[Job]:
+        """Newest first, those created before `before`."""
+        jobs: list[Job] = []
+        bound = f"({before}" if before is not None else "+inf"
+        names = await self._redis.zrevrangebyscore(keys.jobs(owner), bound, "-inf", start=0, num=limit)
+        for name in names:
+            job = await self.get(name.decode("utf-8", "replace"), owner)
+            if job is None:
+                await self._redis.zrem(keys.jobs(owner), name)
+            else:
+                jobs.append(job)
+        return jobs
+
+    # ---- changing a job ---------------------------------------------------------------------------------
+
+    async def cancel(self, job_id: str) -> bool:
+        """Whether it was still running or queued."""
+        return bool(await self._scripts.cancel(args=[job_id]) == 1)
+
+    async def sweep(self) -> None:
+        """Remove what was spilled for jobs that expired."""
+        for job_id in await anyio.to_thread.run_sync(self._spill.jobs):
+            if not await self._redis.exists(keys.job(job_id), keys.items(job_id)):
+                await anyio.to_thread.run_sync(self._spill.forget, job_id)
+
+    async def purge(self, job_id: str) -> None:
+        await self._scripts.purge(args=[job_id, await self.owner(job_id)])
+        await anyio.to_thread.run_sync(self._spill.forget, job_id)
+
+    async def requeue_failed(self, args: Sequence[Any], shards: Sequence[Shard]) -> bool:
+        """The retry script with its shards and their doorbells; whether the job was still at that version."""
+        return await anyio.to_thread.run_sync(self._requeue_failed, args, shards)
+
+    def _requeue_failed(self, args: Sequence[Any], shards: Sequence[Shard]) -> bool:
+        with self._sync.pipeline(transaction=True) as pipe:
+            self._sync_scripts.retry(args=args, client=pipe)
+            # Should the script decline, these ring for shards that do not exist: a claim then finds nothing.
+            self._ring(shards, pipe)
+            return bool(pipe.execute()[0] == 1)
+
+    # ---- blobs ------------------------------------------------------------------------------------------
+
+    async def slices(self, job_id: str) -> list[int]:
+        """First index of every slice, in order."""
+        return sorted(int(name) for name in await self._redis.hkeys(keys.items(job_id)))
+
+    async def ids(self, job_id: str, first: int) -> list[str | None]:
+        """The ids of a slice's entries."""
+        stored = await self._redis.hget(keys.items(job_id), first)
+        return [] if stored is None else unpack_ids(await self._load(stored))
+
+    async def ranges(self, job_id: str, at: int) -> list[tuple[int, int]]:
+        """Finished ranges (start, count) from the one that holds item `at` on; a page of them."""
+        key = keys.ranges(job_id)
+        holding = await self._redis.zrevrangebyscore(key, at, "-inf", start=0, num=1)
+        following = await self._redis.zrangebyscore(key, f"({at}", "+inf", start=0, num=_PAGE)
+        parsed = [tuple(map(int, name.split(b":"))) for name in [*holding, *following]]
+        return [(first, count) for first, count in parsed if first + count > at]
+
+    async def range_results(self, job_id: str, first: int, count: int) -> pa.Table | None:
+        """The results of one finished range; None if it was purged or retried under our hands. Raises Corrupt."""
+        stored = await self._redis.hget(keys.results(job_id), first)
+        if stored is None:
+            return None
+        table = unpack_results(await self._load(stored))
+        if table.num_rows != count:
+            raise Corrupt(f"results of job {job_id} from item {first} on are incomplete")
+        return table
+
+    async def entries(self, member: Member) -> list[Entry]:
+        """The entries behind a member of a shard. Raises Corrupt."""
+        stored = await self._redis.hget(keys.items(member.job), member.slice)
+        if stored is None:
+            raise Corrupt(f"the items of job {member.job} are gone")
+        return unpack_entries(await self._load(stored), member.offset, member.count)
+
+    async def store_blob(self, job_id: str, data: bytes) -> bytes:
+        return await anyio.to_thread.run_sync(self._spill.store, job_id, data)
+
+    async def _load(self, stored: bytes) -> bytes:
+        if stored[:1] == b"i":
+            return stored[1:]
+        return await anyio.to_thread.run_sync(self._spill.load, stored)
+
+
+def shards_of(draft: Draft, *, front: bool = False) -> list[Shard]:
+    """One shard for each slice that has work in it."""
+    return [
+        Shard(
+            fp=draft.plan.fingerprint,
+            members=[Member(job=draft.id, slice=start, offset=0, count=count)],
+            estimated=estimated,
+            front=front,
+        )
+        for start, count, estimated in draft.slices
+    ]
+
+
+def _snapshot(job_id: str, fields: dict[bytes, bytes]) -> Job:
+    try:
+        text = {name.decode(): value.decode() for name, value in fields.items()}
+        options = ScoringOptions.model_validate_json(text["options"])
+        started = float(text["started"]) if "started" in text else None
+        finished = float(text["finished"]) if "finished" in text else None
+        done, total = int(text["done"]), int(text["total"])
+        tokens, estimated = int(text["tokens"]), int(text["estimated"])
+        until = finished or (float(text["progressed"]) if "progressed" in text else None)
+        rate = tokens / (until - started) if started and until and tokens and until > started else None
+        state = JobState(text["state"])
+        eta = (total - done) / done * (until - started) if rate and done and started and until else None
+        return Job(
+            id=job_id,
+            state=state,
+            version=int(text["version"]),
+            created_at=float(text["created"]),
+            started_at=started,
+            finished_at=finished,
+            total_items=total,
+            done_items=done,
+            failed_items=int(text["failed"]),
+            invalid_items=int(text["invalid"]),
+            tokens_estimated=estimated,
+            tokens_done=tokens,
+            tokens_per_second=rate,
+            eta_seconds=None if state.terminal else eta,
+            model=options.provenance.fingerprint.model,
+            template=options.template.name,
+            estimator=options.estimator,
+            include=options.include,
+            provenance=options.provenance,
+            problem=JobProblem(code=text["problem_code"], message=text["problem"]) if "problem" in text else None,
+        )
+    except (KeyError, ValueError, ValidationError) as error:
+        raise Corrupt(f"the record of job {job_id} in Redis cannot be read") from error

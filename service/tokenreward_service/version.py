@@ -1,0 +1,5 @@
+"""The distribution's version, read once."""
+
+from importlib.metadata import version
+
+VERSION = version("tokenreward")
