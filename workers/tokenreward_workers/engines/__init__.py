@@ -1,0 +1,95 @@
+"""Scoring engines behind the one seam (`base`). Each is imported when it is asked for, never before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenreward.errors import BadInput, UnknownName
+from tokenreward_workers.engines.base import Engine
+from tokenreward_workers.tokenization import ChatTokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What a user may set, whatever the engine.
+
+    dtype: of weights and arithmetic: bfloat16, float16 or float32.
+    max_tokens: longest prompt + response; the model's own limit if None.
+    token_budget: tokens per forward pass, which bounds memory beside the weights; None: what suits the machine.
+    kv_gib: vLLM on the CPU only, its KV cache.  gpu_memory: vLLM on a GPU only, the share it plans with.
+    """
+
+    dtype: str = "bfloat16"
+    max_tokens: int | None = None
+    token_budget: int | None = None
+    kv_gib: float = 1.0
+    gpu_memory: float = 0.8
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("bfloat16", "float16", "float32"):
+            raise BadInput(f"dtype {self.dtype!r} is none of bfloat16, float16, float32")
+        if self.token_budget is not None and self.token_budget < 64:
+            raise BadInput(f"a token budget of {self.token_budget} is too small; give at least 64")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedEngine:
+    """An engine that is ready to score, and the tokenizer its ids are of."""
+
+    engine: Engine
+    tokenizer: ChatTokenizer
+
+
+def load_engine(name: str, path: Path | None, settings: EngineSettings | None = None) -> LoadedEngine:
+    """The engine `name` ("transformers", "vllm" or "synthetic") with the model directory `path` loaded.
+
+    The synthetic engine has no model: its `path` is ignored and may be None. Call this in a thread that lives as
+    long as the engine. Raises UnknownName for another name, and BadInput if the model cannot be loaded.
+    """
+    load = _LOADERS.get(name)
+    if load is None:
+        raise UnknownName("engine", name, sorted(_LOADERS))
+    return load(path, settings or EngineSettings())
+
+
+def _model(path: Path | None) -> Path:
+    if path is None:
+        raise BadInput("this engine needs a model directory")
+    return path
+
+
+def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
+    from tokenreward_workers.engines.transformers import TransformersEngine
+
+    tokenizer = ChatTokenizer.load(_model(path))
+    engine = TransformersEngine(_model(path), settings.dtype, settings.max_tokens, settings.token_budget)
+    return LoadedEngine(engine, tokenizer)
+
+
+def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
+    from tokenreward_workers.engines.vllm import VllmEngine, VllmSettings
+
+    own = VllmSettings(
+        dtype=settings.dtype,
+        max_tokens=settings.max_tokens,
+        token_budget=settings.token_budget,
+        kv_gib=settings.kv_gib,
+        gpu_memory=settings.gpu_memory,
+    )
+    engine = VllmEngine(_model(path), own)
+    return LoadedEngine(engine, ChatTokenizer.load(_model(path)))
+
+
+def _synthetic(path: Path | None, settings: EngineSettings) -> LoadedEngine:
+    from tokenreward_workers.engines.synthetic import SyntheticEngine, tokenizer
+
+    return LoadedEngine(SyntheticEngine(), tokenizer())
+
+
+_LOADERS: Mapping[str, Callable[[Path | None, EngineSettings], LoadedEngine]] = {
+    "transformers": _transformers,
+    "vllm": _vllm,
+    "synthetic": _synthetic,
+}

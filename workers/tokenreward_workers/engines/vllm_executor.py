@@ -1,0 +1,36 @@
+"""What runs inside vLLM's EngineCore process: its executor, which sees to it that the process dies with its parent.
+
+vLLM leaves EngineCore, and the GPU memory it holds, behind when its parent is killed (vllm-project/vllm#55510).
+An executor of one's own is vLLM's extension point that runs in that process, before any weight is loaded. To be
+removed when EngineCore watches its parent itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+
+from vllm.v1.executor.uniproc_executor import UniProcExecutor
+
+_PR_SET_PDEATHSIG = 1
+
+
+class ScoringExecutor(UniProcExecutor):  # type: ignore[misc]
+    """One worker, in EngineCore's own process: no second process to feed, and none that polls for work."""
+
+    def _init_executor(self) -> None:
+        die_with_parent()
+        super()._init_executor()
+
+
+def die_with_parent() -> None:
+    """From now on the kernel kills this process when the thread that started it ends. Linux only; else nothing."""
+    if not sys.platform.startswith("linux"):
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and parent.pid != os.getppid():  # it died before we asked
+        os.kill(os.getpid(), signal.SIGKILL)

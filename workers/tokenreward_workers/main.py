@@ -1,0 +1,105 @@
+"""One worker process: load the model, say what it is, answer doorbells until told to stop.
+
+python -m tokenreward_workers.main     (settings from TOKENREWARD_*; `tokenreward worker` starts and restarts it)
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from uuid import uuid4
+
+from tokenreward._process import die_with
+from tokenreward.errors import BadInput
+from tokenreward.protocol.blobs import Spill
+from tokenreward.protocol.shards import ModelRecord, WorkerRecord
+from tokenreward_workers.link import Link, Pulse, connect
+from tokenreward_workers.loading import Loaded, load
+from tokenreward_workers.pipeline import Pipeline
+from tokenreward_workers.settings import WorkerSettings
+from tokenreward_workers.supervisor import HOPELESS
+from tokenreward_workers.worker import ShardWorker
+
+log = logging.getLogger("tokenreward.worker")
+
+
+def run(settings: WorkerSettings) -> int:
+    """Work until SIGTERM or Ctrl-C. Returns the exit status; raises BadInput for settings that cannot work."""
+    if settings.redis_url is None:
+        raise BadInput("a worker needs the service's Redis: give --redis-url or set TOKENREWARD_REDIS_URL")
+    loaded = load(settings)
+    try:
+        return _serve(settings, loaded)
+    finally:
+        loaded.engine.close()
+
+
+def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
+    assert settings.redis_url is not None
+    engine, identity = loaded.engine, loaded.fingerprint
+    worker_id, started = uuid4().hex[:12], time.time()
+    client = connect(settings.redis_url.get_secret_value(), worker_id)
+    spill = Spill(settings.blob_url, settings.spill_bytes)
+    link = Link(client, worker_id, identity.digest, spill, settings.lease_seconds)
+    broken: list[BaseException] = []
+
+    def on_fatal(error: BaseException) -> None:
+        broken.append(error)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    pipeline = Pipeline(engine, loaded.renderer, link, cache_ttl=settings.cache_ttl_seconds, on_fatal=on_fatal)
+
+    def record() -> WorkerRecord:
+        load = pipeline.load
+        return WorkerRecord(
+            id=worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            fingerprint_digest=identity.digest,
+            model=identity.model,
+            engine=identity.engine,
+            started=started,
+            seen=time.time(),
+            shards=pipeline.held,
+            shards_done=load.shards,
+            items_done=load.items,
+            tokens=load.tokens,
+            tokens_per_second=load.tokens_per_second,
+            busy_seconds=load.busy_seconds,
+            busy_share=load.busy_share,
+            cache_hits=load.cache_hits,
+            engine_restarts=engine.stats.restarts,
+        )
+
+    link.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
+    worker = ShardWorker(pipeline, identity.digest, worker_id, client)
+    pipeline.start()
+    pulse = Pulse(link, record)
+    pulse.start()
+    log.info("worker %s serves %s (%s, %s)", worker_id, identity.model, identity.engine, identity.digest)
+    try:
+        worker.work(logging_level="WARNING")
+    finally:
+        pipeline.drain(settings.stop_seconds if not broken else 1.0)
+        pulse.stop()
+    return 1 if broken else 0
+
+
+def main() -> int:
+    parent = int(os.environ.pop("TOKENREWARD_PARENT_PID", "0"))
+    if parent:
+        die_with(parent)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        return run(WorkerSettings())
+    except BadInput as error:
+        print(f"tokenreward worker: {error}", file=sys.stderr)
+        return HOPELESS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""A worker's settings: `TOKENREWARD_*` environment variables, overridden by command-line options."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class WorkerSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="TOKENREWARD_", frozen=True, extra="ignore", protected_namespaces=())
+
+    redis_url: SecretStr | None = Field(None, description="Redis or Valkey that the service uses.")
+    model: str = Field("demo", description="`demo` (SmolLM2-135M-Instruct), or a Hugging Face directory or name.")
+    model_name: str | None = Field(None, description="The name clients ask for; none: taken from `model`.")
+    engine: Literal["transformers", "vllm", "synthetic"] = Field("transformers", description="What scores.")
+    dtype: str = Field("bfloat16", description="Of weights and activations: bfloat16, float16 or float32.")
+    max_tokens: int | None = Field(None, gt=0, description="Longest prompt + response; none: the model's own limit.")
+    batch_tokens: int | None = Field(None, ge=64, description="Most tokens in one forward pass; none: what suits.")
+    kv_gib: float = Field(1.0, gt=0, description="vLLM on the CPU: size of its KV cache.")
+    gpu_memory: float = Field(0.8, gt=0, lt=1, description="vLLM on a GPU: the share of its memory to plan with.")
+
+    blob_url: str | None = Field(None, description="The service's `blob_url`: where large payloads are.")
+    spill_bytes: int = Field(262_144, gt=0, description="The service's `spill_bytes`.")
+    lease_seconds: float = Field(20.0, gt=0, description="How long a shard is held without progress of the engine.")
+    cache_ttl_seconds: int = Field(86_400, ge=0, description="How long log-probs are kept for reuse; 0: not at all.")
+    stop_seconds: float = Field(60.0, gt=0, description="Time to finish the shard at hand when told to stop.")
