@@ -1,0 +1,29 @@
+"""tokenreward_trainer: preference optimisation on token rewards (T-REG, arXiv 2412.02685).
+
+    from tokenreward_trainer import PreferenceConfig, PreferenceTrainer, load_pairs
+
+Names are imported when first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "DoubtfulOption": "config",
+    "METHODS": "losses",
+    "Pair": "batches",
+    "PairDataset": "preparation",
+    "PreferenceConfig": "config",
+    "PreferenceTrainer": "trainer",
+    "load_pairs": "data",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,56 @@
+"""`tokenreward train CONFIG.toml [--section.key value ...]`."""
+
+from __future__ import annotations
+
+import argparse
+
+_EPILOG = """\
+CONFIG is a TOML file, or the name of a shipped configuration (--list shows them). Any option can be given as
+--section.key value, as in --model.name DIRECTORY --train.reg_alpha 0.25 --train.learning_rate 5e-7.
+
+Several GPUs: accelerate launch -m tokenreward_trainer.cli CONFIG.toml ...
+(several processes on CPUs: torchrun --nproc_per_node 2 -m tokenreward_trainer.cli ... --train.ddp_backend gloo)
+Stopped? --train.resume_from_checkpoint true goes on from the last checkpoint in train.output_dir.
+"""
+
+
+def train(argv: list[str]) -> int:
+    """Errors for the user are TokenRewardErrors; the caller shows them."""
+    parser = argparse.ArgumentParser(
+        prog="tokenreward train",
+        description="Train a policy on labeled preference pairs.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("config", nargs="?", metavar="CONFIG")
+    parser.add_argument("--list", action="store_true", help="show the shipped configurations")
+    parser.add_argument("--check", action="store_true", help="read and check the configuration, then stop")
+    arguments, overrides = parser.parse_known_args(argv)
+    from tokenreward_trainer.settings import read_run, shipped
+
+    if arguments.list:
+        for name, path in shipped().items():
+            print(f"{name:28} {path.read_text('utf-8').splitlines()[0].removeprefix('#').strip()}")
+        return 0
+    if arguments.config is None:
+        parser.error("which CONFIG?")
+    run = read_run(arguments.config, overrides)
+    from tokenreward_trainer.run import arguments_of, train_run
+
+    if arguments.check:
+        arguments_of(run)
+        print(f"{arguments.config}: fine")
+        return 0
+    train_run(run)
+    return 0
+
+
+if __name__ == "__main__":
+    import sys
+
+    from tokenreward.errors import TokenRewardError
+
+    try:
+        sys.exit(train(sys.argv[1:]))
+    except TokenRewardError as error:
+        sys.exit(f"tokenreward train: {error}")

@@ -1,0 +1,200 @@
+"""What the trainer asks of a causal language model: the scores of a batch's completion tokens, and nothing else.
+
+`make_scorable` teaches a model's forward to answer that, so that DDP, FSDP, PEFT and autocast wrap it as they wrap any
+forward. `choose_layout` proves, on a few tokens, that the answer is what the model's own logits say.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from tokenreward.errors import BadInput
+from tokenreward_trainer.attention import PackingUnsupported, packed_attention
+from tokenreward_trainer.batches import Batch, Collator, Example, Layout, Pair, to_device
+from tokenreward_trainer.head import Head, Reference, TokenScores, token_scores
+
+_MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids", "pairs")
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """What a scorable model's forward takes as `score`.
+
+    positions: [N] indices into the flattened row of hidden states.  targets: [N] the tokens predicted there.
+    extras, reference: see `token_scores`.  hidden_only: give the hidden states instead, for a KL's reference side.
+    """
+
+    positions: Tensor
+    targets: Tensor
+    extras: frozenset[str] = frozenset()
+    reference: Reference | None = None
+    hidden_only: bool = False
+
+
+def base_of(model: nn.Module) -> PreTrainedModel:
+    """The model itself, without PEFT's wrapper."""
+    get_base: Any = getattr(model, "get_base_model", None)
+    found = model if get_base is None else get_base()
+    assert isinstance(found, PreTrainedModel)
+    return found
+
+
+def head_of(model: PreTrainedModel) -> Head:
+    """The model's LM head as it is now. Raises BadInput where it is not one plain linear layer."""
+    layer = model.get_output_embeddings()
+    if not isinstance(layer, nn.Linear):
+        raise BadInput(
+            f"the LM head of {type(model).__name__} is a {type(layer).__name__}, but log-probs are computed from its "
+            "weight in chunks, so it must be a plain linear layer: take 'lm_head' out of lora.target_modules and "
+            "modules_to_save"
+        )
+    config = model.config.get_text_config()
+    scale = next((s for s in (getattr(config, n, None) for n in ("logit_scale", "lm_head_multiplier")) if s), 1.0)
+    if getattr(config, "logits_scaling", None):  # Granite divides by it.
+        scale = 1.0 / config.logits_scaling
+    return Head(layer.weight, layer.bias, scale, getattr(config, "final_logit_softcapping", None))
+
+
+def make_scorable(model: nn.Module) -> None:
+    """Teach the model's forward the keyword `score`; without it, the forward is the original."""
+    base = base_of(model)
+    head_of(base)
+    if (
+        getattr(base.config.get_text_config(), "attn_logit_softcapping", None)
+        and base.config._attn_implementation == "sdpa"
+    ):
+        # transformers' sdpa drops attention soft-capping without a word, which makes Gemma 2 another model.
+        base.set_attn_implementation("eager")
+    original = base.forward
+    if hasattr(original, "answers_scores"):
+        return
+
+    @functools.wraps(type(base).forward)  # `generate` reads the signature.
+    def forward(self: PreTrainedModel, *args: Any, score: ScoreRequest | None = None, **kwargs: Any) -> Any:
+        if score is None:
+            return original(*args, **kwargs)
+        # PEFT passes every argument it knows of, most of them None, which a backbone need not know.
+        given = {name: value for name, value in kwargs.items() if value is not None}
+        output = self.base_model(*args, use_cache=False, **given)
+        hidden = output.last_hidden_state.flatten(0, 1).index_select(0, score.positions)
+        if score.hidden_only:
+            return {"hidden": hidden}
+        scores = token_scores(hidden, score.targets, head_of(self), extras=score.extras, reference=score.reference)
+        return {name: getattr(scores, name) for name in TokenScores.__slots__}
+
+    forward.answers_scores = True  # type: ignore[attr-defined]
+    base.forward = types.MethodType(forward, base)
+
+
+def score(
+    model: nn.Module, batch: Batch, *, extras: Collection[str] = (), reference: Reference | None = None
+) -> TokenScores:
+    """Scores of the batch's completion tokens, each on the [2B, T] grid (zero in the padding).
+
+    The packed layout must run within `attending(model, batch)`, backward pass included.
+    """
+    request = ScoreRequest(batch["positions"], batch["targets"], frozenset(extras), reference)
+    flat = TokenScores(**model(**_inputs(batch), score=request))
+    mask: Tensor = batch["mask"]
+
+    def grid(values: Tensor | None) -> Tensor | None:
+        if values is None:
+            return None
+        # index_copy rather than masked_scatter: its backward pass is deterministic on every device.
+        return values.new_zeros(mask.numel()).index_copy(0, batch["slots"], values).view(mask.shape)
+
+    logps = grid(flat.logps)
+    assert logps is not None
+    return TokenScores(logps, grid(flat.log_collision), grid(flat.kl), grid(flat.ref_logps))
+
+
+@torch.no_grad()
+def reference_side(model: nn.Module, batch: Batch) -> Reference:
+    """The hidden states of the reference model at the batch's completion tokens, and its head."""
+    request = ScoreRequest(batch["positions"], batch["targets"], hidden_only=True)
+    return Reference(model(**_inputs(batch), score=request)["hidden"], head_of(base_of(model)))
+
+
+def attending(model: nn.Module, layout: Layout) -> AbstractContextManager[None]:
+    """The context in which a batch of that layout is run, forwards and backwards."""
+    return packed_attention(base_of(model)) if layout == "packed" else nullcontext()
+
+
+def _inputs(batch: Batch) -> Batch:
+    inputs: Batch = {name: batch[name] for name in _MODEL_INPUTS if name in batch}
+    if "pairs" in inputs:
+        # A four-dimensional mask goes through as it is, so that no [N, N] mask is built; packed attention ignores it.
+        inputs["attention_mask"] = batch["input_ids"].new_empty(1, 1, 1, 1)
+    return inputs
+
+
+# ---- is it right? ---------------------------------------------------------------------------------------
+
+
+def choose_layout(model: nn.Module, wanted: str) -> tuple[Layout, str | None]:
+    """The layout to train in, and why not the packed one if it was left to choose.
+
+    Raises BadInput if the model's own log-probs are not what scoring gives.
+    """
+    reason = None
+    if wanted in ("auto", "packed"):
+        reason = _disagreement(model, "packed")
+        if reason is None:
+            return "packed", None
+        if wanted == "packed":
+            raise BadInput(f"layout = 'packed' does not work with this model: {reason}. Use layout = 'padded'")
+    padded = _disagreement(model, "padded")
+    if padded is not None:
+        raise BadInput(f"this model cannot be trained here: {padded}. Its head or its attention mask is unusual")
+    return "padded", reason
+
+
+@torch.no_grad()
+def _disagreement(model: nn.Module, layout: Layout) -> str | None:
+    """None if the scores of two tiny pairs are the model's own; else what is wrong."""
+    base = base_of(model)
+    generator = torch.Generator().manual_seed(0)
+    vocabulary = head_of(base).weight.shape[0]
+
+    def draw(length: int) -> tuple[int, ...]:
+        return tuple(torch.randint(0, vocabulary, (length,), generator=generator).tolist())
+
+    pairs = [Pair("a", draw(5), draw(4), draw(6)), Pair("b", draw(3), draw(5), draw(2))]
+    training = model.training
+    model.eval()
+    try:
+        with attending(model, layout):
+            batch = to_device(Collator(layout).part([Example(i, pair) for i, pair in enumerate(pairs)]), base.device)
+            found = score(model, batch).logps
+    except PackingUnsupported as trouble:
+        return str(trouble)
+    except (TypeError, ValueError, RuntimeError, IndexError) as trouble:
+        return f"{type(trouble).__name__}: {str(trouble).splitlines()[0]}"
+    finally:
+        model.train(training)
+    try:
+        model.eval()
+        for row, (prompt, completion) in enumerate(
+            [(p.prompt, p.chosen) for p in pairs] + [(p.prompt, p.rejected) for p in pairs]
+        ):
+            ids = torch.tensor([prompt + completion], device=base.device)
+            logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1]
+            own = logits.to(found.dtype).log_softmax(-1).gather(-1, ids[0, len(prompt) :].unsqueeze(-1)).squeeze(-1)
+            worst = (found[row, : len(completion)] - own).abs().max().item()
+            # Even a float64 model has float32 parts (norms, soft-capped attention).
+            precision = max(torch.finfo(base.dtype).eps, torch.finfo(torch.float32).eps)
+            allowed = 64 * precision * max(1.0, own.abs().max().item())
+            if not worst <= allowed:
+                return f"log-probs are off by {worst:.2g} from the model's own logits"
+    finally:
+        model.train(training)
+    return None

@@ -1,0 +1,194 @@
+"""A training run as one TOML file: which model, which data, which method, and what TrainingArguments takes.
+
+Every option can be set on the command line as `--section.key value`; values are TOML (`0.1`, `true`, `[1, 2]`), and
+what is no TOML value is text.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tokenreward.errors import BadInput
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Model(_Section):
+    """name: a directory or hub name.  reference: the reference model; None is the initial model.
+
+    dtype: of the weights; auto is the checkpoint's.  attention: transformers' attn_implementation; None is its default.
+    """
+
+    name: str = ""
+    reference: str | None = None
+    dtype: str = "auto"
+    attention: str | None = None
+
+
+class Data(_Section):
+    """train, eval: files of pairs.  eval_share: of the training pairs, held out where there is no eval file.
+
+    limit: train on the first so many pairs.  max_length: of prompt and completion, in tokens.
+    """
+
+    train: str = ""
+    eval: str | None = None
+    eval_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    limit: Positive | None = None
+    max_length: Annotated[int, Field(ge=2)] = 2048
+    max_prompt_length: Positive = 1800
+
+
+class Labels(_Section):
+    """Where token rewards come from.
+
+    source: `file`, the data files hold them (or the method needs none); `service`, label the files first through the
+        service at `url`; `contrast`, log pi_strong / pi_weak of two models (strong may be an adapter of weak);
+        `surprisal`, of the initial model, a control.
+    template, estimator, model: for the service.
+    """
+
+    source: Literal["file", "service", "contrast", "surprisal"] = "file"
+    url: str | None = None
+    template: str = "revision"
+    estimator: str = "contrast"
+    model: str | None = None
+    strong: str | None = None
+    weak: str | None = None
+
+
+class Lora(_Section):
+    """Train a LoRA adapter (peft's LoraConfig) instead of all weights; r = 0: all weights."""
+
+    r: Annotated[int, Field(ge=0)] = 0
+    alpha: Positive = 16
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    target_modules: str | list[str] = "all-linear"
+
+
+class Report(_Section):
+    """baseline: first train the same without the regulariser, and show both side by side.
+
+    examples: held-out pairs drawn as heat maps.
+    """
+
+    baseline: bool = False
+    examples: Annotated[int, Field(ge=0)] = 6
+
+
+class Run(_Section):
+    """The whole file. `train` is PreferenceConfig: transformers' TrainingArguments and the method's options."""
+
+    model: Model = Model()
+    data: Data = Data()
+    labels: Labels = Labels()
+    lora: Lora = Lora()
+    report: Report = Report()
+    train: dict[str, Any] = {}
+
+
+def shipped() -> dict[str, Path]:
+    """The configurations that come with the package, by name."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "configs").glob("*.toml"))}
+
+
+def read_run(config: str, overrides: Sequence[str] = ()) -> Run:
+    """The run that a file (or a shipped configuration's name) and `--section.key value` options describe."""
+    path = shipped().get(config, Path(config))
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError:
+        raise BadInput(f"{config}: no such file, and no shipped configuration ({', '.join(shipped())})") from None
+    except ValueError as error:
+        raise BadInput(f"{config}: not TOML: {error}") from None
+    for section, key, value in _overrides(overrides):
+        content.setdefault(section, {})[key] = value
+    return run_of(content)
+
+
+def run_of(content: Mapping[str, Any]) -> Run:
+    """Checks every section and key. Raises BadInput that names the options."""
+    try:
+        run = Run.model_validate(content)
+    except ValidationError as error:
+        raise BadInput("\n".join(map(_complaint, error.errors()))) from None
+    _check_train(run.train)
+    _check(run)
+    return run
+
+
+def _complaint(error: Mapping[str, Any]) -> str:
+    *path, last = [str(part) for part in error["loc"] if not str(part).startswith(("function", "list["))]
+    section = Run.model_fields[path[0]].annotation if path else Run
+    known = list(getattr(section, "model_fields", {}))
+    name = ".".join([*path, last])
+    if error["type"] == "extra_forbidden":
+        return f"unknown {'option' if path else 'section'} {name}{_nearest(last, known)}; known: {', '.join(known)}"
+    return f"{name} = {error['input']!r}: {error['msg']}"
+
+
+def _check_train(options: Mapping[str, Any]) -> None:
+    # Imported here: everything above must not wait for torch.
+    from tokenreward_trainer.config import PreferenceConfig
+
+    known = [f.name for f in fields(PreferenceConfig) if f.init]
+    for key in options:
+        if key not in known:
+            raise BadInput(
+                f"unknown option train.{key}{_nearest(key, known)}; see PreferenceConfig and transformers' "
+                "TrainingArguments"
+            )
+
+
+def _check(run: Run) -> None:
+    if not run.model.name:
+        raise BadInput("model.name is not set: a directory or hub name, as in --model.name DIRECTORY")
+    if not run.data.train:
+        raise BadInput("data.train is not set: a file that `tokenreward label` wrote, as in --data.train labeled.jsonl")
+    if run.data.eval and run.data.eval_share:
+        raise BadInput("data.eval and data.eval_share: give one of them")
+    if (run.labels.source == "contrast") != (run.labels.strong is not None):
+        raise BadInput("labels.source = 'contrast' and labels.strong (a model, or an adapter's directory) go together")
+    if run.labels.weak is not None and run.labels.source != "contrast":
+        raise BadInput("labels.weak belongs to labels.source = 'contrast'")
+    if run.report.baseline and not run.train.get("reg_alpha", 0):
+        raise BadInput("report.baseline trains the same without the regulariser, and train.reg_alpha is 0: set one")
+
+
+def _overrides(arguments: Sequence[str]) -> list[tuple[str, str, Any]]:
+    found = []
+    rest = list(arguments)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        section, dot, key = name.removeprefix("--").partition(".")
+        if not name.startswith("--") or not dot or not key:
+            raise BadInput(f"{name!r}: options are --section.key value, as in --train.reg_alpha 0.25")
+        if not equals:
+            if not rest:
+                raise BadInput(f"{name} needs a value")
+            value = rest.pop(0)
+        found.append((section, key, _value(value)))
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        return text
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    return f" (did you mean {close[0]}?)" if close else ""
