@@ -1,0 +1,134 @@
+"""Which prompt and responses a row holds, and what a bad row is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tokenreward.dataset.rows import Response, layout_of
+from tokenreward.errors import BadInput
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> dict[str, str]:
+    return {"role": "assistant", "content": text}
+
+
+def responses(row: dict[str, Any]) -> list[tuple[str, Any, str]]:
+    found = layout_of(row, "row 0").responses(row, "row 0")
+    assert all(isinstance(r, Response) for r in found)
+    return [(r.side, r.prompt, r.text) for r in found]
+
+
+def test_prompt_and_response_in_text() -> None:
+    assert responses({"prompt": "p", "response": "r", "id": 1}) == [("response", "p", "r")]
+
+
+def test_completion_is_another_name_of_response() -> None:
+    assert responses({"prompt": "p", "completion": "r"}) == [("completion", "p", "r")]
+
+
+def test_a_chat_prompt_and_a_text_response() -> None:
+    turns = [user("a"), assistant("b"), user("c")]
+    assert responses({"prompt": turns, "response": "r"}) == [("response", turns, "r")]
+
+
+def test_a_conversation_ends_in_its_response() -> None:
+    assert responses({"messages": [user("p"), assistant("r")]}) == [("messages", [user("p")], "r")]
+
+
+def test_trl_standard_preference() -> None:
+    row = {"prompt": "p", "chosen": "c", "rejected": "r"}
+    assert responses(row) == [("chosen", "p", "c"), ("rejected", "p", "r")]
+
+
+def test_trl_standard_preference_with_an_implicit_prompt() -> None:
+    row = {"chosen": "The sky is blue.", "rejected": "The sky is green."}
+    assert responses(row) == [("chosen", "The sky is", " blue."), ("rejected", "The sky is", " green.")]
+
+
+def test_implicit_text_prompts_are_those_of_trl() -> None:
+    trl = pytest.importorskip("trl.data_utils")
+    for chosen, rejected in [
+        ("a b c", "a b d"),
+        ("ab", "ac"),
+        ("a  x", "a  y"),
+        ("Q: 1\nA: yes", "Q: 1\nA: no"),
+    ]:
+        row = {"chosen": chosen, "rejected": rejected}
+        expected = trl.extract_prompt(dict(row))
+        assert responses(row) == [(side, expected["prompt"], expected[side]) for side in ("chosen", "rejected")]
+
+
+def test_trl_conversational_preference() -> None:
+    row = {"prompt": [user("p")], "chosen": [assistant("c")], "rejected": [assistant("r")]}
+    assert responses(row) == [("chosen", [user("p")], "c"), ("rejected", [user("p")], "r")]
+
+
+def test_trl_conversational_preference_with_an_implicit_prompt() -> None:
+    row = {"chosen": [user("p"), assistant("c")], "rejected": [user("p"), assistant("r")]}
+    assert responses(row) == [("chosen", [user("p")], "c"), ("rejected", [user("p")], "r")]
+
+
+def test_a_prompt_that_the_conversations_repeat() -> None:
+    row = {"prompt": "p", "chosen": [user("p"), assistant("c")], "rejected": [user("p"), assistant("r")]}
+    assert responses(row) == [("chosen", [user("p")], "c"), ("rejected", [user("p")], "r")]
+
+
+def test_message_fields_beyond_role_and_content_are_left_out() -> None:
+    row = {"prompt": [user("p") | {"tool_calls": None}], "response": "r"}  # type: ignore[dict-item]
+    assert responses(row) == [("response", [user("p")], "r")]
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"text": "x"}, "row 0: no column 'response' among 'text'"),
+        ({}, "no column 'response' among none"),
+        ({"prompt": "p", "chosen": "c"}, "no column 'rejected'"),
+        ({"response": "r"}, "column 'prompt': missing"),
+        ({"prompt": "", "response": "r"}, "column 'prompt': empty"),
+        ({"prompt": "p", "response": ""}, "column 'response': empty"),
+        ({"prompt": "p", "response": None}, "column 'response': missing"),
+        ({"prompt": "p", "response": "a\ud83d"}, "column 'response': character 1 is half a surrogate pair"),
+        ({"prompt": "p", "response": 7}, "column 'response': int where text is expected"),
+        ({"prompt": ["p"], "response": "r"}, "column 'prompt': message 0 has no text `role` and `content`"),
+        ({"prompt": [], "response": "r"}, "column 'prompt': empty"),
+        ({"prompt": "p", "chosen": [assistant("c")], "rejected": "r"}, "'rejected': text where messages is expected"),
+        ({"prompt": "p", "chosen": [user("c")], "rejected": [user("r")]}, "last message is from 'user'"),
+        ({"prompt": "p", "chosen": [assistant("")], "rejected": [assistant("r")]}, "column 'chosen': empty"),
+        ({"chosen": [assistant("c")], "rejected": [assistant("r")]}, "one message and no `prompt`"),
+        (
+            {"chosen": [user("p"), assistant("c")], "rejected": [user("q"), assistant("r")]},
+            "differ before their last message",
+        ),
+        (
+            {"prompt": [user("x")], "chosen": [user("p"), assistant("c")], "rejected": [user("p"), assistant("r")]},
+            "column 'chosen': the messages before the last are not those of `prompt`",
+        ),
+        (
+            {"prompt": "x", "chosen": [user("p"), assistant("c")], "rejected": [user("p"), assistant("r")]},
+            "column 'chosen': the message before the last is not `prompt`",
+        ),
+        ({"chosen": "abc", "rejected": "xyz"}, "do not begin alike"),
+        ({"chosen": "same", "rejected": "same"}, "leave no response"),
+        ({"prompt": "p", "response": "r", "token_ids": [1]}, "already"),
+    ],
+)
+def test_a_bad_row_is_told_what_is_wrong_and_where(row: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        responses(row)
+    assert says in str(caught.value)
+
+
+def test_a_later_row_in_another_format_is_an_error() -> None:
+    layout = layout_of({"prompt": "p", "chosen": "c", "rejected": "r"}, "row 0")
+    with pytest.raises(BadInput, match=r"row 5, column 'chosen': messages where text is expected \(mixed formats\)"):
+        layout.responses({"prompt": "p", "chosen": [assistant("c")], "rejected": "r"}, "row 5")
+    implicit = layout_of({"chosen": "ab", "rejected": "ac"}, "row 0")
+    with pytest.raises(BadInput, match=r"row 5, column 'prompt': .*mixed formats"):
+        implicit.responses({"prompt": "p", "chosen": "ab", "rejected": "ac"}, "row 5")

@@ -1,0 +1,263 @@
+"""The heat map: cells, scale, terminal and page, and text that would like to do harm."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_service import FakeService
+from rich.console import Console
+from staged import PROVENANCE
+
+from tokenreward import BadInput, cli, label_dataset
+from tokenreward.show.cells import Cell, cells
+from tokenreward.show.page import page
+from tokenreward.show.rows import ShownRow, shown_rows
+from tokenreward.show.scale import Scale
+from tokenreward.show.terminal import draw
+from tokenreward.show.visible import visible
+
+HOSTILE = {
+    "script": "<script>alert(1)</script>",
+    "attribute": '" onmouseover="alert(1)" \' x=',
+    "ansi": "\x1b[2J\x1b]0;owned\x07\x9b31m",
+    "carriage": "all is well\rrm -rf",
+    "bidi": "abc\u202edcb\u2066\u200f",
+    "zero-width": "a\u200bb\u2060c\ufeff",
+    "separator": "a\u2028b\u2029c\x85d",
+    "markup": "[bold red]x[/] :smile: [link=http://evil]y[/link]",
+    "entity": "&lt;b&gt; &amp;",
+    "nul": "a\x00b",
+}
+OUR_TAGS = {"html", "head", "meta", "title", "style", "body", "header", "main", "article", "section"}
+OUR_TAGS |= {"h1", "h2", "h3", "p", "div", "span"}
+
+
+def labeled_row(text: str, **more: Any) -> dict[str, Any]:
+    """One token a character, rewards that rise from -0.5 to 0.5, and an end-of-turn token."""
+    n = len(text)
+    return {
+        "prompt": "p",
+        "response": text,
+        "token_ids": list(range(n + 1)),
+        "token_rewards": [i / n - 0.5 for i in range(n)] + [0.0],
+        "token_error": None,
+        "tokens": [*text, "<|im_end|>"],
+        "token_offsets": [[i, i + 1] for i in range(n)] + [[n, n]],
+        **more,
+    }
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    meta = {"provenance": PROVENANCE.model_dump(mode="json")}
+    path.with_name(path.name + ".meta.json").write_text(json.dumps(meta))
+    return path
+
+
+def nobody(_: list[dict[str, Any]]) -> Any:
+    raise AssertionError("the service was asked")
+
+
+def shown(tmp_path: Path, *rows: dict[str, Any]) -> list[ShownRow]:
+    return shown_rows(write(tmp_path / "labeled.jsonl", list(rows)), 0, 100, nobody)
+
+
+def terminal(rows: list[ShownRow], *, colour: bool, width: int = 80) -> str:
+    file = io.StringIO()
+    console = Console(
+        file=file, force_terminal=colour, color_system="truecolor" if colour else None, width=width, no_color=not colour
+    )
+    draw(console, rows, {"provenance": PROVENANCE.model_dump(mode="json")})
+    return file.getvalue()
+
+
+class Elements(HTMLParser):
+    """What a browser would make of a page: tags with attributes, and the text."""
+
+    def __init__(self, document: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(document)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_tokens_that_share_a_character_share_a_cell() -> None:
+    drawn = cells(
+        "a🌙b", ["a", "\ufffd", "\ufffd", "b", "</s>"], [(0, 1), (1, 2), (1, 2), (2, 3), (3, 3)], [1, 2, 4, 5, 6]
+    )
+    assert drawn == [Cell("a", (1,)), Cell("🌙", (2, 4)), Cell("b", (5,)), Cell("</s>", (6,), special=True)]
+    assert drawn[1].reward == 3
+
+
+def test_text_between_and_behind_tokens_is_drawn_without_a_reward() -> None:
+    assert cells("a  b!", ["a", "b"], [(0, 1), (3, 4)], [1, 2]) == [
+        Cell("a", (1,)),
+        Cell("  "),
+        Cell("b", (2,)),
+        Cell("!"),
+    ]
+
+
+def test_without_usable_offsets_every_token_is_a_cell() -> None:
+    tokens = [Cell("x", (1,)), Cell("y", (2,))]
+    assert cells(None, ["x", "y"], None, [1, 2]) == tokens
+    assert cells("x", ["x", "y"], [(0, 1), (1, 9)], [1, 2]) == tokens
+    assert cells("xy", ["x", "y"], [(1, 2), (0, 0)], [1, 2]) == tokens
+
+
+def test_the_scale_ends_where_most_rewards_do() -> None:
+    scale = Scale.of([0.1] * 99 + [0.5])
+    assert scale.end == 0.1
+    assert [scale.level(r) for r in (-0.5, -0.1, -0.06, 0.0, 0.01, 0.04, 0.5)] == [-3, -3, -2, 0, 0, 1, 3]
+    assert Scale.of([]).end == Scale.of([1e-9]).end > 0
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("colour", [True, False])
+def test_hostile_text_reaches_a_terminal_as_text(tmp_path: Path, text: str, colour: bool) -> None:
+    rows = shown(tmp_path, labeled_row(text, id=text, prompt=text), {**labeled_row(text), "token_ids": None})
+    said = terminal(rows, colour=colour)
+    ours = re.sub(r"\x1b\[[0-9;]*m", "", said) if colour else said
+    assert all(c == "\n" or c.isprintable() for c in ours)
+    said.encode()
+    if not colour and text.isprintable():
+        assert f"prompt  {text}\n" in said
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_text_reaches_a_page_as_text(tmp_path: Path, text: str) -> None:
+    failed = {**labeled_row(text), "token_ids": None, "token_error": text}
+    document = page(shown(tmp_path, labeled_row(text, id=text, prompt=text), failed), {}, text)
+    document.encode()
+    found = Elements(document)
+    assert {tag for tag, _ in found.tags} <= OUR_TAGS
+    assert not [name for _, attributes in found.tags for name in attributes if name.startswith("on")]
+    assert all(c in "\n\t" or c.isprintable() for c in found.text)
+    assert visible(text) in found.text
+
+
+def test_half_a_surrogate_pair_is_shown_as_what_it_is(tmp_path: Path) -> None:
+    rows = shown(tmp_path, labeled_row("ab", id="a\ud83db"))
+    assert "a<U+D83D>b" in terminal(rows, colour=False)
+    assert "a&lt;U+D83D&gt;b" in page(rows, {}, "t")
+
+
+def test_a_page_needs_nothing_from_outside(tmp_path: Path) -> None:
+    document = page(shown(tmp_path, labeled_row("ab")), {}, "t")
+    assert not re.search(r"https?:|//|url\(|@import|<script|<link|<img", document)
+    assert "default-src 'none'" in document
+    assert "prefers-color-scheme: dark" in document
+
+
+def test_a_page_says_every_exact_reward_to_mouse_and_keyboard(tmp_path: Path) -> None:
+    tokens = [a for tag, a in Elements(page(shown(tmp_path, labeled_row("abcd")), {}, "t")).tags if "data-reward" in a]
+    assert [a["data-reward"] for a in tokens] == ["-0.5000", "-0.2500", "+0.0000", "+0.2500", "+0.0000"]
+    assert all(a["tabindex"] == "0" for a in tokens)
+    assert [a["class"] for a in tokens] == ["minus", "minus", "plus", "plus", "plus name"]
+
+
+def test_cjk_emoji_and_right_to_left_text_stay_themselves(tmp_path: Path) -> None:
+    for text in ("早上好", "おはよう 🌙", "שלום", "naïve é"):
+        rows = shown(tmp_path, labeled_row(text, prompt=text))
+        assert f"prompt  {text}\n" in terminal(rows, colour=False)
+        assert text in Elements(page(rows, {}, "t")).text
+
+
+def test_without_colour_signs_tell_strength(tmp_path: Path) -> None:
+    rows = shown(tmp_path, labeled_row("abc d", token_rewards=[-0.5, -0.2, 0.0, 0.2, 0.5, 0.0]))
+    said = terminal(rows, colour=False)
+    assert "[---a][-b]c[+ ][+++d]<|im_end|>" in said
+    assert "response  6 tokens, sum +0.00, mean +0.000" in said
+    assert "hurts  [---] -0.50  [--] -0.33  [-] -0.17  [+] +0.17  [++] +0.33  [+++] +0.50  helps" in said
+    assert "\x1b" not in said
+
+
+def test_colours_are_backgrounds_that_the_colour_blind_tell_apart(tmp_path: Path) -> None:
+    said = terminal(shown(tmp_path, labeled_row("ab", token_rewards=[-0.5, 0.5, 0.0])), colour=True)
+    assert "48;2;165;15;21ma" in said
+    assert "48;2;8;81;156mb" in said
+
+
+@pytest.mark.parametrize("system", ["standard", "256", "truecolor"])
+def test_every_strength_looks_different_in_every_terminal(tmp_path: Path, system: Any) -> None:
+    rewards = [-0.5, -0.33, -0.17, 0.17, 0.33, 0.5, 0.0]
+    rows = shown(tmp_path, labeled_row("abcdef", token_rewards=rewards))
+    file = io.StringIO()
+    draw(Console(file=file, force_terminal=True, color_system=system, width=80, no_color=False), rows, {})
+    styles = re.findall(r"\x1b\[([0-9;]+)m[a-f]\x1b\[0m", file.getvalue())
+    assert len(styles) == len(set(styles)) == 6
+
+
+def test_a_line_end_that_is_a_token_is_seen(tmp_path: Path) -> None:
+    rows = shown(tmp_path, labeled_row("a\nb", token_rewards=[0.0, -0.5, 0.0, 0.0]))
+    assert "a[---⏎]\nb" in terminal(rows, colour=False)
+    assert "↵\n</span>" in page(rows, {}, "t")
+
+
+def test_chosen_stands_beside_rejected_where_there_is_room(tmp_path: Path) -> None:
+    row = {"prompt": "p"}
+    for side, text in (("chosen", "good"), ("rejected", "bad")):
+        labels = labeled_row(text)
+        row |= {side: text} | {f"{side}_{k}": v for k, v in labels.items() if k.startswith("token")}
+    rows = shown(tmp_path, row)
+    narrow, wide = terminal(rows, colour=True), terminal(rows, colour=True, width=140)
+    assert not any("chosen" in line and "rejected  " in line for line in narrow.splitlines()[:-5])
+    assert any("chosen  5 tokens" in line and "rejected  4 tokens" in line for line in wide.splitlines())
+    assert "chosen - rejected: -0.00" in wide or "chosen - rejected: +0.00" in wide
+
+
+def test_a_file_without_tokens_is_shown_with_the_services_help(
+    service: FakeService, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text(json.dumps({"prompt": "p", "chosen": "yes", "rejected": "no"}) + "\n")
+    for tokens in (True, False):
+        out = tmp_path / f"out-{tokens}.jsonl"
+        label_dataset(source, out, url=service.url, tokens=tokens)
+        assert cli.main(["show", str(out), "--url", service.url if not tokens else "http://127.0.0.1:9"]) == 0
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert "chosen  3 tokens" in capsys.readouterr().out
+    assert cli.main(["show", str(out), "--url", "http://127.0.0.1:9"]) == 1
+    assert "label with --tokens, or start the service" in capsys.readouterr().err
+
+
+def test_parquet_is_shown_too(service: FakeService, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = [{"prompt": "p", "response": f"r{i}"} for i in range(30)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet")
+    out = tmp_path / "out.parquet"
+    label_dataset(tmp_path / "in.parquet", out, url=service.url, tokens=True)
+    assert cli.main(["show", str(out), "--from", "25", "--html", str(tmp_path / "page.html")]) == 0
+    assert "page.html: 5 rows" in capsys.readouterr().out
+    assert (tmp_path / "page.html").read_text().count("<article>") == 5
+    assert cli.main(["show", str(out)]) == 0
+    assert "rows 0 to 19; --from 20 goes on" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"prompt": "p", "response": "r"}, "no labels"),
+        (labeled_row("ab", token_rewards=[0.1]), "differ in length"),
+    ],
+)
+def test_a_file_that_cannot_be_shown_says_why(tmp_path: Path, row: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        shown(tmp_path, row)
+
+
+def test_a_file_that_is_not_there_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["show", str(tmp_path / "none.jsonl")]) == 1
+    assert "no such file" in capsys.readouterr().err

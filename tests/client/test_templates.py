@@ -1,0 +1,64 @@
+"""Templates are data: what they render, and what they never do."""
+
+from __future__ import annotations
+
+import pytest
+
+from tokenreward import templates
+from tokenreward.errors import UnknownName
+from tokenreward.schema import Branch, Item, Message, Template
+
+
+def test_every_shipped_template_has_the_papers_two_branches_and_the_bare_prompt() -> None:
+    assert {"revision", "opposite"} <= templates.shipped().keys()
+    for template in templates.shipped().values():
+        assert {"better", "worse", "plain"} <= template.branches.keys()
+
+
+def test_revision_shows_question_and_answer_and_differs_only_in_its_last_words() -> None:
+    item = Item(prompt="What is 2+2?", response="It is 4.")
+    better, worse = (templates.render(templates.resolve("revision"), item)[b][0].content for b in ("better", "worse"))
+    assert "What is 2+2?" in better
+    assert "It is 4." in better
+    shared = next(n for n, (a, b) in enumerate(zip(better, worse, strict=False)) if a != b)
+    assert better.index("It is 4.") < shared
+
+
+def test_opposite_does_not_show_the_answer() -> None:
+    item = Item(prompt="What is 2+2?", response="SECRET")
+    chats = templates.render(templates.resolve("opposite"), item)
+    assert not any("SECRET" in message.content for chat in chats.values() for message in chat)
+    assert not templates.needs_response(templates.resolve("opposite"))
+
+
+def test_placeholders_are_replaced_once_and_literally() -> None:
+    template = Template(name="t", branches={"a": Branch(context="{prompt}|{response}|{other}|{prompt!r}")})
+    item = Item(prompt="{response}{0}", response="{prompt}%s")
+    assert templates.render(template, item)["a"][0].content == "{response}{0}|{prompt}%s|{other}|{prompt!r}"
+
+
+def test_the_plain_branch_is_the_conversation_itself() -> None:
+    chat = [Message(role="system", content="Be brief."), Message(role="user", content="Hi")]
+    plain = templates.render(templates.resolve("revision"), Item(prompt=chat, response="Hello"))["plain"]
+    assert plain == chat
+
+
+def test_several_turns_become_a_transcript() -> None:
+    chat = [
+        Message(role="user", content="Hi"),
+        Message(role="assistant", content="Yes?"),
+        Message(role="user", content="Go"),
+    ]
+    assert templates.transcript(chat) == "User: Hi\n\nAssistant: Yes?\n\nUser: Go"
+    assert templates.transcript([Message(role="user", content="Hi")]) == "Hi"
+
+
+def test_the_hash_follows_the_words_and_not_the_description() -> None:
+    one = templates.resolve("revision")
+    assert one.model_copy(update={"description": "other"}).hash == one.hash
+    assert one.model_copy(update={"context": one.context + " "}).hash != one.hash
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(UnknownName, match="opposite"):
+        templates.resolve("nope")

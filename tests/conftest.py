@@ -1,0 +1,20 @@
+"""Makes `tests/stack.py` importable, and the one stack that most end-to-end tests share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from stack import Stack, running
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One API and one worker with the synthetic engine, as fast as it goes. Tests must leave it as they found it."""
+    with running(tmp_path_factory.mktemp("synthetic")) as stack:
+        yield stack

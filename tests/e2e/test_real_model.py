@@ -1,0 +1,99 @@
+"""The main path with the real demo model over real HTTP, once per engine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+from stack import Stack, running
+
+from tokenreward.commands import label
+
+ENGINES = [
+    "transformers",
+    pytest.param(
+        "vllm", marks=[pytest.mark.vllm, pytest.mark.skipif(sys.platform != "linux", reason="vLLM is for Linux")]
+    ),
+]
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    engine = str(request.param)
+    with running(tmp_path_factory.mktemp(engine), engine=engine) as stack:
+        yield stack
+
+
+def label_items(stack: Stack, items: list[dict], **options: object) -> list[dict]:
+    answer = httpx2.post(stack.url + "/v1/label", json={"items": items, **options}, timeout=120)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["results"])
+
+
+@pytest.mark.timeout(600)
+def test_the_demo_file_is_labeled_with_one_reward_per_token(stack: Stack, tmp_path: Path) -> None:
+    out = tmp_path / "labeled.jsonl"
+    with resources.as_file(resources.files("tokenreward").joinpath("demo.jsonl")) as items:
+        assert label.main([str(items), "--out", str(out), "--tokens", "--url", stack.url, "--quiet"]) == 0
+        given = [json.loads(line) for line in items.read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert [row["id"] for row in rows] == [row["id"] for row in given]
+    for row in rows:
+        assert len(row["token_ids"]) == len(row["token_rewards"]) > 0
+        assert all(-0.5 <= reward <= 0.5 for reward in row["token_rewards"])
+    assert any(abs(reward) > 0.01 for row in rows for reward in row["token_rewards"])
+
+
+def test_control_tokens_inside_user_text_stay_text(stack: Stack) -> None:
+    plain, hostile = label_items(
+        stack,
+        [{"prompt": "p", "response": "fine"}, {"prompt": "a <|im_end|> b", "response": "x <|im_end|><|im_start|> y"}],
+        include=["tokens"],
+    )
+    end_of_turn = plain["token_ids"][-1]
+    assert hostile["token_ids"].count(end_of_turn) == 1
+    assert "".join(hostile["tokens"][:-1]) == "x <|im_end|><|im_start|> y"
+
+
+def test_an_unfinished_response_ends_without_the_end_of_turn_token(stack: Stack) -> None:
+    whole, cut = label_items(
+        stack, [{"prompt": "p", "response": "so far"}, {"prompt": "p", "response": "so far", "finished": False}]
+    )
+    assert whole["token_ids"][:-1] == cut["token_ids"]
+
+
+def test_ids_sent_by_the_caller_are_used_untouched_and_wrong_ones_fail_alone(stack: Stack) -> None:
+    by_text, by_ids, outside, too_long = label_items(
+        stack,
+        [
+            {"prompt": "What is 2+2?", "response": "It is 4."},
+            {"prompt": "What is 2+2?", "token_ids": [1, 2, 3]},
+            {"prompt": "p", "token_ids": [10**6]},
+            {"prompt": "p", "response": "word " * 20_000},
+        ],
+    )
+    assert by_text["rewards"]
+    assert by_ids["token_ids"] == [1, 2, 3]
+    assert len(by_ids["rewards"]) == 3
+    assert outside["error"]["code"] == "token_out_of_vocabulary"
+    assert too_long["error"]["code"] == "too_long"
+
+
+def test_the_rewards_are_the_contrast_of_the_logprobs(stack: Stack) -> None:
+    (row,) = label_items(stack, [{"prompt": "Name a colour.", "response": "Blue."}], include=["logprobs"])
+    difference = np.array(row["logprobs"]["better"]) - np.array(row["logprobs"]["worse"])
+    np.testing.assert_allclose(row["rewards"], np.tanh(difference / 2) / 2, atol=1e-6)
+    assert all(logprob <= 0 for branch in row["logprobs"].values() for logprob in branch)
+
+
+def test_a_repeated_response_is_answered_alike(stack: Stack) -> None:
+    item = {"prompt": "Name a colour.", "response": "Green, because of grass."}
+    first, second = label_items(stack, [item, item])
+    (third,) = label_items(stack, [item])
+    assert first["rewards"] == second["rewards"] == third["rewards"]

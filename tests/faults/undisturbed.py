@@ -1,0 +1,27 @@
+"""What an undisturbed run would give: the synthetic engine, called directly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+from tokenreward import estimators, templates
+from tokenreward.schema import Item
+from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings, tokenizer
+from tokenreward_workers.rendering import Prepared, Renderer
+
+
+@cache
+def _renderer() -> tuple[SyntheticEngine, Renderer]:
+    engine = SyntheticEngine(SyntheticSettings())
+    return engine, Renderer(tokenizer(), engine.info.max_tokens, engine.info.vocabulary)
+
+
+def rewards(items: Sequence[dict], template: str = "revision", estimator: str = "contrast") -> list[list[float]]:
+    """One list of rewards for each item, all of which must be right."""
+    engine, renderer = _renderer()
+    chosen = estimators.resolve(estimator)
+    prepared = renderer.prepare([Item(**item) for item in items], templates.resolve(template), chosen.branches)
+    assert all(isinstance(p, Prepared) for p in prepared)
+    scored = dict(engine.score([p.scoring for p in prepared if isinstance(p, Prepared)]))
+    return [chosen.rewards(scored[n]).tolist() for n in range(len(items))]  # type: ignore[arg-type]

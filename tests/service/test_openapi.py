@@ -1,0 +1,46 @@
+"""The OpenAPI document is complete, and `docs/api.md` says what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tokenreward_service import reference
+from tokenreward_service.app import create_app
+from tokenreward_service.settings import ServiceSettings
+
+DOCUMENT = create_app(ServiceSettings(), "redis://").openapi()
+OPERATIONS = [
+    (method, path, operation) for path, found in DOCUMENT["paths"].items() for method, operation in found.items()
+]
+
+
+def test_the_page_in_docs_is_the_document() -> None:
+    page = Path(__file__).parents[2] / "docs" / "api.md"
+    assert page.read_text("utf-8") == reference.render(), "python -m tokenreward_service.reference > docs/api.md"
+
+
+def test_every_reference_leads_somewhere() -> None:
+    for name in re.findall(r"#/components/schemas/(\w+)", str(DOCUMENT)):
+        assert name in DOCUMENT["components"]["schemas"]
+
+
+def test_every_error_is_a_problem_with_an_example() -> None:
+    for method, path, operation in OPERATIONS:
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                assert response["content"].keys() == {"application/problem+json"}, (method, path, status)
+                assert response["content"]["application/problem+json"]["example"]["status"] == int(status)
+
+
+def test_every_operation_says_what_it_does_and_every_body_has_an_example() -> None:
+    for method, path, operation in OPERATIONS:
+        assert operation["description"], (method, path)
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            assert content["example"], (method, path)
+
+
+def test_whatever_is_under_v1_asks_for_a_key() -> None:
+    for method, path, operation in OPERATIONS:
+        assert bool(operation.get("security")) == (path.startswith("/v1") or path == "/metrics"), (method, path)
+        assert ("401" in operation["responses"]) == bool(operation.get("security")), (method, path)

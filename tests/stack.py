@@ -1,0 +1,159 @@
+"""A real stack for tests and benchmarks: valkey-server, API and workers, each a process that may be killed.
+
+Nothing here is a stand-in; the engine is `synthetic` unless another is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import redis
+
+from tokenreward._process import die_with
+from tokenreward_service.embedded import find_server
+
+#: One client for all tests: to make one costs some 30 ms of processor time, which a busy stack would feel.
+http = httpx2.Client(timeout=60, trust_env=False)
+
+COMMAND = [sys.executable, "-m", "tokenreward.cli"]
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 30.0, what: str = "condition") -> Any:
+    """The first true value of `condition`; AssertionError after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx2.TransportError, redis.RedisError):
+            if value := condition():
+                return value
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not come about within {seconds} s")
+
+
+class Process:
+    """A child with its output in a file, so that a failing test can show it; it dies with the tests."""
+
+    def __init__(
+        self, command: list[str], log: Path, environment: dict[str, str] | None = None, **options: Any
+    ) -> None:
+        self.log = log
+        self._file = log.open("ab")
+        env = os.environ | {"TOKENREWARD_PARENT_PID": str(os.getpid())} | (environment or {})
+        if threading.current_thread() is threading.main_thread():  # the kernel watches the thread that spawns
+            parent = os.getpid()
+            options.setdefault("preexec_fn", lambda: die_with(parent))
+        self.popen = subprocess.Popen(
+            command, stdout=self._file, stderr=subprocess.STDOUT, env=env, start_new_session=True, **options
+        )
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def output(self) -> str:
+        return self.log.read_text("utf-8", "replace")
+
+    def send(self, sig: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, sig)
+
+    def kill(self) -> None:
+        self.send(signal.SIGKILL)
+        self.popen.wait(10)
+
+    def stop(self, seconds: float = 30) -> int:
+        if self.popen.poll() is None:
+            self.send(signal.SIGCONT)
+            self.popen.terminate()
+            try:
+                self.popen.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._file.close()
+        return int(self.popen.returncode)
+
+
+class Stack:
+    """valkey + API + workers on loopback. Use as a context manager.
+
+    environment: TOKENREWARD_* for the API and the workers.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str] | None = None) -> None:
+        self.folder = folder
+        self.environment = environment or {}
+        self._private = tempfile.TemporaryDirectory(prefix="tr-test-")
+        self.socket = Path(self._private.name) / "valkey.sock"
+        self.redis_url = f"unix://{self.socket}"
+        self.redis = redis.Redis.from_url(self.redis_url, socket_timeout=5)
+        self.valkey: Process | None = None
+        self.api: Process | None = None
+        self.workers: list[Process] = []
+        self.url = ""
+
+    def __enter__(self) -> Stack:
+        self.start_valkey()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in [*self.workers, self.api, self.valkey]:
+            if process is not None:
+                process.stop()
+        self.redis.close()
+        self._private.cleanup()
+
+    def start_valkey(self, *arguments: str) -> None:
+        options = ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction"]
+        command = [str(find_server()), "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder)]
+        self.valkey = Process([*command, *options, *arguments], self.folder / "valkey.log")
+        wait_for(self.redis.ping, 20, "valkey-server")
+
+    def start_api(self, port: int = 0, *arguments: str) -> None:
+        command = [*COMMAND, "serve", "--port", str(port), "--redis-url", self.redis_url, *arguments]
+        self.api = Process(command, self.folder / f"api-{time.monotonic_ns()}.log", self.environment)
+        found = wait_for(
+            lambda: self._ended(self.api) or re.search(r"listens on (\S+)", self.api.output()), 30, "the API"
+        )
+        self.url = found[1]
+        wait_for(lambda: http.get(self.url + "/healthz", timeout=2).status_code == 200, 20, "healthz")
+
+    def start_worker(self, *arguments: str, engine: str = "synthetic", supervised: bool = False, **env: str) -> Process:
+        """A bare worker process (killing it kills the worker), or one below a supervisor."""
+        environment = self.environment | {"TOKENREWARD_REDIS_URL": self.redis_url, "TOKENREWARD_ENGINE": engine} | env
+        bare = [sys.executable, "-m", "tokenreward_workers.main"]
+        command = [*COMMAND, "worker", *arguments] if supervised else bare
+        worker = Process(command, self.folder / f"worker-{time.monotonic_ns()}.log", environment)
+        self.workers.append(worker)
+        return worker
+
+    def wait_ready(self, workers: int = 1, seconds: float = 120) -> None:
+        wait_for(
+            lambda: http.get(self.url + "/readyz", timeout=5).json().get("workers", 0) >= workers, seconds, "ready"
+        )
+
+    @staticmethod
+    def _ended(process: Process | None) -> None:
+        assert process is not None
+        assert process.popen.poll() is None, process.output()
+
+
+@contextlib.contextmanager
+def running(folder: Path, workers: int = 1, engine: str = "synthetic", **environment: str) -> Iterator[Stack]:
+    """A stack that is ready to label."""
+    with Stack(folder, environment) as stack:
+        stack.start_api()
+        for _ in range(workers):
+            stack.start_worker(engine=engine)
+        stack.wait_ready(workers)
+        yield stack

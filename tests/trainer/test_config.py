@@ -1,0 +1,104 @@
+"""Options that make no sense together are errors that name the option; doubtful ones are warnings."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tokenreward.errors import BadInput, UnknownName
+from tokenreward_trainer.config import DoubtfulOption, PreferenceConfig
+
+MakeConfig = Callable[..., PreferenceConfig]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "ppo"}, "unknown method 'ppo'; known: dpo, simpo, wpo, tdpo1, tdpo2, sepo"),
+        ({"method": "tdpo"}, "say 'tdpo1' or 'tdpo2'"),
+        ({"weighting": "none"}, "unknown weighting"),
+        ({"reference": "cached"}, "unknown reference"),
+        ({"layout": "flash"}, "unknown layout"),
+        ({"beta": 0}, "beta = 0 must be above 0"),
+        ({"beta": float("nan")}, "beta = nan must be above 0"),
+        ({"beta": float("inf")}, "beta = inf"),
+        ({"reg_alpha": -0.1}, "reg_alpha = -0.1 must be 0 or more"),
+        ({"reg_alpha": float("nan")}, "reg_alpha = nan"),
+        ({"sft_weight": -1}, "sft_weight"),
+        ({"method": "sepo", "sepo_fraction": 0}, "sepo_fraction = 0"),
+        ({"method": "sepo", "sepo_fraction": 30}, "sepo_fraction = 30 must be above 0 and at most 1"),
+        ({"forward_tokens": -1}, "forward_tokens"),
+        ({"gamma_ratio": 0.5}, "gamma_ratio belongs to method = 'simpo'"),
+        ({"method": "tdpo1", "tdpo_alpha": 0.5}, "tdpo_alpha belongs to method = 'tdpo2'"),
+        ({"sepo_fraction": 0.3}, "sepo_fraction belongs to method = 'sepo'"),
+        ({"method": "tdpo2", "reg_alpha": 0.25}, "no weight for the regulariser has been derived"),
+        ({"method": "tdpo1", "reg_alpha": 0.25}, "Set reg_alpha = 0, or use dpo, simpo or wpo"),
+        ({"method": "sepo", "reg_alpha": 0.25}, "reg_alpha = 0.25 with method = 'sepo'"),
+        ({"weighting": "static"}, "set reg_alpha"),
+        ({"reference": "none"}, "compares with a reference model"),
+        ({"method": "tdpo2", "reference": "precompute"}, "use reference = 'live'"),
+        ({"method": "simpo", "reference": "live"}, "use 'none'"),
+        ({"train_sampling_strategy": "group_by_length"}, "leave it at 'random'"),
+    ],
+)
+def test_what_makes_no_sense_is_an_error_that_names_the_option(
+    options: dict[str, Any], message: str, config: MakeConfig
+) -> None:
+    with pytest.raises(BadInput, match=message.replace("(", r"\(")):
+        config(**options)
+
+
+def test_an_unknown_name_is_an_error_of_its_own_kind(config: MakeConfig) -> None:
+    with pytest.raises(UnknownName):
+        config(method="ppo")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"reg_alpha": 5.0}, "far above the paper's range"),
+        ({"method": "simpo", "beta": 0.1}, "is a DPO value"),
+        ({"method": "dpo", "beta": 10.0}, "is a SimPO value"),
+    ],
+)
+def test_what_is_doubtful_is_a_warning_that_says_what_to_do(
+    options: dict[str, Any], message: str, config: MakeConfig
+) -> None:
+    with pytest.warns(DoubtfulOption, match=message):
+        config(**options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"reg_alpha": 0.25},
+        {"reg_alpha": 0.5, "weighting": "static", "sft_weight": 0.1},
+        {"method": "simpo", "beta": 10.0, "gamma_ratio": 0.3, "reg_alpha": 0.25},
+        {"method": "wpo", "reference": "live"},
+        {"method": "tdpo2", "tdpo_alpha": 0.5},
+        {"method": "sepo", "sepo_fraction": 0.3},
+    ],
+)
+def test_what_is_right_is_silent(options: dict[str, Any], config: MakeConfig) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DoubtfulOption)
+        config(**options)
+
+
+def test_each_method_takes_its_own_beta_and_reference(config: MakeConfig) -> None:
+    found = {
+        name: (config(method=name).hyperparameters.beta, config(method=name).reference_mode)
+        for name in ("dpo", "simpo", "wpo", "tdpo2", "sepo")
+    }
+    assert found == {
+        "dpo": (0.1, "precompute"),
+        "simpo": (2.5, "none"),
+        "wpo": (0.01, "precompute"),
+        "tdpo2": (0.1, "live"),
+        "sepo": (1.0, "none"),
+    }
+    assert config(method="simpo", beta=10.0, gamma_ratio=0.3).hyperparameters.gamma == pytest.approx(3.0)

@@ -1,0 +1,229 @@
+"""`tokenreward train` from a configuration to a report, with a tiny model on disk."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tokenreward import cli
+from tokenreward.errors import BadInput
+from tokenreward_trainer.demo_pairs import write_pairs
+from tokenreward_trainer.run import arguments_of
+from tokenreward_trainer.settings import read_run, run_of, shipped
+
+Train = Callable[..., int]
+
+
+@pytest.fixture
+def model(tmp_path: Path, llama: Callable[..., LlamaForCausalLM], tokenizer: PreTrainedTokenizerFast) -> Path:
+    path = tmp_path / "model"
+    llama().save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def train(tmp_path: Path, model: Path) -> Train:
+    """Runs the command on 12 of the demo's pairs; further arguments override."""
+    write_pairs(tmp_path / "pairs.jsonl", 12)
+
+    def run(*overrides: str, config: str = "demo") -> int:
+        options = {
+            "model.name": str(model),
+            "data.train": str(tmp_path / "pairs.jsonl"),
+            "data.eval_share": "0.25",
+            "labels.source": "surprisal",
+            "train.output_dir": str(tmp_path / "out"),
+            "train.reference_cache": str(tmp_path / "cache"),
+            "train.use_cpu": "true",
+            "train.disable_tqdm": "true",
+            "train.learning_rate": "1e-3",
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        return cli.main(["train", config, *arguments, *overrides])
+
+    return run
+
+
+def test_a_run_leaves_a_model_a_record_and_a_report(train: Train, tmp_path: Path, capsys: Any) -> None:
+    assert train() == 0
+    out = tmp_path / "out"
+    assert str(out / "report.html") in capsys.readouterr().out
+    LlamaForCausalLM.from_pretrained(out)
+    record = json.loads((out / "run.json").read_text())
+    assert record["name"] == "DPO-REG"
+    assert record["pairs"] == 9
+    assert record["labels"].startswith("surprisal")
+    assert json.loads((out / "baseline" / "run.json").read_text())["name"] == "DPO"
+    response = record["examples"][0]["responses"][0]
+    assert len(response["tokens"]) == len(response["labels"]) == len(response["learned_after"])
+    assert max(map(abs, response["learned_before"])) < 1e-4
+    assert max(map(abs, response["learned_after"])) > 1e-4
+
+
+def test_the_report_needs_nothing_else_and_shows_both_runs(train: Train, tmp_path: Path) -> None:
+    train()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "DPO beside DPO-REG" in page
+    assert page.count("data:image/svg+xml;base64,") == 2
+    assert not re.findall(r"(?:src|href)=[\"'](?!data:)", page)
+    assert "<script" not in page
+    assert page.count("<article>") == 3
+
+
+def test_the_report_keeps_hostile_text_text(train: Train, tmp_path: Path) -> None:
+    rows = (tmp_path / "pairs.jsonl").read_text().splitlines()
+    hostile = json.loads(rows[-1]) | {"id": "<script>alert(1)</script>", "chosen": "<img src=x onerror=alert(1)>"}
+    (tmp_path / "pairs.jsonl").write_text("\n".join([*rows[:-1], json.dumps(hostile)]))
+    train("--report.baseline", "false", "--train.num_train_epochs", "1")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_lora_run_resumes_from_its_checkpoint(train: Train, tmp_path: Path) -> None:
+    common = [
+        "--report.baseline",
+        "false",
+        "--lora.r",
+        "2",
+        "--train.save_strategy",
+        "steps",
+        "--train.save_steps",
+        "1",
+    ]
+    assert train(*common, "--train.per_device_train_batch_size=4") == 0
+    assert (tmp_path / "out" / "adapter_config.json").exists()
+    assert train(*common, "--train.per_device_train_batch_size=4", "--train.resume_from_checkpoint", "true") == 0
+
+
+def test_a_model_contrast_labels_with_an_adapter(train: Train, tmp_path: Path) -> None:
+    assert train("--lora.r", "2", "--report.baseline", "false", "--train.output_dir", str(tmp_path / "strong")) == 0
+    contrast = ["--labels.source", "contrast", "--labels.strong", str(tmp_path / "strong")]
+    assert train(*contrast, "--train.method", "sepo", "--train.reg_alpha", "0", "--report.baseline", "false") == 0
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["name"] == "SEPO"
+    assert "strong" in record["labels"]
+
+
+def test_without_held_out_pairs_there_is_still_a_report(train: Train, tmp_path: Path) -> None:
+    assert train("--data.eval_share", "0", "--train.eval_strategy", "no") == 0
+    assert "No held-out pairs" in (tmp_path / "out" / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_every_shipped_configuration_is_valid(name: str) -> None:
+    run = read_run(name, ["--model.name", "m", "--data.train", "t.jsonl"])
+    # bf16 needs a GPU to be accepted; everything else must hold anywhere.
+    arguments_of(run, bf16=False, use_cpu=True)
+
+
+def test_the_shipped_configurations_are_the_papers() -> None:
+    """SimPO's table, alpha 0.25, 128 pairs a step on 8 processes."""
+    found = {}
+    for name, path in shipped().items():
+        options = tomllib.loads(path.read_text())["train"]
+        if name == "demo":
+            continue
+        assert options["reg_alpha"] == 0.25
+        assert options["per_device_train_batch_size"] * 8 == 128
+        found[name] = (options["method"], options["beta"], options.get("gamma_ratio"), options["learning_rate"])
+    assert found == {
+        "gemma-2-9b-it-dpo-reg": ("dpo", 0.01, None, 5e-7),
+        "gemma-2-9b-it-simpo-reg": ("simpo", 10.0, 0.5, 8e-7),
+        "llama-3-8b-instruct-dpo-reg": ("dpo", 0.01, None, 3e-7),
+        "llama-3-8b-instruct-simpo-reg": ("simpo", 10.0, 0.3, 1e-6),
+        "llama-3-8b-instruct-v0.1-dpo-reg": ("dpo", 0.01, None, 7e-7),
+        "llama-3-8b-instruct-v0.1-simpo-reg": ("simpo", 2.5, 0.55, 1e-6),
+    }
+
+
+BASE: dict[str, Any] = {"model": {"name": "m"}, "data": {"train": "t"}}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"modle": {}}, r"unknown section modle \(did you mean model\?\)"),
+        ({"model": {"nam": "x"}}, r"unknown option model.nam \(did you mean name\?\)"),
+        ({"train": {"reg_alfa": 1}}, r"train.reg_alfa \(did you mean reg_alpha\?\)"),
+        ({"data": {"train": "t", "max_length": "long"}}, "data.max_length = 'long'"),
+        ({"data": {"train": "t", "eval_share": 1.5}}, "data.eval_share = 1.5"),
+        ({"data": {"train": "t", "eval_share": True}}, "data.eval_share = True"),
+        ({"data": {"train": "t", "limit": 0}}, "data.limit = 0"),
+        ({"labels": {"source": "magic"}}, "labels.source = 'magic'"),
+        ({"labels": {"source": "contrast"}}, "labels.strong"),
+        ({"labels": {"strong": "x"}}, "go together"),
+        ({"labels": {"weak": "x"}}, "labels.weak"),
+        ({"lora": {"r": -1}}, "lora.r = -1"),
+        ({"model": {}}, "model.name is not set"),
+        ({"data": {}}, "data.train is not set"),
+        ({"data": {"train": "t", "eval": "e", "eval_share": 0.1}}, "give one of them"),
+        ({"report": {"baseline": True}}, "train.reg_alpha is 0"),
+        ({"model": 5}, "model = 5"),
+    ],
+)
+def test_a_wrong_configuration_names_the_option(content: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        run_of(BASE | content)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.toml"], "no such file, and no shipped configuration"),
+        (["demo", "reg_alpha=1"], "options are --section.key value"),
+        (["demo", "--reg_alpha", "1"], "options are --section.key value"),
+        (["demo", "--train.beta"], "--train.beta needs a value"),
+        (["demo", "--model.name", "m", "--data.train", "t", "--train.method", "ppo"], "unknown method 'ppo'"),
+        (["demo", "--model.name", "m", "--data.train", "t", "--train.eval_strategy", "sometimes"], "sometimes"),
+    ],
+)
+def test_wrong_usage_is_a_message_and_status_1(arguments: list[str], message: str, capsys: Any) -> None:
+    assert cli.main(["train", *arguments, "--check"] if arguments[-1] != "--train.beta" else ["train", *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_model_that_is_not_there_is_a_message(train: Train, tmp_path: Path, capsys: Any) -> None:
+    assert train("--model.name", str(tmp_path / "missing")) == 1
+    assert "missing" in capsys.readouterr().err
+
+
+def test_overrides_are_toml_or_text() -> None:
+    run = read_run(
+        "demo", ["--model.name", "a/b", "--data.train=t.jsonl", "--train.beta", "0.2", "--lora.target_modules", '["q"]']
+    )
+    assert run.model.name == "a/b"
+    assert run.train["beta"] == 0.2
+    assert run.lora.target_modules == ["q"]
+
+
+def test_list_shows_the_shipped_configurations(capsys: Any) -> None:
+    assert cli.main(["train", "--list"]) == 0
+    assert "gemma-2-9b-it-simpo-reg" in capsys.readouterr().out
+
+
+def test_the_demo_writes_the_same_pairs_everywhere(tmp_path: Path) -> None:
+    write_pairs(tmp_path / "a.jsonl")
+    write_pairs(tmp_path / "b.jsonl")
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    rows = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert len(rows) == 64
+    assert len({row["id"] for row in rows}) == 64
+    assert all(row["chosen"] != row["rejected"] for row in rows)
+
+
+def test_importing_the_package_costs_nothing() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, tokenreward_trainer.cli; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,56 @@
+"""A service with API keys: the page asks for one, keeps it in the tab, and takes no for an answer."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import httpx2
+import pytest
+from playwright.sync_api import expect
+from stack import COMMAND, Stack, running, wait_for
+from webpage import Open
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, str]]:
+    """A stack that asks for keys, and a key."""
+    with running(tmp_path_factory.mktemp("locked")) as stack:
+        create = [*COMMAND, "keys", "create", "tester", "--redis-url", stack.redis_url]
+        made = subprocess.run(create, capture_output=True, text=True, check=True)
+        wait_for(lambda: httpx2.get(stack.url + "/v1/jobs").status_code == 401, 10, "the lock")
+        yield stack, made.stdout.split()[0]
+
+
+def test_the_key_is_asked_for_checked_and_kept_in_the_tab_only(open_page: Open, locked: tuple[Stack, str]) -> None:
+    stack, key = locked
+    page = open_page(stack=stack, allow=("401",))
+    dialog = page.get_by_role("dialog", name="API key")
+    expect(dialog).to_be_visible()
+    dialog.get_by_label("Key", exact=True).fill("trk_wrong")
+    page.keyboard.press("Enter")
+    expect(dialog).to_contain_text("does not accept this key")
+    dialog.get_by_label("Key", exact=True).fill(key)
+    dialog.get_by_role("button", name="Use key").click()
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="Label").click()
+    expect(page.locator(".heat")).to_have_count(2)
+    page.goto(stack.url + "/#/jobs")
+    page.locator(".job-name").first.click()
+    expect(page.locator("#job .heat")).to_have_count(2)
+    assert page.evaluate("sessionStorage.length") == 1
+    assert key not in str(page.evaluate("JSON.stringify(localStorage) + document.cookie + location.href"))
+
+
+def test_who_has_no_key_is_asked_once(open_page: Open, locked: tuple[Stack, str]) -> None:
+    stack, _ = locked
+    page = open_page(stack=stack, allow=("401",))
+    dialog = page.get_by_role("dialog", name="API key")
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#alive")).to_contain_text("no key")
+    page.wait_for_timeout(6000)  # longer than the page takes to look again
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="Key", exact=True).click()
+    expect(dialog).to_be_visible()

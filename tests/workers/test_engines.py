@@ -1,0 +1,216 @@
+"""The scoring seam: the transformers engine against plain passes, the synthetic engine, and the errors of both."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tokenreward.errors import BadInput, UnknownName
+from tokenreward_workers.engines import EngineSettings, load_engine
+from tokenreward_workers.engines.base import EngineDied, Scored, Scoring, ScoringFailed, checked
+from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings
+from tokenreward_workers.engines.transformers import TransformersEngine
+from tokenreward_workers.engines.tree import pack, packs
+
+
+def random_ids(seed: int, length: int, vocabulary: int = 320) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.random.default_rng(seed).integers(3, vocabulary, length))
+
+
+def tangled() -> list[Scoring]:
+    """Shared prefixes of every kind: branches, several responses to a prompt, duplicates, near-duplicates, none."""
+    question, other = random_ids(1, 40), random_ids(2, 21)
+    answer = random_ids(3, 30)
+    rests = {"better": random_ids(4, 9), "worse": random_ids(5, 12)}
+    near = (*answer[:25], *random_ids(6, 5))
+    work = [
+        Scoring(question, rests, answer),
+        Scoring(other, rests, answer),
+        Scoring(question, rests, near),
+        Scoring(question, rests, answer),
+        Scoring(question, rests, answer[:1]),
+        Scoring(question, {"only": ()}, answer),
+        Scoring((), rests, random_ids(7, 3)),
+        Scoring(question[:20], {"better": random_ids(8, 60), "worse": question[20:]}, random_ids(9, 50)),
+        Scoring(question, rests, answer[:12]),
+    ]
+    return [*work, *(Scoring(random_ids(n, n % 17 + 1), rests, random_ids(n + 100, n % 23 + 1)) for n in range(20, 40))]
+
+
+def plain(path: Path, work: Sequence[Scoring]) -> list[Scored]:
+    """Every sequence on its own, float32, full log-softmax, no cache, eager attention."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation="eager").eval()
+    results: list[Scored] = []
+    for scoring in work:
+        one: Scored = {}
+        for branch, rest in scoring.branches.items():
+            ids = torch.tensor([[*scoring.prefix, *rest, *scoring.response]])
+            with torch.inference_mode():
+                logprobs = model(ids, use_cache=False).logits[0].float().log_softmax(-1)
+            at = torch.arange(ids.shape[1] - len(scoring.response) - 1, ids.shape[1] - 1)
+            one[branch] = logprobs[at, torch.tensor(scoring.response)].numpy()
+        results.append(one)
+    return results
+
+
+def apart(scored: Scored | ScoringFailed, expected: Scored) -> float:
+    assert not isinstance(scored, ScoringFailed), scored
+    assert scored.keys() == expected.keys()
+    return max(float(np.abs(scored[branch] - expected[branch]).max()) for branch in expected)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma2"])
+def test_packed_scoring_equals_a_plain_pass(tiny: Callable[[str], Path], architecture: str) -> None:
+    work = tangled()
+    expected = plain(tiny(architecture), work)
+    for budget in (64, 300, 100_000):
+        engine = TransformersEngine(tiny(architecture), "float32", token_budget=budget)
+        scored = dict(engine.score(work))
+        assert sorted(scored) == list(range(len(work)))
+        assert max(apart(scored[n], expected[n]) for n in scored) < 1e-4
+        assert engine.stats.tokens == sum(s.tokens for s in work)
+        assert engine.stats.computed_tokens < engine.stats.tokens
+
+
+def test_soft_capping_and_the_window_of_the_gemma_checkpoint_change_its_log_probs(tiny: Callable[[str], Path]) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny("gemma2"), attn_implementation="eager").eval()
+    ids = torch.tensor([random_ids(1, 80)])
+    with torch.inference_mode():
+        right = model(ids).logits
+        for name, value in (("final_logit_softcapping", None), ("attn_logit_softcapping", None)):
+            kept = getattr(model.config, name)
+            setattr(model.config, name, value)
+            for layer in model.model.layers:
+                layer.self_attn.attn_logit_softcapping = model.config.attn_logit_softcapping
+            assert (model(ids).logits - right).abs().max() > 0.1
+            setattr(model.config, name, kept)
+
+
+@pytest.mark.parametrize("architecture", ["mamba", "bloom"])
+def test_an_architecture_that_cannot_be_packed_is_refused(tiny: Callable[[str], Path], architecture: str) -> None:
+    with pytest.raises(BadInput, match="cannot be"):
+        TransformersEngine(tiny(architecture), "float32")
+
+
+def test_what_is_shared_is_packed_once() -> None:
+    prefix, response = random_ids(1, 100), random_ids(2, 20)
+    scoring = Scoring(prefix, {"a": random_ids(3, 10), "b": random_ids(4, 10)}, response)
+    packed = pack([scoring] * 5, range(5))
+    assert len(packed.ids) == 100 + 2 * (10 + 19)
+    assert len(packed.wanted) == 10
+    others = [Scoring(prefix, scoring.branches, random_ids(n, 20)) for n in range(10, 15)]
+    assert len(pack(others, range(5)).ids) == 100 + 2 * 10 + 2 * 5 * 19
+
+
+def test_work_with_a_common_beginning_goes_into_one_pass() -> None:
+    rests: dict[str, tuple[int, ...]] = {"a": (5,), "b": (6,)}
+    work = [Scoring(random_ids(n % 4, 50), rests, random_ids(n, 30)) for n in range(16)]
+    groups = list(packs(work, 300))
+    assert sorted(index for group in groups for index in group) == list(range(16))
+    assert all(len({index % 4 for index in group}) == 1 for group in groups)
+
+
+def test_dropped_work_is_not_scored_and_progress_is_told(tiny: Callable[[str], Path]) -> None:
+    work = tangled()
+    engine = TransformersEngine(tiny("llama"), "float32", token_budget=64)
+    steps = 0
+
+    def on_step() -> set[int]:
+        nonlocal steps
+        steps += 1
+        return set(range(0, len(work), 2))
+
+    scored = dict(engine.score(work, on_step))
+    assert steps > 3
+    assert set(scored) == set(range(1, len(work), 2))
+
+
+def test_running_out_of_memory_is_engine_died_and_restart_halves_the_budget(
+    tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = TransformersEngine(tiny("llama"), "float32", token_budget=1000)
+    work = tangled()
+    forward = engine._forward
+
+    def short_of_memory(packed: object) -> dict[int, Scored]:
+        if engine._budget > 500:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return forward(packed)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "_forward", short_of_memory)
+    with pytest.raises(EngineDied):
+        list(engine.score(work))
+    engine.restart()
+    assert len(list(engine.score(work))) == len(work)
+    assert engine.stats.restarts == 1
+
+
+def test_a_number_that_is_no_log_prob_is_a_failure_never_a_result() -> None:
+    fine = {"a": np.array([-1.0, 1e-6], dtype=np.float32)}
+    kept = checked(fine, 2)
+    assert isinstance(kept, dict)
+    assert kept["a"].max() <= 0
+    for wrong in (np.nan, np.inf, -np.inf, 0.5):
+        outcome = checked({"a": np.array([-1.0, wrong], dtype=np.float32)}, 2)
+        assert isinstance(outcome, ScoringFailed)
+        assert outcome.code in ("non_finite", "engine_error")
+    assert isinstance(checked(fine, 3), ScoringFailed)
+
+
+def test_broken_weights_fail_every_item_by_name(tiny: Callable[[str], Path]) -> None:
+    engine = TransformersEngine(tiny("llama"), "float32")
+    engine._model.get_output_embeddings().weight.data[5] = float("nan")
+    ((_, outcome),) = engine.score(tangled()[:1])
+    assert isinstance(outcome, ScoringFailed)
+    assert outcome.code == "non_finite"
+
+
+def test_an_engine_is_chosen_by_name_and_its_settings_are_checked() -> None:
+    with pytest.raises(UnknownName, match="synthetic, transformers, vllm"):
+        load_engine("llama.cpp", None)
+    with pytest.raises(BadInput, match="dtype"):
+        EngineSettings(dtype="int3")
+    assert load_engine("synthetic", None).engine.info.name == "synthetic"
+
+
+def test_the_synthetic_engine_is_repeatable_keeps_its_rate_and_needs_no_torch() -> None:
+    code = (
+        "import sys, time\n"
+        "from tokenreward_workers.engines import load_engine\n"
+        "from tokenreward_workers.engines.base import Scoring\n"
+        "engine = load_engine('synthetic', None).engine\n"
+        "work = [Scoring((1, 2), {'a': (3,), 'b': (4,)}, (n, 5)) for n in range(10)]\n"
+        "started = time.monotonic()\n"
+        "print([float(s['a'][0]) for _, s in engine.score(work)])\n"
+        "assert 0.3 < time.monotonic() - started < 5\n"
+        "assert not {'torch', 'transformers', 'vllm'} & set(sys.modules)\n"
+    )
+    environment = {"TOKENREWARD_SYNTHETIC_RATE": "25"}
+    runs = {
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment).stdout
+        for _ in range(2)
+    }
+    assert len(runs) == 1
+
+
+def test_poison_kills_the_process_and_nothing_else_does() -> None:
+    engine = SyntheticEngine(SyntheticSettings(poison=(7, 8)))
+    work = [Scoring((1,), {"a": ()}, (7, 9, 8)), Scoring((1,), {"a": ()}, (8, 7))]
+    assert len(list(engine.score(work))) == 2
+    code = (
+        "from tokenreward_workers.engines import load_engine\n"
+        "from tokenreward_workers.engines.base import Scoring\n"
+        "list(load_engine('synthetic', None).engine.score([Scoring((1,), {'a': ()}, tuple(b'some poison here'))]))\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], check=False, env={"TOKENREWARD_SYNTHETIC_POISON": "poison"})
+    assert killed.returncode == -9

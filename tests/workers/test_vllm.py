@@ -1,0 +1,179 @@
+"""The vLLM engine on the CPU, with the real demo model: right with its cache, and gone with its parent."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from tokenreward import templates
+from tokenreward.schema import Item
+from tokenreward_workers.engines.base import Scored, Scoring, ScoringFailed
+from tokenreward_workers.models import ModelFiles
+from tokenreward_workers.rendering import Prepared, Renderer
+
+pytestmark = [
+    pytest.mark.vllm,
+    pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed"),
+]
+
+#: bf16 log-probs of the same tokens in another batch shape differ by this much at most on SmolLM2 (`make fidelity`).
+_NOISE = 0.25
+
+
+@pytest.fixture(scope="module")
+def engine(demo: ModelFiles) -> Iterator[Any]:
+    """Its KV cache holds 1,280 tokens: every test of some size evicts."""
+    from tokenreward_workers.engines.vllm import VllmEngine, VllmSettings
+
+    engine = VllmEngine(demo.path, VllmSettings(max_tokens=1000, token_budget=256, blocks=40))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def work(renderer: Renderer) -> list[Scoring]:
+    """Demo rows under both templates, best-of-3 among them."""
+    items = [
+        Item(prompt=f"What is {n} + {n}?", response=answer)
+        for n in range(2, 8)
+        for answer in (f"{n} + {n} = {2 * n}.", f"{n} + {n} = {2 * n}, as everyone knows.", "I do not know.")
+    ]
+    scorings = []
+    for name in ("revision", "opposite"):
+        for ready in renderer.prepare(items, templates.resolve(name), ["better", "worse"]):
+            assert isinstance(ready, Prepared)
+            scorings.append(ready.scoring)
+    return scorings
+
+
+def logprobs(outcome: Scored | ScoringFailed) -> np.ndarray:
+    assert not isinstance(outcome, ScoringFailed), outcome
+    return np.concatenate([outcome[branch] for branch in sorted(outcome)])
+
+
+def uncached(engine: Any, work: list[Scoring]) -> dict[int, Scored | ScoringFailed]:
+    """The slow path: every request computes every row."""
+    from tokenreward_workers.engines import vllm
+
+    requests = vllm._requests
+    try:
+        vllm._requests = lambda work, cached: requests(work, False)
+        return dict(engine.score(work))
+    finally:
+        vllm._requests = requests
+
+
+def test_it_says_what_transformers_says(engine: Any, work: list[Scoring], demo: ModelFiles) -> None:
+    from tokenreward_workers.engines.transformers import TransformersEngine
+
+    ours = dict(engine.score(work))
+    theirs = dict(TransformersEngine(demo.path, "bfloat16").score(work[::4]))
+    assert sorted(ours) == list(range(len(work)))
+    difference = np.concatenate([logprobs(ours[4 * n]) - logprobs(theirs[n]) for n in theirs])
+    assert np.abs(difference).mean() < 0.05
+    assert engine.stats.computed_tokens < engine.stats.tokens
+
+
+def test_no_row_out_of_the_cache_is_ever_taken_for_a_log_prob(engine: Any, work: list[Scoring]) -> None:
+    slow = uncached(engine, work)
+    near = [Scoring(s.prefix, s.branches, (*s.response[:-1], 17)) for s in work[:6]]
+    longer = [
+        Scoring((*s.prefix, *next(iter(s.branches.values()))), {"a": s.response[:2]}, s.response[2:]) for s in work[:6]
+    ]
+    long = Scoring((1, 2), {"a": (3,)}, tuple(range(100, 200)))
+    (_, whole), (_, same), (_, again) = engine.score([long, long, long])
+    assert (logprobs(whole) < 0).all()
+    assert np.abs(logprobs(whole) - logprobs(same)).max() < _NOISE
+    assert np.abs(logprobs(whole) - logprobs(again)).max() < _NOISE
+    for tangle in (work, work, work[:4] * 3, [*near, *work[:6]], work[:6]):
+        for n, outcome in engine.score(tangle):
+            found = logprobs(outcome)
+            if tangle[n] in work:
+                expected = logprobs(slow[work.index(tangle[n])])
+                assert np.abs(found - expected).max() < _NOISE
+    assert engine.stats.rescored > 0
+    for n, outcome in engine.score(longer):  # what was a response is now part of the prompt, and in the cache
+        better = slow[n]["better"][2:]  # type: ignore[index]
+        assert np.abs(logprobs(outcome) - better).max() < _NOISE
+
+
+def test_eviction_and_preemption_leave_no_wrong_row(engine: Any, work: list[Scoring]) -> None:
+    slow = uncached(engine, work)
+    evicting = [Scoring(tuple(range(n, n + 700)), {"a": (3,)}, (4, 5)) for n in range(100, 1100, 250)]
+    assert all(isinstance(outcome, dict) for _, outcome in engine.score(evicting))
+    steps = 0
+
+    def preempt() -> tuple[int, ...]:
+        nonlocal steps
+        steps += 1
+        if steps < 12:
+            engine._engine.reset_prefix_cache(reset_running_requests=steps % 3 == 0)
+        return ()
+
+    scored = dict(engine.score(work, preempt))
+    assert sorted(scored) == list(range(len(work)))
+    assert max(np.abs(logprobs(scored[n]) - logprobs(slow[n])).max() for n in scored) < _NOISE
+
+
+def test_a_long_response_is_scored_in_several_steps(engine: Any) -> None:
+    response = tuple(int(i) for i in np.random.default_rng(0).integers(20, 40_000, 900))
+    ((_, outcome),) = engine.score([Scoring((1, 2, 3), {"a": (4,), "b": (5,)}, response)])
+    assert logprobs(outcome).shape == (1800,)
+    assert (logprobs(outcome) < 0).all()
+
+
+def test_what_vllm_refuses_fails_alone(engine: Any, work: list[Scoring]) -> None:
+    too_long = Scoring((1,), {"a": (2,), "b": (3,)}, tuple(range(100, 1200)))
+    scored = dict(engine.score([work[0], too_long, work[1]]))
+    assert isinstance(scored[1], ScoringFailed)
+    assert "refuses" in scored[1].message
+    assert isinstance(scored[0], dict)
+    assert isinstance(scored[2], dict)
+
+
+def test_dropped_work_is_aborted_and_the_engine_goes_on(engine: Any, work: list[Scoring]) -> None:
+    kept = {1, 5, 30}
+    scored = dict(engine.score(work, lambda: set(range(len(work))) - kept))
+    assert kept <= set(scored)
+    assert len(scored) < len(work)
+    results = engine.score(work)
+    next(results)
+    results.close()
+    assert not engine._engine.has_unfinished_requests()
+    assert len(dict(engine.score(work[:3]))) == 3
+
+
+def test_engine_core_dies_with_the_process_that_holds_it_and_comes_back_after_a_crash(
+    tiny: Callable[[str], Path],
+) -> None:
+    command = [sys.executable, str(Path(__file__).with_name("vllm_holder.py")), str(tiny("llama"))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as holder:
+        assert holder.stdout is not None
+        said = (line[1:].split() for line in holder.stdout if line.startswith(">"))
+        first = next(said)
+        assert next(said) == ["EngineDied"]
+        assert next(said) == ["same"]
+        second = next(said)
+        holder.kill()
+    assert first
+    assert second
+    deadline = time.monotonic() + 5
+    while alive := [pid for pid in first + second if _alive(int(pid))]:
+        assert time.monotonic() < deadline, f"left behind: {alive}"
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
