@@ -1,0 +1,176 @@
+"""Every engine against a float32 pass of transformers that takes no shortcuts.
+
+    python benchmarks/fidelity.py [--rows 50] [--engines transformers,vllm]     (`make fidelity`)
+
+On the shipped demo set, and on the first rows of a file of preference pairs, both sides, where there is one. The
+reference reads every branch's whole sequence on its own, in float32, with the full log-softmax. What bfloat16
+itself costs is measured too: two plain bfloat16 passes over the same sequences, alone and in padded batches of 8.
+Prints a table, writes build/fidelity.json, and exits with 1 if an engine is further off than it may be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from _report import ROOT, table, write
+
+from tokenreward import estimators, templates
+from tokenreward.schema import Item
+from tokenreward_workers.engines.base import Engine, Scored, Scoring
+from tokenreward_workers.models import resolve_model
+from tokenreward_workers.rendering import Prepared, Renderer
+from tokenreward_workers.tokenization import ChatTokenizer
+
+DEMO = ROOT / "client" / "tokenreward" / "demo.jsonl"
+PAIRS = ROOT.parent / "shared" / "data" / "pairs_gsm8k_solutions.jsonl"
+#: What may be off at most: float32 rewards at any token, bfloat16 rewards on average, and their correlation.
+FLOAT32_MAX, BF16_MEAN, BF16_CORRELATION = 1e-5, 0.01, 0.99
+CONTRAST = estimators.resolve("contrast")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="demo")
+    parser.add_argument("--rows", type=int, default=50, help="preference pairs beside the demo set")
+    parser.add_argument("--pairs", type=Path, default=PAIRS)
+    parser.add_argument("--engines", default="transformers,vllm")
+    options = parser.parse_args(argv)
+    path = resolve_model(options.model).path
+    engines = [name for name in options.engines.split(",") if name != "vllm" or importlib.util.find_spec("vllm")]
+
+    work = scorings(path, items(options.pairs, options.rows))
+    say(f"{len(work)} responses, {sum(len(s.response) for s in work)} response tokens; the float32 reference first")
+    reference = plain(path, work, "float32", batch=1)
+    figures: dict[str, Any] = {"rows": len(work)}
+    if "transformers" in engines:
+        from tokenreward_workers.engines.transformers import TransformersEngine
+
+        for dtype, short in (("float32", "float32"), ("bfloat16", "bf16")):
+            say(f"transformers engine, {dtype}")
+            figures |= compared(f"transformers_{short}", score(TransformersEngine(path, dtype), work), reference)
+    if "vllm" in engines:
+        say("vllm engine, bfloat16: fast path, then every row without its cache")
+        fast, slow = vllm_both_ways(path, work)
+        figures |= compared("vllm_bf16", fast, reference)
+        figures["vllm_fast_vs_slow_max_abs"] = float(np.abs(joined(fast) - joined(slow)).max())
+    say("bfloat16's own noise: the same plain pass in two batch shapes, on every third response")
+    third = work[::3]
+    alone, batched = plain(path, third, "bfloat16", batch=1), plain(path, third, "bfloat16", batch=8)
+    figures |= compared("noise_bf16", alone, batched)
+    figures |= compared("plain_bf16", alone, reference[::3])
+    figures["noise_bf16_logprob_max_abs"] = float(np.abs(joined(alone) - joined(batched)).max())
+
+    wrong = broken(figures)
+    table("fidelity", [*figures.items(), ("holds", "no: " + "; ".join(wrong) if wrong else "yes")])
+    print(write("fidelity", figures))
+    return 1 if wrong else 0
+
+
+def items(pairs: Path, rows: int) -> list[Item]:
+    """The demo set, then both sides of `rows` pairs."""
+    found = [Item(prompt=row["prompt"], response=row["response"]) for row in _lines(DEMO)]
+    if pairs.is_file():
+        chosen = list(_lines(pairs))[:rows]
+        found += [Item(prompt=row["prompt"], response=row[side]) for row in chosen for side in ("chosen", "rejected")]
+    return found
+
+
+def scorings(path: Path, work: Sequence[Item]) -> list[Scoring]:
+    """The items under the `revision` template, as an engine gets them."""
+    renderer = Renderer(ChatTokenizer.load(path), 10**6, 10**6)
+    prepared = renderer.prepare(work, templates.resolve("revision"), CONTRAST.branches)
+    return [ready.scoring for ready in prepared if isinstance(ready, Prepared)]
+
+
+def plain(path: Path, work: Sequence[Scoring], dtype: str, batch: int) -> list[Scored]:
+    """Whole sequences, right-padded batches, full log-softmax in float32: what anyone would write."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, dtype)).eval()
+    flat = [
+        (n, branch, [*s.prefix, *rest, *s.response]) for n, s in enumerate(work) for branch, rest in s.branches.items()
+    ]
+    results: list[Scored] = [{} for _ in work]
+    for at in range(0, len(flat), batch):
+        chunk = flat[at : at + batch]
+        ids = torch.zeros(len(chunk), max(len(row) for _, _, row in chunk), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for n, (_, _, row) in enumerate(chunk):
+            ids[n, : len(row)] = torch.tensor(row)
+            mask[n, : len(row)] = 1
+        with torch.inference_mode():
+            logprobs = model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float().log_softmax(-1)
+        picked = logprobs[:, :-1].gather(-1, ids[:, 1:, None])[..., 0].numpy()
+        for n, (index, branch, row) in enumerate(chunk):
+            results[index][branch] = picked[n, len(row) - len(work[index].response) - 1 : len(row) - 1].copy()
+    return results
+
+
+def score(engine: Engine, work: Sequence[Scoring]) -> list[Scored]:
+    """What the engine says, in order; a failure ends the benchmark."""
+    found = dict(engine.score(work))
+    engine.close()
+    return [_certain(found[n]) for n in range(len(work))]
+
+
+def vllm_both_ways(path: Path, work: Sequence[Scoring]) -> tuple[list[Scored], list[Scored]]:
+    """Through the prefix cache, and without it."""
+    from tokenreward_workers.engines.vllm import VllmEngine, VllmSettings
+
+    fast = score(VllmEngine(path), work)
+    return fast, score(VllmEngine(path, VllmSettings(prefix_cache=False)), work)
+
+
+def compared(name: str, ours: Sequence[Scored], theirs: Sequence[Scored]) -> dict[str, float]:
+    """Differences of rewards."""
+    a, b = (np.concatenate([CONTRAST.rewards(one) for one in side]) for side in (ours, theirs))
+    return {
+        f"{name}_max_abs": float(np.abs(a - b).max()),
+        f"{name}_mean_abs": float(np.abs(a - b).mean()),
+        f"{name}_corr": float(np.corrcoef(a, b)[0, 1]),
+    }
+
+
+def joined(scored: Iterable[Scored]) -> np.ndarray[Any, Any]:
+    return np.concatenate([one[branch] for one in scored for branch in sorted(one)])
+
+
+def broken(figures: dict[str, Any]) -> list[str]:
+    """What does not hold. bfloat16 engines may be as far off as a plain bfloat16 pass."""
+    wrong = []
+    if figures.get("transformers_float32_max_abs", 0.0) > FLOAT32_MAX:
+        wrong.append(f"transformers in float32 is more than {FLOAT32_MAX} off")
+    for engine in ("transformers_bf16", "vllm_bf16"):
+        if figures.get(f"{engine}_mean_abs", 0.0) > max(BF16_MEAN, 1.1 * figures["plain_bf16_mean_abs"]):
+            wrong.append(f"{engine} is further off than bfloat16 itself")
+        if figures.get(f"{engine}_corr", 1.0) < min(BF16_CORRELATION, figures["plain_bf16_corr"] - 0.002):
+            wrong.append(f"{engine} correlates less than bfloat16 itself")
+    if figures.get("vllm_fast_vs_slow_max_abs", 0.0) > 2 * figures["noise_bf16_logprob_max_abs"]:
+        wrong.append("vLLM's fast path differs from its slow path by more than bfloat16's noise")
+    return wrong
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _lines(path: Path) -> Iterable[dict[str, Any]]:
+    return (json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip())
+
+
+def _certain(outcome: Any) -> Scored:
+    if not isinstance(outcome, dict):
+        raise SystemExit(f"an engine failed: {outcome}")
+    return outcome
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,360 @@
+"""Training beside TRL: parity, step time and peak memory on the same pairs, model, reference mode and threads.
+
+    python benchmarks/training.py [--model DIRECTORY]       (the demo model, if none is named)
+
+Every measured run is a process of its own (peak memory is a process's), and the runs take turns, so that a busy
+machine slows both. A step is forward, backward and optimizer, from the Trainer's own callbacks; of all turns the
+fastest step counts. Writes build/bench-training.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from _report import table, write
+
+from tokenreward_workers.models import resolve_model
+
+PAIRS = 4
+MAX_LENGTH = 512
+
+RUNS = {
+    "trl": "TRL's DPOTrainer",
+    "ours": "PreferenceTrainer, DPO",
+    "ours-reg": "PreferenceTrainer, DPO-REG",
+    "ours-one-pass": "the same, the batch in one pass",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="demo", help="a checkpoint directory")
+    parser.add_argument("--rounds", type=int, default=2, help="turns each trainer takes")
+    parser.add_argument("--steps", type=int, default=2, help="timed steps a turn, after one that is not timed")
+    parser.add_argument("--reference", choices=["precompute", "live"], default="precompute")
+    parser.add_argument("--shape", choices=["typical", "longest"], default="typical")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--checkpointing", action="store_true", help="gradient checkpointing in both")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--child", choices=["parity", *RUNS], help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if options.child:
+        print(json.dumps(_parity(options) if options.child == "parity" else _measure(options)))
+        return 0
+
+    options.model = str(resolve_model(options.model).path)
+    figures: dict[str, Any] = _child(options, "parity")
+    turns: dict[str, list[dict[str, Any]]] = {name: [] for name in RUNS}
+    for turn in range(options.rounds):
+        for name in RUNS:
+            turns[name].append(_child(options, name))
+            print(f"turn {turn + 1}, {name}: {turns[name][-1]}", flush=True)
+    figures |= _compared(turns)
+    table("seconds a step and peak memory", ((RUNS[name], _best(found)) for name, found in turns.items()))
+    table("bench-training", figures.items())
+    write("bench-training", figures | {"turns": turns})
+    return 0
+
+
+def _compared(turns: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
+    step = {name: min(min(turn["step_s"]) for turn in found) for name, found in turns.items()}
+    peak = {name: statistics.median(turn["peak_gb"] for turn in found) for name, found in turns.items()}
+    # Seconds of processor time: the same comparison where other programs take turns on the machine.
+    cpu = {name: min(min(turn["step_cpu_s"]) for turn in found) for name, found in turns.items()}
+    return {
+        "step_time_vs_trl": round(step["ours"] / step["trl"], 3),
+        "step_cpu_vs_trl": round(cpu["ours"] / cpu["trl"], 3),
+        "memory_vs_trl": round(peak["ours"] / peak["trl"], 3),
+        "step_time_vs_trl_reg": round(step["ours-reg"] / step["trl"], 3),
+        "memory_vs_trl_reg": round(peak["ours-reg"] / peak["trl"], 3),
+        "step_time_vs_trl_one_pass": round(step["ours-one-pass"] / step["trl"], 3),
+        "memory_vs_trl_one_pass": round(peak["ours-one-pass"] / peak["trl"], 3),
+        "reg_extra_forwards": turns["ours-reg"][0]["forwards"] - turns["ours"][0]["forwards"],
+        "reg_loss_share": round(min(turn["regularizer_s"] for turn in turns["ours-reg"]) / step["ours-reg"], 6),
+    }
+
+
+def _best(found: list[dict[str, Any]]) -> str:
+    step, peak = min(min(turn["step_s"]) for turn in found), statistics.median(turn["peak_gb"] for turn in found)
+    return f"{step:.2f} s, {peak:.2f} GB"
+
+
+def _child(options: argparse.Namespace, name: str) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--child", name]
+    for option in ("model", "steps", "reference", "shape", "dtype", "threads"):
+        command += [f"--{option}", str(getattr(options, option))]
+    command += ["--checkpointing"] if options.checkpointing else []
+    environment = os.environ | {
+        "OMP_NUM_THREADS": str(options.threads),
+        "TOKENIZERS_PARALLELISM": "false",
+        "TRANSFORMERS_VERBOSITY": "error",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    }
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    if ran.returncode != 0:
+        sys.exit(f"{name} ended with {ran.returncode} (-9: killed, perhaps for memory):\n{ran.stderr[-4000:]}")
+    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return found
+
+
+# ---- speed and memory -----------------------------------------------------------------------------------
+
+
+def make_rows(shape: str, vocabulary: int) -> list[dict[str, list[int]]]:
+    """Pairs of random tokens. typical: prompts of 64-192 and completions of 96-320; longest: all of 512."""
+    import random
+
+    generator = random.Random(0)
+
+    def ids(length: int) -> list[int]:
+        return [generator.randrange(10, vocabulary) for _ in range(length)]
+
+    rows = []
+    for _ in range(PAIRS):  # Every step trains on the same pairs.
+        prompt = 128 if shape == "longest" else generator.randint(64, 192)
+        chosen, rejected = (
+            (384, 384) if shape == "longest" else (generator.randint(96, 320), generator.randint(96, 320))
+        )
+        rows.append({"prompt_ids": ids(prompt), "chosen_ids": ids(chosen), "rejected_ids": ids(rejected)})
+    return rows
+
+
+def _measure(options: argparse.Namespace) -> dict[str, Any]:
+    import torch
+
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as directory:
+        trainer = _trainer(options, directory)
+        calls: list[int] = []
+        trainer.model.model.register_forward_hook(lambda *_: calls.append(1))
+        trainer.train()
+    found: dict[str, Any] = {
+        "step_s": [round(s, 3) for s in trainer.step_times[1:]],
+        "step_cpu_s": [round(s, 3) for s in trainer.step_cpu[1:]],
+        "peak_gb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 3),
+        "forwards": len(calls) // (options.steps + 1),
+    }
+    if torch.cuda.is_available():
+        found["peak_gb"] = round(torch.cuda.max_memory_allocated() / 2**30, 3)
+    if options.child == "ours-reg":
+        found["regularizer_s"] = _regularizer_seconds(trainer)
+    return found
+
+
+def _regularizer_seconds(trainer: Any, repeats: int = 50) -> float:
+    """The regulariser alone, forward and backward, on tensors of a step's shape."""
+    import torch
+
+    from tokenreward_trainer.losses import Completions, PairLoss
+    from tokenreward_trainer.regularizer import regularization
+
+    shape = (PAIRS, max(len(side) for e in trainer.train_dataset for side in (e.pair.chosen, e.pair.rejected)))
+    logps = torch.randn(2, *shape, device=trainer.args.device, requires_grad=True)
+    rest = torch.ones(shape, dtype=torch.bool, device=logps.device), None, torch.rand(shape, device=logps.device)
+    weight = torch.ones(PAIRS, device=logps.device)
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.perf_counter()
+        sides = [Completions(side, *rest) for side in logps]
+        pair = PairLoss(weight, weight, weight, weight)
+        regularization(pair, *sides, beta=0.1, static=False, length_normalised=False).sum().backward()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def _trainer(options: argparse.Namespace, directory: str) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+
+    class Clock(TrainerCallback):
+        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+            self.started, self.started_cpu = time.perf_counter(), time.process_time()
+
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            trainer.step_times.append(time.perf_counter() - self.started)
+            trainer.step_cpu.append(time.process_time() - self.started_cpu)
+
+    model = AutoModelForCausalLM.from_pretrained(options.model, dtype=getattr(torch, options.dtype))
+    rows = make_rows(options.shape, model.config.vocab_size)
+    common: dict[str, Any] = {
+        "output_dir": directory,
+        "use_cpu": not torch.cuda.is_available(),
+        "report_to": "none",
+        "disable_tqdm": True,
+        "save_strategy": "no",
+        "per_device_train_batch_size": PAIRS,
+        "max_steps": options.steps + 1,
+        "num_train_epochs": options.steps + 1,
+        "learning_rate": 1e-6,
+        "logging_steps": 1,
+        "gradient_checkpointing": options.checkpointing,
+        "bf16": False,
+        "dataloader_pin_memory": False,
+    }
+    if options.child == "trl":
+        from datasets import Dataset
+        from trl import DPOConfig, DPOTrainer
+
+        tokenizer = AutoTokenizer.from_pretrained(options.model)
+        reference = None
+        if options.reference == "live":
+            reference = AutoModelForCausalLM.from_pretrained(options.model, dtype=getattr(torch, options.dtype))
+        arguments = DPOConfig(
+            **common, max_length=MAX_LENGTH, precompute_ref_log_probs=options.reference == "precompute"
+        )
+
+        class Tokenized(DPOTrainer):  # type: ignore[misc]
+            """The rows are token ids already, which its preparation does not take."""
+
+            def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
+                return dataset
+
+        trainer: Any = Tokenized(
+            model, reference, arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer
+        )
+    else:
+        import numpy as np
+
+        from tokenreward_trainer import Pair, PreferenceConfig, PreferenceTrainer
+
+        random = np.random.default_rng(0)
+        pairs = [
+            Pair(
+                str(index),
+                *(tuple(row[name]) for name in ("prompt_ids", "chosen_ids", "rejected_ids")),
+                *(
+                    random.uniform(-0.5, 0.5, len(row[name])).astype(np.float32)
+                    for name in ("chosen_ids", "rejected_ids")
+                ),
+            )
+            for index, row in enumerate(rows)
+        ]
+        arguments = PreferenceConfig(
+            **common,
+            method="dpo",
+            reg_alpha=0.25 if options.child == "ours-reg" else 0.0,
+            forward_tokens=10**9 if options.child == "ours-one-pass" else 0,
+            reference=options.reference,
+            reference_cache=str(Path(directory) / "cache"),
+        )
+        trainer = PreferenceTrainer(model, arguments, pairs)
+    trainer.step_times, trainer.step_cpu = [], []
+    trainer.add_callback(Clock())
+    return trainer
+
+
+# ---- parity ---------------------------------------------------------------------------------------------
+
+
+def _parity(options: argparse.Namespace) -> dict[str, float]:
+    """Per method, in float32: the larger of the relative differences of any pair's loss and of the whole gradient
+    (norm of the difference over the norm). `_worst_parameter`: of the gradient's largest element, per parameter, where
+    both trainers are about 4e-5 from the float64 gradient of the demo model.
+    """
+    import torch
+
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as directory:
+        found: dict[str, float] = {}
+        for method, take in (
+            ("dpo", {"beta": 0.1}),
+            ("wpo", {"beta": 0.1, "use_weighting": True}),
+            ("simpo", {"beta": 2.0, "simpo_gamma": 1.0}),
+        ):
+            whole, worst = _difference(options, directory, method, take)
+            found |= {f"{method}_vs_trl_rel": whole, f"{method}_vs_trl_worst_parameter": worst}
+    return found
+
+
+def _difference(
+    options: argparse.Namespace, directory: str, method: str, theirs_take: dict[str, Any]
+) -> tuple[float, float]:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from tokenreward_trainer import Pair, PreferenceConfig, PreferenceTrainer
+
+    def model(noise: float = 0.0) -> Any:
+        torch.manual_seed(0)
+        loaded = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32)
+        for parameter in loaded.parameters():
+            parameter.data += noise * parameter.data.std() * torch.randn_like(parameter)
+        return loaded
+
+    theirs = _trl_for_parity(options, directory, method, theirs_take, model(), model(noise=0.02))
+    prompt, sides = ("prompt_ids", ("chosen_ids", "rejected_ids"))
+    rows = [dict(row) for row in theirs.train_dataset]
+    if method == "simpo":
+        prompt, sides = ("prompt_input_ids", ("chosen_input_ids", "rejected_input_ids"))
+        for row in rows:
+            row.update({side: row[side][len(row[prompt]) :] for side in sides})
+    pairs = [Pair(str(i), tuple(row[prompt]), *(tuple(row[side]) for side in sides)) for i, row in enumerate(rows)]
+    arguments = PreferenceConfig(
+        output_dir=directory,
+        use_cpu=True,
+        report_to="none",
+        method=method,
+        beta=theirs_take["beta"],
+        gamma_ratio=0.5 if method == "simpo" else None,
+        reference="auto" if method == "simpo" else "live",
+    )
+    ours = PreferenceTrainer(model(), arguments, pairs, ref_model=None if method == "simpo" else model(noise=0.02))
+    loss = 0.0
+    for index in range(len(pairs)):
+        one, other = (_loss(t, [t.train_dataset[index]]).item() for t in (ours, theirs))
+        loss = max(loss, abs(one - other) / abs(other))
+    for trainer in (ours, theirs):
+        _loss(trainer, list(trainer.train_dataset)).backward()
+    grads = [
+        (one.grad, other.grad) for one, other in zip(ours.model.parameters(), theirs.model.parameters(), strict=True)
+    ]
+    difference = sum(((one - other).double() ** 2).sum().item() for one, other in grads) ** 0.5
+    size = sum((other.double() ** 2).sum().item() for _, other in grads) ** 0.5
+    worst = max(((one - other).abs().max() / other.abs().max()).item() for one, other in grads)
+    return max(loss, difference / size), worst
+
+
+def _trl_for_parity(options: Any, directory: str, method: str, take: dict[str, Any], model: Any, reference: Any) -> Any:
+    from datasets import Dataset
+    from transformers import AutoTokenizer
+
+    from tokenreward_trainer.demo_pairs import write_pairs
+
+    write_pairs(Path(directory) / "pairs.jsonl", PAIRS)
+    lines = (Path(directory) / "pairs.jsonl").read_text("utf-8").splitlines()
+    rows = Dataset.from_list([{k: v for k, v in json.loads(line).items() if k != "id"} for line in lines])
+    plain = {"use_cpu": True, "report_to": "none", "gradient_checkpointing": False, "bf16": False}
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    if method == "simpo":
+        from trl.experimental.cpo import CPOConfig, CPOTrainer
+
+        arguments = CPOConfig(directory, loss_type="simpo", cpo_alpha=0.0, **plain, **take)
+        return CPOTrainer(model, arguments, train_dataset=rows, processing_class=tokenizer)
+    from trl import DPOConfig, DPOTrainer
+
+    return DPOTrainer(
+        model, reference, DPOConfig(directory, **plain, **take), train_dataset=rows, processing_class=tokenizer
+    )
+
+
+def _loss(trainer: Any, examples: list[Any]) -> Any:
+    from tokenreward_trainer.model import attending
+
+    trainer.model.train()
+    with attending(trainer.model, getattr(trainer, "layout", "padded")):
+        return trainer.compute_loss(trainer.model, trainer.data_collator(examples))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
