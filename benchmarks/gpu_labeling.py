@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             work.save(folder / f"{name}.jsonl")
         figures: dict[str, Any] = {"device": _device(), "shape": options.shape, "peak_tflops": peak / 1e12}
         for engine in options.engines.split(","):
-            figures |= _measured(engine, model, folder, works, options.reps, config, peak)
+            figures |= measured(engine, model, folder, works, options.reps, config, peak)
     table(f"{options.shape} on {figures['device']}", figures.items())
     print(write("gpu-labeling", figures))
     return 0
@@ -100,7 +100,7 @@ def build(shape: dict[str, Any], path: Path) -> None:
             shutil.copy(file, path / file.name)
 
 
-def _measured(
+def measured(
     engine: str, model: Path, folder: Path, works: dict[str, Work], reps: int, config: dict[str, Any], peak: float
 ) -> dict[str, Any]:
     """Figures of one engine; {"<engine>_absent": why} if it cannot be loaded here."""
