@@ -21,6 +21,7 @@ COMMANDS = {
     "show": ("tokenreward.commands.show:main", "show a labeled file as a heat map, in the terminal or as a page"),
     "jobs": ("tokenreward.commands.jobs:main", "list, show, watch, cancel or retry jobs"),
     "inspect": ("tokenreward.commands.inspect:main", "print a labeled file's statistics and draw them"),
+    "audit": ("tokenreward.commands.audit:main", "measure whether labels point at what is wrong"),
     "train": ("tokenreward_trainer.cli:train", "train a policy on labeled preferences"),
     "keys": ("tokenreward_service.key_commands:keys", "create, list and revoke API keys"),
 }

@@ -1,0 +1,86 @@
+"""Intervals by resampling responses: tokens of one response are not independent, responses are.
+
+All estimators of a set are measured on the same resamples, so that differences between them are paired.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+RESAMPLES = 1000
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and the ends of its 95% interval (percentiles of the bootstrap)."""
+
+    value: float
+    low: float
+    high: float
+
+    def above(self, bound: float) -> bool:
+        """Whether the whole interval lies above; never, where there is no interval."""
+        return self.low > bound
+
+    def below(self, bound: float) -> bool:
+        return self.high < bound
+
+    def triple(self) -> list[float]:
+        return [self.value, self.low, self.high]
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A statistic on the data themselves and on every resample (NaN where a resample does not define it)."""
+
+    value: float
+    draws: Floats
+
+    @property
+    def interval(self) -> Interval:
+        known = self.draws[np.isfinite(self.draws)]
+        if not len(known):
+            return Interval(self.value, float("nan"), float("nan"))
+        low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return Interval(self.value, float(low), float(high))
+
+    def __sub__(self, other: Sampled) -> Sampled:
+        """The paired difference: both must be of the same resamples."""
+        return Sampled(self.value - other.value, self.draws - other.draws)
+
+
+def mean(parts: list[Sampled]) -> Sampled:
+    """Of several sets, each counted alike. Their resamples are independent, so that draws may be added as they come."""
+    return Sampled(float(np.mean([p.value for p in parts])), np.mean([p.draws for p in parts], axis=0))
+
+
+class Resamples:
+    """How often each of `count` responses is in each resample; the same for one (name, count, seed), always."""
+
+    def __init__(self, name: str, count: int, seed: int = 0, draws: int = RESAMPLES) -> None:
+        chance = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        self.count = count
+        self._weights = np.empty((draws, count), dtype=np.uint16)
+        for row in self._weights:
+            row[:] = np.bincount(chance.integers(0, count, count), minlength=count)
+
+    def apply(self, statistic: Callable[[Floats], float]) -> Sampled:
+        """statistic: weights [count] -> its value."""
+        draws = np.array([statistic(row.astype(np.float64)) for row in self._weights])
+        return Sampled(statistic(np.ones(self.count)), draws)
+
+    def mean(self, values: Floats) -> Sampled:
+        """The mean of one value a response; NaN values are left out."""
+        known = np.isfinite(values)
+        filled = np.where(known, values, 0.0)
+        with np.errstate(invalid="ignore"):
+            draws = (self._weights @ filled) / (self._weights @ known.astype(np.float64))
+        return Sampled(float(filled.sum() / known.sum()) if known.any() else float("nan"), draws)

@@ -1,0 +1,68 @@
+"""The responses that a label gets most right and most wrong, to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tokenreward.audit.plan import Label
+from tokenreward.audit.scoring import Scored
+from tokenreward.audit.sets import SpanItem
+from tokenreward.audit.spans import SpanReport
+
+#: Of each kind.
+COUNT = 3
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A response with what was scored and what is known of it. tokens: int8 [T], see `audit.tokens`."""
+
+    item: SpanItem
+    scored: Scored
+    tokens: NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Example:
+    """rewards: float32 [T].  auroc: of this response alone."""
+
+    kind: Literal["best", "worst"]
+    set: str
+    judged: Judged
+    rewards: NDArray[np.float32]
+    auroc: float
+
+
+def pick(label: Label, reports: Sequence[SpanReport], judged: Mapping[str, Sequence[Judged]]) -> list[Example]:
+    """The best, then the worst, at most COUNT each, from different sets as long as there are such."""
+    found = [
+        (float(auroc), report.name, place)
+        for report in reports
+        for place, auroc in enumerate(report.figures[label.name].each)
+        if np.isfinite(auroc)
+    ]
+    found.sort(key=lambda entry: entry[0])
+    chosen: list[Example] = []
+    kinds: list[tuple[Literal["best", "worst"], Iterable[tuple[float, str, int]]]] = [
+        ("best", reversed(found)),
+        ("worst", found),
+    ]
+    for kind, ordered in kinds:
+        for auroc, name, place in _varied(ordered):
+            one = judged[name][place]
+            chosen.append(Example(kind, name, one, one.scored.rewards(label), auroc))
+    return chosen
+
+
+def _varied(ordered: Iterable[tuple[float, str, int]]) -> list[tuple[float, str, int]]:
+    """The first of each set, in order; then the next ones, whatever their set."""
+    first, rest, seen = [], [], set()
+    for entry in ordered:
+        (rest if entry[1] in seen else first).append(entry)
+        seen.add(entry[1])
+    return (first + rest)[:COUNT]

@@ -1,0 +1,143 @@
+"""An audit as JSON: every figure with its interval, and what it was measured with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from tokenreward.audit import verdict
+from tokenreward.audit.bootstrap import Sampled
+from tokenreward.audit.pairs import PairFigures
+from tokenreward.audit.plan import BASELINES
+from tokenreward.audit.spans import SpanFigures, SpanReport
+from tokenreward.audit.study import OVERALL, AuditReport, Overall
+
+#: {set: {label: [value, low, high]}}
+Figures = dict[str, dict[str, list[float]]]
+
+
+def figures(report: AuditReport) -> dict[str, Any]:
+    """The short form, for comparing: {statistic: {set: {label: [value, low, high]}}}, and a verdict for every label."""
+    return _clean(
+        {
+            "auroc": _spans(report, "auroc") | _overall(report, "auroc"),
+            "stratified": _spans(report, "stratified") | _overall(report, "stratified"),
+            "gain_over_surprisal": _spans(report, "gain") | _overall(report, "gain"),
+            "per_response": _spans(report, "per_response"),
+            "average_precision": _spans(report, "average_precision"),
+            "pairs": _pairs(report, "mean"),
+            "pairs_by_sum": _pairs(report, "total"),
+            "pairs_length_controlled": _pairs(report, "mean_controlled"),
+            "pairs_by_sum_length_controlled": _pairs(report, "total_controlled"),
+            "verdicts": {label.name: verdicts(report, label.name) for label in report.labels},
+            "audited": {one.name: one.responses for one in report.spans},
+            "audited_pairs": {one.name: one.pairs for one in report.pairs},
+            "responses": report.responses,
+            "tokens": report.tokens,
+            "failed": len(report.failures),
+            "seconds": round(report.scoring_seconds + report.statistics_seconds, 1),
+        }
+    )
+
+
+def full(report: AuditReport) -> dict[str, Any]:
+    """Everything, calibration and provenance included; no text of any response."""
+    return _clean(
+        {
+            "provenance": {
+                "fingerprint": report.fingerprint.model_dump(),
+                "fingerprint_digest": report.fingerprint.digest,
+                "labels": {
+                    label.name: {
+                        "template": label.template.name,
+                        "template_hash": label.template.hash,
+                        "estimator": label.estimator.name,
+                        "estimator_hash": label.estimator.hash,
+                        "formula": label.estimator.formula,
+                    }
+                    for label in report.labels
+                },
+                "resamples": report.resamples,
+                "seed": report.seed,
+            },
+            "figures": figures(report),
+            "spans": {one.name: _span_report(one) for one in report.spans},
+            "pairs": {one.name: {"pairs": one.pairs, "chosen_longer": one.longer} for one in report.pairs},
+            "failures": [asdict(failure) for failure in report.failures],
+        }
+    )
+
+
+def verdicts(report: AuditReport, label: str) -> dict[str, str]:
+    """In words, by set, and overall where there are sets with spans."""
+    found = {}
+    if label in report.overall:
+        one = report.overall[label]
+        found[OVERALL] = verdict.on_spans(one.auroc.interval, one.stratified.interval, one.gain.interval).words
+    for spans in report.spans:
+        each = spans.figures[label]
+        found[spans.name] = verdict.on_spans(each.auroc.interval, each.stratified.interval, each.gained).words
+    for pairs in report.pairs:
+        pair = pairs.figures[label]
+        words = verdict.on_pairs(pair.mean.interval, pair.mean_controlled.interval)
+        found[f"{pairs.name} (pairs)" if pairs.name in found else pairs.name] = words
+    return found
+
+
+def is_baseline(name: str) -> bool:
+    return name in BASELINES
+
+
+def _spans(report: AuditReport, field: str) -> Figures:
+    return {
+        one.name: {label: _triple(figures, field) for label, figures in one.figures.items()} for one in report.spans
+    }
+
+
+def _overall(report: AuditReport, field: str) -> Figures:
+    return {OVERALL: {label: _triple(one, field) for label, one in report.overall.items()}} if report.overall else {}
+
+
+def _pairs(report: AuditReport, field: str) -> Figures:
+    return {
+        one.name: {label: _triple(figures, field) for label, figures in one.figures.items()} for one in report.pairs
+    }
+
+
+def _triple(figures: SpanFigures | PairFigures | Overall, field: str) -> list[float]:
+    sampled: Sampled = getattr(figures, field)
+    return sampled.interval.triple()
+
+
+def _span_report(one: SpanReport) -> dict[str, Any]:
+    return {
+        "responses": one.responses,
+        "tokens": one.tokens,
+        "bad_tokens": one.bad_tokens,
+        "left_out_tokens": one.left_out,
+        "unseen_spans": one.unseen,
+        "labels": {
+            label: {
+                "sign_accuracy": figures.sign_accuracy,
+                "mean_inside": figures.inside,
+                "mean_outside": figures.outside,
+                "by_reward": [asdict(group) for group in figures.by_reward],
+                "by_place": [asdict(group) for group in figures.by_place],
+                "by_length": [asdict(group) for group in figures.by_length],
+            }
+            for label, figures in one.figures.items()
+        },
+    }
+
+
+def _clean(value: Any) -> Any:
+    """Floats to six digits, and null for what is not defined: JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {name: _clean(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(part) for part in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value

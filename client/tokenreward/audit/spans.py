@@ -1,0 +1,151 @@
+"""What an audit says of one set of responses with known errors, for every label and for the baselines.
+
+A token's score is its reward's negative: low rewards should stand on what is wrong.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tokenreward.audit import groups, ranks
+from tokenreward.audit.bootstrap import Interval, Resamples, Sampled
+from tokenreward.audit.groups import Group
+from tokenreward.audit.ranks import Curve, Flags, Floats, Ints, Precision, Ranking, roc
+from tokenreward.audit.tokens import BAD, LEFT_OUT
+
+SURPRISAL, RANDOM, POSITION = "surprisal", "random", "position"
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The judged tokens of a set's responses, one after another. [N] throughout.
+
+    bad: whether a token is wrong.  response: which response it is of, from 0.  logprob: log p(y_t | x, y_<t).
+    place: where in its response it stands, in [0, 1).  length: tokens of its response.
+    """
+
+    bad: Flags
+    response: Ints
+    logprob: Floats
+    place: Floats
+    length: Ints
+    responses: int
+
+    @property
+    def surprisal(self) -> Floats:
+        """The baseline as rewards: tanh((l_t - c) / 2) / 2, c the mean of l over the set."""
+        centred: Floats = np.tanh((self.logprob - self.logprob.mean()) / 2) / 2
+        return centred
+
+
+def collect(judged: Sequence[NDArray[np.int8]], logprobs: Sequence[Floats]) -> Tokens:
+    """judged, logprobs: of every response, all its tokens."""
+    sizes = [len(one) for one in judged]
+    kept = np.concatenate([one != LEFT_OUT for one in judged]) if sizes else np.zeros(0, bool)
+    response = np.repeat(np.arange(len(sizes)), sizes)[kept]
+    place = np.concatenate([np.arange(n) / n for n in sizes])[kept]
+    bad = (np.concatenate(list(judged)) == BAD)[kept]
+    return Tokens(bad, response, np.concatenate(list(logprobs))[kept], place, np.repeat(sizes, sizes)[kept], len(sizes))
+
+
+@dataclass(frozen=True)
+class SpanFigures:
+    """One label on one set.
+
+    auroc: pooled over tokens.  stratified: only tokens of one decile of log-prob are compared.  per_response: the mean
+    over responses of each one's own.  average_precision: its chance level is the share of bad tokens.
+    gain: auroc less surprisal's, paired.  sign_accuracy: the mean of the share of bad tokens with a reward below 0 and
+    of good tokens with one above (0 counts half), 0.5 for rewards that know nothing.  inside, outside: mean reward of
+    bad and of good tokens.  each: the AUROC of every response, NaN where it has none.
+    """
+
+    auroc: Sampled
+    stratified: Sampled
+    per_response: Sampled
+    average_precision: Sampled
+    gain: Sampled
+    sign_accuracy: float
+    inside: float
+    outside: float
+    each: Floats
+    curve: Curve
+    by_reward: list[Group]
+    by_place: list[Group]
+    by_length: list[Group]
+
+    @property
+    def gained(self) -> Interval:
+        return self.gain.interval
+
+
+@dataclass(frozen=True)
+class SpanReport:
+    """One set. left_out: tokens that nobody judged.  unseen: bad spans that no token overlaps.
+    figures: by label, the baselines first."""
+
+    name: str
+    responses: int
+    tokens: int
+    bad_tokens: int
+    left_out: int
+    unseen: int
+    figures: Mapping[str, SpanFigures]
+
+
+def baselines(tokens: Tokens, name: str, seed: int) -> dict[str, Floats]:
+    """Rewards that anybody has without a label: surprisal, chance, and that later tokens are worse."""
+    chance = np.random.default_rng([seed, zlib.crc32(name.encode()), 1])
+    return {
+        SURPRISAL: tokens.surprisal,
+        RANDOM: chance.uniform(-0.5, 0.5, len(tokens.bad)),
+        POSITION: 0.5 - tokens.place,
+    }
+
+
+def measure(tokens: Tokens, rewards: Mapping[str, Floats], resamples: Resamples) -> dict[str, SpanFigures]:
+    """rewards: by label, [N] each; SURPRISAL, which the others are compared with, among them."""
+    strata = ranks.strata(tokens.logprob)
+    aurocs = {name: _pooled(tokens, values, resamples) for name, values in rewards.items()}
+    return {
+        name: _figures(tokens, values, strata, resamples, aurocs[name], aurocs[SURPRISAL])
+        for name, values in rewards.items()
+    }
+
+
+def _pooled(tokens: Tokens, rewards: Floats, resamples: Resamples) -> Sampled:
+    return resamples.apply(Ranking(-rewards, tokens.bad, tokens.response).auroc)
+
+
+def _figures(
+    tokens: Tokens, rewards: Floats, strata: Ints, resamples: Resamples, auroc: Sampled, surprisal: Sampled
+) -> SpanFigures:
+    scores, bad, response = -rewards, tokens.bad, tokens.response
+    each = Ranking(scores, bad, response, response).by_response(tokens.responses)
+    return SpanFigures(
+        auroc=auroc,
+        stratified=resamples.apply(Ranking(scores, bad, response, strata).auroc),
+        per_response=resamples.mean(each),
+        average_precision=resamples.apply(Precision(scores, bad, response).average),
+        gain=auroc - surprisal,
+        sign_accuracy=sign_accuracy(rewards, bad),
+        inside=float(rewards[bad].mean()) if bad.any() else float("nan"),
+        outside=float(rewards[~bad].mean()) if (~bad).any() else float("nan"),
+        each=each,
+        curve=roc(scores, bad),
+        by_reward=groups.by_reward(rewards, bad, response),
+        by_place=groups.by_place(tokens.place, rewards, bad, response),
+        by_length=groups.by_length(tokens.length, rewards, bad, response),
+    )
+
+
+def sign_accuracy(rewards: Floats, bad: Flags) -> float:
+    """See SpanFigures; NaN unless there are both bad and good tokens."""
+    if bad.all() or not bad.any():
+        return float("nan")
+    below = (rewards < 0) + 0.5 * (rewards == 0)
+    return float((below[bad].mean() + 1 - below[~bad].mean()) / 2)

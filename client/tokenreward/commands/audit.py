@@ -1,0 +1,170 @@
+"""`tokenreward audit`: whether the labels point at what is wrong, before anybody trains on them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from tokenreward.commands.common import ADDRESS_HELP, add_connection
+from tokenreward.errors import BadInput, ConnectionFailed
+
+if TYPE_CHECKING:
+    from tokenreward.audit.sets import AuditSet
+    from tokenreward.audit.study import AuditReport
+    from tokenreward.estimators import Estimator
+    from tokenreward.schema import Template
+
+T = TypeVar("T")
+
+#: Every figure is there, but some responses could not be scored.
+SOME_FAILED = 3
+
+_EPILOG = """\
+A FILE is JSON Lines, of rows with `prompt`, `response` and `bad_spans` (a list of [start, end) characters of the
+response that are wrong; `ignore_spans` for what nobody judged), or of rows with `prompt`, `chosen` and `rejected`.
+Without a FILE the built-in sets are audited. docs/label-quality.md says how to read the tables.
+
+Exit codes: 0 done, whatever the verdict; 3 done, but some responses could not be scored; 1 nothing was measured; 2
+wrong usage.
+"""
+
+
+def main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    from rich.console import Console
+
+    from tokenreward.audit.plan import labels
+    from tokenreward.audit.study import audit
+    from tokenreward.audit.table import draw
+    from tokenreward.client import Client
+    from tokenreward.dataset.progress import progress_for
+
+    sets = _sets(arguments)
+    wanted = labels(_templates(arguments.templates), _estimators(arguments.estimators))
+    try:
+        with (
+            Client(arguments.url, api_key=arguments.key) as client,
+            progress_for(not arguments.quiet) as progress,
+        ):
+            report = audit(
+                client,
+                sets,
+                wanted,
+                model=arguments.model,
+                progress=progress,
+                seed=arguments.seed,
+                resamples=arguments.resamples,
+            )
+    except ConnectionFailed as error:
+        raise ConnectionFailed(f"{error}\n{ADDRESS_HELP}") from None
+    console = Console()
+    draw(console if console.is_terminal else Console(width=160), report)
+    for kind, path in _write(arguments, report):
+        print(f"{kind}: {path}")
+    return SOME_FAILED if report.failures else 0
+
+
+def _sets(arguments: argparse.Namespace) -> list[AuditSet]:
+    """The built-in sets asked for, then the files, each under a name of its own."""
+    from tokenreward.audit import builtin
+    from tokenreward.audit.sets import load, thinned
+
+    found: list[AuditSet] = []
+    if arguments.builtin is not None or not arguments.files:
+        found += builtin.load(_names(arguments.builtin or ""))
+    for path in map(Path, arguments.files):
+        taken = {one.name for one in found}
+        name = path.stem if path.stem not in taken else str(path)
+        if name in taken:
+            raise BadInput(f"{path}: given twice")
+        found.append(load(path, name))
+    return [thinned(one, arguments.limit) for one in found]
+
+
+def _templates(given: str | None) -> list[Template]:
+    from tokenreward import templates
+    from tokenreward.schema import Template
+
+    def find(name: str) -> Template:
+        if not name.endswith(".toml"):
+            return templates.resolve(name)
+        try:
+            return Template(**tomllib.loads(Path(name).read_text("utf-8")))
+        except (OSError, ValueError, TypeError) as error:  # pydantic's and tomllib's errors are ValueErrors
+            raise BadInput(f"template {name}: {error}") from None
+
+    return _chosen(given, find, list(templates.shipped().values()))
+
+
+def _estimators(given: str | None) -> list[Estimator]:
+    from tokenreward import estimators
+
+    return _chosen(given, estimators.resolve, list(estimators.shipped().values()))
+
+
+def _chosen(given: str | None, find: Callable[[str], T], everything: Sequence[T]) -> list[T]:
+    return list(everything) if given is None else [find(name) for name in _names(given)]
+
+
+def _names(given: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+
+
+def _write(arguments: argparse.Namespace, report: AuditReport) -> list[tuple[str, Path]]:
+    from tokenreward.audit.page import page
+    from tokenreward.audit.report import full
+    from tokenreward.dataset.files import replace
+
+    folder: Path | None = arguments.out
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    makers: list[tuple[str, Path | None, Callable[[], str]]] = [
+        ("figures", arguments.json or (folder and folder / "audit.json"), lambda: json.dumps(full(report), indent=2)),
+        ("page", arguments.html or (folder and folder / "audit.html"), lambda: page(report)),
+    ]
+    for kind, path, make in makers:
+        if path is not None:
+            with replace(path) as file:
+                file.write(make().encode() + b"\n")
+            written.append((kind, path))
+    return written
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tokenreward audit",
+        description="Measure whether token rewards point at what is wrong, beside surprisal, chance and position.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("files", metavar="FILE", nargs="*", help="responses with bad spans, or pairs, as .jsonl")
+    parser.add_argument(
+        "--builtin", metavar="NAMES", nargs="?", const="", help="also the built-in sets, all or those named: a,b"
+    )
+    parser.add_argument("--templates", metavar="NAMES", help="shipped templates or .toml files: a,b (default: all)")
+    parser.add_argument("--estimators", metavar="NAMES", help="a,b (default: all)")
+    parser.add_argument("--model", help="a served model's name, or name@fingerprint (default: the only one)")
+    parser.add_argument("--limit", type=_positive, metavar="N", help="at most N rows of every set, evenly spread")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/audit.json and DIR/audit.html")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a self-contained page with charts and examples"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples and the random baseline")
+    parser.add_argument(
+        "--resamples", type=_positive, default=1000, metavar="N", help="of the bootstrap (default: 1000)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    add_connection(parser)
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not (number := int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return number
