@@ -8,8 +8,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from tokenreward._process import die_with
 from tokenreward.errors import TokenRewardError
 
 
@@ -18,7 +19,9 @@ def embedded_service(arguments: Sequence[str]) -> Iterator[str]:
     """`tokenreward serve` on a free port for as long as it is needed; yields its URL once a worker is ready."""
     command = [sys.executable, "-m", "tokenreward.cli", "serve", "--port", "0", *arguments]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=_dying_with(os.getpid())
+    )
     try:
         yield _ready(process)
     finally:
@@ -27,6 +30,13 @@ def embedded_service(arguments: Sequence[str]) -> Iterator[str]:
             process.wait(90)
         except subprocess.TimeoutExpired:
             process.kill()
+
+
+def _dying_with(parent: int) -> Callable[[], None] | None:
+    """A service that outlived us would go on computing for nobody. Call this from a thread that lives on."""
+    if sys.platform != "linux":
+        return None  # a thread does not survive exec
+    return lambda: die_with(parent)
 
 
 def _ready(process: subprocess.Popen[str]) -> str:

@@ -382,7 +382,7 @@ def test_two_runs_on_one_output_do_not_mix(service: FakeService, tmp_path: Path)
     with subprocess.Popen(_command(service, path, out), stderr=subprocess.PIPE) as first:
         while not (tmp_path / "out.jsonl.partial" / "run.json").exists():
             time.sleep(0.05)
-        with pytest.raises(BadInput, match="another tokenreward label is working"):
+        with pytest.raises(BadInput, match="another run of tokenreward is working"):
             label(service, path, out)
         first.kill()
 

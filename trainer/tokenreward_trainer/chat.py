@@ -57,9 +57,10 @@ class ChatFormat:
             messages = [first, *messages[2:]]
         return self._encode(self._render([{**m, "content": self._inert(m["content"])} for m in messages]))
 
-    def answer(self, text: str) -> list[int]:
+    def answer(self, text: str, *, finished: bool = True) -> list[int]:
         """Ids of an answer in text form: what follows the generation prompt, the end-of-turn token included.
 
+        finished: False leaves that token out, and what the template puts before it.
         Only for pairs that were never labeled: a label's ids are the completion.
         """
         question = [{"role": "user", "content": "a"}]
@@ -69,13 +70,13 @@ class ChatFormat:
             start, whole = "", whole[whole.index(_ANSWER) :]
         before, _, rest = whole[len(start) :].partition(_ANSWER)
         end = self._control.search(rest)
-        after = rest[: end.start()] if end else ""
+        after = rest[: end.start()] if end and finished else ""
         end_id = self._special[end[0]] if end else self._tokenizer.eos_token_id
         prompt_ids = self._encode(start)
         ids = self._encode(start + before + self._inert(text) + after)
         # Tokenized behind its prompt, so that no tokenizer takes it for the start of a text.
         ids = ids[len(prompt_ids) :] if ids[: len(prompt_ids)] == prompt_ids else self._encode(self._inert(text))
-        return ids if end_id is None else [*ids, end_id]
+        return ids if end_id is None or not finished else [*ids, end_id]
 
     def _render(self, messages: list[dict[str, str]], *, generation_prompt: bool = True) -> str:
         try:

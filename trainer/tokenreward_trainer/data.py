@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from tokenreward.dataset import read_meta
-from tokenreward.dataset.rows import LABELS, TEXTS, Layout, layout_of
+from tokenreward.dataset.rows import IDS, LABELS, TEXTS, Layout, Response, layout_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Provenance
 from tokenreward.show.rows import read_labeled
@@ -137,8 +137,10 @@ class _Reader:
     def pair(self, row: Mapping[str, Any], number: int) -> Pair | None:
         """None for a row that could not be labeled."""
         where = f"{self._name}, row {number}"
-        labels = {side + "_" + name for side in _SIDES for name in LABELS + TEXTS}
-        own = {column: value for column, value in row.items() if column not in labels}
+        added = {f"{side}_{name}" for side in _SIDES for name in LABELS + TEXTS}
+        if "chosen_token_rewards" not in row:
+            added -= {f"{side}_{IDS}" for side in _SIDES}  # The row's own: what was sampled is what is trained on.
+        own = {column: value for column, value in row.items() if column not in added}
         if self._layout is None:
             self._begin(row, own, where)
         assert self._layout is not None
@@ -150,7 +152,7 @@ class _Reader:
             if self._labeled:
                 token_ids, token_rewards = self._label(row, side, where)
             else:
-                token_ids, token_rewards = self._chat.answer(response.text), None
+                token_ids, token_rewards = self._unlabeled(response, where), None
             ids.append(tuple(token_ids))
             rewards.append(token_rewards)
         try:
@@ -181,6 +183,17 @@ class _Reader:
                 "has the policy's tokenizer (usually the policy's own initial model)"
             )
 
+    def _unlabeled(self, response: Response, where: str) -> list[int]:
+        if response.token_ids is None:
+            return self._chat.answer(response.text, finished=response.finished)
+        self._check_ids(response.token_ids, response.side, where)
+        return list(response.token_ids)
+
+    def _check_ids(self, ids: Sequence[int], side: str, where: str) -> None:
+        outside = next((token for token in ids if not 0 <= token < self._chat.vocabulary), None)
+        if outside is not None:
+            raise BadInput(f"{where}: {side}_token_ids has {outside}, the vocabulary has {self._chat.vocabulary}")
+
     def _label(self, row: Mapping[str, Any], side: str, where: str) -> tuple[list[int], Values]:
         ids, rewards = row.get(f"{side}_token_ids"), row.get(f"{side}_token_rewards")
         if not ids or rewards is None:
@@ -193,15 +206,13 @@ class _Reader:
         if np.abs(values).max() > _BOUND:
             worst = float(values[np.abs(values).argmax()])
             raise BadInput(f"{where}: {side}_token_rewards has {worst:g}; token rewards lie in [-0.5, 0.5]")
-        outside = next((token for token in ids if not 0 <= token < self._chat.vocabulary), None)
-        if outside is not None:
-            raise BadInput(f"{where}: {side}_token_ids has {outside}, the vocabulary has {self._chat.vocabulary}")
+        self._check_ids(ids, side, where)
         return list(ids), values
 
 
 def _provenance(path: Path) -> Provenance | None:
     meta = read_meta(path)
-    if meta is None:
+    if meta is None or "ranking" in meta:  # Pairs that `tokenreward rank` wrote are no labels.
         return None
     try:
         return Provenance.model_validate(meta.get("provenance") or meta)

@@ -20,11 +20,13 @@ from tokenreward.errors import BadInput
 Positive = Annotated[int, Field(ge=1)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Frozen, and strict about names and types."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Model(_Section):
+class Model(Section):
     """name: a directory or hub name.  reference: the reference model; None is the initial model.
 
     dtype: of the weights; auto is the checkpoint's.  attention: transformers' attn_implementation; None is its default.
@@ -36,7 +38,7 @@ class Model(_Section):
     attention: str | None = None
 
 
-class Data(_Section):
+class Data(Section):
     """train, eval: files of pairs.  eval_share: of the training pairs, held out where there is no eval file.
 
     limit: train on the first so many pairs.  max_length: of prompt and completion, in tokens.
@@ -50,7 +52,7 @@ class Data(_Section):
     max_prompt_length: Positive = 1800
 
 
-class Labels(_Section):
+class Labels(Section):
     """Where token rewards come from.
 
     source: `file`, the data files hold them (or the method needs none); `service`, label the files first through the
@@ -68,7 +70,7 @@ class Labels(_Section):
     weak: str | None = None
 
 
-class Lora(_Section):
+class Lora(Section):
     """Train a LoRA adapter (peft's LoraConfig) instead of all weights; r = 0: all weights."""
 
     r: Annotated[int, Field(ge=0)] = 0
@@ -77,7 +79,7 @@ class Lora(_Section):
     target_modules: str | list[str] = "all-linear"
 
 
-class Report(_Section):
+class Report(Section):
     """baseline: first train the same without the regulariser, and show both side by side.
 
     examples: held-out pairs drawn as heat maps.
@@ -87,7 +89,7 @@ class Report(_Section):
     examples: Annotated[int, Field(ge=0)] = 6
 
 
-class Run(_Section):
+class Run(Section):
     """The whole file. `train` is PreferenceConfig: transformers' TrainingArguments and the method's options."""
 
     model: Model = Model()
@@ -105,16 +107,21 @@ def shipped() -> dict[str, Path]:
 
 def read_run(config: str, overrides: Sequence[str] = ()) -> Run:
     """The run that a file (or a shipped configuration's name) and `--section.key value` options describe."""
-    path = shipped().get(config, Path(config))
+    return run_of(content_of(config, shipped(), overrides))
+
+
+def content_of(config: str, ours: Mapping[str, Path], overrides: Sequence[str]) -> dict[str, Any]:
+    """A TOML file, or one of `ours` by its name, with `--section.key value` options in it. Raises BadInput."""
+    path = ours.get(config, Path(config))
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError:
-        raise BadInput(f"{config}: no such file, and no shipped configuration ({', '.join(shipped())})") from None
+        raise BadInput(f"{config}: no such file, and no shipped configuration ({', '.join(ours)})") from None
     except ValueError as error:
         raise BadInput(f"{config}: not TOML: {error}") from None
     for section, key, value in _overrides(overrides):
         content.setdefault(section, {})[key] = value
-    return run_of(content)
+    return content
 
 
 def run_of(content: Mapping[str, Any]) -> Run:
@@ -122,15 +129,20 @@ def run_of(content: Mapping[str, Any]) -> Run:
     try:
         run = Run.model_validate(content)
     except ValidationError as error:
-        raise BadInput("\n".join(map(_complaint, error.errors()))) from None
-    _check_train(run.train)
+        raise BadInput(complaints(error, Run)) from None
+    check_train(run.train)
     _check(run)
     return run
 
 
-def _complaint(error: Mapping[str, Any]) -> str:
+def complaints(error: ValidationError, root: type[Section]) -> str:
+    """What is wrong with a file of `root`'s sections, a line each, with the options' names."""
+    return "\n".join(_complaint(found, root) for found in error.errors())
+
+
+def _complaint(error: Mapping[str, Any], root: type[Section]) -> str:
     *path, last = [str(part) for part in error["loc"] if not str(part).startswith(("function", "list["))]
-    section = Run.model_fields[path[0]].annotation if path else Run
+    section = root.model_fields[path[0]].annotation if path else root
     known = list(getattr(section, "model_fields", {}))
     name = ".".join([*path, last])
     if error["type"] == "extra_forbidden":
@@ -138,7 +150,8 @@ def _complaint(error: Mapping[str, Any]) -> str:
     return f"{name} = {error['input']!r}: {error['msg']}"
 
 
-def _check_train(options: Mapping[str, Any]) -> None:
+def check_train(options: Mapping[str, Any]) -> None:
+    """Raises BadInput for a name that PreferenceConfig does not have."""
     # Imported here: everything above must not wait for torch.
     from tokenreward_trainer.config import PreferenceConfig
 

@@ -15,13 +15,16 @@ import pyarrow.parquet as pq
 
 from tokenreward.dataset.chunks import Source
 from tokenreward.dataset.files import META_KEY, replace
-from tokenreward.dataset.rows import Layout, layout_of
+from tokenreward.dataset.rows import FINISHED, IDS, Layout, layout_of
 from tokenreward.errors import BadInput
 
 Tables = Callable[[int], Iterator[pa.Table]]
 
 #: The columns a layout may read; no other is ever turned into Python objects.
-_READ = ("prompt", "chosen", "rejected", "response", "completion", "messages")
+_READ = (
+    *("prompt", "chosen", "rejected", "response", "completion", "messages"),
+    *(start + name for name in (IDS, FINISHED) for start in ("", "chosen_", "rejected_")),
+)
 _TYPES = {
     "token_ids": pa.list_(pa.int32()),
     "token_rewards": pa.list_(pa.float32()),
@@ -70,7 +73,13 @@ class ArrowSink:
     def write(self, path: Path, payload: pa.Table, labels: dict[str, list[Any]]) -> None:
         for name, values in labels.items():
             kind = next(kind for suffix, kind in _TYPES.items() if name.endswith(suffix))
-            payload = payload.append_column(name, _column(values, kind))
+            if name not in payload.column_names:
+                payload = payload.append_column(name, _column(values, kind))
+                continue
+            # Ids that came with the rows stay, even where there are no rewards for them.
+            own = payload[name].to_pylist()
+            kept = [mine if value is None else value for value, mine in zip(values, own, strict=True)]
+            payload = payload.set_column(payload.column_names.index(name), name, _column(kept, kind))
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, payload.schema) as writer:
             writer.write_table(payload)
 

@@ -61,7 +61,9 @@ class JsonlSink:
     def write(self, path: Path, payload: list[dict[str, Any]], labels: dict[str, list[Any]]) -> None:
         with path.open("wb") as file:
             for number, row in enumerate(payload):
-                labeled = {**row, **{name: values[number] for name, values in labels.items()}}
+                mine = {name: values[number] for name, values in labels.items()}
+                # Ids that came with the row stay, even where there are no rewards for them.
+                labeled = row | {name: value for name, value in mine.items() if value is not None or name not in row}
                 file.write(_dump(labeled) + b"\n")
 
     def assemble(self, parts: Sequence[Path], out: Path, meta: dict[str, Any]) -> None:

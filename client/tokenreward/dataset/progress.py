@@ -1,4 +1,4 @@
-"""What a person sees while a file is labeled: a bar in a terminal, a plain line now and then elsewhere."""
+"""What a person sees while responses are worked on: a bar in a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Quiet:
 class Lines(Quiet):
     """A line on stderr at most every `every` seconds, for logs."""
 
-    def __init__(self, every: float = 5.0) -> None:
-        self._every = every
+    def __init__(self, every: float = 5.0, done: str = "labeled") -> None:
+        self._every, self._verb = every, done
 
     def begin(self, total: int, done: int) -> None:
         self._total, self._before, self._done, self._tokens = total, done, done, 0
@@ -59,18 +59,18 @@ class Lines(Quiet):
         seconds = max(1e-6, time.monotonic() - self._started)
         left = (self._total - self._done) * seconds / max(1, self._done - self._before)
         rate = self._tokens / seconds
-        return f"labeled {self._done}/{self._total} responses, {rate:.0f} tokens/s, {left:.0f} s left"
+        return f"{self._verb} {self._done}/{self._total} responses, {rate:.0f} tokens/s, {left:.0f} s left"
 
 
 class Bar(Quiet):
     """A Rich progress bar on stderr."""
 
-    def __init__(self, console: Any) -> None:
+    def __init__(self, console: Any, doing: str = "labeling") -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Rich
 
         self._rich = Rich(
-            TextColumn("labeling"),
+            TextColumn(doing),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rate]} tokens/s"),
@@ -95,13 +95,16 @@ class Bar(Quiet):
         self._rich.stop()
 
 
-def progress_for(shown: bool | None) -> Progress:
-    """A bar in a terminal and lines elsewhere; nothing if not wanted. None: only in a terminal."""
+def progress_for(shown: bool | None, doing: str = "labeling", done: str = "labeled") -> Progress:
+    """A bar in a terminal and lines elsewhere; nothing if not wanted. None: only in a terminal.
+
+    doing, done: what is done to the responses.
+    """
     if shown is False:
         return Quiet()
     if not sys.stderr.isatty():
-        return Lines() if shown else Quiet()
+        return Lines(done=done) if shown else Quiet()
     from rich.console import Console
 
     console = Console(stderr=True)
-    return Bar(console) if console.is_terminal else Lines()
+    return Bar(console, doing) if console.is_terminal else Lines(done=done)

@@ -2,6 +2,8 @@
 
 The formats are TRL's, standard (text) and conversational (messages), with the prompt in a column of its own or
 implied by what both responses begin with. The first row decides; a later row that differs is an error that names it.
+A response may come with its token ids (`token_ids`, or `chosen_token_ids` and `rejected_token_ids`) and a flag whether
+it is `finished`: ids are sent as they are.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ Kind = Literal["response", "preference"]
 
 #: Columns that may hold the one response of a row, the first that is there.
 _SINGLE = ("response", "completion", "messages")
-#: The columns that labels add, each behind `prefix(side)`.
-LABELS = ("token_ids", "token_rewards", "token_error")
+#: Columns of an input, each behind `prefix(side)`: a response's token ids, and whether it ends its turn.
+IDS, FINISHED = "token_ids", "finished"
+#: The columns that labels add, each behind `prefix(side)`. Ids that the input has stay what they are.
+LABELS = (IDS, "token_rewards", "token_error")
 TEXTS = ("tokens", "token_offsets")
 
 
@@ -28,14 +32,20 @@ def prefix(side: str) -> str:
 
 @dataclass(frozen=True)
 class Response:
-    """One response of a row: `prompt` is text or messages, `text` what is to be labeled."""
+    """One response of a row: `prompt` is text or messages, `text` what is to be labeled.
+
+    token_ids: what it was sampled as, where the row says so.  finished: it ends its turn.
+    """
 
     side: str
     prompt: str | list[dict[str, str]]
     text: str
+    token_ids: tuple[int, ...] | None = None
+    finished: bool = True
 
     def item(self) -> dict[str, Any]:
-        return {"prompt": self.prompt, "response": self.text}
+        content = {"response": self.text} if self.token_ids is None else {"token_ids": self.token_ids}
+        return {"prompt": self.prompt, **content, **({} if self.finished else {"finished": False})}
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,10 @@ class Layout:
             if prompt is None:
                 prompt, texts = _common_start(texts, where)
             pairs = [(prompt, text) for text in texts]
-        return [Response(side, *pair) for side, pair in zip(self.sides, pairs, strict=True)]
+        return [
+            Response(side, *pair, _token_ids(row, side, where), _finished(row, side, where))
+            for side, pair in zip(self.sides, pairs, strict=True)
+        ]
 
 
 def layout_of(row: Mapping[str, Any], where: str) -> Layout:
@@ -95,7 +108,7 @@ def layout_of(row: Mapping[str, Any], where: str) -> Layout:
     layout = Layout(
         "preference" if len(sides) == 2 else "response", sides, conversational, form if has_prompt else None
     )
-    taken = [name for name in layout.added(texts=True) if name in row]
+    taken = [name for name in layout.added(texts=True) if name in row and not name.endswith(IDS)]
     if taken:
         raise BadInput(f"the input has a column {taken[0]!r} already: it is labeled, or needs another name")
     return layout
@@ -133,6 +146,24 @@ def _messages(row: Mapping[str, Any], column: str, where: str) -> list[dict[str,
             raise BadInput(f"{where}, column {column!r}: message {number} has no text `role` and `content`")
         messages.append({"role": role, "content": _encodable(content, column, where)})
     return messages
+
+
+def _token_ids(row: Mapping[str, Any], side: str, where: str) -> tuple[int, ...] | None:
+    column = prefix(side) + IDS
+    ids = row.get(column)
+    if ids is None:
+        return None
+    if not isinstance(ids, list) or not ids or not all(type(token) is int and 0 <= token < 2**31 for token in ids):
+        raise BadInput(f"{where}, column {column!r}: a list of token ids is expected, with at least one")
+    return tuple(ids)
+
+
+def _finished(row: Mapping[str, Any], side: str, where: str) -> bool:
+    column = prefix(side) + FINISHED
+    finished = row.get(column)
+    if finished is not None and not isinstance(finished, bool):
+        raise BadInput(f"{where}, column {column!r}: true or false is expected; any other meaning needs another name")
+    return finished is not False
 
 
 def _encodable(text: str, column: str, where: str) -> str:

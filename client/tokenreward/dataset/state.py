@@ -48,7 +48,7 @@ class RunState:
 
     def __enter__(self) -> Self:
         self.directory.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self.directory / "lock")
+        self._lock = locked(self.directory / "lock")
         try:
             self._open()
         except BaseException:
@@ -129,7 +129,7 @@ def _identity(provenance: Provenance) -> str:
     )
 
 
-def _locked(path: Path) -> IO[bytes]:
+def locked(path: Path) -> IO[bytes]:
     """A lock that ends with its process, however that ends."""
     file = path.open("ab")
     with contextlib.suppress(ImportError):  # no fcntl on Windows: there, two runs at once are the user's to avoid
@@ -139,6 +139,6 @@ def _locked(path: Path) -> IO[bytes]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             file.close()
-            raise BadInput(f"another tokenreward label is working on this output (lock {path})") from None
+            raise BadInput(f"another run of tokenreward is working on this output (lock {path})") from None
     os.utime(path)
     return file

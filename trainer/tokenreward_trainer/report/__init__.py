@@ -22,20 +22,28 @@ def write_report(path: Path, records: Sequence[RunRecord]) -> None:
 
 def page(records: Sequence[RunRecord]) -> str:
     """records: the runs to compare, the most important last; all show the same held-out pairs."""
+    return document(f"Training report: {title_of(records)}", training_sections(records))
+
+
+def title_of(records: Sequence[RunRecord]) -> str:
+    return " beside ".join(record.name for record in records)
+
+
+def training_sections(records: Sequence[RunRecord]) -> list[str]:
+    """Summary, charts, and heat maps of held-out pairs, as HTML."""
+    return [_summary(records), _charts(records), heat_maps(records)]
+
+
+def document(title: str, sections: Sequence[str]) -> str:
+    """A whole page. title: text.  sections: HTML, in which whatever is not ours has been escaped."""
     style = resources.files(__package__).joinpath("page.css").read_text("utf-8")
-    title = " beside ".join(record.name for record in records)
-    sections = [
-        _summary(records),
-        _charts(records),
-        heat_maps(records),
-    ]
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>Training report: {escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>",
-            f"<h1>Training report: {escape(title)}</h1>",
+            f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>",
+            f"<h1>{escape(title)}</h1>",
             *sections,
             "</body>\n</html>\n",
         ]

@@ -27,8 +27,8 @@ class _Scales:
 
     def __init__(self, records: Sequence[RunRecord]) -> None:
         responses = [r for record in records for pair in record.examples for r in pair.responses]
-        self.labels = _percentile(value for r in responses for value in (r.labels or ()))
-        self.learned = _percentile(value for r in responses for value in (*r.learned_before, *r.learned_after))
+        self.labels = percentile(value for r in responses for value in (r.labels or ()))
+        self.learned = percentile(value for r in responses for value in (*r.learned_before, *r.learned_after))
 
     def legend(self) -> str:
         labels = f"&plusmn;{self.labels:.2g} for labels and " if self.labels else ""
@@ -48,12 +48,12 @@ def _pair(records: Sequence[RunRecord], number: int, scales: _Scales) -> str:
     for index, response in enumerate(pair.responses):
         rows = []
         if response.labels is not None:
-            rows.append(_row("labels", response.tokens, response.labels, scales.labels))
+            rows.append(map_row("labels", response.tokens, response.labels, scales.labels))
         for record in records:
             shown = record.examples[number].responses[index]
             if max(map(abs, shown.learned_before), default=0.0) >= 1e-4:
-                rows.append(_row(f"{record.name}, before", shown.tokens, shown.learned_before, scales.learned))
-            rows.append(_row(record.name, shown.tokens, shown.learned_after, scales.learned))
+                rows.append(map_row(f"{record.name}, before", shown.tokens, shown.learned_before, scales.learned))
+            rows.append(map_row(record.name, shown.tokens, shown.learned_after, scales.learned))
         sides.append(f"<section><h4>{response.side}</h4>{''.join(rows)}</section>")
     return (
         f"<article><h3>{escape(pair.id)}</h3><details><summary>prompt</summary><pre>{escape(pair.prompt)}</pre></details>"
@@ -61,7 +61,8 @@ def _pair(records: Sequence[RunRecord], number: int, scales: _Scales) -> str:
     )
 
 
-def _row(name: str, tokens: Sequence[str], values: Sequence[float], scale: float) -> str:
+def map_row(name: str, tokens: Sequence[str], values: Sequence[float], scale: float) -> str:
+    """One heat map. scale: the value with full colour."""
     cells = "".join(_cell(token, value, scale) for token, value in zip(tokens, values, strict=True))
     return f"<div class='map'><span class='name'>{escape(name)}</span><div class='text' dir='auto'>{cells}</div></div>"
 
@@ -73,6 +74,7 @@ def _cell(token: str, value: float, scale: float) -> str:
     return f"<span class='{kind}' style='--s:{strength:.2f}' title='{value:+.4f}'>{escape(visible)}</span>"
 
 
-def _percentile(values: Iterable[float]) -> float:
+def percentile(values: Iterable[float]) -> float:
+    """The 95th of the values' sizes, so that one outlier does not wash out the rest."""
     sizes = sorted(abs(value) for value in values)
     return sizes[int(0.95 * (len(sizes) - 1))] if sizes else 0.0

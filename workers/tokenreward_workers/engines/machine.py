@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
+from tokenreward._vllm import cpus
 
-
-def cpus() -> list[int]:
-    """The CPUs this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+__all__ = ["cpus"]

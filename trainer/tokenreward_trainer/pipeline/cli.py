@@ -1,0 +1,44 @@
+"""`tokenreward run RECIPE.toml [--section.key value ...]`."""
+
+from __future__ import annotations
+
+import argparse
+
+_EPILOG = """\
+RECIPE is a TOML file, or the name of a shipped recipe (--list shows them). Any option can be given as
+--section.key value, as in --model.name DIRECTORY --run.directory runs/first --sample.engine vllm.
+
+Stages: prompts, sample, rank, label, train, report. Run again, what has not changed is left alone; killed at any
+moment, the same command goes on where it stopped. docs/pipeline.md has the options.
+"""
+
+
+def run(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="tokenreward run",
+        description="From prompts to a better model: sample, rank, label, train, report.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE")
+    parser.add_argument("--list", action="store_true", help="show the shipped recipes")
+    parser.add_argument("--check", action="store_true", help="read and check the recipe, then stop")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    arguments, overrides = parser.parse_known_args(argv)
+    from tokenreward_trainer.pipeline.recipe import read_recipe, shipped
+
+    if arguments.list:
+        for name, path in shipped().items():
+            print(f"{name:28} {path.read_text('utf-8').splitlines()[0].removeprefix('#').strip()}")
+        return 0
+    if arguments.recipe is None:
+        parser.error("which RECIPE?")
+    recipe = read_recipe(arguments.recipe, overrides)
+    if arguments.check:
+        print(f"{arguments.recipe}: fine")
+        return 0
+    from tokenreward_trainer.pipeline.run import run_recipe
+
+    report = run_recipe(recipe, progress=not arguments.quiet)
+    print(f"report: {report.absolute()}")
+    return 0

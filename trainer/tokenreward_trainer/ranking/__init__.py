@@ -1,0 +1,12 @@
+"""Best and worst of the sampled responses, by a scorer: `tokenreward rank`.
+
+`groups` reads what was sampled and what a stronger model adds; `choice` picks the pair; `run` is the loop, in
+segments that survive being killed.
+"""
+
+from __future__ import annotations
+
+from tokenreward_trainer.ranking.choice import Ranking
+from tokenreward_trainer.ranking.run import rank_file
+
+__all__ = ["Ranking", "rank_file"]

@@ -1,0 +1,126 @@
+"""What is ranked: the sampled responses to each prompt, and one more from a stronger model where a file has it (WPO's
+hybrid data, arXiv 2406.11827)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenreward.dataset.files import read_meta
+from tokenreward.errors import BadInput
+from tokenreward_trainer.scorers import Group
+from tokenreward_trainer.segments import Row, read_rows
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One response. source: `policy`, or `extra` for one of a stronger model."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    finished: bool
+    source: str
+
+
+@dataclass(frozen=True)
+class Responses:
+    """The responses to one prompt that can be ranked.
+
+    empty, duplicates, unfinished: of those left out, how many had no text, were sampled before, or were cut off.
+    """
+
+    row: Row
+    where: str
+    kept: tuple[Sampled, ...]
+    empty: int = 0
+    duplicates: int = 0
+    unfinished: int = 0
+
+    @property
+    def group(self) -> Group:
+        return Group(
+            prompt=self.row["prompt"],
+            responses=[response.text for response in self.kept],
+            token_ids=[response.token_ids for response in self.kept],
+            row={name: value for name, value in self.row.items() if name not in ("prompt", "responses")},
+            where=self.where,
+        )
+
+
+def responses_of(row: Row, where: str, extra: Sequence[Sampled], finished_only: bool) -> Responses:
+    """Every text once, and no empty one. Raises BadInput for a row that was not sampled."""
+    given = row.get("responses")
+    if not isinstance(given, list) or not row.get("prompt"):
+        raise BadInput(f"{where}: no `prompt` and `responses`; `tokenreward sample` writes them")
+    kept: dict[str, Sampled] = {}
+    empty = duplicates = unfinished = 0
+    for response in [*(_sampled(response, where) for response in given), *extra]:
+        if not response.text.strip():
+            empty += 1
+        elif finished_only and not response.finished:
+            unfinished += 1
+        elif response.text in kept:
+            duplicates += 1
+        else:
+            kept[response.text] = response
+    return Responses(row, where, tuple(kept.values()), empty, duplicates, unfinished)
+
+
+def _sampled(response: Any, where: str) -> Sampled:
+    try:
+        ids = tuple(response["token_ids"])
+        found = Sampled(response["text"], ids, response["finished"], "policy")
+    except (KeyError, TypeError):
+        raise BadInput(
+            f"{where}: a response is {{text, token_ids, finished}}, as `tokenreward sample` writes it"
+        ) from None
+    if not ids or not isinstance(found.text, str) or not isinstance(found.finished, bool):
+        raise BadInput(f"{where}: a response without token ids, or with a text or flag that is none")
+    return found
+
+
+def read_extra(path: Path, rows: Sequence[Row], model: str | None, samples: Path) -> dict[int, list[Sampled]]:
+    """Responses of a stronger model by the number of the row with their `id`, or with their `prompt`.
+
+    Rows have `response` (text) and, if the other model shares the policy's tokenizer, `token_ids`. Text is tokenized
+    once, here, as the policy's chat template would put it. Raises BadInput for a row that belongs to no prompt.
+    """
+    places = {key: number for number, row in enumerate(rows) for key in _keys(row)}
+    chat = None
+    found: dict[int, list[Sampled]] = {}
+    for number, row in enumerate(read_rows(path)):
+        where = f"{path}, row {number}"
+        place = next((places[key] for key in _keys(row) if key in places), None)
+        if place is None:
+            raise BadInput(f"{where}: its `id` or `prompt` is none of {samples}")
+        text, ids = row.get("response"), row.get("token_ids")
+        if not isinstance(text, str) or not text:
+            raise BadInput(f"{where}: no text in `response`")
+        finished = row.get("finished", True)
+        if ids is None:
+            chat = chat or _chat(model, samples)
+            ids = chat.answer(text, finished=finished)
+        found.setdefault(place, []).append(Sampled(text, tuple(ids), finished, "extra"))
+    return found
+
+
+def _keys(row: Mapping[str, Any]) -> list[str]:
+    prompt = row.get("prompt")
+    names = [f"id {row['id']}"] if row.get("id") is not None else []
+    return names + ([f"prompt {prompt!r}"] if prompt else [])
+
+
+def _chat(model: str | None, samples: Path) -> Any:
+    if model is None:
+        raise BadInput(
+            "responses of another model come as text: name the policy with --model, whose tokenizer cuts them"
+        )
+    from tokenreward_trainer.sampling.requests import Policy
+
+    chat = Policy.load(model).chat
+    sampled = (read_meta(samples) or {}).get("sampling", {}).get("tokenizer_hash", chat.hash)
+    if sampled != chat.hash:
+        raise BadInput(f"{model} has another tokenizer than the model that {samples} was sampled from")
+    return chat

@@ -1,0 +1,25 @@
+"""Engines that sample, by name; each is imported when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tokenreward_trainer.sampling.engines.base import Engine, Request, Response
+from tokenreward_trainer.sampling.settings import Sampling
+
+__all__ = ["ENGINES", "Engine", "Request", "Response"]
+
+
+def _transformers(path: str, settings: Sampling, stops: frozenset[int]) -> Engine:
+    from tokenreward_trainer.sampling.engines.transformers import TransformersEngine
+
+    return TransformersEngine(path, settings, stops)
+
+
+def _vllm(path: str, settings: Sampling, stops: frozenset[int]) -> Engine:
+    from tokenreward_trainer.sampling.engines.vllm import VllmEngine
+
+    return VllmEngine(path, settings, stops)
+
+
+ENGINES: dict[str, Callable[[str, Sampling, frozenset[int]], Engine]] = {"transformers": _transformers, "vllm": _vllm}

@@ -1,0 +1,104 @@
+"""From rows of prompts to what an engine is asked: ids by the policy's chat template, a seed for every response."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+
+from tokenreward.errors import BadInput
+from tokenreward_trainer.chat import ChatFormat
+from tokenreward_trainer.sampling.engines.base import Request, Response
+from tokenreward_trainer.sampling.settings import Sampling
+
+#: Columns that sampling writes, and its input may therefore not have.
+RESERVED = ("responses",)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What sampling needs of a model beside its weights.
+
+    stops: tokens that end a response.  longest: prompt and response, in tokens; None if the model sets no limit.
+    """
+
+    name: str
+    tokenizer: PreTrainedTokenizerBase
+    chat: ChatFormat
+    stops: frozenset[int]
+    longest: int | None
+
+    @classmethod
+    def load(cls, name: str) -> Policy:
+        """Of a model directory or hub name. Raises BadInput."""
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name)
+            config = AutoConfig.from_pretrained(name)
+        except (OSError, ValueError) as error:
+            raise BadInput(f"model {name!r} cannot be loaded: {error}") from None
+        chat = ChatFormat(tokenizer)
+        longest = getattr(config.get_text_config(), "max_position_embeddings", None)
+        return cls(name, tokenizer, chat, _stops(name, tokenizer, chat), longest)
+
+    def requests(self, rows: Sequence[Mapping[str, Any]], settings: Sampling, name: str) -> list[Request]:
+        """One for each row. Raises BadInput that names the row."""
+        return [self._request(row, settings, f"{name}, row {number}") for number, row in enumerate(rows)]
+
+    def text(self, response: Response) -> str:
+        """What people read: without the token that ended it, and without other control tokens."""
+        ids = response.token_ids[:-1] if response.finished else response.token_ids
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _request(self, row: Mapping[str, Any], settings: Sampling, where: str) -> Request:
+        prompt = row.get("prompt")
+        taken = next((column for column in RESERVED if column in row), None)
+        if taken is not None:
+            raise BadInput(f"{where}: has a column {taken!r} already: it was sampled, or the column needs another name")
+        if not _is_prompt(prompt):
+            raise BadInput(f"{where}: `prompt` must be text, or messages with text `role` and `content`")
+        assert prompt is not None
+        try:
+            ids = tuple(self.chat.prompt(prompt))
+        except BadInput as error:
+            raise BadInput(f"{where}: {error}") from None
+        room = settings.max_tokens if self.longest is None else min(settings.max_tokens, self.longest - len(ids))
+        if room < 1:
+            raise BadInput(
+                f"{where}: its prompt is {len(ids)} tokens, and the model takes {self.longest}: no room left"
+            )
+        return Request(ids, tuple(seed_of(settings.seed, prompt, number) for number in range(settings.n)), room)
+
+
+def seed_of(seed: int, prompt: Any, number: int) -> int:
+    """Of one response: by the prompt's content and not by its place, so that other prompts change nothing."""
+    content = json.dumps([seed, prompt, number], sort_keys=True, ensure_ascii=True)
+    return int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big") >> 1
+
+
+def _is_prompt(prompt: Any) -> bool:
+    if isinstance(prompt, str):
+        return bool(prompt)
+    return bool(prompt) and isinstance(prompt, list) and all(map(_is_message, prompt))
+
+
+def _is_message(message: Any) -> bool:
+    return isinstance(message, dict) and all(isinstance(message.get(key), str) for key in ("role", "content"))
+
+
+def _stops(name: str, tokenizer: PreTrainedTokenizerBase, chat: ChatFormat) -> frozenset[int]:
+    """The end of turn as the chat template writes it, and what model and tokenizer call the end."""
+    try:
+        ends = GenerationConfig.from_pretrained(name).eos_token_id
+    except OSError:  # A model need not have one.
+        ends = None
+    last = chat.answer("a")[-1]
+    found = {
+        *(ends if isinstance(ends, list) else [ends]),
+        tokenizer.eos_token_id,
+        last if last in tokenizer.all_special_ids else None,
+    }
+    return frozenset(int(number) for number in found if number is not None)

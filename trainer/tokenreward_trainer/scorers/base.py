@@ -1,0 +1,42 @@
+"""The seam between ranking and what it ranks by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Prompt = str | list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The responses to one prompt.
+
+    prompt: text or messages.  responses: their texts.  token_ids: of each response.
+    row: the prompt's other columns (`check`, say).  where: how a person finds it.
+    """
+
+    prompt: Prompt
+    responses: Sequence[str]
+    token_ids: Sequence[Sequence[int]]
+    row: Mapping[str, Any]
+    where: str
+
+
+class Scorer(Protocol):
+    """Scores groups: higher is better, None is a response that cannot be scored.
+
+    identity: what the scores depend on, as JSON; equal identities give equal scores.
+    """
+
+    identity: dict[str, Any]
+
+    def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        """One score for each response of each group. Raises BadInput that says where."""
+        ...
+
+
+def messages_of(prompt: Prompt) -> list[dict[str, str]]:
+    """A prompt as messages."""
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(message) for message in prompt]

@@ -1,0 +1,95 @@
+"""Instructions that a program can check: the share of a prompt's constraints that a response keeps.
+
+A constraint is `{"name": ..., ...}`; `CONSTRAINTS` maps names to checks. All kept is 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tokenreward.errors import BadInput, UnknownName
+from tokenreward_trainer.scorers.base import Group
+
+_WORD = re.compile(r"\w+(?:['’-]\w+)*")
+_SENTENCE_END = re.compile(r"[.!?]+(?=[\s\"'”’)]|$)")
+
+
+class Constraints:
+    """column: the list of constraints."""
+
+    def __init__(self, column: str = "constraints") -> None:
+        self._column = column
+        self.identity = {"scorer": "constraints", "column": column}
+
+    def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        scores: list[list[float | None]] = []
+        for group in groups:
+            if not group.row.get(self._column):
+                raise BadInput(f"{group.where}: no column {self._column!r} with the constraints to check")
+            scores.append([kept(text, group.row[self._column]) for text in group.responses])
+        return scores
+
+
+def kept(text: str, constraints: Sequence[Mapping[str, Any]]) -> float:
+    """The share of `constraints` that `text` keeps, in [0, 1]; an empty text keeps none."""
+    return sum(keeps(text, constraint) for constraint in constraints) / len(constraints)
+
+
+def keeps(text: str, constraint: Mapping[str, Any]) -> bool:
+    """Whether `text` keeps one constraint. Raises BadInput for one that is unknown or incomplete."""
+    options = dict(constraint)
+    name = options.pop("name", None)
+    if name not in CONSTRAINTS:
+        raise UnknownName("constraint", str(name), list(CONSTRAINTS))
+    try:
+        return bool(text.strip()) and CONSTRAINTS[name](text, **options)
+    except TypeError as error:
+        raise BadInput(f"the constraint {dict(constraint)!r} has wrong options: {error}") from None
+
+
+def _lowercase(text: str) -> bool:
+    return text == text.lower()
+
+
+def _uppercase(text: str) -> bool:
+    return text == text.upper()
+
+
+def _words(text: str, **limits: int) -> bool:
+    return _within(len(_WORD.findall(text)), **limits)
+
+
+def _sentences(text: str, **limits: int) -> bool:
+    stripped = text.strip()
+    ends = [found.end() for found in _SENTENCE_END.finditer(stripped)]
+    open_end = bool(_WORD.search(stripped, ends[-1] if ends else 0))
+    return _within(len(ends) + open_end, **limits)
+
+
+def _forbidden(text: str, characters: str) -> bool:
+    """Of letters, both cases are forbidden."""
+    return not set(characters.lower()) & set(text.lower())
+
+
+def _contains(text: str, word: str) -> bool:
+    """`word`, whole and in any case, at least once."""
+    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
+
+
+def _within(count: int, exactly: int | None = None, least: int | None = None, most: int | None = None) -> bool:
+    if exactly is least is most is None:
+        raise TypeError("one of exactly, least and most is needed")
+    low, high = (exactly, exactly) if exactly is not None else (least, most)
+    return (low is None or count >= low) and (high is None or count <= high)
+
+
+CONSTRAINTS: dict[str, Callable[..., bool]] = {
+    "lowercase": _lowercase,
+    "uppercase": _uppercase,
+    "words": _words,
+    "sentences": _sentences,
+    "forbidden": _forbidden,
+    "contains": _contains,
+}

@@ -1,0 +1,96 @@
+"""A Hugging Face sequence-classification reward model: its one logit for prompt and response is the score.
+
+The conversation goes through the reward model's own chat template; a model without one reads prompt and response as
+a pair of texts. Custom code from a model's repository is never run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenreward.errors import BadInput
+from tokenreward_trainer.content import model_hash
+from tokenreward_trainer.scorers.base import Group, messages_of
+
+#: Tokens, padding included, of one forward pass.
+_BATCH_TOKENS = 8192
+
+
+class RewardModel:
+    """name: a directory or hub name. Raises BadInput for a model that cannot be loaded or has several logits."""
+
+    def __init__(self, name: str) -> None:
+        if not name:
+            raise BadInput("reward_model needs a model: write reward_model:DIRECTORY_OR_HUB_NAME")
+        import torch
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(name)
+            model = AutoModelForSequenceClassification.from_pretrained(name, dtype="auto")
+        except (OSError, ValueError) as error:
+            raise BadInput(f"the reward model {name!r} cannot be loaded: {error}") from None
+        if model.config.num_labels != 1:
+            raise BadInput(
+                f"the reward model {name!r} gives {model.config.num_labels} logits where a score is one: a classifier"
+            )
+        self._model = model.to(device).eval()
+        own = self._tokenizer.pad_token_id
+        self._own_pad: int | None = own if model.config.pad_token_id is None else model.config.pad_token_id
+        self._name = name
+        positions = getattr(model.config, "max_position_embeddings", None) or 1 << 20
+        self._longest = min(int(self._tokenizer.model_max_length), int(positions))
+        self.identity: dict[str, Any] = {"scorer": "reward_model", "model": Path(name).name, "hash": model_hash(name)}
+
+    def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        encoded = [self._encoded(group, text) for group in groups for text in group.responses]
+        scores: list[float | None] = [None] * len(encoded)
+        for batch in self._batches([len(ids) for ids in encoded]):
+            for index, value in zip(batch, self._forward([encoded[index] for index in batch]), strict=True):
+                scores[index] = value
+        found = iter(scores)
+        return [[next(found) for _ in group.responses] for group in groups]
+
+    def _encoded(self, group: Group, response: str) -> list[int]:
+        messages = messages_of(group.prompt)
+        if self._tokenizer.chat_template:
+            conversation = [*messages, {"role": "assistant", "content": response}]
+            text = self._tokenizer.apply_chat_template(conversation, tokenize=False)
+            return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        prompt = "\n\n".join(message["content"] for message in messages)
+        return list(self._tokenizer(prompt, response)["input_ids"])
+
+    def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Indices in batches of like length; what is longer than the model takes is in none."""
+        batches: list[list[int]] = []
+        for index in sorted(
+            (n for n, length in enumerate(lengths) if length <= self._longest), key=lengths.__getitem__
+        ):
+            if batches and (len(batches[-1]) + 1) * lengths[index] <= _BATCH_TOKENS:
+                batches[-1].append(index)
+            else:
+                batches.append([index])
+        return batches
+
+    def _forward(self, rows: Sequence[Sequence[int]]) -> list[float]:
+        import torch
+
+        width, pad = max(map(len, rows)), self._padding(rows)
+        self._model.config.pad_token_id = pad
+        # Padding stands on the right, where no token before it sees it.
+        ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=self._model.device)
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self._model.device)
+        with torch.inference_mode():
+            logits = self._model(input_ids=ids, attention_mask=mask).logits
+        values: list[float] = logits.float().reshape(-1).tolist()
+        return values
+
+    def _padding(self, rows: Sequence[Sequence[int]]) -> int:
+        """The padding token, unless a row ends in it: decoders read their score off the last token that is another."""
+        if self._own_pad is not None and all(row[-1] != self._own_pad for row in rows):
+            return self._own_pad
+        used = {token for row in rows for token in row}
+        return next(token for token in range(len(used) + 1) if token not in used)
