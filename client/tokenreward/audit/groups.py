@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenreward.audit.ranks import Flags, Floats, Ints, Ranking
+from tokenreward.audit.ranks import Flags, Floats, Ints, auroc
 from tokenreward.show.statistics import LENGTHS, PARTS
 
 #: Reward bins of a calibration, of equally many tokens (fewer where rewards are equal).
@@ -32,45 +32,40 @@ class Group:
     auroc: float
 
 
-def by_reward(rewards: Floats, bad: Flags, response: Ints) -> list[Group]:
+def by_reward(rewards: Floats, bad: Flags) -> list[Group]:
     """Calibration: the share of bad tokens should fall as rewards rise."""
     edges = np.unique(np.quantile(rewards, np.arange(1, BINS) / BINS)) if len(rewards) else np.array([])
     bins = np.searchsorted(edges, rewards, side="right")
     bounds = [-0.5, *edges.tolist(), 0.5]
     names = [f"{low:+.3f} .. {high:+.3f}" for low, high in pairwise(bounds)]
-    return _groups(bins, names, rewards, bad, response)
+    return _groups(bins, names, rewards, bad)
 
 
-def by_place(place: Floats, rewards: Floats, bad: Flags, response: Ints) -> list[Group]:
+def by_place(place: Floats, rewards: Floats, bad: Flags) -> list[Group]:
     """place: [N] in [0, 1), where in its response a token stands."""
     names = [f"{100 * n // PARTS}% .. {100 * (n + 1) // PARTS}%" for n in range(PARTS)]
-    return _groups((place * PARTS).astype(np.int64), names, rewards, bad, response)
+    return _groups((place * PARTS).astype(np.int64), names, rewards, bad)
 
 
-def by_length(length: Ints, rewards: Floats, bad: Flags, response: Ints) -> list[Group]:
+def by_length(length: Ints, rewards: Floats, bad: Flags) -> list[Group]:
     """length: [N], the tokens of the response a token is of."""
     names = [f"up to {n}" for n in LENGTHS] + [f"above {LENGTHS[-1]}"]
-    return _groups(np.searchsorted(LENGTHS, length), names, rewards, bad, response)
+    return _groups(np.searchsorted(LENGTHS, length), names, rewards, bad)
 
 
-def _groups(group: NDArray[np.integer], names: list[str], rewards: Floats, bad: Flags, response: Ints) -> list[Group]:
+def _groups(group: NDArray[np.integer], names: list[str], rewards: Floats, bad: Flags) -> list[Group]:
     """Those of the named groups that have tokens."""
     found = []
     for number, name in enumerate(names):
         here = group == number
         if here.any():
-            found.append(_group(name, rewards[here], bad[here], response[here]))
+            found.append(_group(name, rewards[here], bad[here]))
     return found
 
 
-def _group(name: str, rewards: Floats, bad: Flags, response: Ints) -> Group:
-    everyone = np.ones(int(response.max()) + 1)
-    auroc = Ranking(-rewards, bad, response).auroc(everyone)
-    return Group(name, len(rewards), float(bad.mean()), *(_mean(part) for part in _parts(rewards, bad)), auroc)
-
-
-def _parts(rewards: Floats, bad: Flags) -> tuple[Floats, Floats, Floats]:
-    return rewards, rewards[bad], rewards[~bad]
+def _group(name: str, rewards: Floats, bad: Flags) -> Group:
+    means = (_mean(part) for part in (rewards, rewards[bad], rewards[~bad]))
+    return Group(name, len(rewards), float(bad.mean()), *means, auroc(-rewards, bad))
 
 
 def _mean(values: Floats) -> float:

@@ -68,8 +68,8 @@ def measure(
         found[name] = PairFigures(
             mean=accuracy,
             total=resamples.mean(by_sum),
-            mean_controlled=resamples.apply(lambda weights, w=by_mean: controlled(w, longer, weights)),  # type: ignore[misc]
-            total_controlled=resamples.apply(lambda weights, w=by_sum: controlled(w, longer, weights)),  # type: ignore[misc]
+            mean_controlled=controlled(by_mean, longer, resamples),
+            total_controlled=controlled(by_sum, longer, resamples),
             gain=accuracy - base,
         )
     return found
@@ -80,11 +80,7 @@ def won(margins: Floats) -> Floats:
     return (margins > 0) + 0.5 * (margins == 0)
 
 
-def controlled(right: Floats, longer: Floats, weights: Floats) -> float:
-    """The accuracy `right` [P] with length controlled, see the module; NaN if one of its halves has no pairs."""
-    halves = []
-    for sign in (1, -1):
-        counted = weights * ((longer * sign > 0) + 0.5 * (longer == 0))
-        total = counted.sum()
-        halves.append(float(counted @ right / total) if total else float("nan"))
-    return sum(halves) / 2
+def controlled(right: Floats, longer: Floats, resamples: Resamples) -> Sampled:
+    """The mean of `right` [P] with length controlled, see the module; NaN if one of its halves has no pairs."""
+    halves = [resamples.mean(right, (longer * sign > 0) + 0.5 * (longer == 0)) for sign in (1, -1)]
+    return (halves[0] + halves[1]) / 2

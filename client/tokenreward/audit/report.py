@@ -10,7 +10,6 @@ from typing import Any
 from tokenreward.audit import verdict
 from tokenreward.audit.bootstrap import Sampled
 from tokenreward.audit.pairs import PairFigures
-from tokenreward.audit.plan import BASELINES
 from tokenreward.audit.spans import SpanFigures, SpanReport
 from tokenreward.audit.study import OVERALL, AuditReport, Overall
 
@@ -86,8 +85,13 @@ def verdicts(report: AuditReport, label: str) -> dict[str, str]:
     return found
 
 
-def is_baseline(name: str) -> bool:
-    return name in BASELINES
+def origin(report: AuditReport) -> str:
+    """What was measured with, in a line."""
+    found = report.fingerprint
+    return (
+        f"{found.model}, engine {found.engine} {found.engine_version} in {found.dtype}; {report.responses} responses,"
+        f" {report.tokens} tokens; 95% intervals from {report.resamples} resamples of responses"
+    )
 
 
 def _spans(report: AuditReport, field: str) -> Figures:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tokenreward.audit import groups, ranks
 from tokenreward.audit.bootstrap import Interval, Resamples, Sampled
 from tokenreward.audit.groups import Group
-from tokenreward.audit.ranks import Curve, Flags, Floats, Ints, Precision, Ranking, roc
+from tokenreward.audit.ranks import Cells, Curve, Flags, Floats, Ints, roc
 from tokenreward.audit.tokens import BAD, LEFT_OUT
 
 SURPRISAL, RANDOM, POSITION = "surprisal", "random", "position"
@@ -110,36 +110,47 @@ def baselines(tokens: Tokens, name: str, seed: int) -> dict[str, Floats]:
 def measure(tokens: Tokens, rewards: Mapping[str, Floats], resamples: Resamples) -> dict[str, SpanFigures]:
     """rewards: by label, [N] each; SURPRISAL, which the others are compared with, among them."""
     strata = ranks.strata(tokens.logprob)
-    aurocs = {name: _pooled(tokens, values, resamples) for name, values in rewards.items()}
+    pooled = {name: _pooled(tokens, values, resamples) for name, values in rewards.items()}
     return {
-        name: _figures(tokens, values, strata, resamples, aurocs[name], aurocs[SURPRISAL])
+        name: _figures(tokens, values, strata, resamples, pooled[name], pooled[SURPRISAL][0])
         for name, values in rewards.items()
     }
 
 
-def _pooled(tokens: Tokens, rewards: Floats, resamples: Resamples) -> Sampled:
-    return resamples.apply(Ranking(-rewards, tokens.bad, tokens.response).auroc)
+def _pooled(tokens: Tokens, rewards: Floats, resamples: Resamples) -> tuple[Sampled, Sampled]:
+    """AUROC and average precision over all tokens."""
+    weighed = Cells(-rewards, tokens.bad, tokens.response).weigh(resamples.weights)
+    return (
+        Sampled(ranks.auroc(-rewards, tokens.bad), weighed.auroc),
+        Sampled(ranks.average_precision(-rewards, tokens.bad), weighed.average_precision),
+    )
 
 
 def _figures(
-    tokens: Tokens, rewards: Floats, strata: Ints, resamples: Resamples, auroc: Sampled, surprisal: Sampled
+    tokens: Tokens,
+    rewards: Floats,
+    strata: Ints,
+    resamples: Resamples,
+    pooled: tuple[Sampled, Sampled],
+    surprisal: Sampled,
 ) -> SpanFigures:
     scores, bad, response = -rewards, tokens.bad, tokens.response
-    each = Ranking(scores, bad, response, response).by_response(tokens.responses)
+    each = ranks.auroc_by_response(scores, bad, response, tokens.responses)
+    weighed = Cells(scores, bad, response, strata).weigh(resamples.weights)
     return SpanFigures(
-        auroc=auroc,
-        stratified=resamples.apply(Ranking(scores, bad, response, strata).auroc),
+        auroc=pooled[0],
+        stratified=Sampled(ranks.auroc(scores, bad, strata), weighed.auroc),
         per_response=resamples.mean(each),
-        average_precision=resamples.apply(Precision(scores, bad, response).average),
-        gain=auroc - surprisal,
+        average_precision=pooled[1],
+        gain=pooled[0] - surprisal,
         sign_accuracy=sign_accuracy(rewards, bad),
         inside=float(rewards[bad].mean()) if bad.any() else float("nan"),
         outside=float(rewards[~bad].mean()) if (~bad).any() else float("nan"),
         each=each,
         curve=roc(scores, bad),
-        by_reward=groups.by_reward(rewards, bad, response),
-        by_place=groups.by_place(tokens.place, rewards, bad, response),
-        by_length=groups.by_length(tokens.length, rewards, bad, response),
+        by_reward=groups.by_reward(rewards, bad),
+        by_place=groups.by_place(tokens.place, rewards, bad),
+        by_length=groups.by_length(tokens.length, rewards, bad),
     )
 
 

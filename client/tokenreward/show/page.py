@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib import resources
 from typing import Any
@@ -20,23 +20,30 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 def page(rows: Sequence[ShownRow], meta: dict[str, Any] | None, title: str) -> str:
     """The whole document."""
     scale = Scale.of(reward for row in rows for response in row.responses for reward in response.rewards)
-    style = resources.files(__package__).joinpath("page.css").read_text("utf-8")
+    head = [f"<p>{text(meaning(meta))}</p>", legend(scale), f'<p class="quiet">{text(origin(meta))}</p>']
+    return document(title, head, (_row(row, scale) for row in rows))
+
+
+def document(title: str, head: Iterable[str], body: Iterable[str], style: str = "") -> str:
+    """A page of what is HTML already; `style` comes behind the heat map's own."""
+    style = resources.files(__package__).joinpath("page.css").read_text("utf-8") + style
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>",
-            f"<header>\n<h1>{_text(title)}</h1>\n<p>{_text(meaning(meta))}</p>",
-            _legend(scale),
-            f'<p class="quiet">{_text(origin(meta))}</p>\n</header>\n<main>',
-            *(_row(row, scale) for row in rows),
+            f"<title>{text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>",
+            f"<header>\n<h1>{text(title)}</h1>",
+            *head,
+            "</header>\n<main>",
+            *body,
             "</main>\n</body>\n</html>\n",
         ]
     )
 
 
-def _legend(scale: Scale) -> str:
+def legend(scale: Scale) -> str:
+    """What the colours mean."""
     shades = [scale.end * level / LEVELS for level in range(-LEVELS, LEVELS + 1)]
     ramp = "".join(_span(f"{reward:+.2f}", reward, scale, "") for reward in shades)
     return (
@@ -53,36 +60,43 @@ def _row(row: ShownRow, scale: Scale) -> str:
         difference = row.responses[0].total - row.responses[1].total
         margin = f'<p class="quiet">chosen - rejected: {difference:+.2f}</p>'
     return (
-        f"<article>\n<h2>{_text(row.name)}</h2>\n<h3>prompt</h3>"
-        f'\n<div class="prompt" dir="auto">{_text(row.prompt)}</div>'
+        f"<article>\n<h2>{text(row.name)}</h2>\n<h3>prompt</h3>"
+        f'\n<div class="prompt" dir="auto">{text(row.prompt)}</div>'
         f'\n<div class="sides">{sides}</div>{margin}\n</article>'
     )
 
 
 def _response(response: Shown, scale: Scale) -> str:
-    body = "".join(_cells(response.cells, scale))
-    error = f'<p class="error">{_text(counts(response))}</p>' if response.error is not None else ""
+    body = "".join(heat(response.cells, scale))
+    error = f'<p class="error">{text(counts(response))}</p>' if response.error is not None else ""
     head = response.side if response.error is not None else f"{response.side} · {counts(response)}"
-    return f'<section>\n<h3>{_text(head)}</h3>{error}\n<div class="response" dir="auto">{body}</div>\n</section>'
+    return f'<section>\n<h3>{text(head)}</h3>{error}\n<div class="response" dir="auto">{body}</div>\n</section>'
 
 
-def _cells(cells: Sequence[Cell], scale: Scale) -> Iterator[str]:
+def heat(cells: Sequence[Cell], scale: Scale, wrong: Sequence[Sequence[int]] = ()) -> Iterator[str]:
+    """The cells of a response; those that overlap one of the [start, end) characters of `wrong` are marked."""
+    at = 0
     for cell in cells:
+        end = at if cell.special else at + len(cell.text)
+        marked = any(first < end and at < last for first, last in wrong)
+        at = end
         if not cell.rewards:
-            yield _text(cell.text)
+            yield text(cell.text)
             continue
         exact = ", ".join(f"{reward:+.4f}" for reward in cell.rewards)
         # A line end that is a token of its own has no width: a sign stands for it.
         sign = "↵" * cell.text.count("\n") if not cell.text.strip("\n") else ""
-        yield _span(sign + cell.text, cell.reward, scale, exact, special=cell.special)
+        kinds = " name" * cell.special + " wrong" * marked
+        yield _span(sign + cell.text, cell.reward, scale, exact, kinds)
 
 
-def _span(text: str, reward: float, scale: Scale, exact: str, special: bool = False) -> str:
+def _span(shown: str, reward: float, scale: Scale, exact: str, kinds: str = "") -> str:
     strength = scale.strength(reward)
-    kind = ("plus" if reward >= 0 else "minus") + (" name" if special else "")
+    kind = ("plus" if reward >= 0 else "minus") + kinds
     tip = f' tabindex="0" data-reward="{exact}"' if exact else ""
-    return f'<span class="{kind}" style="--s:{abs(strength):.2f}"{tip}>{_text(text)}</span>'
+    return f'<span class="{kind}" style="--s:{abs(strength):.2f}"{tip}>{text(shown)}</span>'
 
 
-def _text(text: str) -> str:
-    return escape(visible(text), quote=True)
+def text(anything: str) -> str:
+    """As HTML, harmless and visible."""
+    return escape(visible(anything), quote=True)

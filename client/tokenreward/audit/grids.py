@@ -1,0 +1,109 @@
+"""The tables of an audit as text, for whatever draws them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tokenreward.audit.bootstrap import Sampled
+from tokenreward.audit.pairs import PairReport
+from tokenreward.audit.plan import BASELINES
+from tokenreward.audit.spans import SURPRISAL, SpanReport
+from tokenreward.audit.study import OVERALL, AuditReport
+
+
+@dataclass(frozen=True)
+class Row:
+    label: str
+    cells: Sequence[str]
+
+    @property
+    def baseline(self) -> bool:
+        return self.label in BASELINES
+
+
+@dataclass(frozen=True)
+class Grid:
+    """columns: of the cells; the label stands before them."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Row]
+
+
+def grids(report: AuditReport) -> Iterator[Grid]:
+    """Of every set, in the order of the report."""
+    for spans in report.spans:
+        yield span_grid(spans)
+    if len(report.spans) > 1:
+        yield overall_grid(report)
+    for pairs in report.pairs:
+        yield pair_grid(pairs)
+
+
+def span_grid(one: SpanReport) -> Grid:
+    title = f"{one.name}: {one.responses} responses, {one.tokens} tokens, {one.bad_tokens / one.tokens:.1%} of them bad"
+    if one.unseen:
+        title += f"; {one.unseen} bad spans have no token"
+    columns = ("AUROC", "stratified", "gain", "per response", "avg. precision", "sign", "inside", "outside")
+    rows = [
+        Row(
+            label,
+            (
+                _interval(found.auroc),
+                _interval(found.stratified),
+                _gain(label, found.gain),
+                _number(found.per_response.value),
+                _number(found.average_precision.value),
+                _number(found.sign_accuracy),
+                f"{found.inside:+.3f}",
+                f"{found.outside:+.3f}",
+            ),
+        )
+        for label, found in one.figures.items()
+    ]
+    return Grid(title, columns, rows)
+
+
+def overall_grid(report: AuditReport) -> Grid:
+    rows = [
+        Row(label, (_interval(found.auroc), _interval(found.stratified), _gain(label, found.gain)))
+        for label, found in report.overall.items()
+    ]
+    return Grid(f"{OVERALL}: the mean over {len(report.spans)} sets", ("AUROC", "stratified", "gain"), rows)
+
+
+def pair_grid(one: PairReport) -> Grid:
+    title = f"{one.name}: {one.pairs} pairs, the chosen one longer in {one.longer:.0%}; how often it is preferred"
+    columns = ("by mean", "length-controlled", "gain", "by sum", "length-controlled")
+    rows = [
+        Row(
+            label,
+            (
+                _interval(found.mean),
+                _interval(found.mean_controlled),
+                _gain(label, found.gain),
+                _interval(found.total),
+                _interval(found.total_controlled),
+            ),
+        )
+        for label, found in one.figures.items()
+    ]
+    return Grid(title, columns, rows)
+
+
+def _interval(sampled: Sampled) -> str:
+    found = sampled.interval
+    return "-" if math.isnan(found.value) else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+
+
+def _gain(label: str, sampled: Sampled) -> str:
+    found = sampled.interval
+    if label == SURPRISAL or math.isnan(found.value):
+        return "-"
+    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"

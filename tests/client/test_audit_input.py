@@ -1,0 +1,113 @@
+"""What an audit reads: both kinds of files, and what it says of a file that is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tokenreward.audit.sets import PairItem, PairSet, SpanItem, SpanSet, load, thinned
+from tokenreward.errors import BadInput
+
+GOOD = {"prompt": "What is 2+2?", "response": "It is 5.", "bad_spans": [[6, 7]]}
+
+
+def written(path: Path, *rows: Any) -> Path:
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def test_a_file_with_bad_spans_is_a_set_of_responses(tmp_path: Path) -> None:
+    row = {"id": "b", "prompt": [{"role": "user", "content": "p"}], "response": "abc", "bad_spans": [], "note": 1}
+    found = load(written(tmp_path / "mine.jsonl", GOOD | {"ignore_spans": [[0, 2]]}, "", row))
+    assert found == SpanSet(
+        "mine",
+        (
+            SpanItem("0", "What is 2+2?", "It is 5.", ((6, 7),), ((0, 2),)),
+            SpanItem("b", [{"role": "user", "content": "p"}], "abc", ()),
+        ),
+    )
+
+
+def test_a_file_with_chosen_and_rejected_is_a_set_of_pairs(tmp_path: Path) -> None:
+    found = load(written(tmp_path / "pairs.jsonl", {"prompt": "p", "chosen": "c", "rejected": "r"}))
+    assert found == PairSet("pairs", (PairItem("0", "p", "c", "r"),))
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        (GOOD | {"bad_spans": [[6, 9]]}, ["line 2, field 'bad_spans[0]'", "[6, 9]", "8 characters", "not bytes"]),
+        (
+            GOOD | {"bad_spans": [[0, 1], [7, 6]]},
+            ["line 2, field 'bad_spans[1]'", "[7, 6] is empty", "above the start"],
+        ),
+        (GOOD | {"bad_spans": [[3, 3]]}, ["line 2, field 'bad_spans[0]'", "is empty"]),
+        (GOOD | {"bad_spans": [[-1, 3]]}, ["line 2, field 'bad_spans[0]'", "starts below 0"]),
+        (GOOD | {"bad_spans": [[0.5, 3]]}, ["line 2, field 'bad_spans[0]'", "0.5 is no whole number"]),
+        (GOOD | {"bad_spans": [["0", 3]]}, ["line 2, field 'bad_spans[0]'", "'0' is no whole number"]),
+        (GOOD | {"bad_spans": [[True, 3]]}, ["line 2, field 'bad_spans[0]'", "True is no whole number"]),
+        (GOOD | {"bad_spans": [[1, 2, 3]]}, ["line 2, field 'bad_spans[0]'", "is no pair"]),
+        (GOOD | {"bad_spans": [3]}, ["line 2, field 'bad_spans[0]'", "is no pair"]),
+        (GOOD | {"bad_spans": "0-3"}, ["line 2, field 'bad_spans'", "no list"]),
+        (GOOD | {"bad_spans": None}, ["line 2, field 'bad_spans'", "no list"]),
+        ({"prompt": "p", "response": "r"}, ["line 2, field 'bad_spans'", "missing", "give []"]),
+        (GOOD | {"ignore_spans": [[0, 99]]}, ["line 2, field 'ignore_spans[0]'", "beyond the response"]),
+        (GOOD | {"response": ""}, ["line 2, column 'response'", "empty"]),
+        ({"response": "r", "bad_spans": []}, ["line 2, column 'prompt'", "missing"]),
+        (GOOD | {"response": 5}, ["line 2, column 'response'"]),
+        ("{not json", ["line 2", "not JSON"]),
+        ("[1]", ["line 2", "not a JSON object"]),
+    ],
+)
+def test_a_wrong_row_is_named_by_file_line_and_field(tmp_path: Path, row: Any, says: list[str]) -> None:
+    path = written(tmp_path / "mine.jsonl", GOOD, row)
+    with pytest.raises(BadInput) as error:
+        load(path)
+    for part in (str(path), *says):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ([], "there are no rows"),
+        (["", ""], "there are no rows"),
+        ([{"prompt": "p", "response": "r"}], "`bad_spans`"),
+        ([{"prompt": "p", "chosen": "c"}], "`rejected`"),
+        ([{"prompt": "p", "chosen": "c", "rejected": "r", "bad_spans": []}], "one kind"),
+        ([{"prompt": "p", "chosen": "c", "rejected": ""}], "column 'rejected'"),
+    ],
+)
+def test_a_file_that_is_of_no_kind_says_what_an_audit_reads(tmp_path: Path, rows: list[Any], says: str) -> None:
+    path = written(tmp_path / "mine.jsonl", *rows)
+    with pytest.raises(BadInput) as error:
+        load(path)
+    assert str(path) in str(error.value)
+    assert says in str(error.value)
+
+
+def test_a_missing_file_and_another_format_are_said(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no such file"):
+        load(tmp_path / "none.jsonl")
+    (tmp_path / "a.csv").write_text("a,b")
+    with pytest.raises(BadInput, match=r"\.jsonl"):
+        load(tmp_path / "a.csv")
+
+
+def test_offsets_count_characters_not_bytes(tmp_path: Path) -> None:
+    text = "a\U0001f642b"
+    found = load(written(tmp_path / "mine.jsonl", GOOD | {"response": text, "bad_spans": [[2, 3]]}))
+    assert isinstance(found, SpanSet)
+    (start, end), *_ = found.items[0].bad
+    assert text[start:end] == "b"
+    with pytest.raises(BadInput, match="3 characters"):
+        load(written(tmp_path / "utf16.jsonl", GOOD | {"response": text, "bad_spans": [[3, 4]]}))
+
+
+def test_a_limit_spreads_over_the_set() -> None:
+    items = tuple(PairItem(str(n), "p", "c", "r") for n in range(10))
+    assert [item.id for item in thinned(PairSet("s", items), 3).items] == ["0", "3", "6"]
+    assert thinned(PairSet("s", items), 20).items == items
