@@ -95,7 +95,8 @@ class FakeService:
             return self.jobs[key]
 
     def result(self, job: FakeJob, index: int) -> dict[str, Any]:
-        text = job.items[index]["response"]
+        item = job.items[index]
+        text = item["response"] if "response" in item else "".join(map(chr, item["token_ids"]))
         if text == "TOO LONG" or job.state is JobState.cancelled:
             code = "cancelled" if job.state else "too_long"
             return {"index": index, "error": {"code": code, "message": "9000 tokens, the model takes 8192"}}

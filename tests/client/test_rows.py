@@ -116,13 +116,43 @@ def test_message_fields_beyond_role_and_content_are_left_out() -> None:
         ),
         ({"chosen": "abc", "rejected": "xyz"}, "do not begin alike"),
         ({"chosen": "same", "rejected": "same"}, "leave no response"),
-        ({"prompt": "p", "response": "r", "token_ids": [1]}, "already"),
+        ({"prompt": "p", "response": "r", "token_rewards": [1]}, "column 'token_rewards' already"),
+        ({"prompt": "p", "chosen": "c", "rejected": "r", "chosen_tokens": []}, "column 'chosen_tokens' already"),
+        ({"prompt": "p", "response": "r", "token_ids": []}, "column 'token_ids': a list of token ids is expected"),
+        ({"prompt": "p", "response": "r", "token_ids": "1 2"}, "column 'token_ids': a list of token ids"),
+        ({"prompt": "p", "response": "r", "token_ids": [1, True]}, "column 'token_ids': a list of token ids"),
+        ({"prompt": "p", "response": "r", "token_ids": [-1]}, "column 'token_ids': a list of token ids"),
+        ({"prompt": "p", "response": "r", "finished": "2024"}, "column 'finished': true or false is expected"),
+        (
+            {"prompt": "p", "chosen": "c", "rejected": "r", "rejected_token_ids": [2**31]},
+            "column 'rejected_token_ids': a list of token ids",
+        ),
     ],
 )
 def test_a_bad_row_is_told_what_is_wrong_and_where(row: dict[str, Any], says: str) -> None:
     with pytest.raises(BadInput) as caught:
         responses(row)
     assert says in str(caught.value)
+
+
+def test_ids_and_flags_of_a_row_are_sent_as_they_are() -> None:
+    row = {
+        "prompt": "p",
+        "chosen": "c",
+        "rejected": "r",
+        "chosen_token_ids": [5, 2],
+        "rejected_token_ids": None,
+        "chosen_finished": True,
+        "rejected_finished": False,
+    }
+    layout = layout_of(row, "row 0")
+    assert [response.item() for response in layout.responses(row, "row 0")] == [
+        {"prompt": "p", "token_ids": (5, 2)},
+        {"prompt": "p", "response": "r", "finished": False},
+    ]
+    single = {"prompt": "p", "messages": [user("p"), assistant("r")], "token_ids": [7], "finished": False}
+    (response,) = layout_of(single, "row 0").responses(single, "row 0")
+    assert response.item() == {"prompt": [user("p")], "token_ids": (7,), "finished": False}
 
 
 def test_a_later_row_in_another_format_is_an_error() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ _RECORD = "stage.json"
 class Record:
     """What a finished stage left. options: what it was made from, besides its inputs.
 
-    inputs: stage -> digest of its outputs.  outputs: path in the folder -> hash of its content.
+    inputs: stage -> digest of what was read of it.  outputs: path in the folder -> hash of its content.
     seconds: of the run that finished it.  summary: what came of it, for people.
     """
 
@@ -36,10 +37,9 @@ class Record:
     seconds: float
     summary: str
 
-    @property
-    def digest(self) -> str:
-        """Of the outputs: what the stages behind this one depend on."""
-        return digest(self.outputs)
+    def digest_of(self, files: Sequence[str]) -> str:
+        """Of some of the outputs: what a stage behind this one depends on."""
+        return digest({name: self.outputs[name] for name in files})
 
 
 @dataclass(frozen=True)

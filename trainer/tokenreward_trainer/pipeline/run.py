@@ -39,9 +39,10 @@ def run_recipe(recipe: Recipe, *, progress: bool = True) -> Path:
     try:
         passed: dict[str, Passed] = {}
         stages = stages_of(recipe)
+        options = [stage.options(recipe) for stage in stages]  # All of them first: what is wrong is found at once.
         for number, stage in enumerate(stages, 1):
             _say(f"[{number}/{len(stages)}] {stage.name}", progress)
-            passed[stage.name] = found = _pass(stage, recipe, directory, passed, progress)
+            passed[stage.name] = found = _pass(stage, options[number - 1], recipe, directory, passed, progress)
             how = f"in {found.record.seconds:.0f} s" if found.done else "unchanged"
             _say(f"[{number}/{len(stages)}] {stage.name}: {found.record.summary} ({how})", progress)
         return _leave(directory, passed)
@@ -49,9 +50,11 @@ def run_recipe(recipe: Recipe, *, progress: bool = True) -> Path:
         lock.close()
 
 
-def _pass(stage: Stage, recipe: Recipe, directory: Path, passed: dict[str, Passed], progress: bool) -> Passed:
-    inputs = {name: passed[name].record.digest for name in stage.inputs}
-    folder = Folder.of(directory, stage.name, stage.version, stage.options(recipe), inputs)
+def _pass(
+    stage: Stage, options: dict[str, Any], recipe: Recipe, directory: Path, passed: dict[str, Passed], progress: bool
+) -> Passed:
+    inputs = {name: passed[name].record.digest_of(files) for name, files in stage.inputs.items()}
+    folder = Folder.of(directory, stage.name, stage.version, options, inputs)
     if (record := folder.finished()) is not None:
         return Passed(folder.path, record, done=False)
     folder.begin()

@@ -18,6 +18,7 @@ from tokenreward_trainer.content import file_hash, model_hash
 from tokenreward_trainer.pipeline.recipe import Recipe
 from tokenreward_trainer.prompts import parts_of, write_prompts
 from tokenreward_trainer.ranking.choice import Ranking
+from tokenreward_trainer.scorers import identity_of
 from tokenreward_trainer.segments import line_of, read_rows
 
 
@@ -41,10 +42,13 @@ class Made:
 
 @dataclass(frozen=True)
 class Stage:
-    """options: all that its outputs depend on, besides its inputs.  version: bumped when the code changes them."""
+    """inputs: stage -> the files of it that are read.  options: all else that the outputs depend on.
+
+    version: bumped when the code changes them.
+    """
 
     name: str
-    inputs: Sequence[str]
+    inputs: Mapping[str, Sequence[str]]
     options: Callable[[Recipe], dict[str, Any]]
     run: Callable[[Work], Made]
     version: int = 1
@@ -55,34 +59,31 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     from tokenreward_trainer.pipeline.report import write_page
     from tokenreward_trainer.pipeline.training import train
 
+    labeled = {"label": ["labeled.jsonl", "labeled.jsonl.meta.json"]}
+
     def trained(name: str, **changes: Any) -> Stage:
-        return Stage(name, ["label"], lambda recipe: _train_options(recipe, changes), lambda w: train(w, changes))
+        return Stage(name, labeled, lambda recipe: _train_options(recipe, changes), lambda work: train(work, changes))
 
     # The same training without the regulariser, for comparison.
     plain = [trained("baseline", reg_alpha=0.0, weighting="dynamic")] if recipe.report.baseline else []
     trainings = [*plain, trained("train")]
+    samples, pairs = {"sample": ["samples.jsonl"]}, {"rank": ["pairs.jsonl"]}
+    shown = {"prompts": [], "sample": ["samples.jsonl"], "rank": ["pairs.scores.jsonl"], **labeled}
+    shown |= {stage.name: ["model/run.json"] for stage in trainings}
     return [
-        Stage("prompts", [], _prompt_options, _prompts),
-        Stage("sample", ["prompts"], _sample_options, _sample),
-        Stage("rank", ["sample"], _rank_options, _rank),
-        Stage("label", ["rank"], _label_options, _label),
+        Stage("prompts", {}, _prompt_options, _prompts),
+        Stage("sample", {"prompts": ["prompts.jsonl"]}, _sample_options, _sample),
+        Stage("rank", samples, _rank_options, _rank),
+        Stage("label", pairs, _label_options, _label),
         *trainings,
-        Stage(
-            "report",
-            ["sample", "rank", "label", *(stage.name for stage in trainings)],
-            lambda recipe: recipe.report.model_dump(),
-            write_page,
-        ),
+        Stage("report", shown, lambda recipe: recipe.report.model_dump(), write_page),
     ]
 
 
 def _prompt_options(recipe: Recipe) -> dict[str, Any]:
     options = recipe.prompts.model_dump()
     if recipe.prompts.file is not None:
-        path = Path(recipe.prompts.file)
-        if not path.is_file():
-            raise BadInput(f"prompts.file: {path}: no such file")
-        options["file"] = file_hash(path)
+        options["file"] = _file(recipe.prompts.file, "prompts.file")
     return options
 
 
@@ -111,12 +112,8 @@ def _sample(work: Work) -> Made:
 def _rank_options(recipe: Recipe) -> dict[str, Any]:
     options = recipe.rank.model_dump()
     if recipe.rank.extra is not None:
-        options["extra"] = file_hash(Path(recipe.rank.extra))
-    if recipe.rank.scorer.startswith(("reward_model:", "function:")):
-        from tokenreward_trainer.scorers import scorer_of
-
-        options["scorer"] = scorer_of(recipe.rank.scorer).identity
-    return options
+        options["extra"] = _file(recipe.rank.extra, "rank.extra")
+    return options | {"scorer": identity_of(recipe.rank.scorer)}
 
 
 def _rank(work: Work) -> Made:
@@ -187,3 +184,9 @@ def _train_options(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, Any]
 def _with_meta(out: Path) -> list[str]:
     assert read_meta(out) is not None
     return [out.name, f"{out.name}.meta.json"]
+
+
+def _file(name: str, option: str) -> str:
+    if not Path(name).is_file():
+        raise BadInput(f"{option}: {name}: no such file")
+    return file_hash(Path(name))

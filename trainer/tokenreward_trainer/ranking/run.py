@@ -19,7 +19,7 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.content import file_hash
 from tokenreward_trainer.ranking.choice import Candidate, Ranking, choose
 from tokenreward_trainer.ranking.groups import Responses, Sampled, read_extra, responses_of
-from tokenreward_trainer.scorers import Scorer, scorer_of
+from tokenreward_trainer.scorers import Scorer, identity_of, scorer_of
 from tokenreward_trainer.segments import (
     Counts,
     Job,
@@ -58,8 +58,8 @@ def rank_file(
         responses_of(row, f"{samples}, row {number}", more.get(number, ()), ranking.finished_only)
         for number, row in enumerate(rows)
     ]
-    chosen_scorer = scorer_of(scorer) if isinstance(scorer, str) else scorer
-    plan = {"input": rows_hash(rows), "scorer": chosen_scorer.identity, **ranking.model_dump()}
+    identity = identity_of(scorer) if isinstance(scorer, str) else scorer.identity
+    plan = {"input": rows_hash(rows), "scorer": identity, **ranking.model_dump()}
     plan |= {"extra": file_hash(extra) if extra is not None else None}
     origin = (read_meta(samples) or {}).get("sampling", {})
     about = {"tokenizer_hash": origin.get("tokenizer_hash"), "sampled_by": origin.get("model")}
@@ -67,7 +67,7 @@ def rank_file(
     if (existing := finished(out, job)) is not None:
         return existing
     by_row = {id(row): group for row, group in zip(rows, groups, strict=True)}
-    work = _worker(chosen_scorer, ranking, by_row)
+    work = _worker(scorer_of(scorer) if isinstance(scorer, str) else scorer, ranking, by_row)
     with progress_for(progress, "ranking", "ranked") as shown:
         return in_segments(out, rows, job, work, shown, sum(len(group.kept) for group in groups))
 

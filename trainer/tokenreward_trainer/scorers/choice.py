@@ -1,8 +1,12 @@
-"""From a scorer's specification to the scorer."""
+"""From a scorer's specification to the scorer, or to what identifies it.
+
+`verify`, `final_number:answer`, `reward_model:DIRECTORY`, `function:module:name`, or an http(s) address.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from tokenreward.errors import UnknownName
 from tokenreward_trainer.scorers.base import Scorer
@@ -48,8 +52,18 @@ SCORERS: dict[str, tuple[Callable[[str], Scorer], str]] = {
 }
 
 
+def identity_of(specification: str) -> dict[str, Any]:
+    """The identity of `scorer_of(specification)`, without a reward model's weights being loaded."""
+    name, _, rest = specification.partition(":")
+    if name == "reward_model":
+        from tokenreward_trainer.scorers import reward_model
+
+        return reward_model.identity_of(rest)
+    return scorer_of(specification).identity
+
+
 def scorer_of(specification: str) -> Scorer:
-    """`verify`, `final_number:answer`, `reward_model:DIRECTORY`, `function:module:name`, or an http(s) address."""
+    """Raises UnknownName, and BadInput for what cannot be used."""
     if specification.startswith(("http://", "https://")):
         from tokenreward_trainer.scorers.endpoint import Endpoint
 

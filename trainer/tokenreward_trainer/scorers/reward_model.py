@@ -18,12 +18,18 @@ from tokenreward_trainer.scorers.base import Group, messages_of
 _BATCH_TOKENS = 8192
 
 
+def identity_of(name: str) -> dict[str, Any]:
+    """By the content of its files. Raises BadInput for no name."""
+    if not name:
+        raise BadInput("reward_model needs a model: write reward_model:DIRECTORY_OR_HUB_NAME")
+    return {"scorer": "reward_model", "model": Path(name).name, "hash": model_hash(name)}
+
+
 class RewardModel:
     """name: a directory or hub name. Raises BadInput for a model that cannot be loaded or has several logits."""
 
     def __init__(self, name: str) -> None:
-        if not name:
-            raise BadInput("reward_model needs a model: write reward_model:DIRECTORY_OR_HUB_NAME")
+        self.identity = identity_of(name)
         import torch
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -43,7 +49,6 @@ class RewardModel:
         self._name = name
         positions = getattr(model.config, "max_position_embeddings", None) or 1 << 20
         self._longest = min(int(self._tokenizer.model_max_length), int(positions))
-        self.identity: dict[str, Any] = {"scorer": "reward_model", "model": Path(name).name, "hash": model_hash(name)}
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
         encoded = [self._encoded(group, text) for group in groups for text in group.responses]

@@ -1,0 +1,340 @@
+"""The whole loop: what it leaves, what it does again when something changed, and that a kill costs nothing but time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+import torch
+from stack import COMMAND, Process, Stack, wait_for
+from tokenizers import Tokenizer
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tokenreward import cli
+from tokenreward.errors import BadInput, UnknownName
+from tokenreward_trainer.pipeline import read_recipe, run_recipe
+from tokenreward_trainer.pipeline.recipe import recipe_of, shipped
+from tokenreward_trainer.pipeline.training import last_checkpoint
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random policy with the tokenizer of the synthetic engine, so that its labels fit."""
+    from conftest import build_llama
+
+    from tokenreward_workers.engines import synthetic as engine
+
+    ours = engine.tokenizer()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(ours.serialized), eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    tokenizer.chat_template = ours.chat_template
+    model = build_llama(vocab_size=engine.VOCABULARY, spread=0.05, eos_token_id=tokenizer.eos_token_id)
+    with torch.no_grad():
+        model.lm_head.weight[tokenizer.eos_token_id] *= 8
+    path = tmp_path_factory.mktemp("policy")
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def content(policy: Path, synthetic: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Row:
+    """A recipe that takes a second: labels come from a service that runs already."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    return {
+        "run": {"directory": str(tmp_path / "run")},
+        "model": {"name": str(policy), "dtype": "float32"},
+        "prompts": {"sets": ["arithmetic", "format"], "count": 12},
+        "sample": {"n": 3, "max_tokens": 8, "segment": 4, "dtype": "float32"},
+        "rank": {"scorer": "function:brief:brevity"},
+        "label": {"url": synthetic.url, "rows_per_job": 2},
+        "data": {"eval_share": 0.25, "max_length": 256, "max_prompt_length": 200},
+        "train": {
+            "reg_alpha": 0.25,
+            "learning_rate": 1e-3,
+            "per_device_train_batch_size": 2,
+            "use_cpu": True,
+            "logging_steps": 1,
+            "reference_cache": str(tmp_path / "cache"),
+        },
+        "report": {"baseline": True, "samples": 3, "pairs": 2, "examples": 2},
+    }
+
+
+def stages(directory: Path) -> dict[str, Row]:
+    return {stage["stage"]: stage for stage in json.loads((directory / "run.json").read_bytes())["stages"]}
+
+
+def done(directory: Path) -> list[str]:
+    return [name for name, stage in stages(directory).items() if stage["done"]]
+
+
+def changed(content: Row, section: str, **options: Any) -> Row:
+    return content | {section: content[section] | options}
+
+
+EVERY_STAGE = ["prompts", "sample", "rank", "label", "baseline", "train", "report"]
+
+
+# ---- what it leaves ----------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_a_policy_and_a_page_with_samples_pairs_labels_and_curves(content: Row, tmp_path: Path) -> None:
+    report = run_recipe(recipe_of(content), progress=False)
+    assert report == tmp_path / "run" / "report.html"
+    found = stages(tmp_path / "run")
+    assert list(found) == done(tmp_path / "run") == EVERY_STAGE
+    trained = tmp_path / "run" / found["train"]["folder"] / "model"
+    LlamaForCausalLM.from_pretrained(trained)
+    assert not list(trained.glob("checkpoint-*"))
+    record = json.loads((trained / "run.json").read_text())
+    assert record["name"] == "DPO-REG"
+    assert record["provenance"]["fingerprint"]["engine"] == "synthetic"
+
+    page = report.read_text()
+    assert "From prompts to DPO beside DPO-REG" in page
+    for heading in ("Scores", "Samples", "Pairs and their labels", "Training", "Token rewards of held-out responses"):
+        assert f"<h2>{heading}</h2>" in page
+    assert page.count("data:image/svg+xml;base64,") == 2
+    assert page.count("<article>") == 3 + 2 + 2
+    assert not re.findall(r"(?:src|href)=[\"'](?!data:)", page)
+    assert "<script" not in page
+
+
+def test_what_is_trained_on_is_what_was_sampled(content: Row, tmp_path: Path) -> None:
+    run_recipe(recipe_of(content), progress=False)
+    found = stages(tmp_path / "run")
+
+    def rows(stage: str, name: str) -> list[Row]:
+        path = tmp_path / "run" / found[stage]["folder"] / name
+        return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+    sampled = {
+        (row["id"], response["text"]): response["token_ids"]
+        for row in rows("sample", "samples.jsonl")
+        for response in row["responses"]
+    }
+    labeled = rows("label", "labeled.jsonl")
+    assert len(labeled) > 6
+    for row in labeled:
+        for side in ("chosen", "rejected"):
+            assert row[f"{side}_token_ids"] == sampled[row["id"], row[side]]
+            assert len(row[f"{side}_token_rewards"]) == len(row[f"{side}_token_ids"])
+    # Random bytes are hardly ever text that is tokenized into themselves: were they tokenized again, this would fail.
+    assert any("\ufffd" in row["chosen"] + row["rejected"] for row in labeled)
+
+
+def test_hostile_prompts_stay_text_in_the_report(content: Row, tmp_path: Path) -> None:
+    rows = [{"id": "<script>alert(1)</script>", "prompt": f"<img src=x onerror=alert({n})>"} for n in range(12)]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    report = run_recipe(
+        recipe_of(content | {"prompts": {"file": str(tmp_path / "mine.jsonl")}}), progress=False
+    ).read_text()
+    assert "<script" not in report
+    assert "<img src=x" not in report
+    assert "&lt;img src=x" in report
+
+
+# ---- what it does again ------------------------------------------------------------------------------------
+
+
+def test_only_what_changed_is_done_again(content: Row, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    run_recipe(recipe_of(content), progress=False)
+    run_recipe(recipe_of(content), progress=False)
+    assert done(directory) == []
+    run_recipe(recipe_of(changed(content, "report", samples=4)), progress=False)
+    assert done(directory) == ["report"]
+    run_recipe(recipe_of(changed(content, "train", learning_rate=1e-4)), progress=False)
+    assert done(directory) == ["baseline", "train", "report"]
+    # Another margin that no pair fails: the pairs are ranked again and are the same, so nothing else is done again.
+    run_recipe(recipe_of(changed(content, "rank", margin=1e-9)), progress=False)
+    assert done(directory) == ["rank"]
+    run_recipe(recipe_of(changed(content, "sample", seed=1)), progress=False)
+    assert done(directory) == EVERY_STAGE[1:]
+    run_recipe(recipe_of(content), progress=False)
+    assert done(directory) == []
+
+
+def test_a_file_that_somebody_changed_is_made_again(content: Row, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    run_recipe(recipe_of(content), progress=False)
+    pairs = directory / stages(directory)["rank"]["folder"] / "pairs.jsonl"
+    before = pairs.read_bytes()
+    pairs.write_bytes(before[: len(before) // 2])
+    run_recipe(recipe_of(content), progress=False)
+    assert pairs.read_bytes() == before
+    assert done(directory) == ["rank"]
+
+
+def test_another_policy_in_the_same_place_is_noticed(content: Row, tmp_path: Path) -> None:
+    moved = tmp_path / "policy"
+    LlamaForCausalLM.from_pretrained(content["model"]["name"]).save_pretrained(moved)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (moved / name).write_bytes((Path(content["model"]["name"]) / name).read_bytes())
+    content = changed(content, "model", name=str(moved))
+    run_recipe(recipe_of(content), progress=False)
+    model = LlamaForCausalLM.from_pretrained(moved)
+    with torch.no_grad():
+        model.lm_head.weight[5] += 0.5
+    model.save_pretrained(moved)
+    run_recipe(recipe_of(content), progress=False)
+    assert done(tmp_path / "run") == EVERY_STAGE[1:]
+
+
+# ---- kills -------------------------------------------------------------------------------------------------
+
+
+def toml(content: Row) -> str:
+    lines = []
+    for section, options in content.items():
+        lines.append(f"[{section}]")
+        lines += [f"{name} = {json.dumps(value)}" for name, value in options.items()]
+    return "\n".join(lines)
+
+
+def test_a_run_that_is_killed_in_every_stage_and_between_them_goes_on_to_the_same_end(
+    content: Row, tmp_path: Path
+) -> None:
+    whole = changed(content, "run", directory=str(tmp_path / "whole"))
+    run_recipe(recipe_of(whole), progress=False)
+    (tmp_path / "recipe.toml").write_text(toml(content))
+    here = Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": str(here), "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(here / "killed_runs.py"), str(tmp_path / "recipe.toml")]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+    assert ran.returncode == 0, ran.stdout + ran.stderr[-4000:]
+    attempts = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith('{"point"')]
+    *kills, last = attempts
+    assert [attempt["how"] for attempt in kills] == ["killed"] * len(kills), ran.stdout
+    assert last["how"] == "ended"
+    assert len(kills) == 3 * 5 + 2 * 5  # Three points in each stage, and five where there are checkpoints.
+    for before, attempt in pairwise(kills):
+        assert set(before["finished"]) <= set(attempt["finished"]), "a finished stage was begun again"
+
+    mine, undisturbed = stages(tmp_path / "run"), stages(tmp_path / "whole")
+    assert done(tmp_path / "run") == []  # The last kill came after the last stage's record.
+    for name in ("prompts", "sample", "rank", "label"):
+        assert mine[name]["outputs"].keys() == undisturbed[name]["outputs"].keys()
+        for file in mine[name]["outputs"]:
+            if not file.endswith(".meta.json"):
+                assert mine[name]["outputs"][file] == undisturbed[name]["outputs"][file], file
+    for name in ("baseline", "train"):
+        assert (
+            mine[name]["outputs"]["model/model.safetensors"] == undisturbed[name]["outputs"]["model/model.safetensors"]
+        )
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_checkpoint_that_a_kill_left_unfinished_is_not_resumed_from(tmp_path: Path) -> None:
+    assert last_checkpoint(tmp_path) is None
+    for step in (5, 10, 15):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    (tmp_path / "checkpoint-5" / "trainer_state.json").write_text('{"global_step": 5}')
+    (tmp_path / "checkpoint-10" / "trainer_state.json").write_text('{"global_step": 10}')
+    (tmp_path / "checkpoint-15" / "model.safetensors").write_text("half")
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    assert not (tmp_path / "checkpoint-15").exists()
+
+
+def test_with_a_service_of_its_own_the_command_leaves_nothing_running_and_goes_on(
+    content: Row, tmp_path: Path, llama: Callable[..., LlamaForCausalLM], tokenizer: PreTrainedTokenizerFast
+) -> None:
+    model = tmp_path / "model"
+    llama(vocab_size=len(tokenizer), max_position_embeddings=2048, spread=0.05).save_pretrained(model)
+    tokenizer.save_pretrained(model)
+    content = changed(content, "model", name=str(model)) | {
+        "label": {"rows_per_job": 1, "serve": ["--dtype", "float32"]}
+    }
+    content["report"]["baseline"] = False
+    (tmp_path / "recipe.toml").write_text(toml(content))
+    environment = {"PYTHONPATH": str(Path(__file__).parent)}
+    command = [*COMMAND, "run", str(tmp_path / "recipe.toml")]
+    killed = Process(command, tmp_path / "log", environment)
+    wait_for(lambda: list((tmp_path / "run").glob("stages/label-*/*.partial/*.done")), 120, "the first labels")
+    killed.send(signal.SIGSTOP)
+    children = psutil.Process(killed.pid).children(recursive=True)
+    killed.kill()
+    assert len(children) >= 3  # The service, its store, its worker.
+    wait_for(lambda: not [c for c in children if c.is_running() and c.status() != "zombie"], 30, "the service's end")
+    first = killed.output()
+    again = Process(command, tmp_path / "again", environment)
+    assert wait_for(lambda: again.popen.poll() is not None, 120, "the run") is True
+    assert again.popen.returncode == 0, again.output()
+    assert "[2/6] sample" in first
+    assert re.search(r"\[2/6\] sample: .* \(unchanged\)", again.output())
+    assert re.search(r"\[4/6\] label: \d+ responses, \d+ tokens \(in \d+ s\)", again.output())
+    assert f"report: {tmp_path / 'run' / 'report.html'}" in again.output()
+
+
+def test_two_runs_in_one_directory_do_not_mix(content: Row, tmp_path: Path) -> None:
+    from tokenreward.dataset.state import locked
+
+    (tmp_path / "run").mkdir()
+    with locked(tmp_path / "run" / "lock"), pytest.raises(BadInput, match="another run of tokenreward is working"):
+        run_recipe(recipe_of(content), progress=False)
+
+
+# ---- recipes -----------------------------------------------------------------------------------------------
+
+
+def test_every_shipped_recipe_can_be_read() -> None:
+    assert "demo" in shipped()
+    for name in shipped():
+        read_recipe(name, ["--model.name", "some/model"])
+
+
+def test_the_recipe_of_the_docs_can_be_read() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "pipeline.md").read_text("utf-8")
+    found = re.search(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    recipe = recipe_of(tomllib.loads(found[1]))
+    assert (recipe.sample.n, recipe.sample.max_tokens) == (5, 4096)
+
+
+@pytest.mark.parametrize(
+    ("section", "options", "says"),
+    [
+        ("sample", {"temprature": 1.0}, "unknown option sample.temprature .did you mean temperature"),
+        ("sample", {"top_p": 2.0}, "sample.top_p = 2.0"),
+        ("prompts", {"file": "x.jsonl"}, "prompts.file and prompts.sets: give one"),
+        ("prompts", {"count": None}, "prompts.count is not set"),
+        ("label", {"serve": ["--dtype"]}, "label.serve is for a service that is started here"),
+        ("train", {"output_dir": "x"}, "train.output_dir is the run's own"),
+        ("train", {"lerning_rate": 1}, "unknown option train.lerning_rate .did you mean learning_rate"),
+        ("train", {"reg_alpha": 0}, "report.baseline"),
+        ("run", {"directory": ""}, "run.directory is not set"),
+        ("model", {"name": ""}, "model.name is not set"),
+    ],
+)
+def test_a_wrong_option_is_named(content: Row, section: str, options: Row, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        recipe_of(changed(content, section, **options))
+
+
+def test_a_scorer_that_nobody_knows_is_named_before_anything_is_sampled(content: Row, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="unknown scorer 'bleu'"):
+        run_recipe(recipe_of(changed(content, "rank", scorer="bleu")), progress=False)
+    assert not (tmp_path / "run" / "stages").exists()
+
+
+def test_the_command_lists_and_checks_recipes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "--list"]) == 0
+    assert "demo " in capsys.readouterr().out
+    assert cli.main(["run", "demo", "--check", "--model.name", "some/model"]) == 0
+    assert cli.main(["run", "nothing.toml"]) == 1
+    assert "no shipped configuration (demo" in capsys.readouterr().err

@@ -1,0 +1,274 @@
+"""Sampled responses: drawn from the right distribution, with their own ids, and the same after any interruption."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+import pytest
+import torch
+from stack import Process, wait_for
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from tokenreward import cli
+from tokenreward.dataset import read_meta
+from tokenreward.errors import BadInput
+from tokenreward_trainer.chat import ChatFormat
+from tokenreward_trainer.sampling import Sampling, sample_file
+from tokenreward_trainer.sampling.engines.base import Request
+from tokenreward_trainer.sampling.engines.transformers import TransformersEngine, draw
+from tokenreward_trainer.sampling.requests import Policy, seed_of
+
+Row = dict[str, Any]
+SHORT = Sampling(n=3, max_tokens=12, segment=2, rows=4, dtype="float32")
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A tiny random policy that ends some of its responses."""
+    from conftest import build_llama
+
+    path = tmp_path_factory.mktemp("policy")
+    model = build_llama(vocab_size=len(tokenizer), spread=0.05)
+    with torch.no_grad():
+        model.lm_head.weight[tokenizer.eos_token_id] *= 8
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps({"id": n, "prompt": f"Say {'so ' * n}{n}."}) + "\n" for n in range(7)))
+    return path
+
+
+def read(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+# ---- drawing -----------------------------------------------------------------------------------------------
+
+
+def test_tokens_are_drawn_with_the_probabilities_of_the_nucleus() -> None:
+    probs = torch.tensor([0.5, 0.05, 0.3, 0.15])
+    count = 4000
+    uniforms = torch.linspace(0, 1 - 1e-9, count, dtype=torch.float64)
+    drawn = draw(probs.log().repeat(count, 1), uniforms, temperature=1.0, top_p=0.9)
+    shares = torch.bincount(drawn, minlength=4) / count
+    # The nucleus is {0, 2, 3}: with 0.8 of the mass it would be too small.
+    assert torch.allclose(shares, torch.tensor([0.5, 0.0, 0.3, 0.15]) / 0.95, atol=1e-3)
+
+
+def test_a_temperature_sharpens_and_zero_takes_the_likeliest() -> None:
+    logits = torch.tensor([[1.0, 2.0, 0.5]]).repeat(1000, 1)
+    uniforms = torch.linspace(0, 1 - 1e-9, 1000, dtype=torch.float64)
+    drawn = draw(logits, uniforms, temperature=0.5, top_p=1.0)
+    expected = (logits[0] / 0.5).softmax(-1)
+    assert torch.allclose(torch.bincount(drawn, minlength=3) / 1000, expected, atol=2e-3)
+    assert set(draw(logits, uniforms, temperature=0.0, top_p=1.0).tolist()) == {1}
+
+
+def test_a_nucleus_larger_than_the_candidates_looked_at_first_is_whole() -> None:
+    logits = torch.zeros(3, 5000)
+    drawn = draw(logits, torch.tensor([0.0, 0.5, 1 - 1e-9], dtype=torch.float64), temperature=1.0, top_p=0.9)
+    assert len(set(drawn.tolist())) == 3
+    many = draw(torch.zeros(4000, 5000), torch.rand(4000, dtype=torch.float64), temperature=1.0, top_p=0.9)
+    assert len(set(many.tolist())) > 1500
+
+
+def test_a_batch_gives_what_each_response_would_be_alone(policy: Path) -> None:
+    """Against a plain loop: the whole sequence read anew for every token, no cache, no padding, no batch."""
+    settings = Sampling(max_tokens=10, dtype="float32", rows=8)
+    loaded = Policy.load(str(policy))
+    engine = TransformersEngine(str(policy), settings, loaded.stops)
+    asked = [
+        Request(tuple(loaded.chat.prompt(text)), tuple(seed_of(1, text, n) for n in range(3)), room=10)
+        for text in ("a", "a longer one than the others", "bb")
+    ]
+    found = engine.sample(asked)
+    model = LlamaForCausalLM.from_pretrained(policy).eval()
+    for request, responses in zip(asked, found, strict=True):
+        for seed, response in zip(request.seeds, responses, strict=True):
+            dice, drawn = np.random.default_rng(seed), list[int]()
+            while len(drawn) < request.room and (not drawn or drawn[-1] not in loaded.stops):
+                with torch.no_grad():
+                    logits = model(torch.tensor([[*request.ids, *drawn]])).logits[:, -1]
+                uniform = torch.tensor([dice.random()], dtype=torch.float64)
+                drawn.append(int(draw(logits, uniform, settings.temperature, settings.top_p)))
+            assert list(response.token_ids) == drawn
+            assert response.finished == (drawn[-1] in loaded.stops)
+    lengths = {len(response.token_ids) for responses in found for response in responses}
+    assert len(lengths) > 2
+
+
+# ---- files -------------------------------------------------------------------------------------------------
+
+
+def test_the_paper_s_settings_are_the_defaults() -> None:
+    settings = Sampling()
+    assert (settings.n, settings.temperature, settings.top_p, settings.max_tokens) == (5, 0.8, 0.95, 4096)
+
+
+def test_rows_keep_their_columns_and_gain_responses_with_ids(
+    policy: Path, prompts: Path, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    done = sample_file(prompts, tmp_path / "out.jsonl", str(policy), SHORT)
+    rows = read(tmp_path / "out.jsonl")
+    assert [{key: row[key] for key in ("id", "prompt")} for row in rows] == read(prompts)
+    responses = [response for row in rows for response in row["responses"]]
+    assert len(responses) == done.counts.responses == 21
+    assert {response["finished"] for response in responses} == {True, False}
+    for response in responses:
+        ids = response["token_ids"]
+        assert response["finished"] == (ids[-1] == tokenizer.eos_token_id)
+        assert len(ids) == 12 or response["finished"]
+        assert response["text"] == tokenizer.decode(ids, skip_special_tokens=True)
+    meta = read_meta(tmp_path / "out.jsonl")
+    assert meta is not None
+    about = meta["sampling"]
+    assert about["tokenizer_hash"] == ChatFormat(tokenizer).hash
+    assert about["plan"]["temperature"] == 0.8
+    assert about["engine"] == "transformers"
+    assert about["counts"]["tokens"] == sum(len(response["token_ids"]) for response in responses)
+
+
+def test_a_response_s_seed_is_its_own(policy: Path, prompts: Path, tmp_path: Path) -> None:
+    sample_file(prompts, tmp_path / "all.jsonl", str(policy), SHORT)
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(prompts.read_text().splitlines(keepends=True)[3:5]))
+    sample_file(few, tmp_path / "some.jsonl", str(policy), SHORT.model_copy(update={"n": 2}))
+    both = zip(read(tmp_path / "all.jsonl")[3:5], read(tmp_path / "some.jsonl"), strict=True)
+    assert all(whole["responses"][:2] == part["responses"] for whole, part in both)
+    sample_file(prompts, tmp_path / "other.jsonl", str(policy), SHORT.model_copy(update={"seed": 1}))
+    assert read(tmp_path / "other.jsonl") != read(tmp_path / "all.jsonl")
+
+
+def test_a_run_that_broke_off_goes_on_to_the_same_file(
+    policy: Path, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    sample_file(prompts, whole, str(policy), SHORT)
+    sampled = TransformersEngine.sample
+    calls: list[int] = []
+
+    def breaks(self: TransformersEngine, requests: Any) -> Any:
+        calls.append(len(requests))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return sampled(self, requests)
+
+    monkeypatch.setattr(TransformersEngine, "sample", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        sample_file(prompts, out, str(policy), SHORT)
+    assert not out.exists()
+    sample_file(prompts, out, str(policy), SHORT)
+    assert calls == [2, 2, 2, 2, 1]
+    assert out.read_bytes() == whole.read_bytes()
+    assert not (tmp_path / "out.jsonl.partial").exists()
+    assert sample_file(prompts, out, str(policy), SHORT).already
+    assert len(calls) == 5
+
+
+def test_nothing_is_overwritten(policy: Path, prompts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("mine")
+    with pytest.raises(BadInput, match="is not what this command makes"):
+        sample_file(prompts, out, str(policy), SHORT)
+    out.unlink()
+    sample_file(prompts, out, str(policy), SHORT)
+    with pytest.raises(BadInput, match=r"made otherwise \(max_tokens, n differ\)"):
+        sample_file(prompts, out, str(policy), SHORT.model_copy(update={"n": 1, "max_tokens": 4}))
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"prompt": 7}, "row 1: `prompt` must be text, or messages"),
+        ({"prompt": ""}, "row 1: `prompt` must be text"),
+        ({"prompt": [{"role": "user"}]}, "row 1: `prompt` must be text, or messages"),
+        ({"prompt": "p", "responses": []}, "row 1: has a column 'responses' already"),
+        ({"prompt": "long " * 100}, r"row 1: its prompt is \d+ tokens, and the model takes 256"),
+    ],
+)
+def test_a_prompt_that_cannot_be_sampled_is_named_before_anything_is(
+    policy: Path, tmp_path: Path, row: Row, says: str
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(json.dumps({"prompt": "fine"}) + "\n" + json.dumps(row))
+    with pytest.raises(BadInput, match=says):
+        sample_file(path, tmp_path / "out.jsonl", str(policy), SHORT)
+    assert [file.name for file in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_the_command_samples_and_names_a_wrong_option(
+    policy: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["sample", str(prompts), "--out", str(tmp_path / "out.jsonl"), "--model", str(policy), "--n", "2"]
+    assert cli.main([*command, "--max-tokens", "4", "--dtype", "float32"]) == 0
+    said = capsys.readouterr()
+    assert "sampled: 14 responses to 7 prompts" in said.out
+    assert "sampled 14/14 responses" in said.err
+    assert cli.main([*command, "--top-p", "1.5"]) == 1
+    assert "--top-p 1.5: Input should be less than or equal to 1" in capsys.readouterr().err
+
+
+# ---- vLLM --------------------------------------------------------------------------------------------------
+
+needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
+
+
+@pytest.fixture(scope="module")
+def vllm_policy(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """Random, and of a shape that vLLM's attention takes."""
+    from conftest import build_llama
+
+    path = tmp_path_factory.mktemp("vllm-policy")
+    sizes: Row = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64}
+    model = build_llama(vocab_size=len(tokenizer), spread=0.05, **sizes)
+    with torch.no_grad():
+        model.lm_head.weight[tokenizer.eos_token_id] *= 4
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@needs_vllm
+@pytest.mark.vllm
+def test_vllm_samples_the_same_again_and_dies_with_its_parent(
+    vllm_policy: Path, prompts: Path, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    settings = SHORT.model_copy(update={"engine": "vllm", "kv_gib": 0.05})
+    out, again = tmp_path / "out.jsonl", tmp_path / "again.jsonl"
+    command = [sys.executable, "-m", "tokenreward.cli", "sample", str(prompts), "--model", str(vllm_policy)]
+    options = settings.model_dump(exclude={"top_p"})
+    command += [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    killed = Process([*command, "--out", str(out)], tmp_path / "log")
+    wait_for(lambda: list((tmp_path / "out.jsonl.partial").glob("*.done")), 120, "the first segment")
+    os.kill(killed.pid, signal.SIGSTOP)  # So that it does not come to its end while we look for its children.
+    children = psutil.Process(killed.pid).children(recursive=True)
+    killed.kill()
+    assert children
+    wait_for(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 30, "their end")
+    sample_file(prompts, out, str(vllm_policy), settings)
+    subprocess.run([*command, "--out", str(again), "--quiet"], check=True, capture_output=True)
+    assert again.read_bytes() == out.read_bytes()
+    for row in read(out):
+        for response in row["responses"]:
+            assert response["finished"] == (response["token_ids"][-1] == tokenizer.eos_token_id)
+            assert max(response["token_ids"]) < len(tokenizer)
+    assert {r["finished"] for row in read(out) for r in row["responses"]} == {True, False}
+
+
+def test_a_model_that_is_none_is_an_error(prompts: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="cannot be loaded"):
+        sample_file(prompts, tmp_path / "out.jsonl", str(tmp_path), SHORT)
