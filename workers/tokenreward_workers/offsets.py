@@ -34,7 +34,9 @@ def pieces(
     if shifts:
         before = shifts[0]
         spans = _spans([len(part) for part in parts], said)
-    else:  # a normaliser changed the text: ask the tokenizer, one prefix at a time
+    elif aligned := _aligned_spans(tokenizer, ids, text):  # a normaliser changed the text
+        return names, aligned
+    else:  # other ids than the tokenizer's own for this text: by what they say, one prefix at a time
         spans = _decoded_spans(tokenizer, ids)
     length = len(text)
     return names, [(_clip(start - before, length), _clip(end - before, length)) for start, end in spans]
@@ -56,10 +58,36 @@ def _spans(lengths: Sequence[int], said: str) -> list[tuple[int, int]]:
     return spans
 
 
+def _aligned_spans(tokenizer: ChatTokenizer, ids: Sequence[int], text: str) -> list[tuple[int, int]] | None:
+    """By the tokenizer's own record of what its normaliser did, in characters of `text`; None if `ids` are not those
+    that it cuts `text` into.
+
+    What a normaliser joined to the character before it (a combining mark) or left out belongs to the token before.
+    """
+    for lead in (tokenizer.anchor, "", "\n"):
+        own, places = tokenizer.located(lead, text)
+        if not own or tuple(ids[: len(own)]) != own:
+            continue
+        spans = list(places)
+        following = len(text)
+        for n in range(len(spans) - 1, -1, -1):
+            start, end = spans[n]
+            spans[n] = (start, max(end, following))
+            if n and spans[n - 1][0] < start:
+                following = start
+        return spans + [(len(text), len(text))] * (len(ids) - len(own))
+    return None
+
+
 def _decoded_spans(tokenizer: ChatTokenizer, ids: Sequence[int]) -> list[tuple[int, int]]:
     """By decoding every prefix: right for any decoder, quadratic in the length."""
-    ends = [len(tokenizer.decode(ids[: n + 1]).rstrip("\ufffd")) for n in range(len(ids))]
-    return [(start, max(start, end)) for start, end in zip([0, *ends], ends, strict=False)]
+    said = [tokenizer.decode(ids[: n + 1]) for n in range(len(ids))]
+    ends = [len(text.rstrip("\ufffd")) for text in said]
+    spans = [(start, max(start, end)) for start, end in zip([0, *ends], ends, strict=False)]
+    for n in range(len(spans) - 2, -1, -1):  # part of a character covers the character that its last part completes
+        if spans[n][0] == spans[n][1] and said[n].endswith("\ufffd"):
+            spans[n] = (spans[n][0], max(spans[n][1], spans[n + 1][1]))
+    return spans
 
 
 def _bytes(tokenizer: ChatTokenizer, token_id: int) -> bytes:

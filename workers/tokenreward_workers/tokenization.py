@@ -120,6 +120,16 @@ class ChatTokenizer:
         """Ids of each text, no special token added, none recognised but those that `control` renamed."""
         return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
+    def located(self, lead: str, text: str) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
+        """The ids of `text` behind `lead`, and the [start, end) characters of `text` that each stands for, whatever a
+        normaliser made of them. Nothing if the two grew together."""
+        before = self._tokenizer.encode(lead, add_special_tokens=False).ids
+        encoding = self._tokenizer.encode(lead + text, add_special_tokens=False)
+        if encoding.ids[: len(before)] != before:
+            return (), []
+        spans = [(max(0, a - len(lead)), max(0, b - len(lead))) for a, b in encoding.offsets[len(before) :]]
+        return tuple(encoding.ids[len(before) :]), spans
+
     def first_special(self, rendered: str) -> tuple[int | None, str]:
         """Of a rendered text: the id of its first control token (None if it has none) and the text before that."""
         found = self._secret.search(rendered)
