@@ -109,7 +109,7 @@ def test_a_repeated_sentence_stands_there_once_before(twin: Twin) -> None:
 def test_a_negation_is_what_is_bad(twin: Twin) -> None:
     assert re.search(r"\b(not|never)\b", wrong(twin))
     assert len(wrong(twin).split()) <= 3
-    assert wrong(twin) not in twin.clean
+    assert not re.search(rf"\b{wrong(twin)}\b", twin.clean)
 
 
 @pytest.mark.parametrize("twin", builtin.twins("entity"), ids=lambda twin: twin.id)

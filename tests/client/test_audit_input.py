@@ -20,15 +20,21 @@ def written(path: Path, *rows: Any) -> Path:
 
 
 def test_a_file_with_bad_spans_is_a_set_of_responses(tmp_path: Path) -> None:
-    row = {"id": "b", "prompt": [{"role": "user", "content": "p"}], "response": "abc", "bad_spans": [], "note": 1}
+    row = {"id": "b", "prompt": "p", "response": "abc", "bad_spans": [], "note": 1}
     found = load(written(tmp_path / "mine.jsonl", GOOD | {"ignore_spans": [[0, 2]]}, "", row))
     assert found == SpanSet(
         "mine",
         (
             SpanItem("0", "What is 2+2?", "It is 5.", ((6, 7),), ((0, 2),)),
-            SpanItem("b", [{"role": "user", "content": "p"}], "abc", ()),
+            SpanItem("b", "p", "abc", ()),
         ),
     )
+
+
+def test_prompts_may_be_messages(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "p"}]
+    found = load(written(tmp_path / "mine.jsonl", GOOD | {"prompt": messages}))
+    assert found.items[0].prompt == messages
 
 
 def test_a_file_with_chosen_and_rejected_is_a_set_of_pairs(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers
 from tokenreward import templates
 from tokenreward.audit.tokens import BAD, GOOD, LEFT_OUT, judged, unseen
 from tokenreward.schema import Item
+from tokenreward_workers.engines import synthetic
 from tokenreward_workers.models import resolve_model
 from tokenreward_workers.rendering import Prepared, Renderer
 from tokenreward_workers.tokenization import ChatTokenizer
@@ -152,6 +154,27 @@ def test_a_combining_mark_is_a_character_of_its_own() -> None:
     parts, offsets = tokens_of(_renderer(bytes_tokenizer()), text)
     found = judged(offsets, [(4, 5)], [])
     assert [part for part, kind in zip(parts, found, strict=True) if kind == BAD] == [b"\xcc", b"\x81"]
+
+
+def composing_tokenizer() -> ChatTokenizer:
+    """Like Qwen's: bytes behind a normaliser that joins combining marks to their letters (NFC)."""
+    base = json.loads(synthetic.tokenizer().serialized)
+    base["normalizer"] = {"type": "NFC"}
+    return ChatTokenizer(json.dumps(base), None, {"eos_token": "<|im_end|>"})
+
+
+def test_a_normaliser_that_joins_marks_to_letters_shifts_nothing_behind_them() -> None:
+    text = "cafe\u0301, nai\u0308ve \U0001f642 and wrong"
+    _, offsets = tokens_of(_renderer(composing_tokenizer()), text)
+    assert [text[start:end] for start, end in offsets[-6:-1]] == list("wrong")
+    start = text.index("wrong")
+    assert np.flatnonzero(judged(offsets, [(start, start + 5)], []) == BAD).tolist() == list(
+        range(len(offsets) - 6, len(offsets) - 1)
+    )
+    # Letter and mark have become one character of two bytes, each a token: both are bad if either is.
+    for place in (3, 4):
+        assert np.flatnonzero(judged(offsets, [(place, place + 1)], []) == BAD).tolist() == [3, 4]
+    assert all(unseen(offsets, [(place, place + 1)]) == 0 for place in range(len(text)))
 
 
 def test_what_overlaps_an_ignore_span_is_left_out_even_if_it_is_bad() -> None:
