@@ -16,8 +16,10 @@ from stack import Stack
 
 from tokenreward import Client, cli, estimators, templates
 from tokenreward.audit import builtin, plan, study
+from tokenreward.audit.bootstrap import Interval
 from tokenreward.audit.scoring import Response, score
-from tokenreward.audit.sets import PairSet, SpanSet
+from tokenreward.audit.sets import PairSet, SpanSet, thinned
+from tokenreward.audit.verdict import on_spans
 from tokenreward.commands import audit
 from tokenreward.dataset.progress import Quiet
 
@@ -28,6 +30,7 @@ HOSTILE = "<script>alert(1)</script> \x1b[31m \u202e"
 @pytest.fixture(autouse=True)
 def address(synthetic: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKENREWARD_URL", synthetic.url)
+    monkeypatch.setenv("TOKENREWARD_PATIENCE", "2")
 
 
 def rows(path: Path, *content: dict[str, Any]) -> str:
@@ -125,9 +128,11 @@ def test_the_built_in_sets_need_no_file(tmp_path: Path, capsys: pytest.CaptureFi
         assert {"surprisal", "random", "length"} | names == content["pairs"][name].keys()
     for label in names:
         assert f"{label}: these labels" in printed
-        value, low, high = content["auroc"]["overall"][label]
-        assert low <= value <= high
-        assert "do not train on them" in content["verdicts"][label]["overall"]  # of made-up log-probs
+        of = {
+            name: Interval(*content[name]["overall"][label]) for name in ("auroc", "stratified", "gain_over_surprisal")
+        }
+        assert of["auroc"].low <= of["auroc"].value <= of["auroc"].high
+        assert content["verdicts"][label]["overall"] == on_spans(*of.values()).words
     assert "surprisal (baseline)" in printed
     check_page(page.read_text("utf-8"), names)
 
@@ -274,10 +279,10 @@ def test_another_service_version_with_another_template_is_refused(monkeypatch: p
 
 
 def test_statistics_do_not_depend_on_the_other_sets_of_an_audit() -> None:
-    spans_set, pair_set = (one for one in builtin.load(["code"]))
+    spans_set, pair_set = (thinned(one, 12) for one in builtin.load(["code"]))
     assert isinstance(spans_set, SpanSet)
     assert isinstance(pair_set, PairSet)
-    other = builtin.load(["entity"])[0]
+    other = thinned(builtin.load(["entity"])[0], 12)
     with Client() as client:
         alone, together = (
             study.audit(client, sets, LABELS, model=None, progress=Quiet(), resamples=50)

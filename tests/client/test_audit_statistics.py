@@ -278,9 +278,9 @@ def test_length_control_worked_out_by_hand() -> None:
     longer = np.array([3.0, 1.0, 2.0, -1.0, 0.0])
     right = pairs.won(np.array([1.0, 1.0, -1.0, -1.0, 1.0]))
     assert right.tolist() == [1, 1, 0, 0, 1]
-    # Longer: 2 of 3 and half of the last one's 1; shorter: 0 of 1 and the other half of it.
+    # Longer: 2 of 3; shorter: 0 of 1; together four fifths of the pairs. Equal: 1 of 1, a fifth.
     found = pairs.controlled(right, longer, Resamples("s", 5, draws=50))
-    assert found.value == pytest.approx((2.5 / 3.5 + 0.5 / 1.5) / 2)
+    assert found.value == pytest.approx(0.8 * (2 / 3 + 0) / 2 + 0.2 * 1)
     assert np.isfinite(found.draws).any()
     assert np.isnan(pairs.controlled(right[:3], longer[:3], Resamples("s", 3, draws=50)).value)
 

@@ -119,8 +119,8 @@ def test_every_span_of_a_text_finds_the_tokens_that_hold_its_bytes(renderer: Ren
             assert unseen(offsets, [(start, end)]) == 0
 
 
-@given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20), data=st.data())
-@settings(max_examples=60, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Cn", "Co"]), min_size=1, max_size=20), data=st.data())
+@settings(max_examples=40, deadline=None)
 def test_any_text_will_do(renderer: Renderer, text: str, data: st.DataObject) -> None:
     if not text.strip() or "</s>" in text:
         return

@@ -80,15 +80,10 @@ class Resamples:
         for row in self.weights:
             row[:] = np.bincount(chance.integers(0, count, count), minlength=count)
 
-    def mean(self, values: Floats, shares: Floats | None = None) -> Sampled:
-        """The mean of one value a response; NaN values are left out.
-
-        shares: [count], what each response counts for, where not all count alike.
-        """
+    def mean(self, values: Floats) -> Sampled:
+        """The mean of one value a response; NaN values are left out."""
         known = np.isfinite(values)
-        share = known * (np.ones(len(values)) if shares is None else shares)
-        filled = np.where(known, values, 0.0) * share
+        filled = np.where(known, values, 0.0)
         with np.errstate(invalid="ignore"):
-            draws = (self.weights @ filled) / (self.weights @ share)
-        total = share.sum()
-        return Sampled(float(filled.sum() / total) if total else float("nan"), draws)
+            draws = (self.weights @ filled) / (self.weights @ known.astype(np.float64))
+        return Sampled(float(filled.sum() / known.sum()) if known.any() else float("nan"), draws)

@@ -1,8 +1,9 @@
 """What an audit says of preference pairs: does a response's sum, or mean, of rewards prefer the better one?
 
-Length-controlled: the accuracy among pairs whose chosen response has more tokens, and that among pairs where it has
-fewer, each counted half; pairs of equal length belong half to either. A rule that only goes by which one is longer has
-1 in one of them and 0 in the other, so it gets exactly 0.5, whatever the data's own bias.
+Length-controlled: pairs whose chosen response has more tokens and pairs where it has fewer count alike, whatever
+their numbers; pairs of equal length keep their share. A rule that only goes by which response is longer is right in all
+of one kind and in none of the other, and has no opinion where they are equal: it gets exactly 0.5, whatever the data's
+own bias.
 """
 
 from __future__ import annotations
@@ -81,6 +82,17 @@ def won(margins: Floats) -> Floats:
 
 
 def controlled(right: Floats, longer: Floats, resamples: Resamples) -> Sampled:
-    """The mean of `right` [P] with length controlled, see the module; NaN if one of its halves has no pairs."""
-    halves = [resamples.mean(right, (longer * sign > 0) + 0.5 * (longer == 0)) for sign in (1, -1)]
-    return (halves[0] + halves[1]) / 2
+    """The mean of `right` [P] with length controlled, see the module; NaN if just one of longer and shorter occurs."""
+
+    def at(weights: Floats) -> Floats:
+        """weights: [R, P] -> [R]."""
+        counted = [weights @ kind.astype(np.float64) for kind in kinds]
+        won = [weights @ (kind * right) for kind in kinds]
+        unequal, equal = counted[0] + counted[1], counted[2]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            even = np.where(unequal > 0, unequal * (won[0] / counted[0] + won[1] / counted[1]) / 2, 0.0)
+            found: Floats = (even + won[2]) / (unequal + equal)
+        return found
+
+    kinds = (longer > 0, longer < 0, longer == 0)
+    return Sampled(float(at(np.ones((1, len(right))))[0]), at(resamples.weights.astype(np.float64)))
