@@ -73,7 +73,8 @@ def _merge(figures: dict[str, Any], found: dict[str, Any], name: str) -> None:
     for key in (*_BY_SET, *_BY_PAIRS):
         named = {("overall_data" if one == "overall" and name == "data" else one): by for one, by in found[key].items()}
         figures.setdefault(key, {}).update(named)
-    figures.setdefault("verdicts", {})[name] = found["verdicts"]
+    for key in ("verdicts", "pair_verdicts"):
+        figures.setdefault(key, {})[name] = found[key]
     for key in ("responses", "tokens", "failed"):
         figures[f"{name}_{key}"] = found[key]
 

@@ -123,7 +123,7 @@ def test_the_built_in_sets_need_no_file(tmp_path: Path, capsys: pytest.CaptureFi
     names = {label.name for label in LABELS}
     for name in builtin.NAMES:
         assert f"{name}: 5 responses" in printed
-        assert f"{name}: 5 pairs" in printed
+        assert f"{name} (5)" in printed
         assert {"surprisal", "random", "position"} | names == content["auroc"][name].keys()
         assert {"surprisal", "random", "length"} | names == content["pairs"][name].keys()
     for label in names:

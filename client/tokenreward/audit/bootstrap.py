@@ -6,6 +6,7 @@ All estimators of a set are measured on the same resamples, so that differences 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,10 +63,13 @@ class Sampled:
         return Sampled(self.value / by, self.draws / by)
 
 
-def mean(parts: list[Sampled]) -> Sampled:
-    """Of several sets, each counted alike. Their resamples are independent, so that draws may be added as they come."""
-    first, *rest = parts
-    return sum(rest, start=first) / len(parts)
+def mean(parts: Sequence[Sampled]) -> Sampled:
+    """Of several sets, each counted alike; those without a value are left out.
+
+    Their resamples are independent, so that draws may be added as they come.
+    """
+    known = [part for part in parts if np.isfinite(part.value)]
+    return sum(known[1:], start=known[0]) / len(known) if known else parts[0]
 
 
 class Resamples:

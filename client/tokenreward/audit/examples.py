@@ -16,6 +16,8 @@ from tokenreward.audit.spans import SpanReport
 
 #: Of each kind.
 COUNT = 3
+#: AUROC, set, and place in it.
+_Place = tuple[float, str, int]
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,7 @@ def pick(label: Label, reports: Sequence[SpanReport], judged: Mapping[str, Seque
     ]
     found.sort(key=lambda entry: entry[0])
     chosen: list[Example] = []
-    kinds: list[tuple[Literal["best", "worst"], Iterable[tuple[float, str, int]]]] = [
-        ("best", reversed(found)),
-        ("worst", found),
-    ]
+    kinds: list[tuple[Literal["best", "worst"], Iterable[_Place]]] = [("best", reversed(found)), ("worst", found)]
     for kind, ordered in kinds:
         for auroc, name, place in _varied(ordered):
             one = judged[name][place]
@@ -59,10 +58,8 @@ def pick(label: Label, reports: Sequence[SpanReport], judged: Mapping[str, Seque
     return chosen
 
 
-def _varied(ordered: Iterable[tuple[float, str, int]]) -> list[tuple[float, str, int]]:
+def _varied(ordered: Iterable[_Place]) -> list[_Place]:
     """The first of each set, in order; then the next ones, whatever their set."""
-    first, rest, seen = [], [], set()
-    for entry in ordered:
-        (rest if entry[1] in seen else first).append(entry)
-        seen.add(entry[1])
-    return (first + rest)[:COUNT]
+    first: dict[str, _Place] = {}
+    rest = [entry for entry in ordered if first.setdefault(entry[1], entry) is not entry]
+    return [*first.values(), *rest][:COUNT]

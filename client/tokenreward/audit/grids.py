@@ -33,13 +33,15 @@ class Grid:
 
 
 def grids(report: AuditReport) -> Iterator[Grid]:
-    """Of every set, in the order of the report."""
+    """For a terminal: every set with spans in full, and of several sets of pairs what they say in short."""
     for spans in report.spans:
         yield span_grid(spans)
     if len(report.spans) > 1:
         yield overall_grid(report)
-    for pairs in report.pairs:
-        yield pair_grid(pairs)
+    if len(report.pairs) > 1:
+        yield pairs_grid(report)
+    else:
+        yield from map(pair_grid, report.pairs)
 
 
 def span_grid(one: SpanReport) -> Grid:
@@ -74,6 +76,15 @@ def overall_grid(report: AuditReport) -> Grid:
     return Grid(f"{OVERALL}: the mean over {len(report.spans)} sets", ("AUROC", "stratified", "gain"), rows)
 
 
+def pairs_grid(report: AuditReport) -> Grid:
+    """All sets of pairs, by mean reward."""
+    sets = {f"{one.name} ({one.pairs})": one.figures for one in report.pairs} | {OVERALL: report.overall_pairs}
+    rows = [
+        Row(label, [_interval(figures[label].mean, 2) for figures in sets.values()]) for label in report.overall_pairs
+    ]
+    return Grid("pairs: how often the mean reward prefers the chosen response", list(sets), rows)
+
+
 def pair_grid(one: PairReport) -> Grid:
     title = f"{one.name}: {one.pairs} pairs, the chosen one longer in {one.longer:.0%}; how often it is preferred"
     columns = ("by mean", "length-controlled", "gain", "by sum", "length-controlled")
@@ -93,9 +104,11 @@ def pair_grid(one: PairReport) -> Grid:
     return Grid(title, columns, rows)
 
 
-def _interval(sampled: Sampled) -> str:
+def _interval(sampled: Sampled, digits: int = 3) -> str:
     found = sampled.interval
-    return "-" if math.isnan(found.value) else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+    if math.isnan(found.value):
+        return "-"
+    return f"{found.value:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
 
 
 def _gain(label: str, sampled: Sampled) -> str:

@@ -64,8 +64,15 @@ def _groups(group: NDArray[np.integer], names: list[str], rewards: Floats, bad: 
 
 
 def _group(name: str, rewards: Floats, bad: Flags) -> Group:
-    means = (_mean(part) for part in (rewards, rewards[bad], rewards[~bad]))
-    return Group(name, len(rewards), float(bad.mean()), *means, auroc(-rewards, bad))
+    return Group(
+        name=name,
+        tokens=len(rewards),
+        share_bad=float(bad.mean()),
+        reward=_mean(rewards),
+        inside=_mean(rewards[bad]),
+        outside=_mean(rewards[~bad]),
+        auroc=auroc(-rewards, bad),
+    )
 
 
 def _mean(values: Floats) -> float:

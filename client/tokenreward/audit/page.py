@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tokenreward.audit.charts import Line, Look, chart, key
 from tokenreward.audit.examples import Example
-from tokenreward.audit.grids import Grid, overall_grid, pair_grid, span_grid
+from tokenreward.audit.grids import Grid, overall_grid, pair_grid, pairs_grid, span_grid
 from tokenreward.audit.groups import Group
 from tokenreward.audit.plan import BASELINES
-from tokenreward.audit.report import origin, verdicts
+from tokenreward.audit.report import grouped, origin, pair_verdicts, verdicts
 from tokenreward.audit.spans import SpanReport
 from tokenreward.audit.study import OVERALL, AuditReport
 from tokenreward.schema import Message
@@ -52,13 +52,18 @@ def page(report: AuditReport) -> str:
 def _body(report: AuditReport, looks: Mapping[str, Look]) -> Iterator[str]:
     yield "<article>\n<h2>What follows</h2>\n<dl>"
     for label in report.labels:
-        words = verdicts(report, label.name)
-        whole = words.pop(OVERALL, "")
-        yield f"<dt>{text(label.name)}</dt>" + (f"<dd><b>{text(whole)}</b></dd>" if whole else "")
-        yield from (f"<dd>{text(name)}: {text(said)}</dd>" for name, said in words.items())
+        yield f"<dt>{text(label.name)}</dt>"
+        for words, what in ((verdicts(report, label.name), ""), (pair_verdicts(report, label.name), "as pairs: ")):
+            if words:
+                yield f"<dd><b>{text(what + words[OVERALL])}</b></dd>"
+            if len(words) > 2:
+                shown = grouped(words).items()
+                yield from (f"<dd>{text(what + ', '.join(names) + ': ' + said)}</dd>" for said, names in shown)
     yield "</dl>"
     if len(report.spans) > 1:
         yield _table(overall_grid(report))
+    if len(report.pairs) > 1:
+        yield _table(pairs_grid(report))
     yield "</article>"
     for spans in report.spans:
         yield f"<article>\n<h2>{text(spans.name)}</h2>\n{_table(span_grid(spans))}"

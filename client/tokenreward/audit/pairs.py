@@ -9,13 +9,13 @@ own bias.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenreward.audit.bootstrap import Resamples, Sampled
+from tokenreward.audit.bootstrap import Resamples, Sampled, mean
 
 Floats = NDArray[np.float64]
 
@@ -40,6 +40,13 @@ class PairFigures:
     mean_controlled: Sampled
     total_controlled: Sampled
     gain: Sampled
+
+
+def overall(parts: Sequence[PairFigures]) -> PairFigures:
+    """The mean over sets, each counted alike; of what is not defined in a set, over the others."""
+    return PairFigures(
+        **{field.name: mean([getattr(part, field.name) for part in parts]) for field in fields(PairFigures)}
+    )
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ def measure(
 
 def won(margins: Floats) -> Floats:
     """1 for a pair put in the right order, 0 for the wrong one, 0.5 for a tie."""
-    return (margins > 0) + 0.5 * (margins == 0)
+    found: Floats = (margins > 0) + 0.5 * (margins == 0)
+    return found
 
 
 def controlled(right: Floats, longer: Floats, resamples: Resamples) -> Sampled:
@@ -90,7 +98,7 @@ def controlled(right: Floats, longer: Floats, resamples: Resamples) -> Sampled:
         won = [weights @ (kind * right) for kind in kinds]
         unequal, equal = counted[0] + counted[1], counted[2]
         with np.errstate(invalid="ignore", divide="ignore"):
-            even = np.where(unequal > 0, unequal * (won[0] / counted[0] + won[1] / counted[1]) / 2, 0.0)
+            even: Floats = np.where(unequal > 0, unequal * (won[0] / counted[0] + won[1] / counted[1]) / 2, 0.0)
             found: Floats = (even + won[2]) / (unequal + equal)
         return found
 

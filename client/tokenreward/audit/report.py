@@ -19,7 +19,7 @@ Figures = dict[str, dict[str, list[float]]]
 
 def figures(report: AuditReport) -> dict[str, Any]:
     """The short form, for comparing: {statistic: {set: {label: [value, low, high]}}}, and a verdict for every label."""
-    return _clean(
+    return _cleaned(
         {
             "auroc": _spans(report, "auroc") | _overall(report, "auroc"),
             "stratified": _spans(report, "stratified") | _overall(report, "stratified"),
@@ -31,6 +31,7 @@ def figures(report: AuditReport) -> dict[str, Any]:
             "pairs_length_controlled": _pairs(report, "mean_controlled"),
             "pairs_by_sum_length_controlled": _pairs(report, "total_controlled"),
             "verdicts": {label.name: verdicts(report, label.name) for label in report.labels},
+            "pair_verdicts": {label.name: pair_verdicts(report, label.name) for label in report.labels},
             "audited": {one.name: one.responses for one in report.spans},
             "audited_pairs": {one.name: one.pairs for one in report.pairs},
             "responses": report.responses,
@@ -43,7 +44,7 @@ def figures(report: AuditReport) -> dict[str, Any]:
 
 def full(report: AuditReport) -> dict[str, Any]:
     """Everything, calibration and provenance included; no text of any response."""
-    return _clean(
+    return _cleaned(
         {
             "provenance": {
                 "fingerprint": report.fingerprint.model_dump(),
@@ -70,18 +71,30 @@ def full(report: AuditReport) -> dict[str, Any]:
 
 
 def verdicts(report: AuditReport, label: str) -> dict[str, str]:
-    """In words, by set, and overall where there are sets with spans."""
-    found = {}
-    if label in report.overall:
-        one = report.overall[label]
-        found[OVERALL] = verdict.on_spans(one.auroc.interval, one.stratified.interval, one.gain.interval).words
-    for spans in report.spans:
-        each = spans.figures[label]
-        found[spans.name] = verdict.on_spans(each.auroc.interval, each.stratified.interval, each.gained).words
-    for pairs in report.pairs:
-        pair = pairs.figures[label]
-        words = verdict.on_pairs(pair.mean.interval, pair.mean_controlled.interval)
-        found[f"{pairs.name} (pairs)" if pairs.name in found else pairs.name] = words
+    """In words, by set with spans, and over all of them."""
+    every = {one.name: one.figures[label] for one in report.spans} | (
+        {OVERALL: report.overall[label]} if report.spans else {}
+    )
+    return {
+        name: verdict.on_spans(one.auroc.interval, one.stratified.interval, one.gain.interval).words
+        for name, one in every.items()
+    }
+
+
+def pair_verdicts(report: AuditReport, label: str) -> dict[str, str]:
+    """The same of sets of pairs."""
+    every = {one.name: one.figures[label] for one in report.pairs} | (
+        {OVERALL: report.overall_pairs[label]} if report.pairs else {}
+    )
+    return {name: verdict.on_pairs(one.mean.interval, one.mean_controlled.interval) for name, one in every.items()}
+
+
+def grouped(words: Mapping[str, str]) -> dict[str, list[str]]:
+    """{verdict: the sets it is about}, without the one over all of them."""
+    found: dict[str, list[str]] = {}
+    for name, said in words.items():
+        if name != OVERALL:
+            found.setdefault(said, []).append(name)
     return found
 
 
@@ -105,9 +118,8 @@ def _overall(report: AuditReport, field: str) -> Figures:
 
 
 def _pairs(report: AuditReport, field: str) -> Figures:
-    return {
-        one.name: {label: _triple(figures, field) for label, figures in one.figures.items()} for one in report.pairs
-    }
+    every = {one.name: one.figures for one in report.pairs} | ({OVERALL: report.overall_pairs} if report.pairs else {})
+    return {name: {label: _triple(one, field) for label, one in figures.items()} for name, figures in every.items()}
 
 
 def _triple(figures: SpanFigures | PairFigures | Overall, field: str) -> list[float]:
@@ -134,6 +146,10 @@ def _span_report(one: SpanReport) -> dict[str, Any]:
             for label, figures in one.figures.items()
         },
     }
+
+
+def _cleaned(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: _clean(value) for name, value in figures.items()}
 
 
 def _clean(value: Any) -> Any:

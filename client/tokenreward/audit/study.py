@@ -11,7 +11,7 @@ import numpy as np
 from tokenreward.audit import bootstrap, pairs, spans
 from tokenreward.audit.bootstrap import Resamples, Sampled
 from tokenreward.audit.examples import Example, Judged, pick
-from tokenreward.audit.pairs import Margins, PairReport
+from tokenreward.audit.pairs import Margins, PairFigures, PairReport
 from tokenreward.audit.plan import Label
 from tokenreward.audit.ranks import Floats
 from tokenreward.audit.scoring import Response, Scored, Scores, score
@@ -47,14 +47,18 @@ class Overall:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """overall: by label, baselines too; empty if no set has spans.  examples: by label.  responses: scored, each once.
-    seconds: of scoring and of the statistics."""
+    """One audit.
+
+    overall, overall_pairs: by label, baselines too; empty without sets of that kind.  examples: by label.
+    responses, tokens: scored, each once.
+    """
 
     labels: Sequence[Label]
     fingerprint: Fingerprint
     spans: Sequence[SpanReport]
     pairs: Sequence[PairReport]
     overall: Mapping[str, Overall]
+    overall_pairs: Mapping[str, PairFigures]
     failures: Sequence[Failure]
     examples: Mapping[str, Sequence[Example]]
     responses: int
@@ -97,6 +101,7 @@ def audit(
         spans=span_reports,
         pairs=pair_reports,
         overall=_overall(span_reports),
+        overall_pairs=_overall_pairs(pair_reports),
         failures=failures,
         examples=examples,
         responses=len(known),
@@ -183,14 +188,17 @@ def _margins(rewards: Sequence[Sequence[Floats]]) -> Margins:
 
 
 def _overall(reports: Sequence[SpanReport]) -> dict[str, Overall]:
-    if not reports:
-        return {}
     found = {}
-    for name in reports[0].figures:
+    for name in reports[0].figures if reports else ():
         parts = [report.figures[name] for report in reports]
         found[name] = Overall(
-            bootstrap.mean([p.auroc for p in parts]),
-            bootstrap.mean([p.stratified for p in parts]),
-            bootstrap.mean([p.gain for p in parts]),
+            bootstrap.mean([part.auroc for part in parts]),
+            bootstrap.mean([part.stratified for part in parts]),
+            bootstrap.mean([part.gain for part in parts]),
         )
     return found
+
+
+def _overall_pairs(reports: Sequence[PairReport]) -> dict[str, PairFigures]:
+    names = reports[0].figures if reports else ()
+    return {name: pairs.overall([report.figures[name] for report in reports]) for name in names}

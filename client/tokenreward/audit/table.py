@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tokenreward.audit.grids import Grid, grids
-from tokenreward.audit.report import origin, verdicts
+from tokenreward.audit.report import grouped, origin, pair_verdicts, verdicts
 from tokenreward.audit.study import OVERALL, AuditReport
 from tokenreward.show.visible import visible
 
@@ -30,8 +30,8 @@ def draw(console: Console, report: AuditReport) -> None:
 def _table(grid: Grid) -> Table:
     table = Table(title=Text(visible(grid.title)), title_justify="left", title_style="bold")
     table.add_column("label")
-    for name in grid.columns:
-        table.add_column(name, justify="right")
+    for column in grid.columns:
+        table.add_column(column, justify="right")
     for row in grid.rows:
         name = Text(f"{row.label} (baseline)", "dim") if row.baseline else Text(visible(row.label))
         table.add_row(name, *row.cells)
@@ -39,12 +39,14 @@ def _table(grid: Grid) -> Table:
 
 
 def _verdicts(console: Console, report: AuditReport, label: str) -> None:
-    words = verdicts(report, label)
-    whole = words.pop(OVERALL, "") if len(report.spans) > 1 else ""
-    _say(console, f"{label}: {whole}." if whole else f"{label}:", "bold")
-    for name, said in words.items():
-        if name != OVERALL:
-            _say(console, f"  {name}: {said}.")
+    """The verdict over all sets, then those on single ones; sets of one verdict share a line."""
+    for words, what in ((verdicts(report, label), ""), (pair_verdicts(report, label), " as pairs")):
+        if not words:
+            continue
+        _say(console, f"{label}{what}: {words[OVERALL]}.", "" if what else "bold")
+        if len(words) > 2:
+            for said, names in grouped(words).items():
+                _say(console, f"  {', '.join(names)}: {said}.")
 
 
 def _say(console: Console, line: str, style: str = "") -> None:
