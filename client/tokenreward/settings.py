@@ -6,28 +6,25 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tokenreward.environment import Settings
 from tokenreward.errors import BadInput
 
 
-class ClientSettings(BaseSettings):
-    """Where the service is and how long to wait for it. Times are seconds.
+class ClientSettings(Settings):
+    """Where the service is and how long to wait for it. Times are seconds."""
 
-    url: the service's base address.
-    api_key: sent as `Authorization: Bearer`.
-    timeout: the longest silence within one request before it counts as broken.
-    connect_timeout: the longest wait for a connection.
-    patience: how long one call keeps trying again, where that is safe, while the service is unreachable or busy.
-    """
-
-    model_config = SettingsConfigDict(env_prefix="TOKENREWARD_", frozen=True, extra="ignore")
-
-    url: str = "http://127.0.0.1:8383"
-    api_key: SecretStr | None = None
-    timeout: float = Field(default=30.0, gt=0, le=3600)
-    connect_timeout: float = Field(default=5.0, gt=0, le=600)
-    patience: float = Field(default=15.0, ge=0)
+    url: str = Field(default="http://127.0.0.1:8383", description="The service's base address.")
+    api_key: SecretStr | None = Field(default=None, description="Sent as `Authorization: Bearer`.")
+    timeout: float = Field(
+        default=30.0, gt=0, le=3600, description="Longest silence within one request before it counts as broken."
+    )
+    connect_timeout: float = Field(default=5.0, gt=0, le=600, description="Longest wait for a connection.")
+    patience: float = Field(
+        default=15.0,
+        ge=0,
+        description="How long one call keeps trying again, where that is safe, while the service is away or busy.",
+    )
 
     @field_validator("url")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -65,7 +66,21 @@ def _having(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:
 #: Any key will do.
 CallerDep = Annotated[Caller, Depends(caller)]
 LabelerDep = Annotated[Caller, Depends(_having("label"))]
-AdminDep = Annotated[Caller, Depends(_having("admin"))]
+
+
+async def metrics_reader(
+    state: StateDep, shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None
+) -> None:
+    """Whoever shows the `metrics_key` of the settings, or a key with scope `admin`. Raises ProblemError (401, 403)."""
+    own = state.settings.metrics_key
+    if own is not None and shown is not None:
+        given = shown.credentials.encode("utf-8", "replace")
+        if hmac.compare_digest(given, own.get_secret_value().encode()):
+            return
+    await _having("admin")(await caller(state, shown))
+
+
+MetricsDep = Annotated[None, Depends(metrics_reader)]
 
 
 def _unauthorized(detail: str, why: str) -> ProblemError:

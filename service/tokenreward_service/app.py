@@ -32,8 +32,8 @@ def create_app(settings: ServiceSettings, redis_url: str) -> FastAPI:
     )
     app.state.figures = RequestFigures()
     problems.install(app)
-    if is_loopback(settings.host):
-        guard.install(app)
+    if is_loopback(settings.host) or settings.allowed_hosts:
+        guard.install(app, settings.allowed_hosts or "")
     for router in (label.router, jobs.router, catalogue.router, health.router):
         app.include_router(router)
     web.install(app)

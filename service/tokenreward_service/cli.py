@@ -15,8 +15,8 @@ from typing import Any
 
 import redis
 import uvicorn
-from pydantic import ValidationError
 
+from tokenreward.environment import check_names
 from tokenreward.errors import BadInput
 from tokenreward.protocol import keys
 from tokenreward.protocol.shards import WorkerRecord, parse_record
@@ -45,11 +45,8 @@ def serve(argv: list[str]) -> int:
     parser.epilog = "All other options go to the embedded worker: see `tokenreward worker --help`."
     arguments, for_worker = parser.parse_known_args(argv)
     given = {k: v for k, v in vars(arguments).items() if v is not None}
-    try:
-        settings = ServiceSettings(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadInput(f"{'_'.join(map(str, first['loc']))}: {first['msg']}") from error
+    check_names()
+    settings = ServiceSettings.read(**given)
     logs.configure(settings.log_format)
     if settings.needs_keys and settings.redis_url is None and settings.data_dir is None:
         raise _exposed(settings, "a job store of its own that is thrown away holds no keys")

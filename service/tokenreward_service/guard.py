@@ -1,4 +1,6 @@
-"""On loopback, requests that were not meant for us are refused: a foreign Host (DNS rebinding) or Origin (CSRF)."""
+"""Requests that were not meant for us are refused: a foreign Host (DNS rebinding) or Origin (CSRF).
+
+On loopback always; on a wide bind where the names to answer to were given (`allowed_hosts`)."""
 
 from __future__ import annotations
 
@@ -11,11 +13,16 @@ from tokenreward_service.addresses import is_loopback
 from tokenreward_service.problems import ProblemError
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, allowed: str = "") -> None:
+    """allowed: names to answer to beside this machine's own, with commas between them."""
+    names = {name.strip().lower() for name in allowed.split(",") if name.strip()}
+
     @app.middleware("http")
     async def only_for_us(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        if not is_loopback(_hostname("//" + request.headers.get("host", ""))):
-            return ProblemError(421, "Misdirected request", "This service answers to localhost.").response(request)
+        host = _hostname("//" + request.headers.get("host", ""))
+        if not is_loopback(host) and host not in names:
+            told = ", ".join(["localhost", *sorted(names)])
+            return ProblemError(421, "Misdirected request", f"This service answers to {told}.").response(request)
         origin = request.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != request.headers["host"]:
             return ProblemError(403, "Foreign origin", "Requests from other sites are refused.").response(request)

@@ -77,7 +77,7 @@ def _when(key: ApiKey) -> str:
 @contextlib.contextmanager
 def _connection(redis_url: str | None, data_dir: Path | None) -> Iterator[Any]:
     """A client of the service's Redis. Raises BadInput."""
-    settings = ServiceSettings()
+    settings = ServiceSettings.read()
     with contextlib.ExitStack() as stack:
         if data_dir is not None and redis_url is None:
             url = stack.enter_context(embedded.reach(data_dir))

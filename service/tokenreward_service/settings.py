@@ -5,19 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tokenreward.environment import Settings
 from tokenreward_service.addresses import is_loopback
 from tokenreward_service.logs import LogFormat
 
 
-class ServiceSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="TOKENREWARD_", frozen=True, extra="ignore")
+class ServiceSettings(Settings):
+    """The API's, and those of the job store that it owns."""
 
     host: str = Field("127.0.0.1", description="Address the API binds.")
     port: int = Field(8383, ge=0, le=65535, description="Port the API binds; 0 picks a free one.")
     insecure: bool = Field(
         False, description="Take anybody beyond loopback while no API key exists: something else keeps strangers away."
+    )
+    allowed_hosts: str | None = Field(
+        None,
+        description="Host names that requests may be for beside this machine's, with commas between them; "
+        "none: on a wide bind any, on loopback no other.",
+    )
+    metrics_key: SecretStr | None = Field(
+        None, description="A token that may read `/metrics` and nothing else, beside the keys of `tokenreward keys`."
     )
     log_format: LogFormat = Field("text", description="Log lines for people (text) or for programs (json).")
     redis_url: SecretStr | None = Field(
@@ -58,9 +66,6 @@ class ServiceSettings(BaseSettings):
     label_ttl_seconds: int = Field(3600, gt=0, description="The same for a job made by `POST /v1/label`.")
     label_wait_seconds: float = Field(30.0, gt=0, description="How long `POST /v1/label` waits before it answers 202.")
 
-    lease_seconds: float = Field(
-        20.0, gt=0, description="A worker whose engine makes no progress for this long loses its shard."
-    )
     reconcile_seconds: float = Field(1.0, gt=0, description="How often lost work is looked for.")
     max_attempts: int = Field(3, ge=1, description="Workers that a single item may take down before it gets an error.")
 

@@ -6,15 +6,18 @@ import argparse
 import logging
 import os
 import sys
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from tokenreward._process import die_with
+from tokenreward.environment import check_names
 from tokenreward.errors import BadInput
+
+if TYPE_CHECKING:
+    from tokenreward_workers.settings import WorkerSettings
 
 OPTIONS = (
     *("redis_url", "model", "model_name", "engine", "dtype"),
-    *("max_tokens", "batch_tokens", "kv_gib", "gpu_memory"),
+    *("max_tokens", "batch_tokens", "kv_gib", "gpu_memory", "tensor_parallel", "data_parallel"),
 )
 
 
@@ -30,6 +33,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--kv-gib", type=float, help="vLLM on the CPU: size of its KV cache (default: 1)")
     parser.add_argument("--gpu-memory", type=float, help="vLLM on a GPU: share of its memory (default: 0.8)")
+    parser.add_argument("--tensor-parallel", type=int, help="vLLM: GPUs that share one copy of the model (default: 1)")
+    parser.add_argument(
+        "--data-parallel", type=int, help="workers, each with a copy of the model on GPUs of its own (default: 1)"
+    )
 
 
 def environment(arguments: argparse.Namespace) -> dict[str, str]:
@@ -39,44 +46,53 @@ def environment(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def worker(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="tokenreward worker", description="Run one GPU (or CPU) worker.")
+    parser = argparse.ArgumentParser(prog="tokenreward worker", description="Run a worker.")
     parser.add_argument("--redis-url", help="the service's Redis, e.g. redis://host:6379/0")
     parser.add_argument("--check", action="store_true", help="only say whether it could start (status 0) or why not")
+    parser.add_argument("--healthy", action="store_true", help="only say whether a worker of this host is alive")
     add_options(parser)
     arguments = parser.parse_args(argv)
     if arguments.check:
         check(environment(arguments))
         return 0
+    if arguments.healthy:
+        from tokenreward_workers.health import healthy
+
+        return 0 if healthy(_settings(environment(arguments))) else 1
     parent = int(os.environ.pop("TOKENREWARD_PARENT_PID", "0"))
     if parent:
         die_with(parent)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     child_environment = environment(arguments)
-    stop_seconds = check(child_environment)
-    if "TOKENREWARD_REDIS_URL" not in child_environment:
+    settings = check(child_environment)
+    if settings.redis_url is None:
         raise BadInput("a worker needs the service's Redis: give --redis-url or set TOKENREWARD_REDIS_URL")
 
-    from tokenreward_workers.supervisor import Supervisor
+    from tokenreward_workers.supervisor import Supervisor, gpus
 
-    return Supervisor(child_environment, stop_seconds).run()
+    devices = gpus(settings.data_parallel, settings.tensor_parallel, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return Supervisor(child_environment, settings.stop_seconds, devices).run()
 
 
-def check(child_environment: dict[str, str]) -> float:
-    """Refuse what cannot work before anything is started; returns the time a stop may take. Raises BadInput."""
+def check(child_environment: dict[str, str]) -> WorkerSettings:
+    """Refuse what cannot work before anything is started. Raises BadInput."""
     from tokenreward_workers.models import resolve_model
+
+    settings = _settings(child_environment)
+    if settings.engine != "synthetic":
+        resolve_model(settings.model)
+    return settings
+
+
+def _settings(child_environment: dict[str, str]) -> WorkerSettings:
+    """The settings that a child with this environment would read. Raises BadInput."""
     from tokenreward_workers.settings import WorkerSettings
 
     old = dict(os.environ)
     os.environ.update(child_environment)
     try:
-        settings = WorkerSettings()
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "TOKENREWARD_" + "_".join(map(str, first["loc"])).upper()
-        raise BadInput(f"{name}: {first['msg']}") from error
+        check_names()
+        return WorkerSettings.read()
     finally:
         os.environ.clear()
         os.environ.update(old)
-    if settings.engine != "synthetic":
-        resolve_model(settings.model)
-    return settings.stop_seconds

@@ -33,6 +33,7 @@ def load(settings: WorkerSettings) -> Loaded:
         token_budget=settings.batch_tokens,
         kv_gib=settings.kv_gib,
         gpu_memory=settings.gpu_memory,
+        tensor_parallel=settings.tensor_parallel,
     )
     loaded = load_engine(settings.engine, path, engine_settings)
     info = loaded.engine.info

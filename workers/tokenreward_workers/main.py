@@ -95,7 +95,7 @@ def main() -> int:
         die_with(parent)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
-        return run(WorkerSettings())
+        return run(WorkerSettings.read())
     except BadInput as error:
         print(f"tokenreward worker: {error}", file=sys.stderr)
         return HOPELESS

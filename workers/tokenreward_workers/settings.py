@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tokenreward.environment import Settings
 
 
-class WorkerSettings(BaseSettings):
-    model_config = SettingsConfigDict(env_prefix="TOKENREWARD_", frozen=True, extra="ignore", protected_namespaces=())
+class WorkerSettings(Settings):
+    """A worker's: what it serves and how."""
 
     redis_url: SecretStr | None = Field(None, description="Redis or Valkey that the service uses.")
     model: str = Field("demo", description="`demo` (SmolLM2-135M-Instruct), or a Hugging Face directory or name.")
@@ -20,6 +21,11 @@ class WorkerSettings(BaseSettings):
     batch_tokens: int | None = Field(None, ge=64, description="Most tokens in one forward pass; none: what suits.")
     kv_gib: float = Field(1.0, gt=0, description="vLLM on the CPU: size of its KV cache.")
     gpu_memory: float = Field(0.8, gt=0, lt=1, description="vLLM on a GPU: the share of its memory to plan with.")
+
+    tensor_parallel: int = Field(1, ge=1, description="vLLM: GPUs that share one copy of the model.")
+    data_parallel: int = Field(
+        1, ge=1, description="Workers below one supervisor, each with a copy of the model on GPUs of its own."
+    )
 
     blob_url: str | None = Field(None, description="The service's `blob_url`: where large payloads are.")
     spill_bytes: int = Field(262_144, gt=0, description="The service's `spill_bytes`.")

@@ -1,4 +1,9 @@
-"""Keeps one worker process running: a dead one is started again, with back-off; one that cannot start is not."""
+"""Keeps worker processes running: a dead one is started again, with back-off; one that cannot start is not.
+
+Usually there is one. With `data_parallel` there are several, each with GPUs of its own: the queue deals the work out,
+so they need nothing of each other, which is why vLLM's own data parallelism (one engine of many processes that step
+together) is not used.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,11 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import FrameType
+
+from tokenreward.errors import BadInput
 
 log = logging.getLogger("tokenreward.supervisor")
 
@@ -19,55 +25,99 @@ HOPELESS = 78
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
 _HEALTHY_AFTER = 10.0
+_LOOK_EVERY = 0.1
+
+
+def gpus(workers: int, each: int, visible: str | None) -> list[str | None]:
+    """CUDA_VISIBLE_DEVICES of every worker; None leaves it as it is. visible: that of this process. Raises BadInput."""
+    if workers == 1:
+        return [None]
+    named = visible.split(",") if visible else [str(n) for n in range(workers * each)]
+    if len(named) < workers * each:
+        raise BadInput(f"{workers} workers with {each} GPU(s) each need {workers * each}; visible are {visible}")
+    return [",".join(named[n * each : (n + 1) * each]) for n in range(workers)]
+
+
+class _Child:
+    """One worker process and what became of its predecessors."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._started = 0.0
+        self._pause = _FIRST_PAUSE
+        self._again_at = 0.0
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start_if_due(self) -> None:
+        if self.process is None and time.monotonic() >= self._again_at:
+            self._started = time.monotonic()
+            # A session of its own: Ctrl-C in the terminal reaches the worker through us, once.
+            command = [sys.executable, "-m", "tokenreward_workers.main"]
+            self.process = subprocess.Popen(command, env=dict(self._environment), start_new_session=True)
+
+    def ended(self) -> int | None:
+        """Its status once it has ended; the next start is then planned."""
+        if self.process is None or (status := self.process.poll()) is None:
+            return None
+        self.process = None
+        healthy = time.monotonic() - self._started > _HEALTHY_AFTER
+        self._pause = _FIRST_PAUSE if healthy else min(self._pause * 2, _LONGEST_PAUSE)
+        self._again_at = time.monotonic() + self._pause
+        if status != HOPELESS:
+            log.error("the worker ended with status %d; starting it again in %.1f s", status, self._pause)
+        return status
 
 
 class Supervisor:
-    """Runs `python -m tokenreward_workers.main` with `environment` until `stop`. Use it from the main thread."""
+    """Runs `python -m tokenreward_workers.main`, once for each of `devices`, until told to stop.
 
-    def __init__(self, environment: Mapping[str, str], stop_seconds: float) -> None:
-        self._environment = {**environment, "TOKENREWARD_PARENT_PID": str(os.getpid())}
+    Use it from the main thread: its children are to die with it, and the kernel watches the thread that spawns.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], stop_seconds: float, devices: Sequence[str | None] = (None,)
+    ) -> None:
+        base = {**environment, "TOKENREWARD_PARENT_PID": str(os.getpid())}
+        self._children = [_Child(base | ({"CUDA_VISIBLE_DEVICES": d} if d is not None else {})) for d in devices]
         self._stop_seconds = stop_seconds
-        self._stopping = threading.Event()
-        self._child: subprocess.Popen[bytes] | None = None
-        self.restarts = 0
+        self._stopping = False
 
     def run(self) -> int:
-        """The exit status of the last child: 0 after `stop`, or that of a start that no restart can mend."""
+        """0 after a stop, or the status of a start that no restart can mend."""
         for sig in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sig, self._on_signal)
-        pause = _FIRST_PAUSE
-        while True:
-            started = time.monotonic()
-            # A session of its own: Ctrl-C in the terminal reaches the worker through us, once.
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "tokenreward_workers.main"], env=self._environment, start_new_session=True
-            )
-            if self._stopping.is_set():
-                self._child.terminate()
-            status = self._wait()
-            if self._stopping.is_set() or status == HOPELESS:
-                return 0 if self._stopping.is_set() else status
-            pause = _FIRST_PAUSE if time.monotonic() - started > _HEALTHY_AFTER else min(pause * 2, _LONGEST_PAUSE)
-            log.error("the worker ended with status %d; starting it again in %.1f s", status, pause)
-            self.restarts += 1
-            if self._stopping.wait(pause):
-                return 0
+        status = 0
+        while not self._stopping:
+            for child in self._children:
+                child.start_if_due()
+                if child.ended() == HOPELESS:
+                    status, self._stopping = HOPELESS, True
+            time.sleep(_LOOK_EVERY)
+        self._end()
+        return status
 
-    def _wait(self) -> int:
-        assert self._child is not None
-        while True:
+    def _end(self) -> None:
+        """Every child has been told to stop, or is told now; one that does not is killed."""
+        running = [child.process for child in self._children if child.running and child.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + self._stop_seconds + 10
+        for process in running:
             try:
-                return self._child.wait(1.0)
+                process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                if self._stopping.is_set():
-                    try:
-                        return self._child.wait(self._stop_seconds + 10)
-                    except subprocess.TimeoutExpired:
-                        log.error("the worker does not stop: killing it")
-                        self._child.kill()
+                log.error("worker process %d does not stop: killing it", process.pid)
+                process.kill()
+                process.wait()
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        first = not self._stopping.is_set()
-        self._stopping.set()
-        if self._child is not None and self._child.poll() is None:
-            (self._child.terminate if first else self._child.kill)()
+        """The first one stops in order, the second kills."""
+        if self._stopping:
+            for child in self._children:
+                if child.running and child.process is not None:
+                    child.process.kill()
+        self._stopping = True

@@ -102,6 +102,12 @@ def pack_results(results: Sequence[ItemResult]) -> bytes:
     return _write(pa.Table.from_pylist([_row(result) for result in results], schema=RESULTS_SCHEMA))
 
 
+def pack_table(table: pa.Table) -> bytes:
+    """Results that are a table of RESULTS_SCHEMA already."""
+    assert table.schema.equals(RESULTS_SCHEMA)
+    return _write(table)
+
+
 def pack_failures(start: int, entries: Sequence[Entry], failure: ItemFailure | None = None) -> bytes:
     """Outcomes of a run of entries that all failed: with `failure`, or each with its own."""
     return pack_results(

@@ -24,7 +24,8 @@ class Corrupt(TokenRewardError):
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Unknown fields are those of a newer version: during a rolling upgrade two versions meet in Redis.
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Member(_Record):

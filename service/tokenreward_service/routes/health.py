@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from tokenreward_service import metrics
-from tokenreward_service.access import AdminDep
+from tokenreward_service.access import MetricsDep
 from tokenreward_service.problems import unavailable
 from tokenreward_service.routes.common import problems
 from tokenreward_service.state import StateDep
@@ -54,7 +54,7 @@ async def readyz(
     },
     response_class=Response,
 )
-async def show_metrics(request: Request, state: StateDep, caller: AdminDep) -> Response:
+async def show_metrics(request: Request, state: StateDep, allowed: MetricsDep) -> Response:
     """Prometheus metrics. Where keys are in use, this needs one with scope `admin`."""
     text = await metrics.page(state.redis, state.catalogue, request.app.state.figures)
     return Response(text, media_type=metrics.MEDIA_TYPE)

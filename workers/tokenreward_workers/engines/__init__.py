@@ -19,6 +19,7 @@ class EngineSettings:
     max_tokens: longest prompt + response; the model's own limit if None.
     token_budget: tokens per forward pass, which bounds memory beside the weights; None: what suits the machine.
     kv_gib: vLLM on the CPU only, its KV cache.  gpu_memory: vLLM on a GPU only, the share it plans with.
+    tensor_parallel: vLLM only, GPUs that share one copy of the model.
     """
 
     dtype: str = "bfloat16"
@@ -26,6 +27,7 @@ class EngineSettings:
     token_budget: int | None = None
     kv_gib: float = 1.0
     gpu_memory: float = 0.8
+    tensor_parallel: int = 1
 
     def __post_init__(self) -> None:
         if self.dtype not in ("bfloat16", "float16", "float32"):
@@ -51,7 +53,10 @@ def load_engine(name: str, path: Path | None, settings: EngineSettings | None = 
     load = _LOADERS.get(name)
     if load is None:
         raise UnknownName("engine", name, sorted(_LOADERS))
-    return load(path, settings or EngineSettings())
+    settings = settings or EngineSettings()
+    if settings.tensor_parallel > 1 and name != "vllm":
+        raise BadInput(f"engine {name!r} knows no tensor parallelism; take engine vllm")
+    return load(path, settings)
 
 
 def _model(path: Path | None) -> Path:
@@ -77,6 +82,7 @@ def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
         token_budget=settings.token_budget,
         kv_gib=settings.kv_gib,
         gpu_memory=settings.gpu_memory,
+        tensor_parallel=settings.tensor_parallel,
     )
     engine = VllmEngine(_model(path), own)
     return LoadedEngine(engine, ChatTokenizer.load(_model(path)))

@@ -56,6 +56,7 @@ class VllmSettings:
     kv_gib: KV cache on the CPU.  gpu_memory: share of a GPU's memory that vLLM may plan with.
     prefix_cache: off for the plain path (to measure against).
     blocks: KV cache in blocks instead of GiB, for tests of eviction and preemption.
+    tensor_parallel: GPUs that share one copy of the model; log-probs then differ as between two kinds of GPU.
     """
 
     dtype: str = "bfloat16"
@@ -66,6 +67,7 @@ class VllmSettings:
     prefix_cache: bool = True
     compiled: bool = False
     blocks: int | None = None
+    tensor_parallel: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ class VllmEngine:
         from vllm.engine.arg_utils import EngineArgs
         from vllm.v1.engine.llm_engine import LLMEngine
 
-        from tokenreward_workers.engines.vllm_executor import ScoringExecutor
+        from tokenreward_workers.engines.vllm_executor import ParallelScoringExecutor, ScoringExecutor
 
         settings = self._settings
         cpu_only = {"block_size": 32, "kv_cache_memory_bytes": int(settings.kv_gib * 2**30)} if self._on_cpu else {}
@@ -185,7 +187,8 @@ class VllmEngine:
             skip_tokenizer_init=True,
             use_tqdm_on_load=False,
             disable_log_stats=False,  # then every step reports, so `score` returns to us after each
-            distributed_executor_backend=ScoringExecutor,
+            tensor_parallel_size=settings.tensor_parallel,
+            distributed_executor_backend=ScoringExecutor if settings.tensor_parallel == 1 else ParallelScoringExecutor,
             seed=0,
             **cpu_only,
         )

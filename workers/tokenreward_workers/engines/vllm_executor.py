@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 
+from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 _PR_SET_PDEATHSIG = 1
@@ -20,6 +21,14 @@ _PR_SET_PDEATHSIG = 1
 
 class ScoringExecutor(UniProcExecutor):  # type: ignore[misc]
     """One worker, in EngineCore's own process: no second process to feed, and none that polls for work."""
+
+    def _init_executor(self) -> None:
+        die_with_parent()
+        super()._init_executor()
+
+
+class ParallelScoringExecutor(MultiprocExecutor):  # type: ignore[misc]
+    """A process for each GPU of a tensor-parallel engine; they end with EngineCore, by vLLM's own death pipe."""
 
     def _init_executor(self) -> None:
         die_with_parent()

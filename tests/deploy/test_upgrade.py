@@ -1,0 +1,59 @@
+"""Two versions meet in Redis while an upgrade rolls: what the newer one adds does not stop the older one."""
+
+from __future__ import annotations
+
+import json
+import time
+
+from stack import Stack, http
+
+from tokenreward.protocol import keys
+from tokenreward.protocol.shards import Claim, ModelRecord, ScoringOptions
+
+
+def test_a_newer_workers_record_is_read_by_an_older_service(synthetic: Stack) -> None:
+    (record,) = http.get(synthetic.url + "/v1/workers").json()["workers"]
+    stored = json.loads(synthetic.redis.get(keys.worker(record["id"])) or b"{}")
+    newer = stored | {"id": "newer", "temperature_of_the_gpu": 61}
+    synthetic.redis.set(keys.worker("newer"), json.dumps(newer), ex=20)
+    synthetic.redis.zadd(keys.WORKERS, {"newer": time.time() + 20})
+    try:
+        found = {worker["id"] for worker in http.get(synthetic.url + "/v1/workers").json()["workers"]}
+        assert found >= {record["id"], "newer"}
+    finally:
+        synthetic.redis.zrem(keys.WORKERS, "newer")
+        synthetic.redis.delete(keys.worker("newer"))
+
+
+def test_an_older_worker_claims_what_a_newer_service_queued(synthetic: Stack) -> None:
+    body = {"items": [{"prompt": "p", "response": "of a newer service"}]}
+    job = http.post(synthetic.url + "/v1/label", json=body).json()["job"]["id"]
+    options = json.loads(synthetic.redis.hget(keys.job(job), "options") or b"{}")
+    newer = json.dumps(options | {"priority": "high"})
+    member = {"job": job, "slice": 0, "offset": 0, "count": 1, "weight": 2}
+    text = json.dumps({"members": [member], "jobs": {job: newer}, "front": False, "attempts": 0, "since": 1})
+    claim = Claim.parse("f" * 32, text)
+    assert claim.jobs[job] == ScoringOptions.model_validate(options)
+    assert claim.members[0].count == 1
+
+
+def test_a_job_of_a_fingerprint_that_nobody_serves_any_more_waits_and_says_so(synthetic: Stack) -> None:
+    (model,) = http.get(synthetic.url + "/v1/models").json()["models"]
+    old = json.loads(synthetic.redis.hget(keys.MODELS, model["fingerprint_digest"]) or b"{}")
+    old["fingerprint"]["model_hash"] = "0" * 16
+    record = ModelRecord.model_validate(old)
+    digest = record.fingerprint.digest
+    synthetic.redis.hset(keys.MODELS, digest, record.model_dump_json())
+    try:
+        body = {"items": [{"prompt": "p", "response": "r"}], "model": f"{model['name']}@{digest}"}
+        waiting = http.post(synthetic.url + "/v1/jobs", json=body).json()
+        assert waiting["provenance"]["fingerprint_digest"] == digest
+        assert http.post(synthetic.url + "/v1/label", json=body).status_code == 503
+        new = http.post(synthetic.url + "/v1/jobs", json=body | {"model": model["name"]}).json()
+        assert new["provenance"]["fingerprint_digest"] == model["fingerprint_digest"], "those alive go first"
+        time.sleep(1)
+        assert http.get(f"{synthetic.url}/v1/jobs/{waiting['id']}").json()["state"] == "queued"
+        http.delete(f"{synthetic.url}/v1/jobs/{waiting['id']}").raise_for_status()
+    finally:
+        synthetic.redis.hdel(keys.MODELS, digest)
+        synthetic.redis.delete(keys.queued(digest))
