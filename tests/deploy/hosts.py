@@ -25,7 +25,7 @@ def why_not() -> str | None:
     made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         return made.stderr.strip()
-    link = ["ip", "-n", name, "link", "add", "a", "type", "veth", "peer", "name", "b"]
+    link = ["ip", "-n", name, "link", "add", "name", "one", "type", "veth", "peer", "name", "other"]
     linked = subprocess.run(link, capture_output=True, text=True, check=False)
     subprocess.run(["ip", "netns", "delete", name], check=False)
     return linked.stderr.strip() or None
@@ -44,7 +44,21 @@ class Hosts:
             _ip("-n", self._prefix + name, "link", "set", "lo", "up")
         for n, name in enumerate(self._neighbours, 1):
             here, there = self._prefix + "store", self._prefix + name
-            _ip("-n", here, "link", "add", f"to-{name}", "type", "veth", "peer", "name", "uplink", "netns", there)
+            _ip(
+                "-n",
+                here,
+                "link",
+                "add",
+                "name",
+                f"to-{name}",
+                "type",
+                "veth",
+                "peer",
+                "name",
+                "uplink",
+                "netns",
+                there,
+            )
             _ip("-n", here, "address", "add", f"10.77.{n}.1/24", "dev", f"to-{name}")
             _ip("-n", there, "address", "add", f"10.77.{n}.2/24", "dev", "uplink")
             _ip("-n", here, "link", "set", f"to-{name}", "up")
