@@ -80,7 +80,7 @@ class Reader:
                 async for block in answer.aiter_raw():
                     *lines, rest = (rest + block).split(b"\n")
                     for line in lines:
-                        if line.startswith(b'{"index": %d,' % at):
+                        if line.startswith(b'{"index":%d,' % at):
                             at += 1
                             self.read += 1
                         else:

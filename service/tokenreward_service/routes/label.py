@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from pydantic_core import to_json
 
 from tokenreward.protocol.blobs import result_rows
 from tokenreward.schema import Job, JobRequest, LabelResponse
@@ -68,7 +68,7 @@ async def _label(request: Request, state: State, owner: str, admission: Admissio
     location = {"Location": f"/v1/jobs/{job.id}"}
     if not job.state.terminal:
         return Response(job.model_dump_json(), 202, headers=location, media_type="application/json")
-    return JSONResponse(await _answer(state, job), headers=location)
+    return Response(to_json(await _answer(state, job)), headers=location, media_type="application/json")
 
 
 async def _answer(state: State, job: Job) -> dict[str, object]:
