@@ -96,7 +96,7 @@ def build_pairs(count: int = 8, *, seed: int = 0, labeled: bool = True, longest:
     return pairs
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def llama() -> Callable[..., LlamaForCausalLM]:
     return build_llama
 

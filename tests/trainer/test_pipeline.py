@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
-from stack import COMMAND, Process, Stack, wait_for
-from tokenizers import Tokenizer
+from stack import COMMAND, Process, running, wait_for
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward import cli
@@ -28,31 +27,30 @@ from tokenreward_trainer.pipeline.recipe import recipe_of, shipped
 from tokenreward_trainer.pipeline.training import last_checkpoint
 
 Row = dict[str, Any]
+Build = Callable[..., LlamaForCausalLM]
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random policy with the tokenizer of the synthetic engine, so that its labels fit."""
-    from conftest import build_llama
-
-    from tokenreward_workers.engines import synthetic as engine
-
-    ours = engine.tokenizer()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(ours.serialized), eos_token="<|im_end|>", pad_token="<|endoftext|>"
-    )
-    tokenizer.chat_template = ours.chat_template
-    model = build_llama(vocab_size=engine.VOCABULARY, spread=0.05, eos_token_id=tokenizer.eos_token_id)
+def policy(tmp_path_factory: pytest.TempPathFactory, llama: Build, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A tiny random policy that ends some of its responses."""
+    path = tmp_path_factory.mktemp("policy")
+    model = llama(vocab_size=len(tokenizer), spread=0.05, max_position_embeddings=2048)
     with torch.no_grad():
         model.lm_head.weight[tokenizer.eos_token_id] *= 8
-    path = tmp_path_factory.mktemp("policy")
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path
 
 
+@pytest.fixture(scope="module")
+def service(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One that serves the policy, so that not every run has to start its own."""
+    with running(tmp_path_factory.mktemp("service"), engine="transformers", TOKENREWARD_MODEL=str(policy)) as stack:
+        yield stack.url
+
+
 @pytest.fixture
-def content(policy: Path, synthetic: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Row:
+def content(policy: Path, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Row:
     """A recipe that takes a second: labels come from a service that runs already."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     return {
@@ -61,7 +59,7 @@ def content(policy: Path, synthetic: Stack, tmp_path: Path, monkeypatch: pytest.
         "prompts": {"sets": ["arithmetic", "format"], "count": 12},
         "sample": {"n": 3, "max_tokens": 8, "segment": 4, "dtype": "float32"},
         "rank": {"scorer": "function:brief:brevity"},
-        "label": {"url": synthetic.url, "rows_per_job": 2},
+        "label": {"url": service, "rows_per_job": 2},
         "data": {"eval_share": 0.25, "max_length": 256, "max_prompt_length": 200},
         "train": {
             "reg_alpha": 0.25,
@@ -103,7 +101,7 @@ def test_a_run_leaves_a_policy_and_a_page_with_samples_pairs_labels_and_curves(c
     assert not list(trained.glob("checkpoint-*"))
     record = json.loads((trained / "run.json").read_text())
     assert record["name"] == "DPO-REG"
-    assert record["provenance"]["fingerprint"]["engine"] == "synthetic"
+    assert record["provenance"]["fingerprint"]["engine"] == "transformers"
 
     page = report.read_text()
     assert "From prompts to DPO beside DPO-REG" in page
@@ -252,7 +250,7 @@ def test_a_checkpoint_that_a_kill_left_unfinished_is_not_resumed_from(tmp_path: 
 
 
 def test_with_a_service_of_its_own_the_command_leaves_nothing_running_and_goes_on(
-    content: Row, tmp_path: Path, llama: Callable[..., LlamaForCausalLM], tokenizer: PreTrainedTokenizerFast
+    content: Row, tmp_path: Path, llama: Build, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     model = tmp_path / "model"
     llama(vocab_size=len(tokenizer), max_position_embeddings=2048, spread=0.05).save_pretrained(model)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +29,15 @@ from tokenreward_trainer.sampling.engines.transformers import TransformersEngine
 from tokenreward_trainer.sampling.requests import Policy, seed_of
 
 Row = dict[str, Any]
+Build = Callable[..., LlamaForCausalLM]
 SHORT = Sampling(n=3, max_tokens=12, segment=2, rows=4, dtype="float32")
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+def policy(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast, llama: Build) -> Path:
     """A tiny random policy that ends some of its responses."""
-    from conftest import build_llama
-
     path = tmp_path_factory.mktemp("policy")
-    model = build_llama(vocab_size=len(tokenizer), spread=0.05)
+    model = llama(vocab_size=len(tokenizer), spread=0.05)
     with torch.no_grad():
         model.lm_head.weight[tokenizer.eos_token_id] *= 8
     model.save_pretrained(path)
@@ -82,8 +82,8 @@ def test_a_nucleus_larger_than_the_candidates_looked_at_first_is_whole() -> None
     logits = torch.zeros(3, 5000)
     drawn = draw(logits, torch.tensor([0.0, 0.5, 1 - 1e-9], dtype=torch.float64), temperature=1.0, top_p=0.9)
     assert len(set(drawn.tolist())) == 3
-    many = draw(torch.zeros(4000, 5000), torch.rand(4000, dtype=torch.float64), temperature=1.0, top_p=0.9)
-    assert len(set(many.tolist())) > 1500
+    many = draw(torch.zeros(400, 5000), torch.rand(400, dtype=torch.float64), temperature=1.0, top_p=0.9)
+    assert len(set(many.tolist())) > 300
 
 
 def test_a_batch_gives_what_each_response_would_be_alone(policy: Path) -> None:
@@ -228,13 +228,11 @@ needs_vllm = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason
 
 
 @pytest.fixture(scope="module")
-def vllm_policy(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+def vllm_policy(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast, llama: Build) -> Path:
     """Random, and of a shape that vLLM's attention takes."""
-    from conftest import build_llama
-
     path = tmp_path_factory.mktemp("vllm-policy")
     sizes: Row = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64}
-    model = build_llama(vocab_size=len(tokenizer), spread=0.05, **sizes)
+    model = llama(vocab_size=len(tokenizer), spread=0.05, **sizes)
     with torch.no_grad():
         model.lm_head.weight[tokenizer.eos_token_id] *= 4
     model.save_pretrained(path)

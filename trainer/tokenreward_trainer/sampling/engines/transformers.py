@@ -17,8 +17,9 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.sampling.engines.base import Request, Response
 from tokenreward_trainer.sampling.settings import Sampling
 
-#: Candidates that are looked at before the whole vocabulary is sorted: the nucleus is hardly ever larger.
-_CANDIDATES = 1024
+#: Candidates that are looked at before a row's whole vocabulary is sorted: the nucleus is seldom larger. Finding so few
+#: is a pass over the row; for a thousand, torch sorts.
+_CANDIDATES = 128
 #: The batch is made smaller once this share of it has ended: copying its cache costs about as much as a step.
 _ENDED = 0.2
 
@@ -168,11 +169,17 @@ def draw(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float, top_p
         return logits.argmax(-1)
     probs = (logits.float() / temperature).softmax(-1)
     best, order = probs.topk(min(_CANDIDATES, probs.shape[-1]))
-    if float(best.sum(-1).min()) < top_p:  # As always for a top_p of 1.
-        best, order = probs.sort(-1, descending=True)
-    before = best.double().cumsum(-1)
-    inside = before - best < top_p
+    drawn = _invert(best, order, uniforms, top_p)
+    wider = best.sum(-1) < top_p  # As always for a top_p of 1.
+    if bool(wider.any()):
+        drawn[wider] = _invert(*probs[wider].sort(-1, descending=True), uniforms[wider], top_p)
+    return drawn
+
+
+def _invert(best: torch.Tensor, order: torch.Tensor, uniforms: torch.Tensor, top_p: float) -> torch.Tensor:
+    """best, order: probabilities, the largest first, and whose they are, [rows, candidates]."""
+    until = best.double().cumsum(-1)
+    inside = until - best < top_p
     mass = (best.double() * inside).sum(-1, keepdim=True)
-    index = torch.searchsorted(before, uniforms[:, None] * mass, right=True)
-    index = index.clamp(max=inside.sum(-1, keepdim=True) - 1)
-    return order.gather(-1, index)[:, 0]
+    index = torch.searchsorted(until, uniforms[:, None] * mass, right=True)
+    return order.gather(-1, index.clamp(max=inside.sum(-1, keepdim=True) - 1))[:, 0]
