@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -291,3 +293,12 @@ def test_statistics_do_not_depend_on_the_other_sets_of_an_audit() -> None:
     for name, figures in alone.spans[0].figures.items():
         assert together.spans[1].figures[name].auroc.interval == figures.auroc.interval
     assert set(together.overall) == set(alone.overall)
+
+
+def test_the_help_loads_no_server_library() -> None:
+    code = "from tokenreward.cli import main\ntry: main(['audit', '--help'])\nexcept SystemExit: pass"
+    script = f"import sys\n{code}\nprint(*{{m.partition('.')[0] for m in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "--estimators" in done.stdout
+    heavy = {"torch", "transformers", "fastapi", "redis", "pyarrow", "scipy", "sklearn", "numpy", "httpx2"}
+    assert not heavy & set(done.stdout.splitlines()[-1].split())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tokenreward.show.page import text
 
 _WIDTH, _HEIGHT = 340, 300
-_LEFT, _TOP, _RIGHT, _BOTTOM = 48, 30, 12, 42
+_LEFT, _TOP, _RIGHT, _BOTTOM = 62, 30, 14, 42
 _INK, _LINE = "#777", "#9996"
 #: Told apart by most of the colour-blind, legible on light and dark paper; dashes tell the rest apart.
 _COLOURS = ("#3b82c4", "#e0712d", "#2a9d6f", "#b5529b", "#8a6d3b", "#5b5bd6", "#c94f4f", "#3f9f9f")
@@ -69,10 +69,10 @@ def chart(
     parts = [_label(_LEFT, 18, title, "start", 13)]
     for value in (x_range[0], sum(x_range) / 2, x_range[1]):
         parts.append(stroke((value, y_range[0]), (value, y_range[1]), f'stroke="{_LINE}"'))
-        parts.append(_label(place(value, 0)[0], _HEIGHT - _BOTTOM + 15, f"{value:.3g}"))
+        parts.append(_label(place(value, 0)[0], _HEIGHT - _BOTTOM + 15, f"{value:.2g}"))
     for value in (y_range[0], sum(y_range) / 2, y_range[1]):
         parts.append(stroke((x_range[0], value), (x_range[1], value), f'stroke="{_LINE}"'))
-        parts.append(_label(_LEFT - 5, place(0, value)[1] + 4, f"{value:.3g}", "end"))
+        parts.append(_label(_LEFT - 5, place(0, value)[1] + 4, f"{value:.2g}", "end"))
     parts.append(_label((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, axes[0]))
     parts.append(f'<g transform="translate(12,{_HEIGHT / 2}) rotate(-90)">{_label(0, 0, axes[1])}</g>')
     reference = f'stroke="{_INK}" stroke-dasharray="3 3"'

@@ -68,6 +68,13 @@ def span_grid(one: SpanReport) -> Grid:
     return Grid(title, columns, rows)
 
 
+def length_grid(one: SpanReport) -> Grid | None:
+    """The AUROC among tokens of responses of each length; None if all are of one."""
+    names = [group.name for group in one.figures[SURPRISAL].by_length]
+    rows = [Row(label, [_number(group.auroc) for group in found.by_length]) for label, found in one.figures.items()]
+    return Grid("AUROC by tokens of the response", names, rows) if len(names) > 1 else None
+
+
 def overall_grid(report: AuditReport) -> Grid:
     rows = [
         Row(label, (_interval(found.auroc), _interval(found.stratified), _gain(label, found.gain)))

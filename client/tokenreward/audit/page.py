@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tokenreward.audit.charts import Line, Look, chart, key
 from tokenreward.audit.examples import Example
-from tokenreward.audit.grids import Grid, overall_grid, pair_grid, pairs_grid, span_grid
+from tokenreward.audit.grids import Grid, length_grid, overall_grid, pair_grid, pairs_grid, span_grid
 from tokenreward.audit.groups import Group
 from tokenreward.audit.plan import BASELINES
 from tokenreward.audit.report import grouped, origin, pair_verdicts, verdicts
@@ -68,7 +68,10 @@ def _body(report: AuditReport, looks: Mapping[str, Look]) -> Iterator[str]:
     for spans in report.spans:
         yield f"<article>\n<h2>{text(spans.name)}</h2>\n{_table(span_grid(spans))}"
         yield key(list(looks.items()))
-        yield f'<div class="charts">{"".join(_charts(spans, looks))}</div>\n</article>'
+        yield f'<div class="charts">{"".join(_charts(spans, looks))}</div>'
+        if (lengths := length_grid(spans)) is not None:
+            yield _table(lengths)
+        yield "</article>"
     if report.pairs:
         tables = "\n".join(_table(pair_grid(pairs)) for pairs in report.pairs)
         yield f"<article>\n<h2>Pairs</h2>\n{tables}\n</article>"
@@ -113,8 +116,8 @@ def _charts(spans: SpanReport, looks: Mapping[str, Look]) -> Iterator[str]:
     axes = ("mean reward of a tenth of the tokens", "share of bad tokens")
     yield chart("Calibration: should fall", binned, axes, (-end, end), (0, top), level=base, dots=True)
     placed = [_by_place(name, looks, found.by_place) for name, found in figures.items()]
-    axes = ("tenth of the response", "AUROC within it")
-    yield chart("By place in the response", placed, axes, (0, 9), (0, 1), level=0.5, dots=True)
+    axes = ("place in the response, %", "AUROC within a tenth")
+    yield chart("By place in the response", placed, axes, (0, 100), (0, 1), level=0.5, dots=True)
 
 
 def _line(name: str, looks: Mapping[str, Look], groups: Sequence[Group], x: str, y: str) -> Line:
@@ -122,8 +125,8 @@ def _line(name: str, looks: Mapping[str, Look], groups: Sequence[Group], x: str,
 
 
 def _by_place(name: str, looks: Mapping[str, Look], groups: Sequence[Group]) -> Line:
-    tenths = [int(group.name.partition("%")[0]) / 10 for group in groups]
-    return Line(name, looks[name], tenths, [group.auroc for group in groups])
+    middles = [int(group.name.partition("%")[0]) + 5 for group in groups]
+    return Line(name, looks[name], middles, [group.auroc for group in groups])
 
 
 def _ceiling(values: Sequence[float], most: float) -> float:

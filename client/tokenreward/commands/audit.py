@@ -72,12 +72,13 @@ def _sets(arguments: argparse.Namespace) -> list[AuditSet]:
     """The built-in sets asked for, then the files, each under a name of its own."""
     from tokenreward.audit import builtin
     from tokenreward.audit.sets import load, thinned
+    from tokenreward.audit.study import OVERALL
 
     found: list[AuditSet] = []
     if arguments.builtin is not None or not arguments.files:
         found += builtin.load(_names(arguments.builtin or ""))
     for path in map(Path, arguments.files):
-        taken = {one.name for one in found}
+        taken = {OVERALL, *(one.name for one in found)}
         name = path.stem if path.stem not in taken else str(path)
         if name in taken:
             raise BadInput(f"{path}: given twice")
