@@ -75,7 +75,8 @@ def score(
     client: Client, responses: Sequence[Response], labels: Sequence[Label], model: str | None, progress: Progress
 ) -> Scores:
     """Log-probs of every branch that `labels` read, and of the bare prompt. Raises as the client does."""
-    distinct = list({response.key: response for response in responses}.values())
+    # Twins come together, so that an engine reads what they have in common once.
+    distinct = sorted({response.key: response for response in responses}.values(), key=lambda response: response.key)
     found = [Scored() for _ in distinct]
     asked = requests(labels)
     provenance: Provenance | None = None
