@@ -10,7 +10,7 @@ what the GPUs' hosts and the trainer would do elsewhere takes its share too: the
 `busy_share` is engine time over wall time of all GPUs, from when each has had its first shard; the queue is kept a few
 shards deep by new uploads, so that it is the pace that can be held and not a backlog that is eaten. `workers_fed` is
 the largest number that was at least 90% busy with results read as fast as they came; `bend` is the first number that
-was not, or null.
+was not. Sizes beyond the given ones are doubled until there is one.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ HERE = Path(__file__).parent
 ENOUGH = 0.9
 #: Seconds until the pace is steady, beyond the first shard of every worker.
 _WARM = 6.0
+_MOST = 1024
 SETTINGS = {"TOKENREWARD_SHARD_SECONDS": "3", "TOKENREWARD_LOG_FORMAT": "text"}
 
 
@@ -128,6 +129,9 @@ def main() -> int:
     rows = []
     for workers in sorted(arguments.workers):
         rows.append(measure(workers, arguments.seconds))
+        print(json.dumps(rows[-1]), flush=True)
+    while enough(rows[-1]) and rows[-1]["workers"] < _MOST:  # until it bends
+        rows.append(measure(2 * rows[-1]["workers"], arguments.seconds))
         print(json.dumps(rows[-1]), flush=True)
     show(rows)
     fed = [row for row in rows if enough(row)]
