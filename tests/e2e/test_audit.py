@@ -33,10 +33,13 @@ def test_surprisal_finds_replaced_numbers_and_misses_repeated_sentences(stack: S
     ]
     assert audit.main([*arguments, "--json", str(figures), "--url", stack.url, "--quiet"]) == 0
     found = json.loads(figures.read_text())["figures"]
-    assert found["auroc"]["number"]["surprisal"][0] > 0.65
-    assert found["auroc"]["repetition"]["surprisal"][0] < 0.35
-    assert found["auroc"]["number"]["surprisal"][1] > 0.5
-    assert found["pairs"]["number"]["surprisal"][0] > 0.6
+    value, low, _ = found["auroc"]["number"]["surprisal"]
+    assert value > 0.6
+    assert low > 0.5
+    _, _, high = found["auroc"]["repetition"]["surprisal"]
+    assert high < 0.5
+    assert found["pairs"]["number"]["surprisal"][0] > 0.5
+    assert found["pairs"]["repetition"]["surprisal"][0] < 0.5
     assert found["failed"] == 0
 
 

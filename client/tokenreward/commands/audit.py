@@ -14,7 +14,6 @@ from tokenreward.errors import BadInput, ConnectionFailed
 
 if TYPE_CHECKING:
     from tokenreward.audit.sets import AuditSet
-    from tokenreward.audit.study import AuditReport
     from tokenreward.estimators import Estimator
     from tokenreward.schema import Template
 
@@ -37,7 +36,10 @@ def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     from rich.console import Console
 
+    # All that is needed later too: what cannot be imported should be known before an hour of scoring.
+    from tokenreward.audit.page import page
     from tokenreward.audit.plan import labels
+    from tokenreward.audit.report import full
     from tokenreward.audit.study import audit
     from tokenreward.audit.table import draw
     from tokenreward.client import Client
@@ -62,9 +64,14 @@ def main(argv: list[str]) -> int:
     except ConnectionFailed as error:
         raise ConnectionFailed(f"{error}\n{ADDRESS_HELP}") from None
     console = Console()
-    draw(console if console.is_terminal else Console(width=160), report)
-    for kind, path in _write(arguments, report):
-        print(f"{kind}: {path}")
+    draw(console if console.is_terminal else Console(width=190), report)
+    folder: Path | None = arguments.out
+    if path := arguments.json or (folder and folder / "audit.json"):
+        _write(path, json.dumps(full(report), indent=2))
+        print(f"figures: {path}")
+    if path := arguments.html or (folder and folder / "audit.html"):
+        _write(path, page(report))
+        print(f"page: {path}")
     return SOME_FAILED if report.failures else 0
 
 
@@ -115,25 +122,12 @@ def _names(given: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
 
 
-def _write(arguments: argparse.Namespace, report: AuditReport) -> list[tuple[str, Path]]:
-    from tokenreward.audit.page import page
-    from tokenreward.audit.report import full
+def _write(path: Path, content: str) -> None:
     from tokenreward.dataset.files import replace
 
-    folder: Path | None = arguments.out
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    makers: list[tuple[str, Path | None, Callable[[], str]]] = [
-        ("figures", arguments.json or (folder and folder / "audit.json"), lambda: json.dumps(full(report), indent=2)),
-        ("page", arguments.html or (folder and folder / "audit.html"), lambda: page(report)),
-    ]
-    for kind, path, make in makers:
-        if path is not None:
-            with replace(path) as file:
-                file.write(make().encode() + b"\n")
-            written.append((kind, path))
-    return written
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replace(path) as file:
+        file.write(content.encode() + b"\n")
 
 
 def _parser() -> argparse.ArgumentParser:
