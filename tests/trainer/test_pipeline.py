@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,8 +23,9 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward import cli
 from tokenreward.errors import BadInput, UnknownName
-from tokenreward_trainer.pipeline import read_recipe, run_recipe
+from tokenreward_trainer.pipeline import Recipe, read_recipe, run_recipe
 from tokenreward_trainer.pipeline.recipe import recipe_of, shipped
+from tokenreward_trainer.pipeline.stages import stages_of
 from tokenreward_trainer.pipeline.training import last_checkpoint
 
 Row = dict[str, Any]
@@ -49,12 +51,12 @@ def service(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield stack.url
 
 
-@pytest.fixture
-def content(policy: Path, service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Row:
-    """A recipe that takes a second: labels come from a service that runs already."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+@pytest.fixture(scope="module")
+def content(policy: Path, service: str, tmp_path_factory: pytest.TempPathFactory) -> Row:
+    """A recipe that takes a few seconds: labels come from a service that runs already."""
+    folder = tmp_path_factory.mktemp("content")
     return {
-        "run": {"directory": str(tmp_path / "run")},
+        "run": {"directory": str(folder / "run")},
         "model": {"name": str(policy), "dtype": "float32"},
         "prompts": {"sets": ["arithmetic", "format"], "count": 12},
         "sample": {"n": 3, "max_tokens": 8, "segment": 4, "dtype": "float32"},
@@ -67,10 +69,24 @@ def content(policy: Path, service: str, tmp_path: Path, monkeypatch: pytest.Monk
             "per_device_train_batch_size": 2,
             "use_cpu": True,
             "logging_steps": 1,
-            "reference_cache": str(tmp_path / "cache"),
+            "reference_cache": str(folder / "cache"),
         },
         "report": {"baseline": True, "samples": 3, "pairs": 2, "examples": 2},
     }
+
+
+@pytest.fixture(autouse=True)
+def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes brief.py importable."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="module")
+def whole(content: Row) -> Path:
+    """The directory of a run that nobody disturbed; tests only read it."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.syspath_prepend(str(Path(__file__).parent))
+        return run_recipe(recipe_of(content), progress=False).parent
 
 
 def stages(directory: Path) -> dict[str, Row]:
@@ -79,6 +95,11 @@ def stages(directory: Path) -> dict[str, Row]:
 
 def done(directory: Path) -> list[str]:
     return [name for name, stage in stages(directory).items() if stage["done"]]
+
+
+def _elsewhere(content: Row, tmp_path: Path) -> Row:
+    """The same in another directory, without the second training."""
+    return changed(changed(content, "run", directory=str(tmp_path / "run")), "report", baseline=False)
 
 
 def changed(content: Row, section: str, **options: Any) -> Row:
@@ -91,19 +112,17 @@ EVERY_STAGE = ["prompts", "sample", "rank", "label", "baseline", "train", "repor
 # ---- what it leaves ----------------------------------------------------------------------------------------
 
 
-def test_a_run_leaves_a_policy_and_a_page_with_samples_pairs_labels_and_curves(content: Row, tmp_path: Path) -> None:
-    report = run_recipe(recipe_of(content), progress=False)
-    assert report == tmp_path / "run" / "report.html"
-    found = stages(tmp_path / "run")
-    assert list(found) == done(tmp_path / "run") == EVERY_STAGE
-    trained = tmp_path / "run" / found["train"]["folder"] / "model"
+def test_a_run_leaves_a_policy_and_a_page_with_samples_pairs_labels_and_curves(whole: Path) -> None:
+    found = stages(whole)
+    assert list(found) == done(whole) == EVERY_STAGE
+    trained = whole / found["train"]["folder"] / "model"
     LlamaForCausalLM.from_pretrained(trained)
     assert not list(trained.glob("checkpoint-*"))
     record = json.loads((trained / "run.json").read_text())
     assert record["name"] == "DPO-REG"
     assert record["provenance"]["fingerprint"]["engine"] == "transformers"
 
-    page = report.read_text()
+    page = (whole / "report.html").read_text()
     assert "From prompts to DPO beside DPO-REG" in page
     for heading in ("Scores", "Samples", "Pairs and their labels", "Training", "Token rewards of held-out responses"):
         assert f"<h2>{heading}</h2>" in page
@@ -113,12 +132,11 @@ def test_a_run_leaves_a_policy_and_a_page_with_samples_pairs_labels_and_curves(c
     assert "<script" not in page
 
 
-def test_what_is_trained_on_is_what_was_sampled(content: Row, tmp_path: Path) -> None:
-    run_recipe(recipe_of(content), progress=False)
-    found = stages(tmp_path / "run")
+def test_what_is_trained_on_is_what_was_sampled(whole: Path) -> None:
+    found = stages(whole)
 
     def rows(stage: str, name: str) -> list[Row]:
-        path = tmp_path / "run" / found[stage]["folder"] / name
+        path = whole / found[stage]["folder"] / name
         return [json.loads(line) for line in path.read_bytes().splitlines()]
 
     sampled = {
@@ -139,9 +157,8 @@ def test_what_is_trained_on_is_what_was_sampled(content: Row, tmp_path: Path) ->
 def test_hostile_prompts_stay_text_in_the_report(content: Row, tmp_path: Path) -> None:
     rows = [{"id": "<script>alert(1)</script>", "prompt": f"<img src=x onerror=alert({n})>"} for n in range(12)]
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    report = run_recipe(
-        recipe_of(content | {"prompts": {"file": str(tmp_path / "mine.jsonl")}}), progress=False
-    ).read_text()
+    quick = _elsewhere(content, tmp_path) | {"prompts": {"file": str(tmp_path / "mine.jsonl")}}
+    report = run_recipe(recipe_of(quick), progress=False).read_text()
     assert "<script" not in report
     assert "<img src=x" not in report
     assert "&lt;img src=x" in report
@@ -151,47 +168,47 @@ def test_hostile_prompts_stay_text_in_the_report(content: Row, tmp_path: Path) -
 
 
 def test_only_what_changed_is_done_again(content: Row, tmp_path: Path) -> None:
-    directory = tmp_path / "run"
+    content, directory = _elsewhere(content, tmp_path), tmp_path / "run"
+    every = [name for name in EVERY_STAGE if name != "baseline"]
     run_recipe(recipe_of(content), progress=False)
+    assert done(directory) == every
     run_recipe(recipe_of(content), progress=False)
     assert done(directory) == []
     run_recipe(recipe_of(changed(content, "report", samples=4)), progress=False)
     assert done(directory) == ["report"]
-    run_recipe(recipe_of(changed(content, "train", learning_rate=1e-4)), progress=False)
-    assert done(directory) == ["baseline", "train", "report"]
-    # Another margin that no pair fails: the pairs are ranked again and are the same, so nothing else is done again.
+    # Another margin that every pair keeps: they are ranked again and are the same, so nothing else is done again.
     run_recipe(recipe_of(changed(content, "rank", margin=1e-9)), progress=False)
     assert done(directory) == ["rank"]
+    run_recipe(recipe_of(changed(content, "train", learning_rate=1e-4)), progress=False)
+    assert done(directory) == ["train", "report"]
     run_recipe(recipe_of(changed(content, "sample", seed=1)), progress=False)
-    assert done(directory) == EVERY_STAGE[1:]
+    assert done(directory) == every[1:]
     run_recipe(recipe_of(content), progress=False)
     assert done(directory) == []
 
-
-def test_a_file_that_somebody_changed_is_made_again(content: Row, tmp_path: Path) -> None:
-    directory = tmp_path / "run"
-    run_recipe(recipe_of(content), progress=False)
     pairs = directory / stages(directory)["rank"]["folder"] / "pairs.jsonl"
     before = pairs.read_bytes()
-    pairs.write_bytes(before[: len(before) // 2])
+    pairs.write_bytes(before[: len(before) // 2])  # Somebody changed it: it is made again.
     run_recipe(recipe_of(content), progress=False)
     assert pairs.read_bytes() == before
     assert done(directory) == ["rank"]
 
 
-def test_another_policy_in_the_same_place_is_noticed(content: Row, tmp_path: Path) -> None:
+def test_another_policy_in_the_same_place_is_another_input(content: Row, tmp_path: Path) -> None:
     moved = tmp_path / "policy"
-    LlamaForCausalLM.from_pretrained(content["model"]["name"]).save_pretrained(moved)
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-        (moved / name).write_bytes((Path(content["model"]["name"]) / name).read_bytes())
-    content = changed(content, "model", name=str(moved))
-    run_recipe(recipe_of(content), progress=False)
+    shutil.copytree(content["model"]["name"], moved)
+    same, there = recipe_of(content), recipe_of(changed(content, "model", name=str(moved)))
+
+    def options(recipe: Recipe) -> dict[str, Row]:
+        return {stage.name: stage.options(recipe) for stage in stages_of(recipe)}
+
+    assert options(there) == options(same)
     model = LlamaForCausalLM.from_pretrained(moved)
     with torch.no_grad():
         model.lm_head.weight[5] += 0.5
     model.save_pretrained(moved)
-    run_recipe(recipe_of(content), progress=False)
-    assert done(tmp_path / "run") == EVERY_STAGE[1:]
+    now = options(there)
+    assert [name for name, known in options(same).items() if now[name] != known] == ["sample", "baseline", "train"]
 
 
 # ---- kills -------------------------------------------------------------------------------------------------
@@ -206,11 +223,9 @@ def toml(content: Row) -> str:
 
 
 def test_a_run_that_is_killed_in_every_stage_and_between_them_goes_on_to_the_same_end(
-    content: Row, tmp_path: Path
+    content: Row, whole: Path, tmp_path: Path
 ) -> None:
-    whole = changed(content, "run", directory=str(tmp_path / "whole"))
-    run_recipe(recipe_of(whole), progress=False)
-    (tmp_path / "recipe.toml").write_text(toml(content))
+    (tmp_path / "recipe.toml").write_text(toml(changed(content, "run", directory=str(tmp_path / "run"))))
     here = Path(__file__).parent
     environment = os.environ | {"PYTHONPATH": str(here), "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(here / "killed_runs.py"), str(tmp_path / "recipe.toml")]
@@ -224,7 +239,7 @@ def test_a_run_that_is_killed_in_every_stage_and_between_them_goes_on_to_the_sam
     for before, attempt in pairwise(kills):
         assert set(before["finished"]) <= set(attempt["finished"]), "a finished stage was begun again"
 
-    mine, undisturbed = stages(tmp_path / "run"), stages(tmp_path / "whole")
+    mine, undisturbed = stages(tmp_path / "run"), stages(whole)
     assert done(tmp_path / "run") == []  # The last kill came after the last stage's record.
     for name in ("prompts", "sample", "rank", "label"):
         assert mine[name]["outputs"].keys() == undisturbed[name]["outputs"].keys()
@@ -255,15 +270,14 @@ def test_with_a_service_of_its_own_the_command_leaves_nothing_running_and_goes_o
     model = tmp_path / "model"
     llama(vocab_size=len(tokenizer), max_position_embeddings=2048, spread=0.05).save_pretrained(model)
     tokenizer.save_pretrained(model)
-    content = changed(content, "model", name=str(model)) | {
+    content = changed(_elsewhere(content, tmp_path), "model", name=str(model)) | {
         "label": {"rows_per_job": 1, "serve": ["--dtype", "float32"]}
     }
-    content["report"]["baseline"] = False
     (tmp_path / "recipe.toml").write_text(toml(content))
     environment = {"PYTHONPATH": str(Path(__file__).parent)}
     command = [*COMMAND, "run", str(tmp_path / "recipe.toml")]
     killed = Process(command, tmp_path / "log", environment)
-    wait_for(lambda: list((tmp_path / "run").glob("stages/label-*/*.partial/*.done")), 120, "the first labels")
+    wait_for(lambda: list((tmp_path / "run").glob("stages/label-*/*.partial/*.done")), 240, "the first labels")
     killed.send(signal.SIGSTOP)
     children = psutil.Process(killed.pid).children(recursive=True)
     killed.kill()
@@ -271,7 +285,7 @@ def test_with_a_service_of_its_own_the_command_leaves_nothing_running_and_goes_o
     wait_for(lambda: not [c for c in children if c.is_running() and c.status() != "zombie"], 30, "the service's end")
     first = killed.output()
     again = Process(command, tmp_path / "again", environment)
-    assert wait_for(lambda: again.popen.poll() is not None, 120, "the run") is True
+    assert wait_for(lambda: again.popen.poll() is not None, 240, "the run") is True
     assert again.popen.returncode == 0, again.output()
     assert "[2/6] sample" in first
     assert re.search(r"\[2/6\] sample: .* \(unchanged\)", again.output())
@@ -282,6 +296,7 @@ def test_with_a_service_of_its_own_the_command_leaves_nothing_running_and_goes_o
 def test_two_runs_in_one_directory_do_not_mix(content: Row, tmp_path: Path) -> None:
     from tokenreward.dataset.state import locked
 
+    content = _elsewhere(content, tmp_path)
     (tmp_path / "run").mkdir()
     with locked(tmp_path / "run" / "lock"), pytest.raises(BadInput, match="another run of tokenreward is working"):
         run_recipe(recipe_of(content), progress=False)
@@ -326,7 +341,7 @@ def test_a_wrong_option_is_named(content: Row, section: str, options: Row, says:
 
 def test_a_scorer_that_nobody_knows_is_named_before_anything_is_sampled(content: Row, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="unknown scorer 'bleu'"):
-        run_recipe(recipe_of(changed(content, "rank", scorer="bleu")), progress=False)
+        run_recipe(recipe_of(changed(_elsewhere(content, tmp_path), "rank", scorer="bleu")), progress=False)
     assert not (tmp_path / "run" / "stages").exists()
 
 

@@ -251,7 +251,7 @@ def test_vllm_samples_the_same_again_and_dies_with_its_parent(
     options = settings.model_dump(exclude={"top_p"})
     command += [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
     killed = Process([*command, "--out", str(out)], tmp_path / "log")
-    wait_for(lambda: list((tmp_path / "out.jsonl.partial").glob("*.done")), 120, "the first segment")
+    wait_for(lambda: list((tmp_path / "out.jsonl.partial").glob("*.done")), 240, "the first segment")
     os.kill(killed.pid, signal.SIGSTOP)  # So that it does not come to its end while we look for its children.
     children = psutil.Process(killed.pid).children(recursive=True)
     killed.kill()
