@@ -18,7 +18,7 @@ import uvicorn
 
 from tokenreward.environment import check_names
 from tokenreward.errors import BadInput
-from tokenreward.protocol import keys
+from tokenreward.protocol import blobs, keys
 from tokenreward.protocol.shards import WorkerRecord, parse_record
 from tokenreward_service import embedded, logs
 from tokenreward_service.apikeys import KeyFile
@@ -73,6 +73,7 @@ def _run(
 ) -> int:
     host, port = listening.getsockname()[:2]
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    blobs.warm_up()
     config = uvicorn.Config(
         create_app(settings, redis_url),
         log_level="warning",

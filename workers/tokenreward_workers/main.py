@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from tokenreward._process import die_with
 from tokenreward.errors import BadInput
-from tokenreward.protocol.blobs import Spill
+from tokenreward.protocol import blobs
 from tokenreward.protocol.shards import ModelRecord, WorkerRecord
 from tokenreward_workers.link import Link, Pulse, connect
 from tokenreward_workers.loading import Loaded, load
@@ -43,7 +43,7 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     engine, identity = loaded.engine, loaded.fingerprint
     worker_id, started = uuid4().hex[:12], time.time()
     client = connect(settings.redis_url.get_secret_value(), worker_id)
-    spill = Spill(settings.blob_url, settings.spill_bytes)
+    spill = blobs.Spill(settings.blob_url, settings.spill_bytes)
     link = Link(client, worker_id, identity.digest, spill, settings.lease_seconds)
     broken: list[BaseException] = []
 
@@ -75,6 +75,7 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
             engine_restarts=engine.stats.restarts,
         )
 
+    blobs.warm_up()
     link.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
     worker = ShardWorker(pipeline, identity.digest, worker_id, client)
     pipeline.start()

@@ -57,6 +57,14 @@ class Entry:
     failure: ItemFailure | None = None
 
 
+def warm_up() -> None:
+    """Make pyarrow ready: its first array imports pandas, where there is one, and that takes a second or more.
+
+    Better now than in the middle of the first request, or of the first shard.
+    """
+    pa.array([0])
+
+
 def pack_entries(entries: Iterable[Entry]) -> bytes:
     return _write(pa.Table.from_pylist([_entry_row(entry) for entry in entries], schema=ENTRIES_SCHEMA))
 
