@@ -136,14 +136,16 @@ def _ceiling(values: Sequence[float], most: float) -> float:
 
 
 def _examples(report: AuditReport) -> Iterator[str]:
-    scale = Scale.of(float(r) for found in report.examples.values() for one in found for r in one.rewards)
     if not any(report.examples.values()):
         return
     yield "<article>\n<h2>Best and worst examples</h2>"
-    yield f"<p>What is known to be wrong has a frame. It should be red, and the rest should not.</p>{legend(scale)}"
+    yield "<p>What is known to be wrong has a frame. It should be red, and the rest should not.</p>"
     for name, found in report.examples.items():
+        scale = Scale.of(
+            float(reward) for one in found for reward in one.rewards
+        )  # each label has a strength of its own
         shown = "\n".join(_example(one, scale) for one in found)
-        yield f"<details>\n<summary>{text(name)}</summary>\n{shown}\n</details>"
+        yield f"<details>\n<summary>{text(name)}</summary>\n{legend(scale)}\n{shown}\n</details>"
     yield "</article>"
 
 
