@@ -87,26 +87,26 @@ def finished(out: Path, job: Job) -> Outcome | None:
 
 def in_segments(
     out: Path,
-    rows: Sequence[Row],
+    count: int,
     job: Job,
-    work: Callable[[Sequence[Row]], tuple[Iterable[Row], Counts]],
+    work: Callable[[range], tuple[Iterable[Row], Counts]],
     shown: Progress,
-    total: int,
+    responses: int,
 ) -> Outcome:
-    """Does `work` on every segment that a former run has not done, and makes `out` of all.
+    """Does `work` on every segment of `count` rows that a former run has not done, and makes `out` of all.
 
-    total: responses in all of `rows`, for `shown`.
+    work: from the places of a segment's rows to what is written of them.  responses: in all rows, for `shown`.
     """
     if not out.parent.is_dir():
         raise BadInput(f"{out.parent}: no such directory")
     if out.suffix != ".jsonl":
         raise BadInput(f"{out}: the output is .jsonl, not {out.suffix!r}")
     with RunState(out, job.plan, ".jsonl") as state:
-        shown.begin(total, state.totals().responses)
-        for number, start in enumerate(range(0, len(rows), job.size)):
+        shown.begin(responses, state.totals().responses)
+        for number, start in enumerate(range(0, count, job.size)):
             if number in state.done:
                 continue
-            made, counts = work(rows[start : start + job.size])
+            made, counts = work(range(start, min(start + job.size, count)))
             with replace(state.part(number)) as file:
                 file.writelines(map(line_of, made))
             state.finish(number, _done(counts))

@@ -22,8 +22,11 @@ class Family(Protocol):
     levels: one line for each, for people; the first is level 1.
     """
 
-    name: str
-    levels: Sequence[str]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def levels(self) -> Sequence[str]: ...
 
     def make(self, level: int, generator: random.Random) -> Prompt:
         """One prompt of a level; all randomness comes from `generator`."""

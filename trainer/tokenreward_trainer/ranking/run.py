@@ -66,10 +66,9 @@ def rank_file(
     job = Job("ranking", plan, _SEGMENT, lambda: about, _assemble)
     if (existing := finished(out, job)) is not None:
         return existing
-    by_row = {id(row): group for row, group in zip(rows, groups, strict=True)}
-    work = _worker(scorer_of(scorer) if isinstance(scorer, str) else scorer, ranking, by_row)
+    work = _worker(scorer_of(scorer) if isinstance(scorer, str) else scorer, ranking, groups)
     with progress_for(progress, "ranking", "ranked") as shown:
-        return in_segments(out, rows, job, work, shown, sum(len(group.kept) for group in groups))
+        return in_segments(out, len(rows), job, work, shown, sum(len(group.kept) for group in groups))
 
 
 def scores_path(out: Path) -> Path:
@@ -78,10 +77,10 @@ def scores_path(out: Path) -> Path:
 
 
 def _worker(
-    scorer: Scorer, ranking: Ranking, by_row: dict[int, Responses]
-) -> Callable[[Sequence[Row]], tuple[list[Row], Counts]]:
-    def work(segment: Sequence[Row]) -> tuple[list[Row], Counts]:
-        groups = [by_row[id(row)] for row in segment]
+    scorer: Scorer, ranking: Ranking, all_groups: Sequence[Responses]
+) -> Callable[[range], tuple[list[Row], Counts]]:
+    def work(places: range) -> tuple[list[Row], Counts]:
+        groups = all_groups[places.start : places.stop]
         scored = _scored(scorer, groups)
         ranked = [_ranked(group, scores, ranking) for group, scores in zip(groups, scored, strict=True)]
         tally = Counter(f"group {row['scored']['dropped']}" for row in ranked if row["pair"] is None)

@@ -5,7 +5,6 @@ A segment is always sampled whole and alone, so that a run that was killed goes 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,23 +40,22 @@ def sample_file(
     job = Job("sampling", plan, settings.segment, sampler.described)
     if (existing := finished(out, job)) is not None:
         return existing
-    by_row = {id(row): request for row, request in zip(rows, requests, strict=True)}
 
-    def work(segment: Sequence[Row]) -> tuple[list[Row], Counts]:
-        sampled = sampler.engine().sample([by_row[id(row)] for row in segment])
+    def work(places: range) -> tuple[list[Row], Counts]:
+        sampled = sampler.engine().sample([requests[place] for place in places])
         made = []
-        for row, responses in zip(segment, sampled, strict=True):
+        for place, responses in zip(places, sampled, strict=True):
             shown = [
                 {"text": policy.text(response), "token_ids": list(response.token_ids), "finished": response.finished}
                 for response in responses
             ]
-            made.append({**row, "responses": shown})
+            made.append({**rows[place], "responses": shown})
         tokens = sum(len(response.token_ids) for responses in sampled for response in responses)
         return made, Counts(len(made), settings.n * len(made), tokens)
 
     with progress_for(progress, "sampling", "sampled") as shown:
         try:
-            return in_segments(out, rows, job, work, shown, settings.n * len(rows))
+            return in_segments(out, len(rows), job, work, shown, settings.n * len(rows))
         finally:
             sampler.close()
 
