@@ -22,6 +22,7 @@ def around(value: float, width: float = 0.02) -> Interval:
         (0.70, 0.50, -0.1, Advice.no, "find errors worse than surprisal does: do not train on them"),
         (0.70, 0.60, -0.1, Advice.doubtful, "worse than surprisal does, yet they know something"),
         (0.80, 0.50, 0.1, Advice.doubtful, "sharpens the model"),
+        (0.58, 0.60, 0.1, Advice.doubtful, "weak (AUROC below 0.6): expect little"),
         (0.80, 0.60, 0.01, Advice.yes, "as well as surprisal does"),
         (0.80, 0.60, 0.1, Advice.yes, "better than surprisal does: train on them"),
     ],

@@ -8,6 +8,8 @@ from enum import StrEnum
 from tokenreward.audit.bootstrap import Interval
 
 STOP = "do not train on them"
+#: An AUROC below this is little to train on, however sure it is: of five pairs of tokens, two are in the wrong order.
+WEAK = 0.6
 
 
 class Advice(StrEnum):
@@ -47,6 +49,11 @@ def on_spans(auroc: Interval, stratified: Interval, gain: Interval) -> Verdict:
             Advice.doubtful,
             "these labels find the errors, but among equally likely tokens they know nothing: training on them mostly"
             " sharpens the model; compare with a run on surprisal before you believe in them",
+        )
+    if auroc.value < WEAK:
+        return Verdict(
+            Advice.doubtful,
+            f"these labels know something that surprisal does not, but they are weak (AUROC below {WEAK}): expect little",
         )
     if gain.above(0):
         return Verdict(Advice.yes, "these labels find the errors better than surprisal does: train on them")
