@@ -53,7 +53,7 @@ def on_spans(auroc: Interval, stratified: Interval, gain: Interval) -> Verdict:
     if auroc.value < WEAK:
         return Verdict(
             Advice.doubtful,
-            f"these labels know something that surprisal does not, but they are weak (AUROC below {WEAK}): expect little",
+            f"these labels know something that surprisal does not, but are weak (AUROC below {WEAK}): expect little",
         )
     if gain.above(0):
         return Verdict(Advice.yes, "these labels find the errors better than surprisal does: train on them")
