@@ -7,10 +7,11 @@ A real valkey-server (append-only, synced before every answer) and a real API pr
 jobs and reads results (`_dataset_client.py`), each in a process of its own. Everything runs on the same two cores, so
 what the GPUs' hosts and the trainer would do elsewhere takes its share too: the figures are lower bounds.
 
-`busy_share` is engine time over wall time of all GPUs, from when each has had its first shard; the queue is kept a few
-shards deep by new uploads, so that it is the pace that can be held and not a backlog that is eaten. `workers_fed` is
-the largest number that was at least 90% busy with results read as fast as they came; `bend` is the first number that
-was not. Sizes beyond the given ones are doubled until there is one.
+`busy_share` is engine time over wall time of all GPUs, from when each has had its first shard. The queue is kept two
+shards for each worker deep by new uploads: at the end of a measurement at least one must be left, or it was a backlog
+that was eaten and not a pace that can be held. `workers_fed` is the largest number that was at least 90% busy, with
+that and with reading at most 12 s behind; `bend` is the first number that was not. Sizes beyond the given ones are
+doubled until there is one.
 """
 
 from __future__ import annotations
@@ -35,8 +36,12 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 from stack import Process, Stack, wait_for  # noqa: E402
 
+from tokenreward.protocol import keys  # noqa: E402
+
 HERE = Path(__file__).parent
 ENOUGH = 0.9
+#: Results come in input order, so some wait for a shard before theirs. More than so many seconds' is falling behind.
+_LAG = 12.0
 #: Seconds until the pace is steady, beyond the first shard of every worker.
 _WARM = 6.0
 _MOST = 1024
@@ -82,13 +87,14 @@ def measure(workers: int, seconds: float) -> dict[str, Any]:
         time.sleep(seconds)
         window = time.monotonic() - since
         done, read = gpus.said(), client.said()
+        waiting = sum(stack.redis.zcard(key) for key in stack.redis.scan_iter(match=keys.QUEUED_PREFIX + "*"))
         scored = growth(done, "items", since)
         return {
             "workers": workers,
             "busy_share": growth(done, "busy", since) / workers,
             "scored_per_s": scored,
-            "accepted_per_s": growth(read, "accepted", since),
-            "read_share": growth(read, "read", since) / scored,
+            "waiting_per_worker": waiting / workers,
+            "read_behind_s": (done[-1]["items"] - read[-1]["read"]) / scored,
             "shards_per_s": growth(done, "shards", since),
             "shard_seconds": scored / growth(done, "shards", since) / RESPONSES_PER_SECOND,
             **{f"{name}_cores": (cpu(process) - spent[name]) / window for name, process in processes.items()},
@@ -103,7 +109,7 @@ def cpu(process: Process) -> float:
 
 
 def enough(row: dict[str, Any]) -> bool:
-    return row["busy_share"] >= ENOUGH and row["read_share"] >= ENOUGH
+    return row["busy_share"] >= ENOUGH and row["read_behind_s"] <= _LAG and row["waiting_per_worker"] >= 1
 
 
 def show(rows: list[dict[str, Any]]) -> None:
