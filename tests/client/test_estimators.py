@@ -44,7 +44,41 @@ def test_contrast_changes_sign_when_the_branches_change_places(values: np.ndarra
     )
 
 
-def test_every_estimator_finds_its_branches_in_every_shipped_template() -> None:
+def test_evidence_is_its_formula() -> None:
+    plain = np.array([-0.1, -4.0, -0.2], dtype=np.float32)
+    null = np.array([-1.0, -2.0, -6.0], dtype=np.float32)
+
+    def averaged(values: np.ndarray, width: float) -> list[float]:
+        near = [[math.exp(-0.5 * ((i - j) / width) ** 2) for j in range(3)] for i in range(3)]
+        return [sum(w * v for w, v in zip(row, values, strict=True)) / sum(row) for row in near]
+
+    d = [p - 0.9 * n for p, n in zip(averaged(plain, 1.7), averaged(null, 4.0), strict=True)]
+    expected = [1 / (1 + math.exp(sum(d) / 3 - one)) - 0.5 for one in d]
+    rewards = estimators.resolve("evidence").rewards({"plain": plain, "null": null})
+    np.testing.assert_allclose(rewards, expected, atol=1e-6)
+    assert rewards.dtype == np.float32
+
+
+def test_evidence_against_one_unlikely_token_falls_on_it_and_its_neighbours() -> None:
+    plain, null = np.full(40, -1.0, dtype=np.float32), np.full(40, -2.0, dtype=np.float32)
+    plain[20] = -9.0
+    rewards = estimators.resolve("evidence").rewards({"plain": plain, "null": null})
+    assert int(rewards.argmin()) == 20
+    assert (rewards[18:23] < 0).all()
+    assert (rewards[:14] > 0).all()
+    assert (rewards[27:] > 0).all()
+
+
+@given(logprobs, st.floats(-50, 0))
+def test_evidence_says_nothing_about_a_response_as_a_whole(values: np.ndarray, shift: float) -> None:
+    small = values / 1e5
+    evidence = estimators.resolve("evidence").rewards
+    once = evidence({"plain": small, "null": np.roll(small, 1)})
+    again = evidence({"plain": small + np.float32(shift), "null": np.roll(small, 1)})
+    np.testing.assert_allclose(once, again, atol=1e-4)
+
+
+def test_every_estimator_finds_its_branches_in_a_shipped_template() -> None:
     for estimator in estimators.shipped().values():
         assert any(set(estimator.branches) <= t.branches.keys() for t in templates.shipped().values())
 

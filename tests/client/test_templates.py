@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from tokenreward import templates
+from tokenreward import estimators, templates
 from tokenreward.errors import UnknownName
 from tokenreward.schema import Branch, Item, Message, Template
 
 
-def test_every_shipped_template_has_the_papers_two_branches_and_the_bare_prompt() -> None:
-    assert {"revision", "opposite"} <= templates.shipped().keys()
+def test_every_shipped_template_has_the_bare_prompt_and_what_some_estimator_needs() -> None:
+    for name in ("revision", "opposite"):
+        assert {"better", "worse", "plain"} <= templates.shipped()[name].branches.keys()
     for template in templates.shipped().values():
-        assert {"better", "worse", "plain"} <= template.branches.keys()
+        assert "plain" in template.branches
+        assert any(set(e.branches) <= template.branches.keys() for e in estimators.shipped().values())
+
+
+def test_the_null_branch_of_evidence_knows_nothing_of_the_question() -> None:
+    item = Item(prompt="MY-QUESTION", response="MY-ANSWER")
+    chats = templates.render(templates.resolve("evidence"), item)
+    assert "MY" not in chats["null"][0].content
+    assert chats["plain"] == [Message(role="user", content="MY-QUESTION")]
 
 
 def test_revision_shows_question_and_answer_and_differs_only_in_its_last_words() -> None:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from tokenreward.errors import UnknownName
 from tokenreward.estimators.base import Estimator, LogProbs, Rewards, squash
 from tokenreward.estimators.contrast import CONTRAST
+from tokenreward.estimators.evidence import EVIDENCE
 
 __all__ = ["Estimator", "LogProbs", "Rewards", "resolve", "shipped", "squash"]
 
-_SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in (CONTRAST,)}
+_SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in (CONTRAST, EVIDENCE)}
 
 
 def shipped() -> Mapping[str, Estimator]:
