@@ -6,8 +6,6 @@ import importlib.util
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
-from stack import Process, wait_for
+from stack import COMMAND, Process, wait_for
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward import cli
@@ -24,6 +22,7 @@ from tokenreward.dataset import read_meta
 from tokenreward.errors import BadInput
 from tokenreward_trainer.chat import ChatFormat
 from tokenreward_trainer.sampling import Sampling, sample_file
+from tokenreward_trainer.sampling.engines import ENGINES, Engine
 from tokenreward_trainer.sampling.engines.base import Request
 from tokenreward_trainer.sampling.engines.transformers import TransformersEngine, draw
 from tokenreward_trainer.sampling.requests import Policy, seed_of
@@ -234,7 +233,7 @@ def vllm_policy(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedT
     sizes: Row = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64}
     model = llama(vocab_size=len(tokenizer), spread=0.05, **sizes)
     with torch.no_grad():
-        model.lm_head.weight[tokenizer.eos_token_id] *= 4
+        model.lm_head.weight[tokenizer.eos_token_id] *= 14
     model.save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path
@@ -243,28 +242,48 @@ def vllm_policy(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedT
 @needs_vllm
 @pytest.mark.vllm
 def test_vllm_samples_the_same_again_and_dies_with_its_parent(
-    vllm_policy: Path, prompts: Path, tmp_path: Path, tokenizer: PreTrainedTokenizerFast
+    vllm_policy: Path,
+    prompts: Path,
+    tmp_path: Path,
+    tokenizer: PreTrainedTokenizerFast,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = SHORT.model_copy(update={"engine": "vllm", "kv_gib": 0.05})
     out, again = tmp_path / "out.jsonl", tmp_path / "again.jsonl"
-    command = [sys.executable, "-m", "tokenreward.cli", "sample", str(prompts), "--model", str(vllm_policy)]
+    command = [*COMMAND, "sample", str(prompts), "--out", str(out), "--model", str(vllm_policy)]
     options = settings.model_dump(exclude={"top_p"})
     command += [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    killed = Process([*command, "--out", str(out)], tmp_path / "log")
+    killed = Process(command, tmp_path / "log")
     wait_for(lambda: list((tmp_path / "out.jsonl.partial").glob("*.done")), 240, "the first segment")
     os.kill(killed.pid, signal.SIGSTOP)  # So that it does not come to its end while we look for its children.
     children = psutil.Process(killed.pid).children(recursive=True)
     killed.kill()
     assert children
     wait_for(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 30, "their end")
-    sample_file(prompts, out, str(vllm_policy), settings)
-    subprocess.run([*command, "--out", str(again), "--quiet"], check=True, capture_output=True)
+
+    engine = ENGINES["vllm"](str(vllm_policy), settings, Policy.load(str(vllm_policy)).stops)
+    try:
+        monkeypatch.setitem(ENGINES, "vllm", lambda *_: _Kept(engine))  # Starting it is most of this test's time.
+        sample_file(prompts, out, str(vllm_policy), settings)
+        sample_file(prompts, again, str(vllm_policy), settings)
+    finally:
+        engine.close()
     assert again.read_bytes() == out.read_bytes()
-    for row in read(out):
-        for response in row["responses"]:
-            assert response["finished"] == (response["token_ids"][-1] == tokenizer.eos_token_id)
-            assert max(response["token_ids"]) < len(tokenizer)
-    assert {r["finished"] for row in read(out) for r in row["responses"]} == {True, False}
+    responses = [response for row in read(out) for response in row["responses"]]
+    for response in responses:
+        assert response["finished"] == (response["token_ids"][-1] == tokenizer.eos_token_id)
+        assert max(response["token_ids"]) < len(tokenizer)
+        assert len(response["token_ids"]) == settings.max_tokens or response["finished"]
+    assert {response["finished"] for response in responses} == {True, False}
+
+
+class _Kept:
+    """An engine that stays open."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.sample, self.version = engine.sample, engine.version
+
+    def close(self) -> None: ...
 
 
 def test_a_model_that_is_none_is_an_error(prompts: Path, tmp_path: Path) -> None:
