@@ -3,8 +3,8 @@
     python benchmarks/training.py [--model DIRECTORY]       (the demo model, if none is named)
 
 Every measured run is a process of its own (peak memory is a process's), and the runs take turns, so that a busy
-machine slows both. A step is forward, backward and optimizer, from the Trainer's own callbacks; of all turns the
-fastest step counts. Writes build/bench-training.json.
+machine slows both. A step is forward, backward and optimizer, from the Trainer's own callbacks; ratios are medians over
+turns of the medians of each turn's steps. Writes build/bench-training.json.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RUNS = {
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="demo", help="a checkpoint directory")
-    parser.add_argument("--rounds", type=int, default=2, help="turns each trainer takes")
+    parser.add_argument("--rounds", type=int, default=3, help="turns each trainer takes")
     parser.add_argument("--steps", type=int, default=2, help="timed steps a turn, after one that is not timed")
     parser.add_argument("--reference", choices=["precompute", "live"], default="precompute")
     parser.add_argument("--shape", choices=["typical", "longest"], default="typical")
@@ -61,33 +61,40 @@ def main(argv: Sequence[str] | None = None) -> int:
             turns[name].append(_child(options, name))
             print(f"turn {turn + 1}, {name}: {turns[name][-1]}", flush=True)
     figures |= _compared(turns)
-    table("seconds a step and peak memory", ((RUNS[name], _best(found)) for name, found in turns.items()))
+    table("seconds a step and peak memory", ((RUNS[name], _typical(found)) for name, found in turns.items()))
     table("bench-training", figures.items())
     write("bench-training", figures | {"turns": turns})
     return 0
 
 
 def _compared(turns: dict[str, list[dict[str, Any]]]) -> dict[str, float]:
-    step = {name: min(min(turn["step_s"]) for turn in found) for name, found in turns.items()}
-    peak = {name: statistics.median(turn["peak_gb"] for turn in found) for name, found in turns.items()}
-    # Seconds of processor time: the same comparison where other programs take turns on the machine.
-    cpu = {name: min(min(turn["step_cpu_s"]) for turn in found) for name, found in turns.items()}
+    def against_trl(name: str, what: str) -> float:
+        """The median over turns of one trainer's figure over TRL's in the same turn."""
+        paired = zip(turns[name], turns["trl"], strict=True)
+        return round(statistics.median(_middle(ours[what]) / _middle(trl[what]) for ours, trl in paired), 3)
+
+    regularizer = statistics.median(turn["regularizer_s"] / _middle(turn["step_s"]) for turn in turns["ours-reg"])
     return {
-        "step_time_vs_trl": round(step["ours"] / step["trl"], 3),
-        "step_cpu_vs_trl": round(cpu["ours"] / cpu["trl"], 3),
-        "memory_vs_trl": round(peak["ours"] / peak["trl"], 3),
-        "step_time_vs_trl_reg": round(step["ours-reg"] / step["trl"], 3),
-        "memory_vs_trl_reg": round(peak["ours-reg"] / peak["trl"], 3),
-        "step_time_vs_trl_one_pass": round(step["ours-one-pass"] / step["trl"], 3),
-        "memory_vs_trl_one_pass": round(peak["ours-one-pass"] / peak["trl"], 3),
+        "step_time_vs_trl": against_trl("ours", "step_s"),
+        # Seconds of processor time: the same comparison where other programs take turns on the machine.
+        "step_cpu_vs_trl": against_trl("ours", "step_cpu_s"),
+        "memory_vs_trl": against_trl("ours", "peak_gb"),
+        "step_time_vs_trl_reg": against_trl("ours-reg", "step_s"),
+        "memory_vs_trl_reg": against_trl("ours-reg", "peak_gb"),
+        "step_time_vs_trl_one_pass": against_trl("ours-one-pass", "step_s"),
+        "memory_vs_trl_one_pass": against_trl("ours-one-pass", "peak_gb"),
         "reg_extra_forwards": turns["ours-reg"][0]["forwards"] - turns["ours"][0]["forwards"],
-        "reg_loss_share": round(min(turn["regularizer_s"] for turn in turns["ours-reg"]) / step["ours-reg"], 6),
+        "reg_loss_share": round(regularizer, 6),
     }
 
 
-def _best(found: list[dict[str, Any]]) -> str:
-    step, peak = min(min(turn["step_s"]) for turn in found), statistics.median(turn["peak_gb"] for turn in found)
+def _typical(found: list[dict[str, Any]]) -> str:
+    step, peak = (statistics.median(_middle(turn[what]) for turn in found) for what in ("step_s", "peak_gb"))
     return f"{step:.2f} s, {peak:.2f} GB"
+
+
+def _middle(value: float | list[float]) -> float:
+    return statistics.median(value) if isinstance(value, list) else value
 
 
 def _child(options: argparse.Namespace, name: str) -> dict[str, Any]:
