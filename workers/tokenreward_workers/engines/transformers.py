@@ -29,7 +29,7 @@ from tokenreward_workers.engines.base import (
     checked,
     nothing_dropped,
 )
-from tokenreward_workers.engines.machine import cpus
+from tokenreward_workers.engines.machine import bound_memory, cpus
 from tokenreward_workers.engines.tree import Pack, pack, packs
 
 NAME = "transformers"
@@ -52,6 +52,7 @@ class TransformersEngine:
     ) -> None:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if self._device.type == "cpu":
+            bound_memory()
             torch.set_num_threads(len(cpus()))
         self._model = _load(path, dtype).to(self._device)
         self._budget = token_budget or (8192 if self._device.type == "cuda" else 1024)
