@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers
 
@@ -119,12 +119,19 @@ def test_every_span_of_a_text_finds_the_tokens_that_hold_its_bytes(renderer: Ren
             assert unseen(offsets, [(start, end)]) == 0
 
 
-@given(text=st.text(st.characters(exclude_categories=["Cs", "Cn", "Co"]), min_size=1, max_size=20), data=st.data())
+@given(
+    text=st.text(
+        st.characters(exclude_categories=["Cs", "Cn", "Co", "Cc"], include_characters="\t\n"), min_size=1, max_size=20
+    ),
+    data=st.data(),
+)
 @settings(max_examples=40, deadline=None)
 def test_any_text_will_do(renderer: Renderer, text: str, data: st.DataObject) -> None:
     if not text.strip() or "</s>" in text:
         return
     parts, offsets = tokens_of(renderer, text)
+    # A vocabulary may lack a byte: SmolLM2's has no token for some control characters and drops them.
+    assume(b"".join(parts) == text.encode())
     start = data.draw(st.integers(0, len(text) - 1))
     end = data.draw(st.integers(start + 1, len(text)))
     assert judged(offsets, [(start, end)], []).tolist() == expected(parts, text, start, end)
