@@ -95,6 +95,12 @@ class Caller:
         self._tally.note(method, answer.url.path, answer.status_code, may_be_down=self._down)
         return answer
 
+    def answer(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """Where what follows needs one."""
+        answer = self(method, path, **options)
+        assert answer is not None, f"{method} {path} hangs"
+        return answer
+
 
 # ---- sources ------------------------------------------------------------------------------------------
 
@@ -253,20 +259,18 @@ def conditions(folder: Path, tally: Tally) -> None:
         call("POST", "/v1/jobs?dry_run=true", json=_ONE)
         for path in ("/v1/jobs?limit=0", "/v1/jobs/none/results?from=-1", "/readyz?model=" + "x" * 600):
             call("GET", path)
-        made = call("POST", "/v1/jobs", json=_ONE)
-        assert made is not None
-        job = made.json()["id"]
-        wait_for(lambda: call("GET", f"/v1/jobs/{job}").json()["state"] == "succeeded", 20, "the job")  # type: ignore[union-attr]
-        etag = call("GET", f"/v1/jobs/{job}/results").headers["etag"]  # type: ignore[union-attr]
+        job = call.answer("POST", "/v1/jobs", json=_ONE).json()["id"]
+        wait_for(lambda: call.answer("GET", f"/v1/jobs/{job}").json()["state"] == "succeeded", 20, "the job")
+        etag = call.answer("GET", f"/v1/jobs/{job}/results").headers["etag"]
         call("GET", f"/v1/jobs/{job}/results", headers={"If-None-Match": etag})
-        version = call("GET", f"/v1/jobs/{job}").json()["version"]  # type: ignore[union-attr]
+        version = call.answer("GET", f"/v1/jobs/{job}").json()["version"]
         call("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": str(version)})
         _same_request_under_way(stack, call)
         _full(stack, call)
         _keys(stack, tally, job)
         down = Caller(stack.url, tally, down=True)
         stack.workers[0].kill()
-        wait_for(lambda: down("GET", "/readyz").status_code == 503, 90, "no worker")  # type: ignore[union-attr]
+        wait_for(lambda: down.answer("GET", "/readyz").status_code == 503, 90, "no worker")
         down("POST", "/v1/label", json=_ONE)
         assert stack.valkey is not None
         stack.valkey.kill()
@@ -285,13 +289,12 @@ def _stopped(stack: Stack) -> Iterator[None]:
 
 def _full(stack: Stack, call: Caller) -> None:
     with _stopped(stack):
-        bad = call("POST", "/v1/jobs", json={"items": [{"prompt": ""}]})
-        assert bad is not None
+        bad = call.answer("POST", "/v1/jobs", json={"items": [{"prompt": ""}]})
         call("POST", "/v1/label", json=_ONE, headers={"Prefer": "wait=0"})
-        wait_for(lambda: call("POST", "/v1/jobs", json=_ONE).status_code == 429, 10, "a full queue")  # type: ignore[union-attr]
+        wait_for(lambda: call.answer("POST", "/v1/jobs", json=_ONE).status_code == 429, 10, "a full queue")
         call("POST", "/v1/label", json=_ONE)
         call("POST", f"/v1/jobs/{bad.json()['id']}/retry")
-        waiting = call("GET", "/v1/jobs").json()["jobs"][0]["id"]  # type: ignore[union-attr]
+        waiting = call.answer("GET", "/v1/jobs").json()["jobs"][0]["id"]
         events = f"{stack.url}/v1/jobs/{waiting}/events"
         with httpx2.stream("GET", events, timeout=_TIMEOUT), httpx2.stream("GET", events, timeout=_TIMEOUT):
             call("GET", f"/v1/jobs/{waiting}/events")
