@@ -48,6 +48,7 @@ def serve(argv: list[str]) -> int:
     check_names()
     settings = ServiceSettings.read(**given)
     logs.configure(settings.log_format)
+    blobs.Spill(settings.blob_url, settings.spill_bytes)  # refuses a place that cannot be used
     if settings.needs_keys and settings.redis_url is None and settings.data_dir is None:
         raise _exposed(settings, "a job store of its own that is thrown away holds no keys")
     signal.signal(signal.SIGTERM, _exit)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from tokenreward.environment import Settings
+from tokenreward.protocol import address
 from tokenreward_service.addresses import is_loopback
 from tokenreward_service.logs import LogFormat
 
@@ -68,6 +69,8 @@ class ServiceSettings(Settings):
 
     reconcile_seconds: float = Field(1.0, gt=0, description="How often lost work is looked for.")
     max_attempts: int = Field(3, ge=1, description="Workers that a single item may take down before it gets an error.")
+
+    _usable = field_validator("redis_url")(address.checked)
 
     @property
     def needs_keys(self) -> bool:

@@ -15,6 +15,7 @@ from tokenreward import environment
 from tokenreward.environment import PREFIX, check_names
 from tokenreward.errors import BadInput
 from tokenreward_service.settings import ServiceSettings
+from tokenreward_workers.supervisor import HOPELESS
 
 KNOWN = {PREFIX + name.upper() for name in (*environment.SETTINGS, *environment.OTHERS)}
 
@@ -53,7 +54,7 @@ def test_every_setting_of_a_container_is_one_that_it_reads() -> None:
             assert not name.startswith(PREFIX) or name in KNOWN
 
 
-@pytest.mark.parametrize("command", ["serve --engine synthetic", "worker --engine synthetic --redis-url redis://x"])
+@pytest.mark.parametrize("command", ["serve --engine synthetic", "worker --engine synthetic"])
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
@@ -63,6 +64,9 @@ def test_every_setting_of_a_container_is_one_that_it_reads() -> None:
         ("TOKENREWARD_LEASE_SECONDS", "soon", "TOKENREWARD_LEASE_SECONDS: Input should be a valid number"),
         ("TOKENREWARD_LEASE_SECONDS", "0", "TOKENREWARD_LEASE_SECONDS: Input should be greater than 0"),
         ("TOKENREWARD_SECRETS_DIR", "/no/such/folder", "/no/such/folder is no folder"),
+        ("TOKENREWARD_REDIS_URL", "store:6379", "TOKENREWARD_REDIS_URL: Should be redis://, rediss:// or unix://"),
+        ("TOKENREWARD_REDIS_URL", "redis://api:pass/word@store", "%XX for what is special in the password"),
+        ("TOKENREWARD_BLOB_URL", "nowhere://blobs", "TOKENREWARD_BLOB_URL cannot be used: Protocol not known"),
     ],
 )
 def test_what_is_no_setting_stops_the_start(command: str, variable: str, value: str, said: str, tmp_path: Path) -> None:
@@ -70,6 +74,12 @@ def test_what_is_no_setting_stops_the_start(command: str, variable: str, value: 
     assert ended.returncode == 1
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_worker_that_could_never_start_is_not_started_again(tmp_path: Path) -> None:
+    ended = start("worker --engine synthetic --redis-url redis://x", tmp_path, TOKENREWARD_SYNTHETIC_RATE="fast")
+    assert ended.returncode == HOPELESS
+    assert ended.stderr.splitlines() == ["tokenreward worker: TOKENREWARD_SYNTHETIC_RATE: Input should be a number"]
 
 
 def test_the_settings_of_all_components_may_stand_in_one_environment() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import importlib.metadata
 import re
@@ -136,6 +137,39 @@ def test_the_api_image_holds_no_torch() -> None:
     assert {"fastapi", "redis", "uvicorn", "starlette"} <= closure("service")
     assert not {"torch", "transformers", "vllm"} & closure("service")
     assert {"torch", "transformers"} <= closure("worker"), "the same walk finds it where it is"
+
+
+@pytest.mark.parametrize(
+    ("extra", "folders"),
+    [
+        ("service", ["service/tokenreward_service", "client/tokenreward/protocol"]),
+        ("worker", ["workers/tokenreward_workers", "client/tokenreward/protocol"]),
+    ],
+)
+def test_an_image_holds_what_its_code_imports(extra: str, folders: list[str]) -> None:
+    ours = {"tokenreward", *(path.parent.name for path in ROOT.glob("*/*/__init__.py"))}
+    found = imported([file for folder in folders for file in (ROOT / folder).rglob("*.py")])
+    foreign = found - ours - sys.stdlib_module_names - {"vllm"}  # which the GPU image has from an extra of its own
+    owners = importlib.metadata.packages_distributions()
+    brought = closure(extra)
+    missing = {name for name in foreign if not brought & distributions(owners[name])}
+    assert missing == set()
+    assert "fsspec" in foreign, "an import inside a function counts too"
+
+
+def imported(files: list[Path]) -> set[str]:
+    """Top-level names of everything that is imported anywhere in these files."""
+    found: set[str] = set()
+    for node in (node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8")))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def distributions(names: list[str]) -> set[str]:
+    return {name.lower().replace("_", "-") for name in names}
 
 
 def test_the_gpu_workers_versions_are_those_that_were_tested_where_cuda_allows() -> None:

@@ -81,6 +81,10 @@ def check(child_environment: dict[str, str]) -> WorkerSettings:
     settings = _settings(child_environment)
     if settings.engine != "synthetic":
         resolve_model(settings.model)
+    if settings.blob_url is not None:
+        from tokenreward.protocol.blobs import Spill
+
+        Spill(settings.blob_url, settings.spill_bytes)
     return settings
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from tokenreward.environment import Settings
+from tokenreward.protocol import address
 
 
 class WorkerSettings(Settings):
@@ -32,3 +33,5 @@ class WorkerSettings(Settings):
     lease_seconds: float = Field(20.0, gt=0, description="How long a shard is held without progress of the engine.")
     cache_ttl_seconds: int = Field(86_400, ge=0, description="How long log-probs are kept for reuse; 0: not at all.")
     stop_seconds: float = Field(60.0, gt=0, description="Time to finish the shard at hand when told to stop.")
+
+    _usable = field_validator("redis_url")(address.checked)

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import ValidationError
 
+from tokenreward.errors import BadInput
 from tokenreward.protocol.shards import Corrupt
 from tokenreward.schema import Item, ItemFailure, ItemResult
 
@@ -184,7 +185,7 @@ def _read(data: bytes, schema: pa.Schema) -> pa.Table:
 
 
 class Spill:
-    """Where payloads above `threshold` bytes go: any fsspec URL; None keeps everything in Redis.
+    """Where payloads above `threshold` bytes go: any fsspec URL; None keeps everything in Redis. Raises BadInput.
 
     A blob is written once under a name of its own and never changed, so no lock is needed.
     """
@@ -196,8 +197,11 @@ class Spill:
         if url is not None:
             import fsspec
 
-            self._fs, self._root = fsspec.core.url_to_fs(url)
-            self._fs.makedirs(self._root, exist_ok=True)
+            try:
+                self._fs, self._root = fsspec.core.url_to_fs(url)
+                self._fs.makedirs(self._root, exist_ok=True)
+            except (ImportError, OSError, ValueError) as error:
+                raise BadInput(f"TOKENREWARD_BLOB_URL cannot be used: {error}") from error
 
     def store(self, job_id: str, data: bytes) -> bytes:
         """What to put into Redis for `data`."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tokenreward.errors import BadInput
 from tokenreward_workers.engines.base import (
     EngineInfo,
     EngineStats,
@@ -57,7 +58,11 @@ class SyntheticSettings:
         ids = None
         if poison:
             ids = tuple(json.loads(poison)) if poison.startswith("[") else tuple(poison.encode("utf-8"))
-        return cls(rate=float(os.environ.get("TOKENREWARD_SYNTHETIC_RATE") or 0.0), poison=ids)
+        rate = os.environ.get("TOKENREWARD_SYNTHETIC_RATE") or "0"
+        try:
+            return cls(rate=float(rate), poison=ids)
+        except ValueError:
+            raise BadInput("TOKENREWARD_SYNTHETIC_RATE: Input should be a number") from None
 
 
 class SyntheticEngine:

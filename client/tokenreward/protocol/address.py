@@ -1,0 +1,22 @@
+"""The address of the job store, as a setting: one that could never work stops the start and not the first request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic import SecretStr
+from pydantic_core import PydanticCustomError
+from redis.connection import parse_url
+
+_parse: Callable[[str], object] = parse_url
+
+
+def checked(url: SecretStr | None) -> SecretStr | None:
+    """The same. The message shows nothing of it: there is a password in it."""
+    if url is not None:
+        try:
+            _parse(url.get_secret_value())
+        except ValueError:
+            why = "Should be redis://, rediss:// or unix://, with %XX for what is special in the password"
+            raise PydanticCustomError("redis_url", why) from None
+    return url
