@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import compose_spec
@@ -88,6 +89,23 @@ def test_images_are_pinned(service: Service) -> None:
     for image in images:
         tag = image.rpartition(":")[2]
         assert re.match(r"v?\d+\.\d+\.\d+", tag), image
+
+
+def test_our_images_carry_the_version_of_the_code() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    tags = {service.content["image"].rpartition(":")[2] for service in SERVICES.values() if service.image}
+    assert tags == {project["version"]}
+
+
+def test_the_pages_for_operators_name_what_the_file_has() -> None:
+    page, readme = ((ROOT / name).read_text("utf-8") for name in ("docs/operations.md", "README.md"))
+    assert "docker compose --profile cpu up" in readme
+    profiles = {profile for service in SERVICES.values() for profile in service.profiles}
+    text = FILE.read_text("utf-8")
+    assert set(re.findall(r"--profile (\w+)", page + readme + text)) <= profiles
+    table = page.partition("| name | default | what it says |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines() for name in re.findall(r"`([A-Z_]+)`", row.partition(" | ")[0])}
+    assert named == set(re.findall(r"\$\{([A-Z_]+):-", text))
 
 
 @lasting
