@@ -38,6 +38,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tes
 
 from _rawhttp import Connection, Pool  # noqa: E402
 from _report import table, write  # noqa: E402
+from _usage import Usage  # noqa: E402
 from stack import Stack, http, running, wait_for  # noqa: E402
 
 _FIRST_RATE, _GROWTH, _STEPS = 20.0, 1.25, 26
@@ -48,11 +49,12 @@ _BARS_MS = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 @dataclass(frozen=True)
 class Step:
-    """One rate held for a while. latencies: seconds of every call that got a 200, sorted."""
+    """One rate held for a while. latencies: seconds of every call that got a 200, sorted.  used: see `Usage`."""
 
     rate: float
     statuses: Counter[int]
     latencies: list[float]
+    used: dict[str, float]
 
     def percentile(self, share: float) -> float:
         """In milliseconds."""
@@ -68,10 +70,11 @@ def body(name: str) -> bytes:
     return json.dumps({"items": [{"prompt": "What is 2+2?", "response": f"It is four, says {name}."}]}).encode()
 
 
-async def at_rate(url: str, rate: float, seconds: float, seed: int) -> Step:
+async def at_rate(stack: Stack, rate: float, seconds: float, seed: int) -> Step:
     """Calls at random times, `rate` of them a second, for `seconds`."""
     chance = random.Random(seed)
-    pool = Pool(url, _CONNECTIONS)
+    pool = Pool(stack.url, _CONNECTIONS)
+    usage = Usage(stack, worker=stack.workers[0].pid, load=os.getpid())
     statuses: Counter[int] = Counter()
     latencies: list[float] = []
 
@@ -90,19 +93,19 @@ async def at_rate(url: str, rate: float, seconds: float, seed: int) -> Step:
         calls.append(asyncio.create_task(call(due, f"{seed}-{len(calls)}")))
     await asyncio.gather(*calls)
     pool.close()
-    return Step(rate, statuses, sorted(latencies) or [float("inf")])
+    return Step(rate, statuses, sorted(latencies) or [float("inf")], usage.shares())
 
 
-def until_saturated(url: str, seconds: float) -> list[Step]:
+def until_saturated(stack: Stack, seconds: float) -> list[Step]:
     """Steps of growing rate; the last one is saturated, unless there were too many."""
     steps: list[Step] = []
-    asyncio.run(at_rate(url, _FIRST_RATE, 2, -1))  # a start in cold blood is no part of any rate
+    asyncio.run(at_rate(stack, _FIRST_RATE, 2, -1))  # a start in cold blood is no part of any rate
     for n in range(_STEPS):
-        steps.append(asyncio.run(at_rate(url, _FIRST_RATE * _GROWTH**n, seconds, n)))
+        steps.append(asyncio.run(at_rate(stack, _FIRST_RATE * _GROWTH**n, seconds, n)))
         last = steps[-1]
         print(
             f"{last.rate:7.1f}/s  p50 {last.percentile(0.5):7.1f} ms  p99 {last.percentile(0.99):7.1f} ms  "
-            f"{dict(last.statuses)}",
+            f"{dict(last.statuses)}  {', '.join(f'{name} {share:.2f}' for name, share in last.used.items())}",
             flush=True,
         )
         if last.saturated:
@@ -194,7 +197,7 @@ def main() -> int:
     arguments = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.cores])
     with tempfile.TemporaryDirectory(prefix="tokenreward-load-") as folder, running(Path(folder)) as stack:
-        steps = until_saturated(stack.url, arguments.seconds)
+        steps = until_saturated(stack, arguments.seconds)
         good = [step for step in steps if not step.saturated] or steps[:1]
         half = min(good, key=lambda step: abs(step.rate - good[-1].rate / 2))
         time.sleep(2)
@@ -209,6 +212,7 @@ def main() -> int:
         "p50_ms": half.percentile(0.5),
         "p99_ms": half.percentile(0.99),
         "p99_ms_at_saturation": good[-1].percentile(0.99),
+        "redis_syncing_at_saturation": good[-1].used["redis_syncing"],
         "concurrent_clients": arguments.clients,
         "concurrent_clients_errors": sum(n for status, n in statuses.items() if status not in (200, 202, 429)),
         "concurrent_clients_rps": statuses[200] / arguments.seconds,
@@ -222,6 +226,7 @@ def main() -> int:
                 "p99_ms": step.percentile(0.99),
                 "mean_ms": statistics.fmean(step.latencies) * 1000,
                 "statuses": {str(status): n for status, n in step.statuses.items()},
+                **step.used,
             }
             for step in steps
         ],

@@ -26,12 +26,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
 
 from _report import table, write  # noqa: E402
 from _simulated_gpus import RESPONSES_PER_SECOND  # noqa: E402
+from _usage import Usage  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 from stack import Process, Stack, wait_for  # noqa: E402
@@ -79,13 +78,10 @@ def measure(workers: int, seconds: float) -> dict[str, Any]:
         stack.workers.append(client.process)
         wait_for(lambda: gpus.said()[-1]["shards"] >= workers, 120, "a shard for every worker")
         time.sleep(_WARM)
-        assert stack.api is not None
-        assert stack.valkey is not None
-        processes = {"api": stack.api, "redis": stack.valkey, "gpus": gpus.process, "client": client.process}
-        spent = {name: cpu(process) for name, process in processes.items()}
+        usage = Usage(stack, gpus=gpus.process.pid, client=client.process.pid)
         since = time.monotonic()
         time.sleep(seconds)
-        window = time.monotonic() - since
+        used = usage.shares()
         done, read = gpus.said(), client.said()
         waiting = sum(stack.redis.zcard(key) for key in stack.redis.scan_iter(match=keys.QUEUED_PREFIX + "*"))
         scored = growth(done, "items", since)
@@ -97,15 +93,9 @@ def measure(workers: int, seconds: float) -> dict[str, Any]:
             "read_behind_s": (done[-1]["items"] - read[-1]["read"]) / scored,
             "shards_per_s": growth(done, "shards", since),
             "shard_seconds": scored / growth(done, "shards", since) / RESPONSES_PER_SECOND,
-            **{f"{name}_cores": (cpu(process) - spent[name]) / window for name, process in processes.items()},
+            **used,
             "redis_memory_mb": stack.redis.info("memory")["used_memory"] / 1e6,
         }
-
-
-def cpu(process: Process) -> float:
-    """Processor seconds so far."""
-    times = psutil.Process(process.pid).cpu_times()
-    return float(times.user + times.system)
 
 
 def enough(row: dict[str, Any]) -> bool:
