@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from stack import Stack, http, wait_for
 
+from faults.conftest import SLOW
 from faults.undisturbed import rewards
-
-#: Slow enough that a fault hits work in progress, small enough that a test stays short.
-SLOW = {
-    "TOKENREWARD_SYNTHETIC_RATE": "20",
-    "TOKENREWARD_SHARD_ITEMS": "10",
-    "TOKENREWARD_LEASE_SECONDS": "3",
-    "TOKENREWARD_CACHE_TTL_SECONDS": "0",
-}
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    with Stack(tmp_path, SLOW) as stack:
-        stack.start_api()
-        yield stack
 
 
 def items(count: int) -> list[dict]:
@@ -133,7 +118,9 @@ def test_a_worker_that_sleeps_past_its_lease_wakes_up_to_a_no_op(stack: Stack) -
     check_undisturbed(stack, job_id, work)
     before = results(stack, job_id)
     sleeper.send(signal.SIGCONT)
-    time.sleep(2)
+    wait_for(
+        lambda: re.search("committed by somebody else|lost while it was scored", sleeper.output()), 20, "its no-op"
+    )
     assert results(stack, job_id) == before
     assert job(stack, job_id)["done_items"] == len(work)
 
@@ -164,10 +151,12 @@ def test_workers_racing_for_the_same_shards_do_each_once(stack: Stack) -> None:
 
 
 def test_a_poison_item_gets_its_own_error_and_the_rest_get_rewards(tmp_path: Path) -> None:
-    with Stack(tmp_path, SLOW | {"TOKENREWARD_MAX_ATTEMPTS": "2"}) as stack:
+    with Stack(tmp_path, SLOW | {"TOKENREWARD_MAX_ATTEMPTS": "2", "TOKENREWARD_RECONCILE_SECONDS": "0.3"}) as stack:
         stack.start_api()
-        stack.start_worker(supervised=True, TOKENREWARD_SYNTHETIC_POISON="POISON", TOKENREWARD_SYNTHETIC_RATE="0")
-        stack.wait_ready()
+        # Two take turns, because a supervisor waits longer after every death of the same one.
+        poison = {"TOKENREWARD_SYNTHETIC_POISON": "POISON", "TOKENREWARD_SYNTHETIC_RATE": "0"}
+        stack.start_worker("--data-parallel", "2", supervised=True, **poison)
+        stack.wait_ready(2)
         work = items(4)
         work[2] = work[2] | {"response": "this is POISON indeed"}
         job_id = submit(stack, work)

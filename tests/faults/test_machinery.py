@@ -10,54 +10,53 @@ from pathlib import Path
 
 import psutil
 import pytest
+from rq import Queue
 from stack import Stack, http, running, wait_for
 
-from faults.test_faults import SLOW, check_undisturbed, in_progress, items, job, results, submit
+from faults.test_faults import check_undisturbed, in_progress, items, job, results, submit
 
 
-def test_cancel_stops_the_work_inside_a_shard(tmp_path: Path) -> None:
-    slow = SLOW | {"TOKENREWARD_SYNTHETIC_RATE": "2", "TOKENREWARD_SHARD_ITEMS": "100"}
-    with running(tmp_path, **slow) as stack:
-        doomed = submit(stack, items(100))  # one shard of 50 seconds
-        wait_for(lambda: stack.redis.zcard("tr:claimed"), 20, "the claim")
-        assert http.post(f"{stack.url}/v1/jobs/{doomed}/cancel").json()["state"] == "cancelled"
-        started = time.monotonic()
-        work = items(1)
-        check_undisturbed(stack, submit(stack, work), work, seconds=20)
-        assert time.monotonic() - started < 20, "the worker was not busy with what nobody wants"
+def test_cancel_stops_the_work_inside_a_shard(stack: Stack) -> None:
+    stack.start_worker(TOKENREWARD_SYNTHETIC_RATE="0.5")
+    stack.wait_ready()
+    doomed = submit(stack, items(10))  # one shard of 20 seconds
+    wait_for(lambda: stack.redis.zcard("tr:claimed"), 20, "the claim")
+    started = time.monotonic()
+    assert http.post(f"{stack.url}/v1/jobs/{doomed}/cancel").json()["state"] == "cancelled"
+    work = items(1)
+    check_undisturbed(stack, submit(stack, work), work, seconds=20)
+    assert time.monotonic() - started < 10, "the worker was not busy with what nobody wants"
 
 
-def test_interactive_work_overtakes_bulk_work(tmp_path: Path) -> None:
-    with running(tmp_path, **SLOW) as stack:
-        bulk = submit(stack, items(300))  # 30 shards of half a second
-        wait_for(lambda: in_progress(stack, bulk), 20, "work in progress")
-        answer = http.post(
-            stack.url + "/v1/label",
-            json={"items": [{"prompt": "quick", "response": "one"}]},
-            headers={"Prefer": "wait=20"},
-            timeout=40,
-        )
-        assert answer.status_code == 200
-        assert job(stack, bulk)["done_items"] < 100
+def test_interactive_work_overtakes_bulk_work(stack: Stack) -> None:
+    stack.start_worker()
+    stack.wait_ready()
+    bulk = submit(stack, items(300))  # 30 shards of half a second
+    wait_for(lambda: in_progress(stack, bulk), 20, "work in progress")
+    answer = http.post(
+        stack.url + "/v1/label",
+        json={"items": [{"prompt": "quick", "response": "one"}]},
+        headers={"Prefer": "wait=20"},
+        timeout=40,
+    )
+    assert answer.status_code == 200
+    assert job(stack, bulk)["done_items"] < 100
 
 
-def test_concurrent_small_calls_share_shards(tmp_path: Path) -> None:
-    with running(tmp_path, **(SLOW | {"TOKENREWARD_SYNTHETIC_RATE": "0"})) as stack:
-        before = http.get(stack.url + "/v1/workers").json()["workers"][0]["shards_done"]
+def test_concurrent_small_calls_share_shards(synthetic: Stack) -> None:
+    def counts() -> tuple[int, int]:
+        (worker,) = http.get(synthetic.url + "/v1/workers").json()["workers"]
+        return worker["items_done"], worker["shards_done"]
 
-        def call(n: int) -> int:
-            body = {"items": [{"prompt": "p", "response": f"r{n}"}]}
-            return len(http.post(stack.url + "/v1/label", json=body).json()["results"][0]["rewards"])
+    def call(n: int) -> int:
+        body = {"items": [{"prompt": "p", "response": f"r{n}"}]}
+        return len(http.post(synthetic.url + "/v1/label", json=body).json()["results"][0]["rewards"])
 
-        with ThreadPoolExecutor(32) as pool:
-            lengths = list(pool.map(call, range(200)))
-        assert all(lengths)
-        done = wait_for(
-            lambda: (now := http.get(stack.url + "/v1/workers").json()["workers"][0])["items_done"] >= 200 and now,
-            20,
-            "the record",
-        )
-        assert done["shards_done"] - before < 150
+    items_before, shards_before = counts()
+    with ThreadPoolExecutor(32) as pool:
+        assert all(pool.map(call, range(200)))
+    wait_for(lambda: counts()[0] >= items_before + 200, 20, "the record")
+    assert counts()[1] - shards_before < 150
 
 
 def test_large_payloads_spill_to_a_directory_and_vanish_with_their_job(tmp_path: Path) -> None:
@@ -80,35 +79,34 @@ def test_a_finished_job_expires(tmp_path: Path) -> None:
         assert http.get(stack.url + "/v1/jobs").json()["jobs"] == []
 
 
-def test_what_was_forged_in_redis_is_neither_run_nor_fatal(tmp_path: Path) -> None:
+def test_what_was_forged_in_redis_is_neither_run_nor_fatal(stack: Stack, tmp_path: Path) -> None:
     proof = tmp_path / "executed"
-    with running(tmp_path, TOKENREWARD_LEASE_SECONDS="3") as stack:
-        from rq import Queue
-
-        fingerprint = http.get(stack.url + "/v1/models").json()["models"][0]["fingerprint_digest"]
-        queue = Queue(f"tokenreward-{fingerprint}", connection=stack.redis)  # pickle, as RQ does by default
-        queue.enqueue("os.system", f"touch {proof}")
-        redis = stack.redis
-        redis.rpush(queue.key, b"\xff\xfe", "no-such-shard", "x" * 10_000)
-        redis.hset("rq:job:junk", mapping={"data": b"\x80\x04", "created_at": "never", "timeout": "soon"})
-        redis.rpush(queue.key, "junk")
-        members = json.dumps([{"job": "nobody", "slice": -1, "offset": 0, "count": 1}])
-        for name, content in {"s1": "{not json", "s2": "[]", "s3": members}.items():
-            redis.hset(f"tr:shard:{name}", mapping={"state": "queued", "fp": fingerprint, "members": content})
-            redis.rpush(queue.key, name)
-        redis.set("tr:worker:evil", b"\xff" * 100)
-        redis.zadd("tr:workers", {"evil": time.time() + 1000, b"\xff": time.time() + 1000})
-        redis.hset("tr:models", mapping={"evil": "{}", fingerprint + "x": "null"})
-        good = items(5)
-        job_id = submit(stack, good)
-        check_undisturbed(stack, job_id, good, seconds=30)
-        redis.hset(f"tr:job:{job_id}:results", "0", b"i" + b"ARROW1\0\0" * 10)
-        assert http.get(f"{stack.url}/v1/workers").status_code == 200
-        assert http.get(f"{stack.url}/v1/models").status_code == 200
-        assert http.get(f"{stack.url}/v1/jobs/{job_id}").status_code == 200
-        check_undisturbed(stack, submit(stack, good), good, seconds=30)
-        assert stack.workers[0].popen.poll() is None, "the worker lives"
-        assert not proof.exists()
+    stack.start_worker(TOKENREWARD_SYNTHETIC_RATE="0")
+    stack.wait_ready()
+    fingerprint = http.get(stack.url + "/v1/models").json()["models"][0]["fingerprint_digest"]
+    queue = Queue(f"tokenreward-{fingerprint}", connection=stack.redis)  # pickle, as RQ does by default
+    queue.enqueue("os.system", f"touch {proof}")
+    redis = stack.redis
+    redis.rpush(queue.key, b"\xff\xfe", "no-such-shard", "x" * 10_000)
+    redis.hset("rq:job:junk", mapping={"data": b"\x80\x04", "created_at": "never", "timeout": "soon"})
+    redis.rpush(queue.key, "junk")
+    members = json.dumps([{"job": "nobody", "slice": -1, "offset": 0, "count": 1}])
+    for name, content in {"s1": "{not json", "s2": "[]", "s3": members}.items():
+        redis.hset(f"tr:shard:{name}", mapping={"state": "queued", "fp": fingerprint, "members": content})
+        redis.rpush(queue.key, name)
+    redis.set("tr:worker:evil", b"\xff" * 100)
+    redis.zadd("tr:workers", {"evil": time.time() + 1000, b"\xff": time.time() + 1000})
+    redis.hset("tr:models", mapping={"evil": "{}", fingerprint + "x": "null"})
+    good = items(5)
+    job_id = submit(stack, good)
+    check_undisturbed(stack, job_id, good, seconds=30)
+    redis.hset(f"tr:job:{job_id}:results", "0", b"i" + b"ARROW1\0\0" * 10)
+    assert http.get(f"{stack.url}/v1/workers").status_code == 200
+    assert http.get(f"{stack.url}/v1/models").status_code == 200
+    assert http.get(f"{stack.url}/v1/jobs/{job_id}").status_code == 200
+    check_undisturbed(stack, submit(stack, good), good, seconds=30)
+    assert stack.workers[0].popen.poll() is None, "the worker lives"
+    assert not proof.exists()
 
 
 @pytest.mark.vllm

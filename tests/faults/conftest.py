@@ -1,0 +1,32 @@
+"""One API for the tests of this folder; each starts the workers that it wants, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from stack import Stack
+
+#: Slow enough that a fault hits work in progress, small enough that a test stays short.
+SLOW = {
+    "TOKENREWARD_SYNTHETIC_RATE": "20",
+    "TOKENREWARD_SHARD_ITEMS": "10",
+    "TOKENREWARD_LEASE_SECONDS": "3",
+    "TOKENREWARD_CACHE_TTL_SECONDS": "0",
+}
+
+
+@pytest.fixture(scope="package")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with Stack(tmp_path_factory.mktemp("faults"), SLOW) as stack:
+        stack.start_api()
+        yield stack
+
+
+@pytest.fixture
+def stack(service: Stack) -> Iterator[Stack]:
+    """An API and an empty store. A test starts its own workers, which end with it."""
+    yield service
+    while service.workers:
+        service.workers.pop().kill()
+    service.redis.flushall()
