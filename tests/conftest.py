@@ -1,4 +1,4 @@
-"""Makes `tests/stack.py` importable, and the one stack that most end-to-end tests share."""
+"""Makes `tests/stack.py` importable, and the two stacks that most end-to-end tests share."""
 
 from __future__ import annotations
 
@@ -22,4 +22,11 @@ settings.load_profile("repeatable")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One API and one worker with the synthetic engine, as fast as it goes. Tests must leave it as they found it."""
     with running(tmp_path_factory.mktemp("synthetic")) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One API and one worker with the real demo model on the transformers engine. Leave it as you found it."""
+    with running(tmp_path_factory.mktemp("demo-model"), engine="transformers") as stack:
         yield stack
