@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
-from stack import COMMAND, Process, running, wait_for
+from stack import COMMAND, Process, wait_for
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward import cli
@@ -30,25 +30,6 @@ from tokenreward_trainer.pipeline.training import last_checkpoint
 
 Row = dict[str, Any]
 Build = Callable[..., LlamaForCausalLM]
-
-
-@pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory, llama: Build, tokenizer: PreTrainedTokenizerFast) -> Path:
-    """A tiny random policy that ends some of its responses."""
-    path = tmp_path_factory.mktemp("policy")
-    model = llama(vocab_size=len(tokenizer), spread=0.05, max_position_embeddings=2048)
-    with torch.no_grad():
-        model.lm_head.weight[tokenizer.eos_token_id] *= 8
-    model.save_pretrained(path)
-    tokenizer.save_pretrained(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def service(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One that serves the policy, so that not every run has to start its own."""
-    with running(tmp_path_factory.mktemp("service"), engine="transformers", TOKENREWARD_MODEL=str(policy)) as stack:
-        yield stack.url
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +255,7 @@ def test_with_a_service_of_its_own_the_command_leaves_nothing_running_and_goes_o
         "label": {"rows_per_job": 1, "serve": ["--dtype", "float32"]}
     }
     (tmp_path / "recipe.toml").write_text(toml(content))
-    environment = {"PYTHONPATH": str(Path(__file__).parent)}
+    environment = {"PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     command = [*COMMAND, "run", str(tmp_path / "recipe.toml")]
     killed = Process(command, tmp_path / "log", environment)
     wait_for(lambda: list((tmp_path / "run").glob("stages/label-*/*.partial/*.done")), 240, "the first labels")

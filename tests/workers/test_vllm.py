@@ -36,10 +36,10 @@ def engine(demo: ModelFiles) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def work(renderer: Renderer) -> list[Scoring]:
-    """Demo rows under both templates, best-of-3 among them."""
+    """Best-of-3 under both templates: more requests than the engine takes on at a time."""
     items = [
         Item(prompt=f"What is {n} + {n}?", response=answer)
-        for n in range(2, 8)
+        for n in range(2, 6)
         for answer in (f"{n} + {n} = {2 * n}.", f"{n} + {n} = {2 * n}, as everyone knows.", "I do not know.")
     ]
     scorings = []
@@ -55,16 +55,15 @@ def logprobs(outcome: Scored | ScoringFailed) -> np.ndarray:
     return np.concatenate([outcome[branch] for branch in sorted(outcome)])
 
 
-def uncached(engine: Any, work: list[Scoring]) -> dict[int, Scored | ScoringFailed]:
-    """The slow path: every request computes every row."""
+@pytest.fixture(scope="module")
+def slow(engine: Any, work: list[Scoring]) -> dict[int, Scored | ScoringFailed]:
+    """What `work` scores on the slow path: every request computes every row."""
     from tokenreward_workers.engines import vllm
 
     requests = vllm._requests
-    try:
-        vllm._requests = lambda work, cached: requests(work, False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vllm, "_requests", lambda work, cached: requests(work, False))
         return dict(engine.score(work))
-    finally:
-        vllm._requests = requests
 
 
 def test_it_says_what_transformers_says(engine: Any, work: list[Scoring], demo: ModelFiles) -> None:
@@ -78,8 +77,9 @@ def test_it_says_what_transformers_says(engine: Any, work: list[Scoring], demo: 
     assert engine.stats.computed_tokens < engine.stats.tokens
 
 
-def test_no_row_out_of_the_cache_is_ever_taken_for_a_log_prob(engine: Any, work: list[Scoring]) -> None:
-    slow = uncached(engine, work)
+def test_no_row_out_of_the_cache_is_ever_taken_for_a_log_prob(
+    engine: Any, work: list[Scoring], slow: dict[int, Scored | ScoringFailed]
+) -> None:
     near = [Scoring(s.prefix, s.branches, (*s.response[:-1], 17)) for s in work[:6]]
     longer = [
         Scoring((*s.prefix, *next(iter(s.branches.values()))), {"a": s.response[:2]}, s.response[2:]) for s in work[:6]
@@ -101,8 +101,9 @@ def test_no_row_out_of_the_cache_is_ever_taken_for_a_log_prob(engine: Any, work:
         assert np.abs(logprobs(outcome) - better).max() < _NOISE
 
 
-def test_eviction_and_preemption_leave_no_wrong_row(engine: Any, work: list[Scoring]) -> None:
-    slow = uncached(engine, work)
+def test_eviction_and_preemption_leave_no_wrong_row(
+    engine: Any, work: list[Scoring], slow: dict[int, Scored | ScoringFailed]
+) -> None:
     evicting = [Scoring(tuple(range(n, n + 700)), {"a": (3,)}, (4, 5)) for n in range(100, 1100, 250)]
     assert all(isinstance(outcome, dict) for _, outcome in engine.score(evicting))
     steps = 0
@@ -136,7 +137,7 @@ def test_what_vllm_refuses_fails_alone(engine: Any, work: list[Scoring]) -> None
 
 
 def test_dropped_work_is_aborted_and_the_engine_goes_on(engine: Any, work: list[Scoring]) -> None:
-    kept = {1, 5, 30}
+    kept = {1, 5, 20}
     scored = dict(engine.score(work, lambda: set(range(len(work))) - kept))
     assert kept <= set(scored)
     assert len(scored) < len(work)
