@@ -1,4 +1,4 @@
-"""Makes `tests/stack.py` importable, and the two stacks that most end-to-end tests share."""
+"""Makes `tests/stack.py` and what tests compare with importable, and the two stacks that most end-to-end tests share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(sys.prefix) / "oracles"))  # for this process only: see `oracles` in pyproject.toml
 
 from stack import Stack, running
 
