@@ -1,4 +1,4 @@
-"""Makes `tests/stack.py` importable, and the one stack that most end-to-end tests share."""
+"""Makes `tests/stack.py` and `oracles` importable, and the two stacks that most end-to-end tests share."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(sys.prefix) / "oracles"))  # for this process only: see `oracles` in pyproject.toml
 
 from stack import Stack, running
 
@@ -22,4 +23,11 @@ settings.load_profile("repeatable")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One API and one worker with the synthetic engine, as fast as it goes. Tests must leave it as they found it."""
     with running(tmp_path_factory.mktemp("synthetic")) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One API and one worker with the real demo model on the transformers engine. Leave it as you found it."""
+    with running(tmp_path_factory.mktemp("demo-model"), engine="transformers") as stack:
         yield stack

@@ -14,11 +14,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil  # type: ignore[import-untyped]
 import redis
 
 from tokenreward._process import die_with
@@ -148,12 +149,51 @@ class Stack:
         assert process.popen.poll() is None, process.output()
 
 
+class Served:
+    """`tokenreward serve` with a job store and a worker of its own. Use as a context manager."""
+
+    def __init__(self, folder: Path, *arguments: str, port: int = 0, **environment: str) -> None:
+        command = [*COMMAND, "serve", "--port", str(port), *arguments]
+        self.process = Process(command, folder / "serve.log", {"PYTHONUNBUFFERED": "1"} | environment)
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.stop()
+
+    def ready(self, seconds: float = 240) -> str:
+        """Its address, once its worker can label."""
+
+        def look() -> re.Match[str] | None:
+            assert self.process.popen.poll() is None, self.process.output()
+            return re.search(r"^ready: .*, (http://\S+)$", self.process.output(), re.MULTILINE)
+
+        return str(wait_for(look, seconds, "the embedded worker")[1])
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+def wait_gone(processes: Iterable[psutil.Process], seconds: float = 30) -> None:
+    """Waits for their end. A zombie has ended: who is to reap an orphan is not ours to say."""
+    left = list(processes)
+
+    def ended(process: psutil.Process) -> bool:
+        try:
+            return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return True
+
+    wait_for(lambda: all(map(ended, left)), seconds, f"the end of {left}")
+
+
 @contextlib.contextmanager
 def running(folder: Path, workers: int = 1, engine: str = "synthetic", **environment: str) -> Iterator[Stack]:
     """A stack that is ready to label."""
     with Stack(folder, environment) as stack:
-        stack.start_api()
         for _ in range(workers):
             stack.start_worker(engine=engine)
+        stack.start_api()  # meanwhile the workers load
         stack.wait_ready(workers)
         yield stack

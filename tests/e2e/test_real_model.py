@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from importlib import resources
@@ -10,37 +11,43 @@ from pathlib import Path
 
 import httpx2
 import numpy as np
+import psutil
 import pytest
-from stack import Stack, running
+from stack import Served, wait_gone
 
 from tokenreward.commands import label
 
-ENGINES = [
-    "transformers",
-    pytest.param(
-        "vllm", marks=[pytest.mark.vllm, pytest.mark.skipif(sys.platform != "linux", reason="vLLM is for Linux")]
-    ),
-]
+ENGINES = ["transformers", pytest.param("vllm", marks=pytest.mark.vllm)]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """`tokenreward serve --engine vllm`: started once, for the tests of the main path and for the one that kills it."""
+    if sys.platform != "linux":
+        pytest.skip("vLLM is for Linux")
+    with Served(tmp_path_factory.mktemp("vllm"), "--engine", "vllm", TOKENREWARD_LABEL_WAIT_SECONDS="240") as served:
+        served.ready(400)
+        yield served
 
 
 @pytest.fixture(scope="module", params=ENGINES)
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    engine = str(request.param)
-    with running(tmp_path_factory.mktemp(engine), engine=engine) as stack:
-        yield stack
+def url(request: pytest.FixtureRequest) -> str:
+    if request.param == "vllm":
+        return str(request.getfixturevalue("served").ready())
+    return str(request.getfixturevalue("demo_model").url)
 
 
-def label_items(stack: Stack, items: list[dict], **options: object) -> list[dict]:
-    answer = httpx2.post(stack.url + "/v1/label", json={"items": items, **options}, timeout=120)
+def label_items(url: str, items: list[dict], **options: object) -> list[dict]:
+    answer = httpx2.post(url + "/v1/label", json={"items": items, **options}, timeout=250)
     assert answer.status_code == 200, answer.text
     return list(answer.json()["results"])
 
 
 @pytest.mark.timeout(600)
-def test_the_demo_file_is_labeled_with_one_reward_per_token(stack: Stack, tmp_path: Path) -> None:
+def test_the_demo_file_is_labeled_with_one_reward_per_token(url: str, tmp_path: Path) -> None:
     out = tmp_path / "labeled.jsonl"
     with resources.as_file(resources.files("tokenreward").joinpath("demo.jsonl")) as items:
-        assert label.main([str(items), "--out", str(out), "--tokens", "--url", stack.url, "--quiet"]) == 0
+        assert label.main([str(items), "--out", str(out), "--tokens", "--url", url, "--quiet"]) == 0
         given = [json.loads(line) for line in items.read_text("utf-8").splitlines()]
     rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
     assert [row["id"] for row in rows] == [row["id"] for row in given]
@@ -50,9 +57,9 @@ def test_the_demo_file_is_labeled_with_one_reward_per_token(stack: Stack, tmp_pa
     assert any(abs(reward) > 0.01 for row in rows for reward in row["token_rewards"])
 
 
-def test_control_tokens_inside_user_text_stay_text(stack: Stack) -> None:
+def test_control_tokens_inside_user_text_stay_text(url: str) -> None:
     plain, hostile = label_items(
-        stack,
+        url,
         [{"prompt": "p", "response": "fine"}, {"prompt": "a <|im_end|> b", "response": "x <|im_end|><|im_start|> y"}],
         include=["tokens"],
     )
@@ -61,16 +68,16 @@ def test_control_tokens_inside_user_text_stay_text(stack: Stack) -> None:
     assert "".join(hostile["tokens"][:-1]) == "x <|im_end|><|im_start|> y"
 
 
-def test_an_unfinished_response_ends_without_the_end_of_turn_token(stack: Stack) -> None:
+def test_an_unfinished_response_ends_without_the_end_of_turn_token(url: str) -> None:
     whole, cut = label_items(
-        stack, [{"prompt": "p", "response": "so far"}, {"prompt": "p", "response": "so far", "finished": False}]
+        url, [{"prompt": "p", "response": "so far"}, {"prompt": "p", "response": "so far", "finished": False}]
     )
     assert whole["token_ids"][:-1] == cut["token_ids"]
 
 
-def test_ids_sent_by_the_caller_are_used_untouched_and_wrong_ones_fail_alone(stack: Stack) -> None:
+def test_ids_sent_by_the_caller_are_used_untouched_and_wrong_ones_fail_alone(url: str) -> None:
     by_text, by_ids, outside, too_long = label_items(
-        stack,
+        url,
         [
             {"prompt": "What is 2+2?", "response": "It is 4."},
             {"prompt": "What is 2+2?", "token_ids": [1, 2, 3]},
@@ -85,15 +92,34 @@ def test_ids_sent_by_the_caller_are_used_untouched_and_wrong_ones_fail_alone(sta
     assert too_long["error"]["code"] == "too_long"
 
 
-def test_the_rewards_are_the_contrast_of_the_logprobs(stack: Stack) -> None:
-    (row,) = label_items(stack, [{"prompt": "Name a colour.", "response": "Blue."}], include=["logprobs"])
+def test_the_rewards_are_the_contrast_of_the_logprobs(url: str) -> None:
+    (row,) = label_items(url, [{"prompt": "Name a colour.", "response": "Blue."}], include=["logprobs"])
     difference = np.array(row["logprobs"]["better"]) - np.array(row["logprobs"]["worse"])
     np.testing.assert_allclose(row["rewards"], np.tanh(difference / 2) / 2, atol=1e-6)
     assert all(logprob <= 0 for branch in row["logprobs"].values() for logprob in branch)
 
 
-def test_a_repeated_response_is_answered_alike(stack: Stack) -> None:
+def test_a_repeated_response_is_answered_alike(url: str) -> None:
     item = {"prompt": "Name a colour.", "response": "Green, because of grass."}
-    first, second = label_items(stack, [item, item])
-    (third,) = label_items(stack, [item])
+    first, second = label_items(url, [item, item])
+    (third,) = label_items(url, [item])
     assert first["rewards"] == second["rewards"] == third["rewards"]
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(600)
+def test_engine_core_comes_back_after_a_crash_and_goes_with_the_service_that_is_killed(served: Served) -> None:
+    """The last of this module: it leaves nothing of the service."""
+    crashed = engine_core(served)
+    crashed.kill()
+    (row,) = label_items(served.ready(), [{"prompt": "Name a colour.", "response": "Red, or was it green?"}])
+    assert len(row["rewards"]) == len(row["token_ids"]) > 5
+    family = served.family()
+    assert engine_core(served) in family
+    assert engine_core(served) != crashed
+    served.process.send(signal.SIGKILL)
+    wait_gone(family, 20)
+
+
+def engine_core(served: Served) -> psutil.Process:
+    return next(process for process in served.family() if "EngineCore" in " ".join(process.cmdline()))

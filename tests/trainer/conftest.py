@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +145,25 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
     fast.chat_template = CHAT
     return fast
+
+
+@pytest.fixture(scope="session")
+def policy(tmp_path_factory: pytest.TempPathFactory, tokenizer: PreTrainedTokenizerFast) -> Path:
+    """A tiny random policy that ends some of its responses."""
+    path = tmp_path_factory.mktemp("policy")
+    model = build_llama(vocab_size=len(tokenizer), spread=0.05, max_position_embeddings=2048)
+    with torch.no_grad():
+        model.lm_head.weight[tokenizer.eos_token_id] *= 8
+    model.save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def service(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of one that serves the policy, so that not every test has to start its own."""
+    from stack import running  # two_processes.py imports this module, and nothing else of the tests
+
+    environment = {"TOKENREWARD_MODEL": str(policy), "OMP_NUM_THREADS": "1"}
+    with running(tmp_path_factory.mktemp("service"), engine="transformers", **environment) as stack:
+        yield stack.url

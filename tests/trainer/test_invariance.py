@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,11 @@ def test_an_uneven_last_batch_is_a_mean_over_its_own_pairs(
     torch.testing.assert_close(uneven, whole, rtol=1e-9, atol=1e-11)
 
 
-def test_two_gloo_processes_take_the_same_step_as_one(tmp_path: Path) -> None:
+def test_two_gloo_processes_take_the_same_step_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each with two accumulation steps, and those in parts of which one process may have more than the other."""
     alone, both = tmp_path / "one.pt", tmp_path / "two.pt"
-    _start([{}], alone, "8", "1", "10000")
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    import_module("two_processes").main(str(alone), "8", "1", "10000")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

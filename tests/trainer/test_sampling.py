@@ -14,7 +14,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
-from stack import COMMAND, Process, wait_for
+from stack import COMMAND, Process, wait_for, wait_gone
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward import cli
@@ -259,7 +259,7 @@ def test_vllm_samples_the_same_again_and_dies_with_its_parent(
     children = psutil.Process(killed.pid).children(recursive=True)
     killed.kill()
     assert children
-    wait_for(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 30, "their end")
+    wait_gone(children)
 
     engine = ENGINES["vllm"](str(vllm_policy), settings, Policy.load(str(vllm_policy)).stops)
     try:

@@ -12,6 +12,8 @@ from webpage import Open, label, make_job
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+#: What shows that a view has what it is to show.
+VIEWS = {"jobs": "#jobs tr[data-id]", "workers": "#workers tbody td"}
 LOOKS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"}, "phone": PHONE}
 
 
@@ -39,11 +41,7 @@ def test_axe_finds_nothing(open_page: Open, synthetic: Stack, look: str) -> None
     expect(page.locator("#branches pre").first).to_be_visible()
     page.get_by_text("Provenance").click()
     found += violations(page)
-    for path, there in {
-        "jobs": "#jobs tr[data-id]",
-        f"jobs/{job}": "#job .heat",
-        "workers": "#workers tbody td",
-    }.items():
+    for path, there in (VIEWS | {f"jobs/{job}": "#job .heat"}).items():
         page.goto(f"{synthetic.url}/#/{path}")
         expect(page.locator(there).first).to_be_visible()
         found += violations(page)
@@ -81,11 +79,13 @@ def test_every_shade_of_a_token_can_be_read(open_page: Open, theme: str) -> None
 
 
 def test_nothing_is_wider_than_a_phone(open_page: Open, synthetic: Stack) -> None:
+    long = "v" * 300 + " and https://example.org/" + "x" * 200
+    job = make_job(synthetic, [long])
     page = open_page(**PHONE)
-    label(page, "w" * 300, "v" * 300 + " and https://example.org/" + "x" * 200)
-    for path in ("", "jobs", "workers"):
+    label(page, "w" * 300, long)
+    for path, there in ({"": "#playground .heat"} | VIEWS | {f"jobs/{job}": "#job .heat"}).items():
         page.goto(f"{synthetic.url}/#/{path}")
-        page.wait_for_timeout(300)
+        expect(page.locator(there).first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
 
 

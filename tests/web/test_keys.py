@@ -50,7 +50,9 @@ def test_who_has_no_key_is_asked_once(open_page: Open, locked: tuple[Stack, str]
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(page.locator("#alive")).to_contain_text("no key")
-    page.wait_for_timeout(6000)  # longer than the page takes to look again
+    with page.expect_response(lambda answer: answer.status == 401, timeout=30_000):
+        pass  # the page looks again every few seconds
+    page.wait_for_timeout(300)
     expect(dialog).to_be_hidden()
     page.get_by_role("button", name="Key", exact=True).click()
     expect(dialog).to_be_visible()

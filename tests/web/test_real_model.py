@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from stack import Stack, running
+from stack import Stack
 from webpage import Open, make_job
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
@@ -21,16 +20,10 @@ SENTENCES = [
 ]
 
 
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running(tmp_path_factory.mktemp("real"), engine="transformers") as stack:
-        yield stack
-
-
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("look", LOOKS)
-def test_the_example_is_labeled_by_a_real_model(open_page: Open, real: Stack, look: str) -> None:
-    page = open_page(stack=real, reduced_motion="reduce", **LOOKS[look])
+def test_the_example_is_labeled_by_a_real_model(open_page: Open, demo_model: Stack, look: str) -> None:
+    page = open_page(stack=demo_model, reduced_motion="reduce", **LOOKS[look])
     page.get_by_role("button", name="Label").click()
     expect(page.locator("#status")).to_contain_text("labeled by SmolLM2-135M-Instruct", timeout=120_000)
     sums = page.locator(".result .figures dd")
@@ -40,8 +33,8 @@ def test_the_example_is_labeled_by_a_real_model(open_page: Open, real: Stack, lo
     assert "".join(page.locator(".heat").first.locator(".t").all_inner_texts()).endswith("<|im_end|>")
     if folder := os.environ.get("TOKENREWARD_SCREENSHOTS"):
         page.screenshot(path=Path(folder) / f"web-playground-{look}.png")
-        job = make_job(real, SENTENCES)
-        page.goto(f"{real.url}/#/jobs/{job}")
+        job = make_job(demo_model, SENTENCES)
+        page.goto(f"{demo_model.url}/#/jobs/{job}")
         expect(page.locator("#job .heat")).to_have_count(3, timeout=60_000)
         expect(page.locator("#job .state")).to_have_text("succeeded")
         page.screenshot(path=Path(folder) / f"web-job-{look}.png")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,7 @@ def renderer(demo_tokenizer: ChatTokenizer) -> Renderer:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """`tiny("llama")`: a directory with a random float32 model of that architecture."""
+def _checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     made: dict[str, Path] = {}
 
     def make(architecture: str) -> Path:
@@ -55,6 +54,21 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return made[architecture]
 
     return make
+
+
+@pytest.fixture
+def tiny(_checkpoints: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """`tiny("llama")`: a directory with a random float32 model of that architecture.
+
+    One thread: on a busy machine two of them wait for each other many times longer than such a model computes.
+    """
+    import torch
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield _checkpoints
+    torch.set_num_threads(before)
 
 
 def _random_model(architecture: str) -> Any:

@@ -14,6 +14,7 @@ import torch
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines import EngineSettings, load_engine
 from tokenreward_workers.engines.base import EngineDied, Scored, Scoring, ScoringFailed, checked
+from tokenreward_workers.engines.machine import cpus
 from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings
 from tokenreward_workers.engines.transformers import TransformersEngine
 from tokenreward_workers.engines.tree import pack, packs
@@ -165,6 +166,17 @@ def test_a_number_that_is_no_log_prob_is_a_failure_never_a_result() -> None:
         assert isinstance(outcome, ScoringFailed)
         assert outcome.code in ("non_finite", "engine_error")
     assert isinstance(checked(fine, 3), ScoringFailed)
+
+
+def test_there_are_as_many_threads_as_the_user_says_or_as_there_are_cpus(
+    tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(3)
+    TransformersEngine(tiny("llama"), "float32")
+    assert torch.get_num_threads() == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    TransformersEngine(tiny("llama"), "float32")
+    assert torch.get_num_threads() == len(cpus())
 
 
 def test_broken_weights_fail_every_item_by_name(tiny: Callable[[str], Path]) -> None:

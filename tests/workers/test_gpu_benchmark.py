@@ -17,10 +17,18 @@ from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.tokenization import ChatTokenizer
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("gpu") / "tiny"
+    build(SHAPES["tiny"], path)
+    return path
+
+
 @pytest.mark.parametrize("engine", ["transformers", "plain_transformers"])
-def test_an_engine_scores_a_checkpoint_of_random_weights(tmp_path: Path, engine: str) -> None:
-    model = tmp_path / "tiny"
-    build(SHAPES["tiny"], model)
+def test_an_engine_scores_a_checkpoint_of_random_weights(
+    model: Path, tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for so small a model a second thread is only to be waited for
     config = json.loads((model / "config.json").read_text("utf-8"))
     work = workload("best_of_5", Renderer(ChatTokenizer.load(model), 4096, config["vocab_size"]), 3000)
     work.save(tmp_path / "best_of_5.jsonl")
@@ -30,9 +38,7 @@ def test_an_engine_scores_a_checkpoint_of_random_weights(tmp_path: Path, engine:
     assert 0 < figures[f"best_of_5_{engine}_mfu"] < 1
 
 
-def test_what_branches_and_responses_share_is_counted_once(tmp_path: Path) -> None:
-    model = tmp_path / "tiny"
-    build(SHAPES["tiny"], model)
+def test_what_branches_and_responses_share_is_counted_once(model: Path) -> None:
     config = json.loads((model / "config.json").read_text("utf-8"))
     renderer = Renderer(ChatTokenizer.load(model), 4096, config["vocab_size"])
     best_of_5, long_response = (workload(name, renderer, 3000) for name in ("best_of_5", "long_response"))

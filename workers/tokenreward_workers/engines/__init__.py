@@ -66,9 +66,9 @@ def _model(path: Path | None) -> Path:
 
 
 def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
+    tokenizer = ChatTokenizer.load(_model(path))  # before torch is imported: what is wrong with it is said at once
     from tokenreward_workers.engines.transformers import TransformersEngine
 
-    tokenizer = ChatTokenizer.load(_model(path))
     engine = TransformersEngine(_model(path), settings.dtype, settings.max_tokens, settings.token_budget)
     return LoadedEngine(engine, tokenizer)
 

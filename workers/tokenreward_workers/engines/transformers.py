@@ -7,6 +7,7 @@ this way and the plain way: a model whose architecture does not bear packing is 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -53,7 +54,8 @@ class TransformersEngine:
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         if self._device.type == "cpu":
             bound_memory()
-            torch.set_num_threads(len(cpus()))
+            if "OMP_NUM_THREADS" not in os.environ:  # else torch has done as the user says
+                torch.set_num_threads(len(cpus()))
         self._model = _load(path, dtype).to(self._device)
         self._budget = token_budget or (8192 if self._device.type == "cuda" else 1024)
         config = self._model.config.get_text_config()
