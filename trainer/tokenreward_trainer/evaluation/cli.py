@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tokenreward.errors import BadInput
 
+if TYPE_CHECKING:
+    from tokenreward_trainer.evaluation.judge import Judging
+
 _EPILOG = """\
 PROMPTS has rows with `prompt`, and what the scorer needs (`tokenreward prompts` writes such files). The first
-checkpoint is the baseline, with which all others are compared. OUT gets answers/, scores/, evaluation.json and
-report.html. Interrupted in any way, the same command goes on where it stopped; answers that stand in OUT are used
-again.
+checkpoint is the baseline, with which all others are compared. OUT gets answers/, scores/, judgements.jsonl,
+evaluation.json, report.html, and the answers as AlpacaEval and Arena-Hard read them. Interrupted in any way, the same
+command goes on where it stopped; answers, scores and judgements that stand in OUT are used again.
 """
 
 
@@ -34,6 +38,14 @@ def evaluate(argv: list[str]) -> int:
     )
     parser.add_argument("--out", required=True, type=Path, metavar="OUT", help="a directory")
     parser.add_argument("--scorer", help="what is right: see below")
+    judge = parser.add_argument_group("judge", "which of two answers is better; its key is read from JUDGE_API_KEY")
+    judge.add_argument("--judge", metavar="URL", help="an OpenAI-compatible address, as in http://127.0.0.1:8000/v1")
+    judge.add_argument("--judge-model", default="", metavar="NAME", help="the judge's name there")
+    judge.add_argument("--judge-logprobs", action="store_true", help="weigh its letters by their probabilities")
+    judge.add_argument("--judge-max-tokens", type=int, default=16, metavar="N", help="of a reply (default: 16)")
+    judge.add_argument("--judge-parallel", type=int, default=8, metavar="N", help="questions at once (default: 8)")
+    judge.add_argument("--reference", type=Path, metavar="FILE", help="answers to compare with, for the first's")
+    judge.add_argument("--gamed", type=Path, metavar="FILE", help="AlpacaEval's df_gamed.csv, for its own prompts")
     parser.add_argument("--examples", type=int, default=12, metavar="N", help="prompts in the report (default: 12)")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     add_options(parser, Answering)
@@ -50,12 +62,32 @@ def evaluate(argv: list[str]) -> int:
         arguments.out,
         settings,
         arguments.scorer,
+        judging=_judging(arguments),
+        reference=arguments.reference,
+        gamed=arguments.gamed,
         examples=arguments.examples,
         progress=not arguments.quiet,
     )
     draw(Console(), found)
     print(f"report: {(arguments.out / 'report.html').absolute()}")
     return 0
+
+
+def _judging(arguments: argparse.Namespace) -> Judging | None:
+    from tokenreward_trainer.evaluation.judge import Judging
+
+    if arguments.judge is None:
+        without = next((name for name in ("judge_model", "reference", "gamed") if getattr(arguments, name)), None)
+        if without is not None:
+            raise BadInput(f"--{without.replace('_', '-')} is for a judge: name it with --judge URL")
+        return None
+    return Judging(
+        arguments.judge,
+        arguments.judge_model,
+        arguments.judge_logprobs,
+        arguments.judge_max_tokens,
+        arguments.judge_parallel,
+    )
 
 
 def models_of(given: Sequence[str]) -> dict[str, str]:

@@ -59,11 +59,51 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class WinRate:
+    """What a judge preferred: one checkpoint's answers, or the baseline's. Shares are in [0, 1], a tie is half.
+
+    wins, ties, losses: prompts.  identical: ties that nobody was asked about, the answers being the same text.
+    unusable: replies that are no verdict.  left_out: prompts that lack a verdict in one order or both; they count
+    nowhere.  rate: the win rate.  length_controlled: AlpacaEval 2's; None where there are too few verdicts.
+    consistent: share of pairs of which both orders name the same answer.  shown_first: how often the answer shown
+    first was preferred; 0.5 without a bias for a position.  characters: mean lengths, the checkpoint's and the
+    baseline's.  p: two-sided exact sign test of wins against losses.
+    """
+
+    wins: int
+    ties: int
+    losses: int
+    identical: int
+    unusable: int
+    left_out: int
+    rate: Interval
+    length_controlled: Interval | None
+    consistent: Interval
+    shown_first: Interval
+    characters: tuple[float, float]
+    p: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """judge: what identifies it.  against: whose answers all others were compared with.
+
+    formula: AlpacaEval's name of the length control that was used.  rates: checkpoint -> what came of it.
+    """
+
+    judge: Mapping[str, Any]
+    against: str
+    formula: str
+    rates: Mapping[str, WinRate]
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """baseline: the name of the first checkpoint.  models: names in order.  n: answers to each prompt.
 
     scorer: its identity; None without one.  unscored: checkpoint -> answers that the scorer could not score, which
-    count in no score.  slices: all prompts first.  identical: names of checkpoints with the same content.
+    count in no score.  slices: all prompts first.  identical: names of checkpoints with the same content.  judged: what
+    a judge preferred; None without one.
     """
 
     prompts: str
@@ -75,6 +115,7 @@ class Evaluation:
     unscored: Mapping[str, int]
     identical: Sequence[Sequence[str]]
     slices: Sequence[Slice]
+    judged: Judged | None = None
 
     @property
     def overall(self) -> Slice:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from tokenreward.audit.bootstrap import Interval
 from tokenreward.show.visible import visible
-from tokenreward_trainer.evaluation.result import METRICS, Difference, Evaluation, Metric
+from tokenreward_trainer.evaluation.result import METRICS, Difference, Evaluation, Judged, Metric
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,10 @@ class Grid:
 
 
 def grids(evaluation: Evaluation) -> list[Grid]:
-    """The checkpoints on all prompts, their differences from the baseline, and the headline metric by slice."""
+    """The checkpoints on all prompts, their differences from the baseline, what a judge preferred, and the slices."""
     by_slice = [_slices(evaluation)] if len(evaluation.slices) > 1 else []
-    return [_means(evaluation), _differences(evaluation), *by_slice]
+    judged = [] if evaluation.judged is None else [_judged(evaluation.judged)]
+    return [_means(evaluation), _differences(evaluation), *judged, *by_slice]
 
 
 def notes(evaluation: Evaluation) -> list[str]:
@@ -40,6 +41,8 @@ def notes(evaluation: Evaluation) -> list[str]:
         for name, count in evaluation.unscored.items()
         if count
     ]
+    if evaluation.judged is not None:
+        said += _of_judge(evaluation.judged)
     said += [f"{' and '.join(names)} are the same model by content." for names in evaluation.identical]
     return said
 
@@ -88,6 +91,54 @@ def _differences(evaluation: Evaluation) -> Grid:
     ]
     head = ["checkpoint: what", "difference", "higher", "lower", "equal", "p"]
     return Grid(f"Differences from {evaluation.baseline}, prompt by prompt", head, rows)
+
+
+def _judged(judged: Judged) -> Grid:
+    rows = [
+        [
+            name,
+            interval(rate.rate, "share"),
+            "-" if rate.length_controlled is None else interval(rate.length_controlled, "share"),
+            f"{rate.wins} / {rate.ties} / {rate.losses}",
+            p_value(rate.p),
+            interval(rate.consistent, "share"),
+            f"{rate.characters[0]:.0f} / {rate.characters[1]:.0f}",
+        ]
+        for name, rate in judged.rates.items()
+    ]
+    head = [
+        "checkpoint",
+        "win rate",
+        "length-controlled",
+        "wins / ties / losses",
+        "p",
+        "consistent",
+        "characters, both",
+    ]
+    return Grid(f"{judged.judge['model']} prefers, against {judged.against}", head, rows)
+
+
+def _of_judge(judged: Judged) -> list[str]:
+    said = [f"Win rate: a tie is half. Length control: AlpacaEval's {judged.formula}. Characters: mean lengths."]
+    said.append("Consistent: share of the pairs of which both orders name the same answer.")
+    for name, rate in judged.rates.items():
+        if rate.unusable:
+            said.append(
+                f"{name}: {rate.unusable} replies were no verdict, so that {rate.left_out} prompts count nowhere."
+            )
+        if rate.identical:
+            said.append(
+                f"{name}: {rate.identical} answers are the same text as {judged.against}'s: ties, not asked about."
+            )
+        if (bias := _bias(rate.shown_first)) is not None:
+            said.append(f"{name}: the judge prefers the answer shown {bias}; both orders together even that out.")
+    return said
+
+
+def _bias(shown_first: Interval) -> str | None:
+    if shown_first.above(0.5):
+        return f"first ({shown_first.value:.0%})"
+    return f"second ({1 - shown_first.value:.0%})" if shown_first.below(0.5) else None
 
 
 def _slices(evaluation: Evaluation) -> Grid:
