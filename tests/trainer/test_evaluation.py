@@ -195,11 +195,11 @@ def test_what_was_answered_and_scored_is_not_asked_again(
     monkeypatch.setattr(TransformersEngine, "sample", counted_sample)
     monkeypatch.setattr(Constraints, "score", counted_score)
     first = evaluate(prompts, two, tmp_path / "out", SHORT, "constraints")
-    # One look at the prompts, then two checkpoints.
-    assert calls == ["score", "sample", "sample", "score", "score"]
+    # A look at each prompt, then two checkpoints.
+    assert calls == [*["score"] * 8, "sample", "sample", "score", "score"]
     page = (tmp_path / "out" / "report.html").read_bytes()
     assert evaluate(prompts, two, tmp_path / "out", SHORT, "constraints") == first
-    assert calls[5:] == ["score"]
+    assert calls[12:] == ["score"] * 8
     assert (tmp_path / "out" / "report.html").read_bytes() == page
     # Another scorer has the same answers.
     evaluate(prompts, two, tmp_path / "out", SHORT, "verify")
@@ -275,6 +275,12 @@ def test_what_cannot_be_scored_is_found_before_anything_is_sampled(
         evaluate(prompts, two, out, SHORT, "verify")
     with pytest.raises(BadInput, match=r"prompts\.jsonl, row 0: no column 'solution'"):
         evaluate(prompts, two, out, SHORT, "final_number:solution")
+    other = tmp_path / "other.jsonl"
+    other.write_text(json.dumps({"prompt": "p", "answer": "none", "constraints": [{"name": "rhyme"}]}) + "\n")
+    with pytest.raises(BadInput, match=r"other\.jsonl, row 0: the answer 'none' has no number in it"):
+        evaluate(other, two, out, SHORT, "final_number")
+    with pytest.raises(BadInput, match=r"other\.jsonl, row 0: unknown constraint 'rhyme'"):
+        evaluate(other, two, out, SHORT, "constraints")
     with pytest.raises(UnknownName, match="unknown scorer 'bleu'"):
         evaluate(prompts, two, out, SHORT, "bleu")
     with pytest.raises(BadInput, match="cannot be loaded"):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -158,6 +160,27 @@ def test_a_rerun_asks_only_what_is_missing(tmp_path: Path) -> None:
         judge_pairs([Pair("dpo", "prompt 0", "changed", "base 0"), *pairs[1:]], judging(served.url), path)
         assert len(served.seen) == 16
     assert [one.preference for one in found] == [0.5, 1.0, 1.0, 1.0, 1.0]
+
+
+def test_verdicts_that_were_under_way_when_it_broke_are_kept(tmp_path: Path) -> None:
+    broken = threading.Event()
+
+    def slow(body: dict[str, Any], before: int) -> tuple[int, Any]:
+        if before == 0:
+            assert under_way.wait(10)
+            broken.set()
+            return 401, b"out of credit"
+        under_way.set()
+        assert broken.wait(10)
+        time.sleep(0.2)
+        return 200, completion("A")
+
+    under_way = threading.Event()
+    path = tmp_path / "j.jsonl"
+    with judge_server(slow) as served, pytest.raises(BadInput, match="out of credit"):
+        judge_pairs(pairs_of(*((f"mine {n}", "base") for n in range(9))), judging(served.url, parallel=2), path)
+    assert path.read_bytes().count(b"\n") >= 1
+    assert len(served.seen) < 18
 
 
 def test_a_file_that_is_something_else_is_not_written_to(tmp_path: Path) -> None:
@@ -336,6 +359,16 @@ def test_a_judge_that_cannot_be_asked_is_refused_before_anything_is_sampled(
     assert cli.main(command(models, tmp_path, *more)) == 1
     assert says in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_docs_name_every_option_of_a_judge(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["evaluate", "--help"])
+    listed = capsys.readouterr().out.split("judge:")[1].split("answering:")[0]
+    options = set(re.findall(r"--[a-z-]+", listed))
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text("utf-8")
+    assert options == set(re.findall(r"^\| `(--[a-z-]+)` \|", page, re.MULTILINE))
+    assert "--judge-logprobs" in options
 
 
 def test_a_judgement_needs_both_orders() -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 from tokenreward.dataset.files import read_meta
 from tokenreward.errors import BadInput
-from tokenreward_trainer.content import model_hash
 from tokenreward_trainer.sampling.requests import Policy
 from tokenreward_trainer.sampling.run import sample_file
 from tokenreward_trainer.sampling.settings import Sampling
@@ -93,11 +92,11 @@ def check_names(models: Mapping[str, str]) -> None:
             raise BadInput(f"the names {other!r} and {name!r} are the same file on some systems: rename one")
 
 
-def identical(models: Mapping[str, str]) -> list[list[str]]:
+def identical(answers: Sequence[Answers]) -> list[list[str]]:
     """Names whose checkpoints have the same content: a comparison of them can only find nothing."""
     same: dict[str, list[str]] = {}
-    for name, model in models.items():
-        same.setdefault(model_hash(model), []).append(name)
+    for one in answers:
+        same.setdefault(one.sampling["plan"]["model"], []).append(one.name)
     return [names for names in same.values() if len(names) > 1]
 
 

@@ -7,7 +7,8 @@ as soon as its verdict is there, and a rerun asks for what is missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,20 +66,13 @@ def judge_pairs(
     questions = {question.key: question for both in orders if both is not None for question in both}
     missing = [question for key, question in questions.items() if key not in kept]
     if missing:
-        judge = Judge(settings, waiting)
         with progress_for(progress, "judging", "judged") as shown, path.open("ab") as file:
             shown.begin(len(questions), len(questions) - len(missing))
-            pool = ThreadPoolExecutor(settings.parallel)
-            try:
-                asked = {pool.submit(question.ask, judge): question for question in missing}
-                for future in as_completed(asked):
-                    verdict, question = future.result(), asked[future]
-                    kept[question.key] = verdict.preference
-                    file.write(question.line(verdict))
-                    file.flush()
-                    shown.advance(verdict.tokens)
-            finally:
-                pool.shutdown(cancel_futures=True)
+            for question, verdict in _asked(missing, Judge(settings, waiting), settings.parallel):
+                kept[question.key] = verdict.preference
+                file.write(question.line(verdict))
+                file.flush()
+                shown.advance(verdict.tokens)
     if questions and all(kept[key] is None for key in questions):
         raise BadInput(
             f"none of {len(questions)} replies of {settings.model} is a verdict; {path} has them: {_sample(path)}"
@@ -106,6 +100,29 @@ class _Question:
         row = {"key": self.key, "pair": self._pair.name, "swapped": self._swapped}
         row |= {"first_preferred": verdict.preference, "reply": verdict.reply}
         return json.dumps(row, ensure_ascii=True).encode() + b"\n"
+
+
+def _asked(questions: Sequence[_Question], judge: Judge, parallel: int) -> Iterator[tuple[_Question, Verdict]]:
+    """Verdicts as they come. Before an error is raised, those under way come in: they are paid for."""
+    stopped = threading.Event()
+
+    def ask(question: _Question) -> Verdict | None:
+        return None if stopped.is_set() else question.ask(judge)
+
+    errors = []
+    with ThreadPoolExecutor(parallel) as pool:
+        try:
+            asked = {pool.submit(ask, question): question for question in questions}
+            for future in as_completed(asked):
+                if (error := future.exception()) is not None:
+                    errors.append(error)
+                    stopped.set()
+                elif (verdict := future.result()) is not None:
+                    yield asked[future], verdict
+        finally:
+            stopped.set()
+    if errors:
+        raise errors[0]
 
 
 def _turned(preference: float | None) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 from tokenreward.dataset.files import replace
 from tokenreward.show.visible import visible
 from tokenreward_trainer.evaluation.answers import Answer, Answers
-from tokenreward_trainer.evaluation.result import Evaluation
+from tokenreward_trainer.evaluation.result import Evaluation, Judged
 from tokenreward_trainer.evaluation.scores import Scores
 from tokenreward_trainer.evaluation.table import Grid, grids, notes
 from tokenreward_trainer.report import document
@@ -24,7 +24,7 @@ def write_page(
 ) -> None:
     title = f"Evaluation: {' beside '.join(evaluation.models)}"
     sections = [_origin(evaluation), *map(_grid, grids(evaluation)), _notes(evaluation)]
-    page = document(title, [*sections, _side_by_side(answers, scores, examples)])
+    page = document(title, [*sections, _side_by_side(answers, scores, evaluation.judged, examples)])
     with replace(path) as file:
         file.write(page.encode())
 
@@ -58,19 +58,32 @@ def _notes(evaluation: Evaluation) -> str:
     return "".join(f"<p class='quiet'>{_text(note)}</p>" for note in notes(evaluation))
 
 
-def _side_by_side(answers: Sequence[Answers], scores: Mapping[str, Scores], examples: int) -> str:
+def _side_by_side(
+    answers: Sequence[Answers], scores: Mapping[str, Scores], judged: Judged | None, examples: int
+) -> str:
     rows = answers[0].rows
     places = shown_places(len(rows), examples)
     if not places:
         return ""
-    articles = [_article(place, rows[place], answers, scores) for place in places]
+    articles = [_article(place, rows[place], answers, scores, judged) for place in places]
     count = f"{len(places)} of {len(rows)} prompts, evenly spread over the file; the first answer to each."
     return "\n".join(["<h2>Answers side by side</h2>", f"<p class='quiet'>{count}</p>", *articles])
 
 
-def _article(place: int, row: Mapping[str, Any], answers: Sequence[Answers], scores: Mapping[str, Scores]) -> str:
+def _article(
+    place: int,
+    row: Mapping[str, Any],
+    answers: Sequence[Answers],
+    scores: Mapping[str, Scores],
+    judged: Judged | None,
+) -> str:
     sides = [
-        _side(one.name, one.given[place][0], scores[one.name][place][0] if one.name in scores else None)
+        _side(
+            one.name,
+            one.given[place][0],
+            scores[one.name][place][0] if one.name in scores else None,
+            None if judged is None or one.name not in judged.preferences else judged.preferences[one.name][place],
+        )
         for one in answers
     ]
     name = row.get("id", f"row {place}")
@@ -80,8 +93,9 @@ def _article(place: int, row: Mapping[str, Any], answers: Sequence[Answers], sco
     )
 
 
-def _side(name: str, answer: Answer, score: float | None) -> str:
+def _side(name: str, answer: Answer, score: float | None, preference: float | None) -> str:
     facts = [f"score {score:.3g}"] if score is not None else []
+    facts += [f"preferred by {preference:.3g}"] if preference is not None else []
     facts += [f"{answer.tokens} tokens" + ("" if answer.finished else ", cut off")]
     return (
         f"<section><h4>{_text(name)}</h4><p class='quiet'>{_text(', '.join(facts))}</p>"

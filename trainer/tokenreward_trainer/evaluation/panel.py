@@ -51,18 +51,17 @@ class Panel:
             for one in compared
             for row, answer, given in zip(one.rows, _texts(one), baseline, strict=True)
         ]
-        judgements = judge_pairs(pairs, self.judging, out / "judgements.jsonl", progress)
-        count = len(baseline)
-        rates = {
-            one.name: win_rate(
-                pairs[number * count : (number + 1) * count],
-                judgements[number * count : (number + 1) * count],
-                self.difficulties,
-                self.gamed,
-            )
-            for number, one in enumerate(compared)
+        found = judge_pairs(pairs, self.judging, out / "judgements.jsonl", progress)
+        parts = {
+            one.name: slice(number * len(baseline), (number + 1) * len(baseline)) for number, one in enumerate(compared)
         }
-        return Judged(self.judging.identity, name, formula_of(self.difficulties, self.gamed), rates)
+        return Judged(
+            judge=self.judging.identity,
+            against=name,
+            formula=formula_of(self.difficulties, self.gamed),
+            rates={of: win_rate(pairs[part], found[part], self.difficulties, self.gamed) for of, part in parts.items()},
+            preferences={of: [one.preference for one in found[part]] for of, part in parts.items()},
+        )
 
 
 def _texts(answers: Answers) -> list[str]:

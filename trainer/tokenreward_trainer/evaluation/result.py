@@ -89,12 +89,14 @@ class Judged:
     """judge: what identifies it.  against: whose answers all others were compared with.
 
     formula: AlpacaEval's name of the length control that was used.  rates: checkpoint -> what came of it.
+    preferences: checkpoint -> prompt by prompt, in [0, 1]; None where a prompt was left out.
     """
 
     judge: Mapping[str, Any]
     against: str
     formula: str
     rates: Mapping[str, WinRate]
+    preferences: Mapping[str, Sequence[float | None]]
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def evaluate(
             settings=settings.model_dump(exclude={"gpu_memory"}),
             scorer=identity,
             unscored={name: sum(score is None for row in rows for score in row) for name, rows in scores.items()},
-            identical=identical(models),
+            identical=identical(answers),
             slices=slices_of(answers[0].rows, values_of(answers, scores)),
             judged=judged,
         )

@@ -26,11 +26,13 @@ def check_prompts(prompts: Path, scorer: str) -> dict[str, Any]:
     """The scorer's identity. Raises BadInput for a scorer that is none, and for a prompt that it cannot score."""
     identity = identity_of(scorer)
     if identity["scorer"] in _BY_COLUMN:
-        groups = [
-            Group(row.get("prompt", ""), ["0"], [[0]], row, f"{prompts}, row {number}")
-            for number, row in enumerate(read_rows(prompts))
-        ]
-        scorer_of(scorer).score(groups)
+        reader = scorer_of(scorer)
+        for number, row in enumerate(read_rows(prompts)):
+            where = f"{prompts}, row {number}"
+            try:
+                reader.score([Group(row.get("prompt", ""), ["0"], [[0]], row, where)])
+            except BadInput as error:
+                raise BadInput(f"{error}" if where in str(error) else f"{where}: {error}") from None
     return identity
 
 

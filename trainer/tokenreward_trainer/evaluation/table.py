@@ -94,33 +94,26 @@ def _differences(evaluation: Evaluation) -> Grid:
 
 
 def _judged(judged: Judged) -> Grid:
+    rates = judged.rates.values()
     rows = [
-        [
-            name,
-            interval(rate.rate, "share"),
-            "-" if rate.length_controlled is None else interval(rate.length_controlled, "share"),
-            f"{rate.wins} / {rate.ties} / {rate.losses}",
-            p_value(rate.p),
-            interval(rate.consistent, "share"),
-            f"{rate.characters[0]:.0f} / {rate.characters[1]:.0f}",
-        ]
-        for name, rate in judged.rates.items()
+        ("win rate, ties half", *(interval(rate.rate, "share") for rate in rates)),
+        ("length-controlled", *(_known(rate.length_controlled) for rate in rates)),
+        ("wins / ties / losses", *(f"{rate.wins} / {rate.ties} / {rate.losses}" for rate in rates)),
+        ("p", *(p_value(rate.p) for rate in rates)),
+        ("both orders agree", *(interval(rate.consistent, "share") for rate in rates)),
+        ("mean characters", *(f"{rate.characters[0]:.0f} against {rate.characters[1]:.0f}" for rate in rates)),
     ]
-    head = [
-        "checkpoint",
-        "win rate",
-        "length-controlled",
-        "wins / ties / losses",
-        "p",
-        "consistent",
-        "characters, both",
-    ]
-    return Grid(f"{judged.judge['model']} prefers, against {judged.against}", head, rows)
+    return Grid(f"{judged.judge['model']} prefers, against {judged.against}", ["", *judged.rates], rows)
+
+
+def _known(found: Interval | None) -> str:
+    return "-" if found is None else interval(found, "share")
 
 
 def _of_judge(judged: Judged) -> list[str]:
-    said = [f"Win rate: a tie is half. Length control: AlpacaEval's {judged.formula}. Characters: mean lengths."]
-    said.append("Consistent: share of the pairs of which both orders name the same answer.")
+    said = [
+        f"Length control: AlpacaEval's {judged.formula}; what the judge would prefer if all answers were of one length."
+    ]
     for name, rate in judged.rates.items():
         if rate.unusable:
             said.append(
