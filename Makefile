@@ -47,7 +47,6 @@ $(VENV)/.vllm: $(VENV)/.demo
 
 $(VENV)/.all: $(VENV)/.vllm
 	$(UV) --editable '.[service,worker,trainer,files$(if $(VLLM),$(comma)$(VLLM))]' --group dev
-	$(UV) --target $(VENV)/oracles --no-deps --group oracles
 	@touch $@
 
 setup-demo: $(VENV)/.demo

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.append(str(Path(sys.prefix) / "oracles"))  # for this process only: see `oracles` in pyproject.toml
 
 from stack import Stack, running
 

@@ -27,6 +27,10 @@ COMMANDS = {
     "rank": ("tokenreward_trainer.ranking.cli:rank", "make pairs of the best and the worst of sampled responses"),
     "run": ("tokenreward_trainer.pipeline.cli:run", "the loop: sample, rank, label, train, report, resumable"),
     "train": ("tokenreward_trainer.cli:train", "train a policy on labeled preferences"),
+    "evaluate": (
+        "tokenreward_trainer.evaluation.cli:evaluate",
+        "compare checkpoints on the same prompts, with intervals",
+    ),
     "keys": ("tokenreward_service.key_commands:keys", "create, list and revoke API keys"),
 }
 

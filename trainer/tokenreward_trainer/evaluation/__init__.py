@@ -1,0 +1,16 @@
+"""Which of two or more checkpoints answers better: `tokenreward evaluate`.
+
+`answers` asks the checkpoints and `scores` scores what they said. `panel` puts pairs of answers before a judge: `judge`
+asks it, in the words of `verdict`, and `judgements` keeps what it said. `statistics`, `winrate` and `length_control`
+measure; `result` is what comes of it, `table` and `page` show it, and `formats` writes the answers for other tools.
+`run` is the way from one to the next.
+"""
+
+from __future__ import annotations
+
+from tokenreward_trainer.evaluation.judge import Judging
+from tokenreward_trainer.evaluation.result import Difference, Evaluation, Judged, Slice, WinRate
+from tokenreward_trainer.evaluation.run import evaluate
+from tokenreward_trainer.evaluation.settings import Answering
+
+__all__ = ["Answering", "Difference", "Evaluation", "Judged", "Judging", "Slice", "WinRate", "evaluate"]

@@ -1,0 +1,110 @@
+"""The answers of every checkpoint, in OUT/answers/NAME.jsonl: sampled once, and read again by every later run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenreward.dataset.files import read_meta
+from tokenreward.errors import BadInput
+from tokenreward_trainer.sampling.requests import Policy
+from tokenreward_trainer.sampling.run import sample_file
+from tokenreward_trainer.sampling.settings import Sampling
+from tokenreward_trainer.scorers import Group
+from tokenreward_trainer.segments import Row, read_rows
+
+#: A name becomes a file's.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """tokens: its length, end-of-turn token included.  finished: it ended by itself, not by max_tokens."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    finished: bool
+
+    @property
+    def tokens(self) -> int:
+        return len(self.token_ids)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one checkpoint said. rows: the prompts' own columns.  given: for each row, its answers.
+
+    sampling: what the file says of how it was made.
+    """
+
+    name: str
+    path: Path
+    rows: Sequence[Row]
+    given: Sequence[Sequence[Answer]]
+    sampling: Mapping[str, Any]
+
+    def groups(self) -> list[Group]:
+        """As scorers take them."""
+        return [
+            Group(
+                prompt=row["prompt"],
+                responses=[answer.text for answer in answers],
+                token_ids=[answer.token_ids for answer in answers],
+                row={name: value for name, value in row.items() if name != "prompt"},
+                where=f"{self.path}, row {number}",
+            )
+            for number, (row, answers) in enumerate(zip(self.rows, self.given, strict=True))
+        ]
+
+
+def answers_of(
+    prompts: Path, models: Mapping[str, str], out: Path, settings: Sampling, progress: bool | None = False
+) -> list[Answers]:
+    """Samples what is missing in `out`/answers; a file that stands there and was made just so is used as it is.
+
+    Every model and prompt is checked before anything is sampled. Raises BadInput.
+    """
+    check_names(models)
+    rows = read_rows(prompts)
+    for model in models.values():
+        Policy.load(model).requests(rows, settings, str(prompts))
+    folder = out / "answers"
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        _answers(prompts, name, model, folder / f"{name}.jsonl", settings, progress) for name, model in models.items()
+    ]
+
+
+def check_names(models: Mapping[str, str]) -> None:
+    """Raises BadInput for too few checkpoints, and for a name that makes no file or that another one hides."""
+    if len(models) < 2:
+        raise BadInput("a comparison needs two checkpoints or more, as in --models start=DIRECTORY dpo=DIRECTORY")
+    folded: dict[str, str] = {}
+    for name in models:
+        if _NAME.fullmatch(name) is None:
+            raise BadInput(
+                f"the name {name!r}: letters, digits and . _ + - only, because its answers' file is called so"
+            )
+        if (other := folded.setdefault(name.lower(), name)) != name:
+            raise BadInput(f"the names {other!r} and {name!r} are the same file on some systems: rename one")
+
+
+def identical(answers: Sequence[Answers]) -> list[list[str]]:
+    """Names whose checkpoints have the same content: a comparison of them can only find nothing."""
+    same: dict[str, list[str]] = {}
+    for one in answers:
+        same.setdefault(one.sampling["plan"]["model"], []).append(one.name)
+    return [names for names in same.values() if len(names) > 1]
+
+
+def _answers(prompts: Path, name: str, model: str, path: Path, settings: Sampling, progress: bool | None) -> Answers:
+    sample_file(prompts, path, model, settings, progress)
+    rows, given = [], []
+    for row in read_rows(path):
+        responses = row.pop("responses")
+        rows.append(row)
+        given.append([Answer(r["text"], tuple(r["token_ids"]), r["finished"]) for r in responses])
+    return Answers(name, path, rows, given, (read_meta(path) or {})["sampling"])

@@ -1,0 +1,78 @@
+"""The way of an evaluation: check everything, answer, score, measure, write.
+
+OUT/answers/NAME.jsonl   what each checkpoint said
+OUT/scores/              what the scorers said of it
+OUT/judgements.jsonl     what the judge said, if there is one
+OUT/evaluation.json      the result
+OUT/report.html          the same for people, with answers side by side
+OUT/alpaca_eval/, OUT/arena-hard*/   the answers as those benchmarks' own tools read them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tokenreward.dataset.files import replace
+from tokenreward.dataset.state import locked
+from tokenreward_trainer.evaluation.answers import answers_of, check_names, identical
+from tokenreward_trainer.evaluation.formats import write_formats
+from tokenreward_trainer.evaluation.judge import Judging
+from tokenreward_trainer.evaluation.page import write_page
+from tokenreward_trainer.evaluation.panel import Panel
+from tokenreward_trainer.evaluation.result import Evaluation
+from tokenreward_trainer.evaluation.scores import check_prompts, scores_of
+from tokenreward_trainer.evaluation.settings import Answering
+from tokenreward_trainer.evaluation.statistics import slices_of, values_of
+from tokenreward_trainer.sampling.settings import Sampling
+
+
+def evaluate(
+    prompts: Path,
+    models: Mapping[str, str],
+    out: Path,
+    settings: Sampling | None = None,
+    scorer: str | None = None,
+    *,
+    judging: Judging | None = None,
+    reference: Path | None = None,
+    gamed: Path | None = None,
+    examples: int = 12,
+    progress: bool | None = False,
+) -> Evaluation:
+    """Compares checkpoints, each with the first, on the prompts of a file; writes what it finds under `out`.
+
+    models: name -> model directory.  scorer: a specification as `tokenreward rank` takes it; without one there are
+    lengths and finished shares alone.  judging: a judge that compares answers, with those of the first checkpoint or,
+    if there is one, of the file `reference`.  gamed: AlpacaEval's df_gamed.csv, for its prompts.
+    examples: prompts that the report shows with all answers.
+    Answers, scores and judgements of a former run are used again; interrupted at any moment, the same call goes on.
+    """
+    settings = settings or Answering()
+    check_names(models)
+    identity = check_prompts(prompts, scorer) if scorer is not None else None
+    panel = Panel.of(prompts, judging, reference, gamed) if judging is not None else None
+    answers = answers_of(prompts, models, out, settings, progress)
+    lock = locked(out / "lock")
+    try:
+        write_formats(answers, out, prompts.stem)
+        scores = scores_of(answers, out, scorer, progress) if scorer is not None else {}
+        judged = panel.judge(answers, out, progress) if panel is not None else None
+        evaluation = Evaluation(
+            prompts=prompts.name,
+            baseline=answers[0].name,
+            models=list(models),
+            n=settings.n,
+            settings=settings.model_dump(exclude={"gpu_memory"}),
+            scorer=identity,
+            unscored={name: sum(score is None for row in rows for score in row) for name, rows in scores.items()},
+            identical=identical(answers),
+            slices=slices_of(answers[0].rows, values_of(answers, scores)),
+            judged=judged,
+        )
+        with replace(out / "evaluation.json") as file:
+            file.write(evaluation.to_json())
+        write_page(out / "report.html", evaluation, answers, scores, examples)
+    finally:
+        lock.close()
+    return evaluation
