@@ -1,4 +1,4 @@
-"""Makes `tests/stack.py` and `oracles` importable, and the two stacks that most end-to-end tests share."""
+"""Makes `tests/stack.py` importable, and the two stacks that most end-to-end tests share."""
 
 from __future__ import annotations
 
