@@ -148,6 +148,7 @@ def test_dropped_work_is_aborted_and_the_engine_goes_on(engine: Any, work: list[
     assert len(dict(engine.score(work[:3]))) == 3
 
 
+@pytest.mark.timeout(600)
 def test_an_engine_core_that_is_killed_is_said_to_have_died_and_a_restart_scores_the_same(engine: Any) -> None:
     """The last of this module: the token budget is half of what it was."""
     from tokenreward_workers.engines.vllm import _processes
