@@ -48,34 +48,43 @@ def test_evidence_is_its_formula() -> None:
     plain = np.array([-0.1, -4.0, -0.2], dtype=np.float32)
     null = np.array([-1.0, -2.0, -6.0], dtype=np.float32)
 
-    def averaged(values: np.ndarray, width: float) -> list[float]:
-        near = [[math.exp(-0.5 * ((i - j) / width) ** 2) for j in range(3)] for i in range(3)]
+    def averaged(values: np.ndarray, before: float, after: float) -> list[float]:
+        near = [[math.exp(-0.5 * ((j - i) / (before if j < i else after)) ** 2) for j in range(3)] for i in range(3)]
         return [sum(w * v for w, v in zip(row, values, strict=True)) / sum(row) for row in near]
 
-    d = [p - 0.9 * n for p, n in zip(averaged(plain, 1.7), averaged(null, 4.0), strict=True)]
-    expected = [1 / (1 + math.exp(sum(d) / 3 - one)) - 0.5 for one in d]
+    d = [p - n for p, n in zip(averaged(plain, 1.0, 3.0), averaged(null, 4.0, 4.0), strict=True)]
+    lean = 0.75 * (-3.0 + 2)  # the mean of null, against the usual 2 nats a token
+    expected = [1 / (1 + math.exp(sum(d) / 3 - one - lean)) - 0.5 for one in d]
     rewards = estimators.resolve("evidence").rewards({"plain": plain, "null": null})
     np.testing.assert_allclose(rewards, expected, atol=1e-6)
     assert rewards.dtype == np.float32
 
 
-def test_evidence_against_one_unlikely_token_falls_on_it_and_its_neighbours() -> None:
+def test_evidence_against_one_unlikely_token_falls_on_it_and_on_what_leads_to_it() -> None:
     plain, null = np.full(40, -1.0, dtype=np.float32), np.full(40, -2.0, dtype=np.float32)
     plain[20] = -9.0
     rewards = estimators.resolve("evidence").rewards({"plain": plain, "null": null})
     assert int(rewards.argmin()) == 20
-    assert (rewards[18:23] < 0).all()
-    assert (rewards[:14] > 0).all()
-    assert (rewards[27:] > 0).all()
+    assert (rewards[16:22] < 0).all()
+    assert rewards[19] < rewards[21]
+    assert (rewards[:10] > 0).all()
+    assert (rewards[24:] > 0).all()
 
 
 @given(logprobs, st.floats(-50, 0))
-def test_evidence_says_nothing_about_a_response_as_a_whole(values: np.ndarray, shift: float) -> None:
+def test_evidence_compares_no_responses_by_what_the_question_adds(values: np.ndarray, shift: float) -> None:
     small = values / 1e5
     evidence = estimators.resolve("evidence").rewards
     once = evidence({"plain": small, "null": np.roll(small, 1)})
     again = evidence({"plain": small + np.float32(shift), "null": np.roll(small, 1)})
     np.testing.assert_allclose(once, again, atol=1e-4)
+
+
+def test_evidence_leans_low_on_a_response_whose_text_is_rare_anyway() -> None:
+    evidence = estimators.resolve("evidence").rewards
+    usual, rare = (evidence(dict.fromkeys(("plain", "null"), np.full(9, v, dtype=np.float32))) for v in (-2.0, -3.0))
+    np.testing.assert_allclose(usual, 0, atol=1e-6)
+    np.testing.assert_allclose(rare, 1 / (1 + math.exp(0.75)) - 0.5, atol=1e-6)
 
 
 def test_every_estimator_finds_its_branches_in_a_shipped_template() -> None:

@@ -1,13 +1,17 @@
 """Local evidence: what the question adds to the likelihood around a token. Ours, not the paper's.
 
-d_t = G_1.7(log p(y | x))_t - 0.9 G_4(log p(y | null))_t,  r_t = sigmoid(d_t - mean_t d_t) - 1/2
+d_t = G_{1,3}(log p(y | x))_t - G_{4,4}(log p(y | null))_t
+r_t = sigmoid(d_t - mean_t d_t + 0.75 (mean_t log p(y_t | null) + 2)) - 1/2
 
 `plain` is the bare prompt x; `null` is a prompt that knows nothing of the question but asks for a text of the same
-kind, so that what is rare anyway (a name, a number) does not count as wrong. G_s is a Gaussian average over
-neighbouring tokens with a standard deviation of s tokens, cut at 3 s and normalised where the response ends: an error
-makes the tokens beside it unlikely too, and one token's log-prob says little. The three numbers are from a search on
-development data (benchmarks/estimator_search.py, docs/label-quality.md). Less its mean, a response's rewards say which
-of its tokens are better than others and nothing about the response as a whole, which the preference itself says.
+kind, so that what is rare anyway (a name, a number) does not count as wrong. G_{a,b} is a Gaussian average over
+neighbouring tokens, with a standard deviation of a tokens before t and of b after it, cut at 3 of the wider and
+normalised where the response ends: one token's log-prob says little, and an error makes what follows it unlikely too.
+
+Less the mean of d, a token is compared with its own response only. The last term compares responses, by how likely
+their text is anyway: an answer full of rare text has more of its tokens wrong than one of commonplaces. Where it is
+about as likely as usual (2 nats a token) the term is 0. The numbers are from a search on development data
+(benchmarks/estimator_search.py, docs/label-quality.md).
 """
 
 from __future__ import annotations
@@ -19,13 +23,18 @@ from numpy.typing import NDArray
 
 from tokenreward.estimators.base import Estimator, LogProbs, Rewards, squash
 
-_WIDTH_PLAIN, _WIDTH_NULL, _WEIGHT_NULL = 1.7, 4.0, 0.9
+_BEFORE, _AFTER, _AROUND_NULL = 1.0, 3.0, 4.0
+_WEIGHT_RESPONSE = 0.75
+#: Decides where all rewards lean, never how two tokens are ranked.
+_USUAL_NATS = 2.0
 
 
-def averaged(values: LogProbs, width: float) -> NDArray[np.float64]:
-    """Gaussian average of `values` [T] over neighbours; `width` is its standard deviation in tokens."""
-    reach = int(3 * width + 1)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / width) ** 2)
+def averaged(values: LogProbs, before: float, after: float) -> NDArray[np.float64]:
+    """Gaussian average of `values` [T] over neighbours; the widths are standard deviations in tokens."""
+    reach = int(3 * max(before, after) + 1)
+    # A convolution turns its kernel round: what lies before a token meets the kernel's second half.
+    steps = np.arange(-reach, reach + 1)
+    kernel = np.exp(-0.5 * (steps / np.where(steps > 0, before, after)) ** 2)
     inside = slice(reach, reach + len(values))
     weights = np.convolve(np.ones(len(values)), kernel)[inside]
     averages: NDArray[np.float64] = np.convolve(values.astype(np.float64), kernel)[inside] / weights
@@ -33,14 +42,16 @@ def averaged(values: LogProbs, width: float) -> NDArray[np.float64]:
 
 
 def _rewards(logprobs: Mapping[str, LogProbs]) -> Rewards:
-    plain, null = averaged(logprobs["plain"], _WIDTH_PLAIN), averaged(logprobs["null"], _WIDTH_NULL)
-    difference = plain - _WEIGHT_NULL * null
-    return squash((difference - difference.mean()).astype(np.float32))
+    plain, null = logprobs["plain"], logprobs["null"]
+    difference = averaged(plain, _BEFORE, _AFTER) - averaged(null, _AROUND_NULL, _AROUND_NULL)
+    commonplace = null.mean(dtype=np.float64) + _USUAL_NATS
+    return squash((difference - difference.mean() + _WEIGHT_RESPONSE * commonplace).astype(np.float32))
 
 
 EVIDENCE = Estimator(
     name="evidence",
     branches=("plain", "null"),
-    formula="d = G_1.7(logp_plain) - 0.9 G_4(logp_null); sigmoid(d - mean d) - 1/2",
+    formula="d = G_{1,3}(logp_plain) - G_{4,4}(logp_null); sigmoid(d - mean d + 0.75 (mean logp_null + 2)) - 1/2",
     rewards=_rewards,
+    version=2,
 )
