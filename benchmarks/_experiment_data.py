@@ -1,0 +1,98 @@
+"""What the experiment's runs read: prompts, sampled responses, pairs, and the labels of every kind. All resumable.
+
+OUT/test.jsonl, OUT/audit.jsonl     common to all: test prompts, built-in errors with their clean twins, and its labels
+OUT/data/SEED/                      prompts, samples, pairs, and the pairs labeled in every way
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from _experiment_plan import Plan
+
+from tokenreward._serving import embedded_service
+from tokenreward.audit import builtin
+from tokenreward.dataset import label_dataset
+from tokenreward.dataset.files import replace
+from tokenreward_trainer.prompts import parts_of, prompt_rows
+from tokenreward_trainer.ranking import rank_file
+from tokenreward_trainer.ranking.choice import Ranking
+from tokenreward_trainer.sampling import Sampling, sample_file
+from tokenreward_trainer.segments import line_of
+
+#: Of the test prompts; training prompts are made with the seeds of the plan, and never the same.
+_TEST_SEED = 1000
+#: More are made than are used, as those of the test are left out.
+_SPARE = 3
+
+
+def prepare(plan: Plan, model: str, out: Path) -> None:
+    """Everything that training reads, for all seeds of the plan."""
+    out.mkdir(parents=True, exist_ok=True)
+    test = prompt_rows(parts_of(plan.prompts.sets), plan.prompts.test, _TEST_SEED)
+    _write(out / "test.jsonl", test)
+    _write(out / "audit.jsonl", _twins(plan))
+    taken = {row["prompt"] for row in test}
+    unlabeled = [(out / "audit.jsonl", out / "audit-labeled.jsonl", next(iter(plan.labels)))]
+    for seed in plan.seeds:
+        folder = out / "data" / str(seed)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / "prompts.jsonl", _training_prompts(plan, seed, taken))
+        settings = Sampling(**plan.sample, seed=seed, segment=plan.prompts.train)
+        sample_file(folder / "prompts.jsonl", folder / "samples.jsonl", model, settings, progress=True)
+        rank_file(folder / "samples.jsonl", folder / "pairs.jsonl", "verify", Ranking(**plan.rank))
+        unlabeled += [(folder / "pairs.jsonl", labeled_file(out, seed, kind), kind) for kind in plan.labels]
+    _label(plan, model, unlabeled)
+
+
+def labeled_file(out: Path, seed: int, kind: str) -> Path:
+    return out / "data" / str(seed) / f"pairs-{kind}.jsonl"
+
+
+def _training_prompts(plan: Plan, seed: int, taken: set[str]) -> list[dict[str, Any]]:
+    """The sets in equal shares, without the test's prompts."""
+    parts = parts_of(plan.prompts.sets)
+    share = plan.prompts.train // len(parts)
+    found: Counter[tuple[str, int]] = Counter()
+    rows = []
+    for row in prompt_rows(parts, _SPARE * plan.prompts.train, seed):
+        kind = (row["family"], row["level"])
+        if row["prompt"] not in taken and found[kind] < share:
+            found[kind] += 1
+            rows.append(row)
+    if any(found[part.family, part.level] < share for part in parts):
+        raise SystemExit(f"too few prompts that are not in the test: {dict(found)}, and {share} of each are wanted")
+    return rows
+
+
+def _twins(plan: Plan) -> list[dict[str, Any]]:
+    """Built-in errors as pairs; `bad_spans` are characters of the rejected response."""
+    return [
+        {"id": t.id, "prompt": t.prompt, "chosen": t.clean, "rejected": t.corrupted, "bad_spans": t.bad}
+        for name in plan.audit.sets
+        for t in builtin.twins(name)
+    ]
+
+
+def _label(plan: Plan, model: str, files: list[tuple[Path, Path, str]]) -> None:
+    """(input, output, kind of labels) through one service, if there is anything to do."""
+    with ExitStack() as stack:
+        url = None
+        for pairs, out, kind in files:
+            if out.exists():
+                continue
+            url = url or stack.enter_context(embedded_service(["--model", model, "--engine", plan.sample["engine"]]))
+            labels = plan.labels[kind]
+            done = label_dataset(
+                pairs, out, template=labels.template, estimator=labels.estimator, tokens=True, url=url, progress=True
+            )
+            if done.failed:
+                raise SystemExit(f"{out}: {done.failed} responses could not be labeled: {done.reasons}")
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    with replace(path) as file:
+        file.writelines(map(line_of, rows))

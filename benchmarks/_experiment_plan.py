@@ -1,0 +1,90 @@
+"""What benchmarks/experiment.py compares: experiment.toml, read and checked, and its small version for a smoke test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from tokenreward.schema import digest
+from tokenreward_trainer.settings import Positive, Section, content_of
+
+PLAN = Path(__file__).with_name("experiment.toml")
+SURPRISAL = "surprisal"
+
+
+class Prompts(Section):
+    """sets: families and levels in equal shares.  train: prompts of one seed.  test: common to all."""
+
+    sets: list[str]
+    train: Positive
+    test: Positive
+
+
+class Labels(Section):
+    template: str
+    estimator: str
+
+
+class Audit(Section):
+    sets: list[str]
+
+
+class Row(Section):
+    """One method. labels: see experiment.toml; None trains without.  train: options beside the common ones."""
+
+    labels: str | None = None
+    train: dict[str, Any] = Field(default_factory=dict)
+
+
+class Plan(Section):
+    """The whole file."""
+
+    model: str
+    seeds: Annotated[list[int], Field(min_length=1)]
+    prompts: Prompts
+    sample: dict[str, Any]
+    rank: dict[str, Any]
+    labels: dict[str, Labels]
+    audit: Audit
+    data: dict[str, Any]
+    train: dict[str, Any]
+    rows: dict[str, Row]
+
+    def narrowed(self, rows: list[str] | None, seeds: list[int] | None) -> Plan:
+        """Only these rows and seeds."""
+        unknown = sorted(set(rows or ()) - set(self.rows))
+        if unknown:
+            raise SystemExit(f"no row {', '.join(unknown)}; known: {', '.join(self.rows)}")
+        kept = {name: row for name, row in self.rows.items() if rows is None or name in rows}
+        return self.model_copy(update={"rows": kept, "seeds": self.seeds if seeds is None else seeds})
+
+    @property
+    def identity(self) -> str:
+        """Of what every run shares: results of another identity are not comparable."""
+        return digest(self.model_dump(exclude={"rows", "seeds"}))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a row with one seed."""
+
+    name: str
+    row: Row
+    seed: int
+
+
+def read_plan(overrides: list[str]) -> Plan:
+    """experiment.toml with `--section.key value` options."""
+    return Plan.model_validate(content_of(str(PLAN), {}, overrides))
+
+
+def smoke(plan: Plan) -> Plan:
+    """Two methods, one seed, tiny: everything runs, and nothing is learned from it."""
+    prompts = plan.prompts.model_copy(update={"train": 24, "test": 12})
+    small = plan.model_copy(
+        update={"seeds": plan.seeds[:1], "prompts": prompts, "sample": plan.sample | {"max_tokens": 48}}
+    )
+    return small.narrowed(["start", "dpo", "dpo-reg"], None)

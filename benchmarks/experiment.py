@@ -1,0 +1,108 @@
+"""Does the regulariser help? Preference methods with and without token rewards, at a size that anyone can rerun.
+
+    python benchmarks/experiment.py [--only dpo dpo-reg] [--seeds 0 1] [--section.key value ...]
+    python benchmarks/experiment.py --smoke          two methods, one seed, tiny: whether everything runs
+    python benchmarks/experiment.py --detectable     the smallest effect that this size can find, without running
+    python benchmarks/experiment.py --table          the tables of docs/experiment.md from the committed results
+
+What is compared stands in experiment.toml. For every seed the model samples responses to its own prompts; a check
+ranks them; best and worst are labeled by that model; every row trains on the same pairs; each policy answers the same
+test prompts greedily, and the check says which answers are right. Killed at any moment, the same command goes on where
+it stopped: what is finished stands in build/experiment. --commit writes results/experiment.json and the document.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import _report
+from _experiment_data import prepare
+from _experiment_plan import SURPRISAL, Plan, Run, read_plan, smoke
+from _experiment_runs import do, finished
+from _experiment_table import Results, detectable, tables
+
+RESULTS = Path(__file__).parent / "results" / "experiment.json"
+DOCUMENT = _report.ROOT / "docs" / "experiment.md"
+_TABLES = re.compile(r"(<!-- tables -->\n).*?(\n<!-- end of tables -->)", re.DOTALL)
+#: Prompts that two policies trained with different seeds do not both get right or wrong (a pilot, docs/experiment.md).
+_CHANGED = 0.15
+#: Rows whose first policy figure3.py draws.
+_SHOWN = ("dpo", "dpo-reg")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", metavar="ROW", help="these rows")
+    parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
+    parser.add_argument("--out", type=Path, default=_report.ROOT / "build" / "experiment")
+    parser.add_argument("--smoke", action="store_true")
+    parser.add_argument("--detectable", action="store_true")
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--keep", action="store_true", help="keep all weights, 0.5 GB a run")
+    parser.add_argument("--commit", action="store_true", help="write the results file and the document's tables")
+    options, overrides = parser.parse_known_args()
+    plan = read_plan(overrides)
+    if options.detectable:
+        best, worst = detectable(plan.prompts.test, len(plan.seeds), _CHANGED)
+        print(f"{plan.prompts.test} prompts, {len(plan.seeds)} seeds: {best:.3f} to {worst:.3f} of accuracy")
+        return 0
+    if options.table:
+        return _document(json.loads(RESULTS.read_bytes()))
+    plan = smoke(plan) if options.smoke else plan.narrowed(options.only, options.seeds)
+    out = options.out.with_name("experiment-smoke") if options.smoke else options.out
+    started = time.monotonic()
+    runs = _run(plan, out, options.keep)
+    content = {"command": _report.command(), "machine": _report.machine(), "commit": _report.commit()}
+    content |= {"plan": plan.model_dump(), "runs": runs}
+    print(tables(Results.of(runs), [*plan.labels, SURPRISAL]))
+    if options.commit:
+        RESULTS.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+        _document(content)
+    results = Results.of(runs)
+    figures: dict[str, Any] = {f"right_{row}": results.accuracy(row).triple() for row in results.right}
+    figures["seconds"] = round(time.monotonic() - started, 1)
+    print(_report.write("experiment-smoke" if options.smoke else "experiment", figures))
+    return 0
+
+
+def _run(plan: Plan, out: Path, keep: bool) -> list[dict[str, Any]]:
+    """Every row with every seed."""
+    from tokenreward_workers.models import resolve_model
+
+    model = str(resolve_model(plan.model).path)
+    prepare(plan, model, out)
+    kept = {(row.labels, seed) for row in plan.rows.values() for seed in plan.seeds}
+    kept |= {(name, plan.seeds[0]) for name in _SHOWN}
+    found = []
+    for name, row in plan.rows.items():
+        for seed in plan.seeds if row.train else plan.seeds[:1]:
+            run = Run(name, row, seed)
+            result = finished(out, run)
+            if result is not None and result["plan"] != plan.identity:
+                raise SystemExit(f"{out} holds results of another plan: name another folder with --out")
+            if result is None:
+                print(f"{name}, seed {seed}", flush=True)
+                result = do(plan, model, out, run, keep or (name, seed) in kept)
+            right = result["right"]
+            print(f"{name}, seed {seed}: {right.count('1') / len(right):.3f} right, {result['seconds']}", flush=True)
+            found.append(result)
+    return found
+
+
+def _document(content: dict[str, Any]) -> int:
+    """The tables of a results file, in the document and on the screen."""
+    shown = tables(Results.of(content["runs"]), [*content["plan"]["labels"], SURPRISAL])
+    text = DOCUMENT.read_text("utf-8")
+    DOCUMENT.write_text(_TABLES.sub(lambda found: f"{found[1]}{shown}{found[2]}", text), "utf-8")
+    print(shown)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
