@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from tokenreward import cli
 from tokenreward.audit.bootstrap import Resamples
 from tokenreward.errors import BadInput, UnknownName
+from tokenreward_trainer.config import DoubtfulOption
 from tokenreward_trainer.evaluation import Answering, evaluate
 from tokenreward_trainer.evaluation.answers import Answer, Answers
 from tokenreward_trainer.evaluation.page import shown_places
@@ -286,3 +288,16 @@ def test_what_cannot_be_scored_is_found_before_anything_is_sampled(
     with pytest.raises(BadInput, match="cannot be loaded"):
         evaluate(prompts, two | {"lost": str(tmp_path / "nothing")}, out, SHORT)
     assert not out.exists()
+
+
+def test_answers_in_fewer_bits_than_the_weights_have_are_doubtful(
+    two: dict[str, str], prompts: Path, tmp_path: Path
+) -> None:
+    with pytest.warns(DoubtfulOption, match="dpo has float32 weights and answers in bfloat16.*--dtype float32"):
+        evaluate(prompts, two, tmp_path / "rounded", Answering(max_tokens=2))
+
+
+def test_answers_in_the_weights_own_precision_are_not(two: dict[str, str], prompts: Path, tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DoubtfulOption)
+        evaluate(prompts, two, tmp_path / "exact", SHORT)

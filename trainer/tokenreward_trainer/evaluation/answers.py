@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from transformers import AutoConfig
+
 from tokenreward.dataset.files import read_meta
 from tokenreward.errors import BadInput
+from tokenreward_trainer.config import DoubtfulOption
 from tokenreward_trainer.sampling.requests import Policy
 from tokenreward_trainer.sampling.run import sample_file
 from tokenreward_trainer.sampling.settings import Sampling
@@ -69,8 +74,9 @@ def answers_of(
     """
     check_names(models)
     rows = read_rows(prompts)
-    for model in models.values():
+    for name, model in models.items():
         Policy.load(model).requests(rows, settings, str(prompts))
+        _check_precision(name, model, settings)
     folder = out / "answers"
     folder.mkdir(parents=True, exist_ok=True)
     return [
@@ -90,6 +96,17 @@ def check_names(models: Mapping[str, str]) -> None:
             )
         if (other := folded.setdefault(name.lower(), name)) != name:
             raise BadInput(f"the names {other!r} and {name!r} are the same file on some systems: rename one")
+
+
+def _check_precision(name: str, model: str, settings: Sampling) -> None:
+    """Rounded to fewer bits, a short training may all but disappear."""
+    if AutoConfig.from_pretrained(model).dtype == torch.float32 and settings.dtype != "float32":
+        warnings.warn(
+            f"{name} has float32 weights and answers in {settings.dtype}, which may round away most of a short "
+            "training: --dtype float32 compares what was trained",
+            DoubtfulOption,
+            stacklevel=2,
+        )
 
 
 def identical(answers: Sequence[Answers]) -> list[list[str]]:
