@@ -133,7 +133,10 @@ def _measure(plan: Plan, model: str, out: Path, run: Run) -> dict[str, Any]:
     count = round(len(everything) * plan.data["eval_share"])  # As `tokenreward train` splits it.
     audited = load_pairs(out / "audit-labeled.jsonl", tokenizer)
     # Of a twin only the corrupted response counts; a pair must have two.
-    twins = [dataclasses.replace(twin, chosen=twin.chosen[:1], chosen_rewards=None) for twin in audited.pairs]
+    twins = [
+        dataclasses.replace(twin, chosen=twin.chosen[:1], chosen_rewards=None, rejected_rewards=None)
+        for twin in audited.pairs
+    ]
     paths = (model, folder_of(out, run) / "model")
     models = [AutoModelForCausalLM.from_pretrained(path, dtype="float32").requires_grad_(False) for path in paths]
     held_out = everything[len(everything) - count :]
@@ -147,7 +150,11 @@ def _measure(plan: Plan, model: str, out: Path, run: Run) -> dict[str, Any]:
         return reference_logps(start, pairs, layout=layout, max_tokens=_MAX_TOKENS, cache=out / "reference")
 
     scored = [*before(held_out), *before(twins)]
-    trained = score_pairs(policy, [*held_out, *twins], layout=layout, max_tokens=_MAX_TOKENS)
+    trained = [
+        logps
+        for part in (held_out, twins)
+        for logps in score_pairs(policy, part, layout=layout, max_tokens=_MAX_TOKENS)
+    ]
     labels = {kind: pairs[len(pairs) - count :] for kind, pairs in kinds.items()}
     labels[SURPRISAL] = surprisal_labels(held_out, start)
     learned = [
