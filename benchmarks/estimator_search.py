@@ -5,9 +5,10 @@
 Scores responses with known wrong spans under the branches of estimator_search.toml, with the demo model through the
 vLLM engine, and prints AUROC / stratified AUROC (docs/label-quality.md) of combinations of those log-probs, on all
 responses and on every second one apart. Then the numbers in `evidence` are chosen again, each time without the data
-that they are measured on: on one half of the responses for the other, on two sets for the third. Log-probs are kept
-(--keep): a second run only computes the tables. On 2 cores three branches of all responses take about 15 minutes, all
-branches of a third (--every 3; the smallest set is always whole) about 20. Writes build/estimator-search.json.
+that they are measured on: on one half of the responses for the other, on two sets for the third. Last, the shipped
+estimator as `tokenreward audit` measures it, with intervals. Log-probs are kept (--keep): a second run only computes.
+On 2 cores three branches of all responses take about 15 minutes, all branches of a third (--every 3; the smallest set
+is always whole) about 20. Writes build/estimator-search.json.
 """
 
 from __future__ import annotations
@@ -15,23 +16,24 @@ from __future__ import annotations
 import argparse
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _combinations import COMBINATIONS, GRID, PLAIN, WANTED, Combination, Floats, apart, less_mean
 from _report import ROOT, table, write
 
+from tokenreward.audit.bootstrap import Interval, Resamples
 from tokenreward.audit.ranks import auroc, strata
 from tokenreward.audit.sets import SpanItem, SpanSet, load
-from tokenreward.audit.tokens import BAD, LEFT_OUT, judged
-from tokenreward.estimators.evidence import averaged
+from tokenreward.audit.spans import SURPRISAL, Tokens, collect, measure
+from tokenreward.audit.tokens import LEFT_OUT, judged
+from tokenreward.estimators.evidence import EVIDENCE
 from tokenreward.schema import Item, Template
 
 SETS = {"spans_gsm8k_injected": "gsm8k", "spans_halueval": "halueval", "spans_bigbench_mistake": "bigbench"}
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -40,82 +42,6 @@ class Scored:
 
     judged: np.ndarray[Any, np.dtype[np.int8]]
     logprobs: Mapping[str, Floats]
-
-
-@dataclass(frozen=True)
-class Combination:
-    """reads: the branches it needs.  of: {branch: log-probs [T]} -> [T], low for what looks wrong."""
-
-    reads: frozenset[str]
-    of: Callable[[Mapping[str, Floats]], Floats]
-
-
-def weighted(**weights: float) -> Combination:
-    """A sum of log-probs."""
-    return Combination(frozenset(weights), lambda logprobs: sum((w * logprobs[b] for b, w in weights.items()), ZERO))
-
-
-def smoothed(before: float, after: float, of: Combination) -> Combination:
-    return Combination(of.reads, lambda logprobs: averaged(of.of(logprobs).astype(np.float32), before, after))
-
-
-def less_mean(of: Combination, response: float = 0.0, null: str = "nullhint") -> Combination:
-    """Less its mean, and `response` times the mean of `null` instead."""
-
-    def combine(logprobs: Mapping[str, Floats]) -> Floats:
-        d = of.of(logprobs)
-        return d - d.mean() + response * logprobs[null].mean()
-
-    return Combination(of.reads | {null}, combine)
-
-
-def apart(null: str, before: float, after: float, weight: float, around: float) -> Combination:
-    """Averages of `plain` and of `null` over widths of their own."""
-    plain, other = smoothed(before, after, weighted(plain=1)), smoothed(around, around, weighted(**{null: 1}))
-    return Combination(plain.reads | other.reads, lambda logprobs: plain.of(logprobs) - weight * other.of(logprobs))
-
-
-ZERO = np.zeros(1)
-PLAIN, PMI = weighted(plain=1), weighted(plain=1, nullhint=-1)
-COMBINATIONS: dict[str, Combination] = {
-    "plain (surprisal)": PLAIN,
-    "position (later is worse)": Combination(
-        PLAIN.reads, lambda logprobs: -np.arange(len(logprobs["plain"]), dtype=float)
-    ),
-    "plain - nullhint": PMI,
-    "plain - null": weighted(plain=1, null=-1),
-    "plain - otherq": weighted(plain=1, otherq=-1),
-    "plain - wrong": weighted(plain=1, wrong=-1),
-    "plain - careless": weighted(plain=1, careless=-1),
-    "hint3 - badhint3": weighted(hint3=1, badhint3=-1),
-    "reread - null": weighted(reread=1, null=-1),
-    "step + hint/2 - null/2 - wrong/2": weighted(step=1, hint=0.5, null=-0.5, wrong=-0.5),
-    "mean nullhint": less_mean(weighted(plain=0), 1),
-    "G1.7(plain)": smoothed(1.7, 1.7, PLAIN),
-    "G1,3(plain)": smoothed(1, 3, PLAIN),
-    "G12(plain)": smoothed(12, 12, PLAIN),
-    "G1.7(plain - nullhint)": smoothed(1.7, 1.7, PMI),
-    "G6(plain - nullhint)": smoothed(6, 6, PMI),
-    "G1.7(plain) - 0.9 G4(null), less its mean": less_mean(apart("null", 1.7, 1.7, 0.9, 4)),
-    "version 1: G1.7(plain) - 0.9 G4(nullhint), less its mean": less_mean(apart("nullhint", 1.7, 1.7, 0.9, 4)),
-    "version 1 + 0.5 mean nullhint": less_mean(apart("nullhint", 1.7, 1.7, 0.9, 4), 0.5),
-    "version 1 + mean nullhint": less_mean(apart("nullhint", 1.7, 1.7, 0.9, 4), 1),
-    "G3,1(plain) - G4(nullhint), less its mean, + 0.75 mean nullhint": less_mean(apart("nullhint", 3, 1, 1, 4), 0.75),
-    "G1,3(plain) - G4(nullhint), less its mean": less_mean(apart("nullhint", 1, 3, 1, 4)),
-    "G1,3(plain) - G4(nullhint), less its mean, + 0.5 mean nullhint": less_mean(apart("nullhint", 1, 3, 1, 4), 0.5),
-    "evidence: G1,3(plain) - G4(nullhint), less its mean, + 0.75 mean nullhint": less_mean(
-        apart("nullhint", 1, 3, 1, 4), 0.75
-    ),
-}
-
-#: Which `evidence` might have been: widths of plain, weight and width of null, weight of the response.
-GRID = list(
-    product(
-        [(1.7, 1.7), (1, 2), (1, 3), (1, 4), (2, 3), (3, 1)], [0.8, 0.9, 1, 1.1], [3, 4, 6], [0, 0.25, 0.5, 0.75, 1]
-    )
-)
-#: AUROC wanted; on HaluEval, where nothing is far from chance, more than surprisal's.
-WANTED = {"gsm8k": 0.82, "bigbench": 0.62}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -144,7 +70,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     unseen = chosen_again(scored) if {"plain", "nullhint"} <= known else {}
     table("AUROC of numbers chosen on other data, and surprisal's there", list(unseen.items()))
-    print(write("estimator-search", {"combinations": figures, "chosen_again": unseen}))
+    audit = {name: audited(scored[name], file) for file, name in SETS.items()} if unseen else {}
+    for name, by_label in audit.items():
+        table(name, [(f"{label}: {what}", _interval(i)) for label, by in by_label.items() for what, i in by.items()])
+    triples = {
+        name: {label: {what: i.triple() for what, i in by.items()} for label, by in found.items()}
+        for name, found in audit.items()
+    }
+    print(write("estimator-search", {"combinations": figures, "chosen_again": unseen, "audited": triples}))
     return 0
 
 
@@ -152,10 +85,11 @@ def chosen_again(scored: Mapping[str, Sequence[Scored]]) -> dict[str, str]:
     """What the best of GRID on one part of the data reaches on the rest. Best: the largest smallest margin."""
     parts = {(name, half): responses[half::2] for name, responses in scored.items() for half in (0, 1)}
     parts |= {(name, 2): responses for name, responses in scored.items()}
-    wanted = {part: WANTED.get(part[0]) or quality(responses, PLAIN)[0] for part, responses in parts.items()}
+    surprisal = {part: pooled_auroc(responses, PLAIN) for part, responses in parts.items()}
+    wanted = {part: WANTED.get(part[0], surprisal[part]) for part in parts}
     reached = [
         {
-            part: quality(responses, less_mean(apart("nullhint", *plain, w, around), response))[0]
+            part: pooled_auroc(responses, less_mean(apart("nullhint", *plain, w, around), response))
             for part, responses in parts.items()
         }
         for plain, w, around, response in GRID
@@ -163,7 +97,7 @@ def chosen_again(scored: Mapping[str, Sequence[Scored]]) -> dict[str, str]:
 
     def told(chosen_on: Sequence[tuple[str, int]], measured_on: Sequence[tuple[str, int]]) -> str:
         best = max(range(len(GRID)), key=lambda n: min(reached[n][part] - wanted[part] for part in chosen_on))
-        figures = (f"{p[0]} {reached[best][p]:.3f} ({quality(parts[p], PLAIN)[0]:.3f})" for p in measured_on)
+        figures = (f"{p[0]} {reached[best][p]:.3f} ({surprisal[p]:.3f})" for p in measured_on)
         return f"{GRID[best]}: {', '.join(figures)}"
 
     halves = [[(name, half) for name in scored] for half in (0, 1)]
@@ -229,15 +163,48 @@ def restored(path: Path) -> dict[str, list[Scored]]:
 
 def quality(responses: Sequence[Scored], combination: Combination) -> tuple[float, float]:
     """AUROC and stratified AUROC, pooled over the judged tokens."""
-    kept = [one.judged != LEFT_OUT for one in responses]
-    scores = np.concatenate([-combination.of(one.logprobs)[k] for one, k in zip(responses, kept, strict=True)])
-    bad = np.concatenate([one.judged[k] == BAD for one, k in zip(responses, kept, strict=True)])
-    plain = np.concatenate([one.logprobs["plain"][k] for one, k in zip(responses, kept, strict=True)])
-    return auroc(scores, bad), auroc(scores, bad, strata(plain))
+    scores, tokens = _pooled(responses, combination)
+    return auroc(scores, tokens.bad), auroc(scores, tokens.bad, strata(tokens.logprob))
+
+
+def pooled_auroc(responses: Sequence[Scored], combination: Combination) -> float:
+    scores, tokens = _pooled(responses, combination)
+    return auroc(scores, tokens.bad)
+
+
+def _pooled(responses: Sequence[Scored], combination: Combination) -> tuple[Floats, Tokens]:
+    tokens = collect([one.judged for one in responses], [one.logprobs["plain"] for one in responses])
+    return -np.concatenate([combination.of(one.logprobs)[one.judged != LEFT_OUT] for one in responses]), tokens
+
+
+def audited(responses: Sequence[Scored], name: str) -> dict[str, dict[str, Interval]]:
+    """The audit's figures of surprisal and of the shipped estimator, on the resamples that the audit takes."""
+    tokens = collect([one.judged for one in responses], [one.logprobs["plain"] for one in responses])
+    given = [
+        {"plain": one.logprobs["plain"].astype(np.float32), "null": one.logprobs["nullhint"].astype(np.float32)}
+        for one in responses
+    ]
+    rewards = np.concatenate(
+        [EVIDENCE.rewards(branches)[one.judged != LEFT_OUT] for branches, one in zip(given, responses, strict=True)]
+    ).astype(np.float64)
+    found = measure(tokens, {SURPRISAL: tokens.surprisal, "evidence": rewards}, Resamples(name, len(responses)))
+    return {
+        label: {
+            "auroc": one.auroc.interval,
+            "stratified": one.stratified.interval,
+            "gain": one.gain.interval,
+            "per response": one.per_response.interval,
+        }
+        for label, one in found.items()
+    }
 
 
 def _shown(pair: tuple[float, float]) -> str:
     return f"{pair[0]:.3f} / {pair[1]:.3f}"
+
+
+def _interval(found: Interval) -> str:
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 if __name__ == "__main__":
