@@ -1,12 +1,14 @@
-"""Which contrast of prompt log-probs finds wrong tokens? The table behind the estimator `evidence`.
+"""Which contrast of prompt log-probs finds wrong tokens? The tables behind the estimator `evidence`.
 
-    python benchmarks/estimator_search.py [--data ../shared/data] [--every 3] [--keep build/estimator-search.npz]
+    python benchmarks/estimator_search.py [--data ../shared/data] [--only plain,null,nullhint] [--every 3]
 
-Scores responses with known wrong spans under every branch of estimator_search.toml, with the demo model through the
+Scores responses with known wrong spans under the branches of estimator_search.toml, with the demo model through the
 vLLM engine, and prints AUROC / stratified AUROC (docs/label-quality.md) of combinations of those log-probs, on all
-responses and on every second one apart, so that a figure that one half alone makes is seen. Log-probs are kept: a
-second run only computes the table. The smallest set is scored whole, of the others every third response. About 20
-minutes on 2 cores. Writes build/estimator-search.json.
+responses and on every second one apart. Then the numbers in `evidence` are chosen again, each time without the data
+that they are measured on: on one half of the responses for the other, on two sets for the third. Last, the shipped
+estimator as `tokenreward audit` measures it, with intervals. Log-probs are kept (--keep): a second run only computes.
+On 2 cores three branches of all responses take about 15 minutes, all branches of a third (--every 3; the smallest set
+is always whole) about 20. Writes build/estimator-search.json.
 """
 
 from __future__ import annotations
@@ -14,22 +16,24 @@ from __future__ import annotations
 import argparse
 import sys
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _combinations import COMBINATIONS, GRID, PLAIN, WANTED, Combination, Floats, apart, less_mean
 from _report import ROOT, table, write
 
+from tokenreward.audit.bootstrap import Interval, Resamples
 from tokenreward.audit.ranks import auroc, strata
 from tokenreward.audit.sets import SpanItem, SpanSet, load
-from tokenreward.audit.tokens import BAD, LEFT_OUT, judged
-from tokenreward.estimators.evidence import averaged
+from tokenreward.audit.spans import SURPRISAL, Tokens, collect, measure
+from tokenreward.audit.tokens import LEFT_OUT, judged
+from tokenreward.estimators.evidence import EVIDENCE
 from tokenreward.schema import Item, Template
 
 SETS = {"spans_gsm8k_injected": "gsm8k", "spans_halueval": "halueval", "spans_bigbench_mistake": "bigbench"}
-Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -40,79 +44,75 @@ class Scored:
     logprobs: Mapping[str, Floats]
 
 
-Combination = Callable[[Mapping[str, Floats]], Floats]
-
-
-def weighted(**weights: float) -> Combination:
-    """A sum of log-probs."""
-    return lambda logprobs: np.asarray(sum(weight * logprobs[branch] for branch, weight in weights.items()))
-
-
-def smoothed(width: float, of: Combination) -> Combination:
-    return lambda logprobs: averaged(of(logprobs).astype(np.float32), width)
-
-
-def evidence(null: str, width: float, weight: float, width_null: float, centre: bool) -> Combination:
-    def combine(logprobs: Mapping[str, Floats]) -> Floats:
-        d = smoothed(width, weighted(plain=1))(logprobs) - weight * smoothed(width_null, weighted(**{null: 1}))(
-            logprobs
-        )
-        return d - d.mean() if centre else d
-
-    return combine
-
-
-PMI = weighted(plain=1, null=-1)
-COMBINATIONS: dict[str, Combination] = {
-    "plain (surprisal)": weighted(plain=1),
-    "position (later is worse)": lambda logprobs: -np.arange(len(logprobs["plain"]), dtype=np.float64),
-    "plain - null": PMI,
-    "plain - nullhint": weighted(plain=1, nullhint=-1),
-    "plain - otherq": weighted(plain=1, otherq=-1),
-    "plain - wrong": weighted(plain=1, wrong=-1),
-    "plain - careless": weighted(plain=1, careless=-1),
-    "hint3 - badhint3": weighted(hint3=1, badhint3=-1),
-    "reread - null": weighted(reread=1, null=-1),
-    "step + hint/2 - null/2 - wrong/2": weighted(step=1, hint=0.5, null=-0.5, wrong=-0.5),
-    "G2(plain)": smoothed(2, weighted(plain=1)),
-    "G2(plain - null)": smoothed(2, PMI),
-    "G4(plain - null)": smoothed(4, PMI),
-    "G8(plain - null)": smoothed(8, PMI),
-    "G1.7(plain) - 0.8 G4(null)": evidence("null", 1.7, 0.8, 4, centre=False),
-    "G1.7(plain) - 0.9 G4(null), centred": evidence("null", 1.7, 0.9, 4, centre=True),
-    "G1.3(plain) - 1.0 G4(nullhint), centred": evidence("nullhint", 1.3, 1.0, 4, centre=True),
-    "G1.7(plain) - 0.8 G4(nullhint), centred": evidence("nullhint", 1.7, 0.8, 4, centre=True),
-    "evidence: G1.7(plain) - 0.9 G4(nullhint), centred": evidence("nullhint", 1.7, 0.9, 4, centre=True),
-}
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--branches", type=Path, default=Path(__file__).with_suffix(".toml"))
-    parser.add_argument("--every", type=int, default=3)
+    parser.add_argument("--only", metavar="BRANCHES", help="score these; combinations of others are left out")
+    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--keep", type=Path, default=ROOT / "build" / "estimator-search.npz")
     options = parser.parse_args(argv)
     if options.keep.is_file():
         scored = restored(options.keep)
     else:
         template = Template(**tomllib.loads(options.branches.read_text("utf-8")))
-        scored = scored_sets(options.data, template, options.every)
+        branches = options.only.split(",") if options.only else list(template.branches)
+        scored = scored_sets(options.data, template, branches, options.every)
         keep(scored, options.keep)
+    known = set(next(iter(scored.values()))[0].logprobs)
     figures: dict[str, list[tuple[float, float]]] = {}
     for name, combination in COMBINATIONS.items():
-        for found, responses in scored.items():
+        for found, responses in scored.items() if combination.reads <= known else ():
             parts = (responses, responses[::2], responses[1::2])
             figures[f"{name} | {found}"] = [quality(part, combination) for part in parts]
     table(
         "AUROC / stratified: all, and either half", [(name, " | ".join(map(_shown, f))) for name, f in figures.items()]
     )
-    print(write("estimator-search", figures))
+    unseen = chosen_again(scored) if {"plain", "nullhint"} <= known else {}
+    table("AUROC of numbers chosen on other data, and surprisal's there", list(unseen.items()))
+    audit = {name: audited(scored[name], file) for file, name in SETS.items()} if unseen else {}
+    for name, by_label in audit.items():
+        table(name, [(f"{label}: {what}", _interval(i)) for label, by in by_label.items() for what, i in by.items()])
+    triples = {
+        name: {label: {what: i.triple() for what, i in by.items()} for label, by in found.items()}
+        for name, found in audit.items()
+    }
+    print(write("estimator-search", {"combinations": figures, "chosen_again": unseen, "audited": triples}))
     return 0
 
 
-def scored_sets(data: Path, template: Template, every: int) -> dict[str, list[Scored]]:
-    """Log-probs of every set in `data` under every branch."""
+def chosen_again(scored: Mapping[str, Sequence[Scored]]) -> dict[str, str]:
+    """What the best of GRID on one part of the data reaches on the rest. Best: the largest smallest margin."""
+    parts = {(name, half): responses[half::2] for name, responses in scored.items() for half in (0, 1)}
+    parts |= {(name, 2): responses for name, responses in scored.items()}
+    surprisal = {part: pooled_auroc(responses, PLAIN) for part, responses in parts.items()}
+    wanted = {part: WANTED.get(part[0], surprisal[part]) for part in parts}
+    reached = [
+        {
+            part: pooled_auroc(responses, less_mean(apart("nullhint", *plain, w, around), response))
+            for part, responses in parts.items()
+        }
+        for plain, w, around, response in GRID
+    ]
+
+    def told(chosen_on: Sequence[tuple[str, int]], measured_on: Sequence[tuple[str, int]]) -> str:
+        best = max(range(len(GRID)), key=lambda n: min(reached[n][part] - wanted[part] for part in chosen_on))
+        figures = (f"{p[0]} {reached[best][p]:.3f} ({surprisal[p]:.3f})" for p in measured_on)
+        return f"{GRID[best]}: {', '.join(figures)}"
+
+    halves = [[(name, half) for name in scored] for half in (0, 1)]
+    whole = [(name, 2) for name in scored]
+    good = sum(all(one[part] > wanted[part] for part in whole) for one in reached)
+    return {
+        "first half -> second": told(halves[0], halves[1]),
+        "second half -> first": told(halves[1], halves[0]),
+        **{f"other sets -> {one[0]}": told([part for part in whole if part != one], [one]) for one in whole},
+        "reach every bar": f"{good} of {len(GRID)}",
+    }
+
+
+def scored_sets(data: Path, template: Template, branches: Sequence[str], every: int) -> dict[str, list[Scored]]:
+    """Log-probs of every set in `data` under `branches`."""
     from tokenreward_workers.engines import load_engine
     from tokenreward_workers.models import resolve_model
     from tokenreward_workers.rendering import Prepared, Renderer
@@ -126,7 +126,7 @@ def scored_sets(data: Path, template: Template, every: int) -> dict[str, list[Sc
         assert isinstance(found, SpanSet)
         chosen = found.items if name == "gsm8k" else found.items[::every]
         items = [Item(prompt=one.prompt, response=one.response) for one in chosen]
-        ready = renderer.prepare(items, template, list(template.branches))
+        ready = renderer.prepare(items, template, list(branches))
         work += [(name, one, r) for one, r in zip(chosen, ready, strict=True) if isinstance(r, Prepared)]
     outcomes: dict[int, Scored] = {}
     for index, logprobs in engine.score([prepared.scoring for *_, prepared in work]):
@@ -163,15 +163,48 @@ def restored(path: Path) -> dict[str, list[Scored]]:
 
 def quality(responses: Sequence[Scored], combination: Combination) -> tuple[float, float]:
     """AUROC and stratified AUROC, pooled over the judged tokens."""
-    kept = [one.judged != LEFT_OUT for one in responses]
-    scores = np.concatenate([-combination(one.logprobs)[k] for one, k in zip(responses, kept, strict=True)])
-    bad = np.concatenate([one.judged[k] == BAD for one, k in zip(responses, kept, strict=True)])
-    plain = np.concatenate([one.logprobs["plain"][k] for one, k in zip(responses, kept, strict=True)])
-    return auroc(scores, bad), auroc(scores, bad, strata(plain))
+    scores, tokens = _pooled(responses, combination)
+    return auroc(scores, tokens.bad), auroc(scores, tokens.bad, strata(tokens.logprob))
+
+
+def pooled_auroc(responses: Sequence[Scored], combination: Combination) -> float:
+    scores, tokens = _pooled(responses, combination)
+    return auroc(scores, tokens.bad)
+
+
+def _pooled(responses: Sequence[Scored], combination: Combination) -> tuple[Floats, Tokens]:
+    tokens = collect([one.judged for one in responses], [one.logprobs["plain"] for one in responses])
+    return -np.concatenate([combination.of(one.logprobs)[one.judged != LEFT_OUT] for one in responses]), tokens
+
+
+def audited(responses: Sequence[Scored], name: str) -> dict[str, dict[str, Interval]]:
+    """The audit's figures of surprisal and of the shipped estimator, on the resamples that the audit takes."""
+    tokens = collect([one.judged for one in responses], [one.logprobs["plain"] for one in responses])
+    given = [
+        {"plain": one.logprobs["plain"].astype(np.float32), "null": one.logprobs["nullhint"].astype(np.float32)}
+        for one in responses
+    ]
+    rewards = np.concatenate(
+        [EVIDENCE.rewards(branches)[one.judged != LEFT_OUT] for branches, one in zip(given, responses, strict=True)]
+    ).astype(np.float64)
+    found = measure(tokens, {SURPRISAL: tokens.surprisal, "evidence": rewards}, Resamples(name, len(responses)))
+    return {
+        label: {
+            "auroc": one.auroc.interval,
+            "stratified": one.stratified.interval,
+            "gain": one.gain.interval,
+            "per response": one.per_response.interval,
+        }
+        for label, one in found.items()
+    }
 
 
 def _shown(pair: tuple[float, float]) -> str:
     return f"{pair[0]:.3f} / {pair[1]:.3f}"
+
+
+def _interval(found: Interval) -> str:
+    return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 if __name__ == "__main__":
