@@ -83,8 +83,9 @@ def read_plan(overrides: list[str]) -> Plan:
 
 def smoke(plan: Plan) -> Plan:
     """Two methods, one seed, tiny: everything runs, and nothing is learned from it."""
-    prompts = plan.prompts.model_copy(update={"train": 24, "test": 12})
-    small = plan.model_copy(
-        update={"seeds": plan.seeds[:1], "prompts": prompts, "sample": plan.sample | {"max_tokens": 48}}
-    )
-    return small.narrowed(["start", "dpo", "dpo-reg"], None)
+    changes = {
+        "prompts": plan.prompts.model_copy(update={"train": 24, "test": 12}),
+        "audit": plan.audit.model_copy(update={"sets": plan.audit.sets[-1:]}),
+        "sample": plan.sample | {"max_tokens": 48},
+    }
+    return plan.model_copy(update=changes).narrowed(["start", "dpo", "dpo-reg"], plan.seeds[:1])
