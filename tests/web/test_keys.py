@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from stack import COMMAND, Stack, running, wait_for
 from webpage import Open
 
@@ -40,6 +40,29 @@ def test_the_key_is_asked_for_checked_and_kept_in_the_tab_only(open_page: Open, 
     expect(page.locator("#job .heat")).to_have_count(2)
     assert page.evaluate("sessionStorage.length") == 1
     assert key not in str(page.evaluate("JSON.stringify(localStorage) + document.cookie + location.href"))
+
+
+def test_an_answer_that_was_under_way_when_somebody_said_no_does_not_ask_again(
+    open_page: Open, locked: tuple[Stack, str]
+) -> None:
+    stack, _ = locked
+    page = open_page(stack=stack, allow=("401",))
+    dialog = page.get_by_role("dialog", name="API key")
+    expect(dialog).to_be_visible()
+    script = page.locator("script[type=module]").get_attribute("src")
+    held: list[Route] = []
+    page.route("**/v1/jobs?late", lambda route: held.append(route))
+    with page.expect_request("**/v1/jobs?late"):
+        page.evaluate(
+            "at => { import(new URL('api.js', new URL(at, location))).then((api) => api.get('/v1/jobs?late'))"
+            ".catch((error) => (window.late = error.status)); }",
+            script,
+        )
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    held[0].continue_()
+    page.wait_for_function("window.late === 401 || document.getElementById('ask-key').open")
+    expect(dialog).to_be_hidden()
 
 
 def test_who_has_no_key_is_asked_once(open_page: Open, locked: tuple[Stack, str]) -> None:

@@ -14,12 +14,14 @@ export class ApiError extends Error {
 const WHY = "This service asks for a key. It stays in this tab and is forgotten when the tab closes.";
 
 /**
- * A Response that is ok. A 401 asks for the key and tries again, unless `quiet` (what nobody pressed must not ask).
+ * A Response that is ok. A 401 asks for the key and tries again, unless `quiet` (what nobody pressed must not ask), or
+ * somebody was asked and gave none while this was under way.
  * Raises ApiError; a TypeError means unreachable.
  */
 export async function call(path, { method = "GET", json, headers = {}, signal, quiet = false } = {}) {
   for (;;) {
     const used = key.get();
+    const dismissed = key.dismissed();
     const response = await fetch(path, {
       method,
       signal,
@@ -32,7 +34,7 @@ export async function call(path, { method = "GET", json, headers = {}, signal, q
       body: json === undefined ? undefined : JSON.stringify(json),
     });
     if (response.ok) return response;
-    if (response.status === 401 && !quiet) {
+    if (response.status === 401 && !quiet && key.dismissed() === dismissed) {
       if (key.get() !== used) continue; // another request has asked meanwhile
       if (await askForKey(used ? "The service does not accept this key. Try another one." : WHY)) continue;
     }

@@ -4,11 +4,14 @@ import { byId } from "./dom.js";
 
 const NAME = "tokenreward.key";
 let asking = null;
+let dismissed = 0;
 
 export const key = {
   get: () => sessionStorage.getItem(NAME),
   set: (value) => sessionStorage.setItem(NAME, value),
   forget: () => sessionStorage.removeItem(NAME),
+  /** How often somebody has been asked and gave none. */
+  dismissed: () => dismissed,
 };
 
 /** Opens the dialog; resolves to whether there is a (new) key. Calls that come together share one dialog. */
@@ -28,6 +31,7 @@ function open(why) {
   return new Promise((resolve) => {
     const stop = new AbortController();
     const done = (answer) => {
+      if (!answer) dismissed += 1;
       stop.abort();
       dialog.close();
       resolve(answer);
