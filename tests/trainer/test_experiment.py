@@ -1,0 +1,108 @@
+"""benchmarks/experiment.py: its plan, its statistics, and that its document says what its results say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+from _experiment_plan import Run, read_plan, smoke  # noqa: E402
+from _experiment_runs import settings_of  # noqa: E402
+from _experiment_table import Results, detectable, tables  # noqa: E402
+
+PLAN = read_plan([])
+
+
+def a_run(row: str, seed: int, right: str, **more: Any) -> dict[str, Any]:
+    return {"row": row, "seed": seed, "right": right, "tokens": 10.0} | more
+
+
+@pytest.mark.parametrize("name", [name for name, row in PLAN.rows.items() if row.train])
+def test_every_row_is_a_run_that_the_trainer_takes(name: str, tmp_path: Path) -> None:
+    from tokenreward_trainer.run import arguments_of
+    from tokenreward_trainer.settings import run_of
+
+    row = PLAN.rows[name]
+    run = run_of(settings_of(PLAN, "a-model", tmp_path, Run(name, row, 3)))
+
+    arguments = arguments_of(run)
+    assert arguments.method == row.train["method"]
+    assert arguments.seed == 3
+    assert arguments.reg_alpha == row.train.get("reg_alpha", 0.0)
+    assert not arguments.needs_labels or row.labels is not None
+
+
+def test_labels_of_a_row_are_a_kind_that_the_plan_makes() -> None:
+    known = {None, "surprisal", *PLAN.labels, *PLAN.rows}
+    assert {row.labels for row in PLAN.rows.values()} <= known
+
+
+def test_a_row_whose_policy_labels_another_is_trained_before_it() -> None:
+    names = list(PLAN.rows)
+    for name, row in PLAN.rows.items():
+        if row.labels in names:
+            assert names.index(row.labels) < names.index(name)
+
+
+def test_the_smoke_test_has_two_methods_and_one_seed() -> None:
+    small = smoke(PLAN)
+    assert [name for name, row in small.rows.items() if row.train] == ["dpo", "dpo-reg"]
+    assert len(small.seeds) == 1
+
+
+def test_accuracy_and_gain_are_means_over_prompts_and_seeds() -> None:
+    results = Results.of(
+        [a_run("start", 0, "1000"), a_run("dpo", 0, "1100"), a_run("dpo", 1, "1110"), a_run("reg", 0, "1111")]
+    )
+    assert results.accuracy("dpo").value == 5 / 8
+    assert results.gain("dpo", "start").value == pytest.approx(3 / 8)
+    np.testing.assert_array_equal(results.right["dpo"].mean(axis=1), [0.5, 0.75])
+
+
+def test_the_gain_of_a_row_over_itself_is_exactly_nothing() -> None:
+    results = Results.of([a_run("dpo", seed, "10110") for seed in range(3)])
+    gain = results.gain("dpo", "dpo")
+    assert (gain.value, gain.low, gain.high) == (0, 0, 0)
+
+
+def test_an_interval_of_one_seed_is_that_of_a_share() -> None:
+    """Normal approximation: sqrt(p (1 - p) / n) for a share of n independent answers."""
+    right = "1" * 120 + "0" * 280
+    interval = Results.of([a_run("dpo", 0, right)]).accuracy("dpo")
+    error = np.sqrt(0.3 * 0.7 / 400)
+    assert interval.low == pytest.approx(0.3 - 1.96 * error, abs=0.01)
+    assert interval.high == pytest.approx(0.3 + 1.96 * error, abs=0.01)
+
+
+def test_seeds_that_disagree_widen_the_interval() -> None:
+    alike = Results.of([a_run("dpo", seed, "10" * 200) for seed in range(3)]).accuracy("dpo")
+    apart = Results.of([a_run("dpo", seed, r * 200) for seed, r in enumerate(("00", "10", "11"))]).accuracy("dpo")
+    assert alike.value == apart.value
+    assert apart.high - apart.low > 3 * (alike.high - alike.low)
+
+
+def test_the_smallest_detectable_effect_is_that_of_a_paired_comparison() -> None:
+    best, worst = detectable(prompts=400, seeds=4, changed=0.25)
+    assert worst == pytest.approx(2.8 * 0.5 / 20)
+    assert best == pytest.approx(worst / 2)
+
+
+def test_the_document_has_the_tables_of_the_committed_results() -> None:
+    content = json.loads((BENCHMARKS / "results" / "experiment.json").read_bytes())
+    document = (BENCHMARKS.parent / "docs" / "experiment.md").read_text("utf-8")
+
+    assert tables(Results.of(content["runs"]), [*content["plan"]["labels"], "surprisal"]) in document
+
+
+def test_the_committed_results_are_of_the_plan_that_is_shipped() -> None:
+    runs = json.loads((BENCHMARKS / "results" / "experiment.json").read_bytes())["runs"]
+
+    assert {run["plan"] for run in runs} == {PLAN.identity}
+    assert all(len(run["right"]) == PLAN.prompts.test for run in runs)
