@@ -29,7 +29,7 @@ from _experiment_table import Results, detectable, tables
 
 RESULTS = Path(__file__).parent / "results" / "experiment.json"
 DOCUMENT = _report.ROOT / "docs" / "experiment.md"
-_TABLES = re.compile(r"(<!-- tables -->\n).*?(\n<!-- end of tables -->)", re.DOTALL)
+_TABLES = re.compile(r"(<!-- tables -->\n).*?(<!-- end of tables -->)", re.DOTALL)
 #: Prompts that two policies trained with different seeds do not both get right or wrong (a pilot, docs/experiment.md).
 _CHANGED = 0.15
 #: Rows whose first policy figure3.py draws.
@@ -99,7 +99,7 @@ def _document(content: dict[str, Any]) -> int:
     """The tables of a results file, in the document and on the screen."""
     shown = tables(Results.of(content["runs"]), [*content["plan"]["labels"], SURPRISAL])
     text = DOCUMENT.read_text("utf-8")
-    DOCUMENT.write_text(_TABLES.sub(lambda found: f"{found[1]}{shown}{found[2]}", text), "utf-8")
+    DOCUMENT.write_text(_TABLES.sub(lambda found: f"{found[1]}{shown}\n{found[2]}", text), "utf-8")
     print(shown)
     return 0
 
