@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+from stack import wait_for
 
 from tokenreward import templates
 from tokenreward.schema import Item
@@ -149,7 +153,7 @@ def test_dropped_work_is_aborted_and_the_engine_goes_on(engine: Any, work: list[
 
 
 @pytest.mark.timeout(600)
-def test_an_engine_core_that_is_killed_is_said_to_have_died_and_a_restart_scores_the_same(engine: Any) -> None:
+def test_whoever_waits_for_an_engine_core_that_is_killed_is_told_and_a_restart_scores_the_same(engine: Any) -> None:
     """The last of this module: the token budget is half of what it was."""
     from tokenreward_workers.engines.vllm import _processes
 
@@ -160,7 +164,13 @@ def test_an_engine_core_that_is_killed_is_said_to_have_died_and_a_restart_scores
 
     first = scores()
     (core,) = _processes(engine._engine)
-    core.kill()
+    os.kill(core.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        question = pool.submit(engine._engine.engine_core.get_supported_tasks)
+        wait_for(lambda: engine._engine.engine_core.utility_results, 30, "the question")
+        core.kill()
+        with pytest.raises(RuntimeError, match="its process ended"):
+            question.result(60)
     with pytest.raises(EngineDied):
         scores()
     engine.restart()

@@ -11,6 +11,7 @@ so that vLLM's prefix cache holds what they share, and their output is kept lean
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing.connection
 import shutil
@@ -18,6 +19,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import InvalidStateError
 from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -198,11 +200,13 @@ class VllmEngine:
         except (ValueError, OSError, RuntimeError) as error:
             raise BadInput(f"vLLM cannot serve the model in {self._path}: {error}") from error
         _watch(engine)
+        engine.get_supported_tasks()  # kept by vLLM; else the first request would ask EngineCore and wait for it
         return engine
 
     def _add(self, pending: _Pending, call: _Call) -> ScoringFailed | None:
         """Gives a request to vLLM, or says why vLLM would not have it."""
         from vllm import SamplingParams
+        from vllm.v1.engine.exceptions import EngineDeadError
 
         params = SamplingParams(
             max_tokens=1,
@@ -216,7 +220,9 @@ class VllmEngine:
         try:
             self._engine.add_request(number, {"prompt_token_ids": pending.ids}, params)
         except Exception as error:  # of which type depends on vLLM's version
-            if not all(process.is_alive() for process in _processes(self._engine)):
+            # That it is gone may be known before its process counts as ended, which another thread waits for as well.
+            gone = isinstance(error, EngineDeadError | _Ended)
+            if gone or not all(process.is_alive() for process in _processes(self._engine)):
                 raise self._died(error) from error
             return ScoringFailed("engine_error", f"vLLM refuses the request: {error}")
         call.running[number] = pending
@@ -268,18 +274,25 @@ class VllmEngine:
         return self._add(replace(done, cached=False), call)
 
 
+class _Ended(RuntimeError):
+    """EngineCore's process is no more."""
+
+
 def _watch(engine: Any) -> None:
-    """Wakes a caller who waits for output of an EngineCore that was killed.
+    """Wakes a caller who waits for output or an answer of an EngineCore that was killed.
 
     In vLLM 0.32 the synchronous client then waits for ever: its monitor closes the sockets, and the thread that reads
-    them ends without a word. To be removed when `LLMEngine.step` raises by itself.
+    them ends without a word. To be removed when `LLMEngine.step` and `call_utility` raise by themselves.
     """
     sentinels = [process.sentinel for process in _processes(engine)]
-    outputs = engine.engine_core.outputs_queue
+    outputs, questions = engine.engine_core.outputs_queue, engine.engine_core.utility_results
 
     def wait() -> None:
         multiprocessing.connection.wait(sentinels)
-        outputs.put_nowait(RuntimeError("its process ended"))
+        outputs.put_nowait(_Ended("its process ended"))
+        for answer in list(questions.values()):
+            with contextlib.suppress(InvalidStateError):  # it came just before the end
+                answer.set_exception(_Ended("its process ended"))
 
     threading.Thread(target=wait, daemon=True, name="engine-core-watch").start()
 
