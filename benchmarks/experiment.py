@@ -30,7 +30,7 @@ from _experiment_table import Results, detectable, tables
 RESULTS = Path(__file__).parent / "results" / "experiment.json"
 DOCUMENT = _report.ROOT / "docs" / "experiment.md"
 _TABLES = re.compile(r"(<!-- tables -->\n).*?(<!-- end of tables -->)", re.DOTALL)
-#: Prompts that two policies trained with different seeds do not both get right or wrong (a pilot, docs/experiment.md).
+#: Assumed, not measured: the share of prompts that one of two policies answers rightly and the other does not.
 _CHANGED = 0.15
 #: Rows whose first policy figure3.py draws.
 _SHOWN = ("dpo", "dpo-reg")
