@@ -54,11 +54,13 @@ class Plan(Section):
     rows: dict[str, Row]
 
     def narrowed(self, rows: list[str] | None, seeds: list[int] | None) -> Plan:
-        """Only these rows and seeds."""
+        """Only these rows, the rows whose policies label them, and these seeds."""
         unknown = sorted(set(rows or ()) - set(self.rows))
         if unknown:
             raise SystemExit(f"no row {', '.join(unknown)}; known: {', '.join(self.rows)}")
-        kept = {name: row for name, row in self.rows.items() if rows is None or name in rows}
+        wanted = set(self.rows if rows is None else rows)
+        wanted |= {row.labels for name, row in self.rows.items() if name in wanted and row.labels in self.rows}
+        kept = {name: row for name, row in self.rows.items() if name in wanted}
         return self.model_copy(update={"rows": kept, "seeds": self.seeds if seeds is None else seeds})
 
     @property

@@ -36,8 +36,10 @@ def folder_of(out: Path, run: Run) -> Path:
     return out / "runs" / run.name / str(run.seed)
 
 
-def finished(out: Path, run: Run) -> dict[str, Any] | None:
-    """What a former call found."""
+def finished(out: Path, run: Run, needed: bool) -> dict[str, Any] | None:
+    """What a former call found. needed: the policy as well; one that was thrown away is trained again."""
+    if needed and run.row.train and not _trained(folder_of(out, run)):
+        return None
     try:
         content: dict[str, Any] = json.loads((folder_of(out, run) / "result.json").read_bytes())
     except FileNotFoundError:
@@ -51,7 +53,8 @@ def do(plan: Plan, model: str, out: Path, run: Run, keep: bool) -> dict[str, Any
     policy, measured, seconds = model, {}, {}
     if run.row.train:
         policy = str(folder / "model")
-        if not (folder / "trained.json").exists():
+        if not _trained(folder):
+            shutil.rmtree(folder, ignore_errors=True)  # Half a policy, or what was measured of one thrown away.
             _apart(_train, plan, model, out, run)
             _save(folder / "trained.json", {"seconds": time.monotonic() - started})
         seconds["train"] = json.loads((folder / "trained.json").read_bytes())["seconds"]
@@ -77,6 +80,10 @@ def do(plan: Plan, model: str, out: Path, run: Run, keep: bool) -> dict[str, Any
     if not keep:
         shutil.rmtree(folder / "model", ignore_errors=True)
     return found
+
+
+def _trained(folder: Path) -> bool:
+    return (folder / "trained.json").exists() and (folder / "model").exists()
 
 
 def _right(answer: Mapping[str, Any]) -> bool:

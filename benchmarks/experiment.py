@@ -83,12 +83,13 @@ def _run(plan: Plan, out: Path, keep: bool) -> list[dict[str, Any]]:
     for name, row in plan.rows.items():
         for seed in plan.seeds if row.train else plan.seeds[:1]:
             run = Run(name, row, seed)
-            result = finished(out, run)
+            needed = keep or (name, seed) in kept
+            result = finished(out, run, needed)
             if result is not None and result["plan"] != plan.identity:
                 raise SystemExit(f"{out} holds results of another plan: name another folder with --out")
             if result is None:
                 print(f"{name}, seed {seed}", flush=True)
-                result = do(plan, model, out, run, keep or (name, seed) in kept)
+                result = do(plan, model, out, run, needed)
             right = result["right"]
             print(f"{name}, seed {seed}: {right.count('1') / len(right):.3f} right, {result['seconds']}", flush=True)
             found.append(result)

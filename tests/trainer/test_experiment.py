@@ -14,7 +14,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 from _experiment_plan import Run, read_plan, smoke  # noqa: E402
-from _experiment_runs import settings_of  # noqa: E402
+from _experiment_runs import finished, folder_of, settings_of  # noqa: E402
 from _experiment_table import Results, detectable, tables  # noqa: E402
 
 PLAN = read_plan([])
@@ -49,6 +49,24 @@ def test_a_row_whose_policy_labels_another_is_trained_before_it() -> None:
     for name, row in PLAN.rows.items():
         if row.labels in names:
             assert names.index(row.labels) < names.index(name)
+
+
+def test_a_row_alone_brings_the_row_whose_policy_labels_it() -> None:
+    assert list(PLAN.narrowed(["sepo"], [0]).rows) == ["dpo", "sepo"]
+    assert list(PLAN.narrowed(["dpo-reg"], [0]).rows) == ["dpo-reg"]
+
+
+def test_a_policy_that_is_needed_and_was_thrown_away_is_trained_again(tmp_path: Path) -> None:
+    run = Run("dpo", PLAN.rows["dpo"], 0)
+    folder = folder_of(tmp_path, run)
+    folder.mkdir(parents=True)
+    for name in ("trained.json", "result.json"):
+        (folder / name).write_text("{}", "utf-8")
+
+    assert finished(tmp_path, run, needed=False) == {}
+    assert finished(tmp_path, run, needed=True) is None
+    (folder / "model").mkdir()
+    assert finished(tmp_path, run, needed=True) == {}
 
 
 def test_the_smoke_test_has_two_methods_and_one_seed() -> None:
