@@ -14,6 +14,7 @@ import numpy as np
 import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
+import transformers
 from stack import COMMAND, Process, wait_for, wait_gone
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -22,7 +23,7 @@ from tokenreward.dataset import read_meta
 from tokenreward.errors import BadInput
 from tokenreward_trainer.chat import ChatFormat
 from tokenreward_trainer.sampling import Sampling, sample_file
-from tokenreward_trainer.sampling.engines import ENGINES, Engine
+from tokenreward_trainer.sampling.engines import ENGINES, Engine, installed_version
 from tokenreward_trainer.sampling.engines.base import Request
 from tokenreward_trainer.sampling.engines.transformers import TransformersEngine, draw
 from tokenreward_trainer.sampling.requests import Policy, seed_of
@@ -137,8 +138,14 @@ def test_rows_keep_their_columns_and_gain_responses_with_ids(
     about = meta["sampling"]
     assert about["tokenizer_hash"] == ChatFormat(tokenizer).hash
     assert about["plan"]["temperature"] == 0.8
-    assert about["engine"] == "transformers"
+    assert (about["engine"], about["engine_version"]) == ("transformers", transformers.__version__)
     assert about["counts"]["tokens"] == sum(len(response["token_ids"]) for response in responses)
+
+
+def test_an_engine_s_version_is_known_without_it() -> None:
+    assert installed_version("transformers") == transformers.__version__
+    assert installed_version("none-such") is None
+    assert (installed_version("vllm") is None) == (importlib.util.find_spec("vllm") is None)
 
 
 def test_a_response_s_seed_is_its_own(policy: Path, prompts: Path, tmp_path: Path) -> None:
@@ -281,7 +288,7 @@ class _Kept:
     """An engine that stays open."""
 
     def __init__(self, engine: Engine) -> None:
-        self.sample, self.version = engine.sample, engine.version
+        self.sample = engine.sample
 
     def close(self) -> None: ...
 

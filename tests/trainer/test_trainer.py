@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import PreTrainedModel
@@ -135,6 +136,20 @@ def test_reference_log_probs_are_computed_once_for_the_same_weights_and_pairs(
         for pair, (chosen, rejected) in zip(pairs, trainer.train_dataset.ref_logps, strict=True):
             assert chosen.shape == (len(pair.chosen),)
             assert rejected.shape == (len(pair.rejected),)
+
+
+def test_labeled_and_unlabeled_pairs_are_scored_together(llama: MakeModel, make_pairs: MakePairs) -> None:
+    model = llama()
+    make_scorable(model)
+    labeled, plain = make_pairs(6), make_pairs(6, labeled=False)
+    mixed = [*labeled[:3], *plain[3:]]
+
+    expected = reference.score_pairs(model, plain, layout="packed", max_tokens=4096)
+    for mixture in (mixed, mixed[::-1]):
+        found = reference.score_pairs(model, mixture, layout="packed", max_tokens=4096)
+        for one, other in zip(found if mixture is mixed else found[::-1], expected, strict=True):
+            np.testing.assert_allclose(one[0], other[0], rtol=1e-5)
+            np.testing.assert_allclose(one[1], other[1], rtol=1e-5)
 
 
 def test_a_broken_write_leaves_no_cache_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, llama: MakeModel) -> None:

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,9 @@ def score_pairs(
     model.eval()
     try:
         for group in by_length(pairs, max_tokens, layout):
-            batch = to_device(Collator(layout).part([Example(i, pairs[i]) for i in group]), device)
+            # Labels play no part here, and need not be there for all.
+            plain = [Example(i, replace(pairs[i], chosen_rewards=None, rejected_rewards=None)) for i in group]
+            batch = to_device(Collator(layout).part(plain), device)
             with attending(model, layout):
                 grid = score(model, batch, extras=extras).logps.cpu().numpy()
             for row, index in enumerate(group):

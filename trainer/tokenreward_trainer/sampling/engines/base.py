@@ -30,8 +30,6 @@ class Response:
 class Engine(Protocol):
     """Samples from one model. The same requests in one call give the same responses, in any process."""
 
-    version: str
-
     def sample(self, requests: Sequence[Request]) -> list[list[Response]]:
         """For each request, one response a seed, in their order."""
         ...

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-import transformers
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from tokenreward.errors import BadInput
@@ -26,8 +25,6 @@ _ENDED = 0.2
 
 class TransformersEngine:
     """path: a model directory or hub name. Raises BadInput if it cannot be loaded."""
-
-    version = transformers.__version__
 
     def __init__(self, path: str, settings: Sampling, stops: frozenset[int]) -> None:
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")

@@ -47,7 +47,7 @@ class VllmEngine:
             "on_cpu": on_cpu,
             "parent": os.getpid(),
         }
-        self.version = str(self._ask(about)["version"])
+        self._ask(about)
 
     def sample(self, requests: Sequence[Request]) -> list[list[Response]]:
         wanted = [{"ids": request.ids, "seeds": request.seeds, "room": request.room} for request in requests]

@@ -21,11 +21,10 @@ def main() -> None:
     die_with(about["parent"])
     try:
         engine = _engine(about)
-        import vllm
     except (ValueError, OSError, RuntimeError) as error:
         _say(answers, {"error": f"the model in {about['path']} cannot be loaded: {error}"})
         return
-    _say(answers, {"version": vllm.__version__})
+    _say(answers, {"ready": True})
     for line in sys.stdin:
         responses = _sample(engine, json.loads(line)["requests"], about)
         _say(answers, {"responses": responses})
