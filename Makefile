@@ -30,6 +30,8 @@ help:
 	@echo "make fuzz                 100,000 made-up requests, and what came back"
 	@echo "make faults               random faults while jobs run, then every item compared"
 	@echo "make bench                engines against the plain ways of doing it"
+	@echo "make label-bench          a large file through the client: memory, rows a second"
+	@echo "make bench-training       the trainer against TRL: parity, step time, memory"
 	@echo "make scale                how many GPUs one API process and one Redis feed"
 	@echo "make load                 small calls at a set rate, many clients, one large upload"
 	@echo "make deploy-test          the compose file, images and many hosts, without Docker (part of make test)"
