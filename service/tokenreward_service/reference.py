@@ -19,8 +19,8 @@ Written from the service's OpenAPI document (`GET /openapi.json`; `/docs` shows 
 - Bodies may be compressed: `Content-Encoding: gzip` or `zstd`. Limits count the expanded bytes.
 - `Idempotency-Key` on `POST /v1/jobs`: the same request twice makes one job, for as long as the job is kept.
 - The query parameters of `POST /v1/jobs` go with NDJSON; a JSON body holds the options itself (422 with both).
-- Any request: 421 where `Host` is not a name that the service answers to (`TOKENREWARD_ALLOWED_HOSTS`), 403 from a page of
-  another origin, 500 for a mistake of ours, whose log entry has the `X-Request-ID`.
+- Any request: 421 where `Host` is not a name that the service answers to (`TOKENREWARD_ALLOWED_HOSTS`), 403 from a page
+  of another origin, 500 for a mistake of ours, whose log entry has the `X-Request-ID`.
 - 429 and 503 carry `Retry-After`; nothing of such a request was accepted.
 - `X-Request-ID` comes back on every answer (yours, where you send one) and stands in the log.
 """
