@@ -17,11 +17,11 @@ from tokenreward._serving import embedded_service
 from tokenreward.audit import builtin
 from tokenreward.dataset import label_dataset
 from tokenreward.dataset.files import replace
+from tokenreward.dataset.jsonl import json_line
 from tokenreward_trainer.prompts import parts_of, prompt_rows
 from tokenreward_trainer.ranking import rank_file
 from tokenreward_trainer.ranking.choice import Ranking
 from tokenreward_trainer.sampling import Sampling, sample_file
-from tokenreward_trainer.segments import line_of
 
 #: Of the test prompts; training prompts are made with the seeds of the plan, and never the same.
 _TEST_SEED = 1000
@@ -95,4 +95,4 @@ def _label(plan: Plan, model: str, files: list[tuple[Path, Path, str]]) -> None:
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     with replace(path) as file:
-        file.writelines(map(line_of, rows))
+        file.writelines(map(json_line, rows))

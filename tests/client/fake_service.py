@@ -33,7 +33,7 @@ class FakeJob:
     items: list[dict[str, Any]]
     template: str
     include: list[str]
-    model: str | None
+    query: dict[str, list[str]]
     born: float = field(default_factory=time.monotonic)
     state: JobState | None = None
 
@@ -84,15 +84,15 @@ class FakeService:
             provenance=self.provenance(job.template),  # type: ignore[arg-type]
         ).model_dump(mode="json")
 
-    def create(self, key: str, body: bytes, query: dict[str, list[str]]) -> FakeJob:
+    def create(self, key: str, body: bytes, query: dict[str, list[str]]) -> FakeJob | None:
+        """None: the key stands for another request."""
         with self.lock:
             if key not in self.jobs:
                 items = [json.loads(line) for line in body.splitlines()]
-                model = query.get("model", [None])[0]
-                job = FakeJob(uuid.uuid4().hex, items, query["template"][0], query.get("include", []), model)
+                job = FakeJob(uuid.uuid4().hex, items, query["template"][0], query.get("include", []), query)
                 self.jobs[key] = job
                 self.scored += len(items)
-            return self.jobs[key]
+            return self.jobs[key] if self.jobs[key].query == query else None
 
     def result(self, job: FakeJob, index: int) -> dict[str, Any]:
         item = job.items[index]
@@ -127,16 +127,18 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._json(200, {"status": "ok"})
             case ["v1", "label"]:
                 request = json.loads(body)
-                job = FakeJob("sync", request["items"], request.get("template", "revision"), request["include"], None)
+                job = FakeJob("sync", request["items"], request.get("template", "revision"), request["include"], {})
                 snapshot = service.snapshot(job)
                 results = [service.result(job, i) for i in range(len(job.items))]
                 answer = {"job": snapshot, "results": results, "provenance": snapshot["provenance"]}
                 return self._json(200, answer)
             case ["v1", "jobs"]:
-                job = service.create(self.headers["idempotency-key"], body, query)
+                created = service.create(self.headers["idempotency-key"], body, query)
+                if created is None:
+                    return self._json(422, {"title": "Idempotency-Key reused", "status": 422})
                 if random.random() < service.drop_share:
                     return drop(self)  # type: ignore[arg-type]
-                return self._json(202, service.snapshot(job))
+                return self._json(202, service.snapshot(created))
             case ["v1", "jobs", job_id, *rest]:
                 job = next(job for job in service.jobs.values() if job.id == job_id)
                 if self.command == "DELETE":

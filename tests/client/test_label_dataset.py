@@ -289,6 +289,25 @@ def test_a_run_that_was_interrupted_goes_on(service: FakeService, tmp_path: Path
     assert not (tmp_path / "out.jsonl.partial").exists()
 
 
+def test_a_run_that_broke_off_in_its_first_job_finds_that_job_again(service: FakeService, tmp_path: Path) -> None:
+    path, out = write_jsonl(tmp_path / "in.jsonl", pairs(40)), tmp_path / "out.jsonl"
+    result, broken = service.result, False
+
+    def leave(*arguments: Any) -> Any:
+        nonlocal broken
+        if not broken:
+            broken, service.away_until = True, time.monotonic() + 1e6
+        return result(*arguments)
+
+    service.result = leave  # type: ignore[method-assign]
+    with Client(service.url, patience=0.5) as client, pytest.raises(ConnectionFailed):
+        label(service, path, out, client=client)
+    service.away_until = 0
+    label(service, path, out)
+    check(read_jsonl(out))
+    assert service.scored == 80
+
+
 def test_a_job_that_was_cancelled_is_an_error_and_made_anew_by_a_rerun(service: FakeService, tmp_path: Path) -> None:
     service.seconds_per_item = 0.05
     path, out = write_jsonl(tmp_path / "in.jsonl", pairs(16)), tmp_path / "out.jsonl"
@@ -324,7 +343,7 @@ def test_a_beginning_of_other_work_is_not_mixed_with_this(service: FakeService, 
 
 def test_later_jobs_insist_on_the_first_ones_fingerprint(service: FakeService, tmp_path: Path) -> None:
     labeled = label(service, write_jsonl(tmp_path / "in.jsonl", pairs(30)), tmp_path / "out.jsonl")
-    first, *others = (job.model for job in service.jobs.values())
+    first, *others = (job.query.get("model", [None])[0] for job in service.jobs.values())
     assert first is None
     assert set(others) == {f"tiny@{labeled.provenance.fingerprint_digest}"}
 

@@ -93,6 +93,13 @@ class Elements(HTMLParser):
         self.text += data
 
 
+def test_a_response_with_ids_of_its_own_and_no_rewards_is_drawn_without_asking(tmp_path: Path) -> None:
+    row = labeled_row("much too long", token_rewards=None, token_error="too_long: 9000 tokens")
+    del row["tokens"], row["token_offsets"]
+    (drawn,) = shown(tmp_path, row)
+    assert drawn.responses[0].error == "too_long: 9000 tokens"
+
+
 def test_tokens_that_share_a_character_share_a_cell() -> None:
     drawn = cells(
         "a🌙b", ["a", "\ufffd", "\ufffd", "b", "</s>"], [(0, 1), (1, 2), (1, 2), (2, 3), (3, 3)], [1, 2, 4, 5, 6]

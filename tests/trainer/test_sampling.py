@@ -142,6 +142,13 @@ def test_rows_keep_their_columns_and_gain_responses_with_ids(
     assert about["counts"]["tokens"] == sum(len(response["token_ids"]) for response in responses)
 
 
+def test_half_a_surrogate_pair_in_another_column_leaves_as_it_came(policy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"prompt": "p", "note": "cut off: \\ud83d"}\n')
+    sample_file(path, tmp_path / "out.jsonl", str(policy), SHORT)
+    assert read(tmp_path / "out.jsonl")[0]["note"] == "cut off: \ud83d"
+
+
 def test_an_engine_s_version_is_known_without_it() -> None:
     assert installed_version("transformers") == transformers.__version__
     assert installed_version("none-such") is None

@@ -6,14 +6,13 @@ missing and makes OUT of all of them. It is the state that `tokenreward label` k
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tokenreward.dataset.files import read_meta, replace
-from tokenreward.dataset.jsonl import JsonlSink
+from tokenreward.dataset.jsonl import JsonlSink, json_line
 from tokenreward.dataset.progress import Progress
 from tokenreward.dataset.state import Done, RunState
 from tokenreward.errors import BadInput
@@ -108,7 +107,7 @@ def in_segments(
                 continue
             made, counts = work(range(start, min(start + job.size, count)))
             with replace(state.part(number)) as file:
-                file.writelines(map(line_of, made))
+                file.writelines(map(json_line, made))
             state.finish(number, _done(counts))
             shown.advance(counts.tokens, counts.responses)
         counts = _counts(state.totals())
@@ -116,10 +115,6 @@ def in_segments(
         job.assemble([state.part(number) for number in sorted(state.done)], out, {job.kind: content})
         state.remove()
     return Outcome(out, counts, content)
-
-
-def line_of(row: Row) -> bytes:
-    return json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
 
 def _done(counts: Counts) -> Done:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class JsonlSink:
                 mine = {name: values[number] for name, values in labels.items()}
                 # Ids that came with the row stay, even where there are no rewards for them.
                 labeled = row | {name: value for name, value in mine.items() if value is not None or name not in row}
-                file.write(_dump(labeled) + b"\n")
+                file.write(json_line(labeled))
 
     def assemble(self, parts: Sequence[Path], out: Path, meta: dict[str, Any]) -> None:
         with replace(meta_path(out)) as file:
@@ -75,8 +75,9 @@ class JsonlSink:
                     shutil.copyfileobj(labeled, file, 1 << 20)
 
 
-def _dump(row: dict[str, Any]) -> bytes:
+def json_line(row: Mapping[str, Any]) -> bytes:
+    """A row as it stands in a file, line end included."""
     try:
-        return json.dumps(row, ensure_ascii=False).encode()
+        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:  # a lone surrogate came in escaped, and leaves so
-        return json.dumps(row).encode()
+        return json.dumps(row).encode() + b"\n"

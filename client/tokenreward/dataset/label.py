@@ -116,7 +116,7 @@ class _Run:
         for attempt in range(_ATTEMPTS):
             job = self._client.jobs.create(
                 chunk.items,
-                model=self._model(),
+                model=self._model(chunk.number),
                 template=self._options.template,
                 estimator=self._options.estimator,
                 include=self._options.include,
@@ -129,9 +129,12 @@ class _Run:
         self._state.learn(job.provenance)
         return job
 
-    def _model(self) -> str | None:
-        """After the first job, every other must go to exactly the same set-up."""
-        if (known := self._state.provenance) is None:
+    def _model(self, number: int) -> str | None:
+        """After the first job, every other must go to exactly the same set-up.
+
+        The first one is asked for in the same words by every run: under its idempotency key, other words are refused.
+        """
+        if number == 0 or (known := self._state.provenance) is None:
             return self._options.model
         return f"{known.fingerprint.model}@{known.fingerprint_digest}"
 

@@ -84,8 +84,14 @@ def _shown(row: Mapping[str, Any], number: int, path: Path, ask: Ask) -> ShownRo
         raise BadInput(f"{where}: no labels; `tokenreward label` makes them")
     layout = layout_of(own, where)
     found = layout.responses(own, where)
-    # One request for both sides of a row that has no tokens of its own.
-    missing = [r for r in found if row.get(prefix(r.side) + "tokens") is None and row.get(prefix(r.side) + "token_ids")]
+    # One request for both sides of a row that has rewards without the texts of their tokens.
+    missing = [
+        r
+        for r in found
+        if row.get(prefix(r.side) + "tokens") is None
+        and row.get(prefix(r.side) + "token_ids")
+        and row.get(prefix(r.side) + "token_rewards") is not None
+    ]
     asked = dict(zip([r.side for r in missing], ask([r.item() for r in missing]), strict=True)) if missing else {}
     responses = []
     for response in found:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.dataset.files import replace
+from tokenreward.dataset.jsonl import json_line
 from tokenreward_trainer.content import digest
 from tokenreward_trainer.evaluation.answers import Answer, Answers
 from tokenreward_trainer.scorers.base import Prompt, messages_of
-from tokenreward_trainer.segments import line_of
 
 #: Names that their question files have for a prompt's identity.
 _IDS = ("uid", "question_id", "id")
@@ -39,7 +39,7 @@ def write_formats(answers: Sequence[Answers], out: Path, dataset: str) -> None:
         moment = one.path.stat().st_mtime
         for folder, made in ((arena, arena_row), (first_arena, first_arena_row)):
             with replace(folder / f"{one.name}.jsonl") as file:
-                file.writelines(line_of(made(row, answer, one.name, moment)) for row, answer in rows)
+                file.writelines(json_line(made(row, answer, one.name, moment)) for row, answer in rows)
 
 
 def text_of(prompt: Prompt) -> str:

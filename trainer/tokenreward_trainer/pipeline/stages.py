@@ -13,13 +13,14 @@ from typing import Any
 
 from tokenreward.dataset import label_dataset, read_meta
 from tokenreward.dataset.files import replace
+from tokenreward.dataset.jsonl import json_line
 from tokenreward.errors import BadInput, TokenRewardError
 from tokenreward_trainer.content import file_hash, model_hash
 from tokenreward_trainer.pipeline.recipe import Recipe
 from tokenreward_trainer.prompts import parts_of, write_prompts
 from tokenreward_trainer.ranking.choice import Ranking
 from tokenreward_trainer.scorers import identity_of
-from tokenreward_trainer.segments import line_of, read_rows
+from tokenreward_trainer.segments import read_rows
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _prompts(work: Work) -> Made:
         write_prompts(out, parts_of(wanted.sets), wanted.count or 0, wanted.seed)
     else:
         with replace(out) as file:
-            file.writelines(map(line_of, read_rows(Path(wanted.file))[: wanted.count]))
+            file.writelines(map(json_line, read_rows(Path(wanted.file))[: wanted.count]))
     return Made([out.name], f"{len(read_rows(out))} prompts")
 
 

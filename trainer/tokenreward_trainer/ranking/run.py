@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.dataset.files import read_meta, replace
-from tokenreward.dataset.jsonl import JsonlSink
+from tokenreward.dataset.jsonl import JsonlSink, json_line
 from tokenreward.dataset.progress import progress_for
 from tokenreward.errors import BadInput
 from tokenreward_trainer.content import file_hash
@@ -27,7 +27,6 @@ from tokenreward_trainer.segments import (
     Row,
     finished,
     in_segments,
-    line_of,
     read_rows,
     rows_hash,
 )
@@ -142,10 +141,10 @@ def _assemble(parts: Sequence[Path], out: Path, meta: dict[str, Any]) -> None:
         tally = ", ".join(f"{count} x {name}" for name, count in meta["ranking"]["counts"]["tally"].items())
         raise BadInput(f"no group gave a pair ({tally}): nothing was written to {out}")
     with replace(scores_path(out)) as file:
-        file.writelines(line_of(row["scored"]) for row in _rows(parts))
+        file.writelines(json_line(row["scored"]) for row in _rows(parts))
     only_pairs = parts[0].with_name("pairs.jsonl")
     with replace(only_pairs) as file:
-        file.writelines(line_of(row["pair"]) for row in _rows(parts) if row["pair"] is not None)
+        file.writelines(json_line(row["pair"]) for row in _rows(parts) if row["pair"] is not None)
     JsonlSink().assemble([only_pairs], out, meta)
 
 
