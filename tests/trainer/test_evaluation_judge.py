@@ -126,6 +126,10 @@ def test_replies_that_are_no_verdict_are_counted_and_their_prompts_left_out(tmp_
     rate = win_rate(pairs, found, None, None)
     assert (rate.unusable, rate.left_out, rate.rate.value) == (1, 1, 0.5)
     assert rate.wins + rate.ties + rate.losses == 2
+    with judge_server(by_rule(longer)) as served:  # Mended; the verdicts that there are stay.
+        again = judge_pairs(pairs, judging(served.url), tmp_path / "j.jsonl")
+    assert len(served.seen) == 1
+    assert [one.preference for one in again] == [1.0, 1.0, 0.0]
 
 
 def test_a_judge_that_never_gives_a_verdict_is_an_error_that_shows_a_reply(tmp_path: Path) -> None:

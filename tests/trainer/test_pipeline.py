@@ -26,7 +26,6 @@ from tokenreward.errors import BadInput, UnknownName
 from tokenreward_trainer.pipeline import Recipe, read_recipe, run_recipe
 from tokenreward_trainer.pipeline.recipe import recipe_of, shipped
 from tokenreward_trainer.pipeline.stages import stages_of
-from tokenreward_trainer.pipeline.training import last_checkpoint
 
 Row = dict[str, Any]
 Build = Callable[..., LlamaForCausalLM]
@@ -232,17 +231,6 @@ def test_a_run_that_is_killed_in_every_stage_and_between_them_goes_on_to_the_sam
             mine[name]["outputs"]["model/model.safetensors"] == undisturbed[name]["outputs"]["model/model.safetensors"]
         )
     assert (tmp_path / "run" / "report.html").exists()
-
-
-def test_a_checkpoint_that_a_kill_left_unfinished_is_not_resumed_from(tmp_path: Path) -> None:
-    assert last_checkpoint(tmp_path) is None
-    for step in (5, 10, 15):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-    (tmp_path / "checkpoint-5" / "trainer_state.json").write_text('{"global_step": 5}')
-    (tmp_path / "checkpoint-10" / "trainer_state.json").write_text('{"global_step": 10}')
-    (tmp_path / "checkpoint-15" / "model.safetensors").write_text("half")
-    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
-    assert not (tmp_path / "checkpoint-15").exists()
 
 
 def test_with_a_service_of_its_own_the_command_leaves_nothing_running_and_goes_on(

@@ -14,6 +14,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward import cli
 from tokenreward.errors import BadInput
+from tokenreward_trainer.checkpoints import last_checkpoint, remove_checkpoints
 from tokenreward_trainer.demo_pairs import write_pairs
 from tokenreward_trainer.run import arguments_of
 from tokenreward_trainer.settings import read_run, run_of, shipped
@@ -103,6 +104,40 @@ def test_a_lora_run_resumes_from_its_checkpoint(train: Train, tmp_path: Path) ->
     assert train(*common, "--train.per_device_train_batch_size=4") == 0
     assert (tmp_path / "out" / "adapter_config.json").exists()
     assert train(*common, "--train.per_device_train_batch_size=4", "--train.resume_from_checkpoint", "true") == 0
+
+
+def test_a_checkpoint_that_a_kill_left_unfinished_is_not_resumed_from(tmp_path: Path) -> None:
+    assert last_checkpoint(tmp_path) is None
+    for step in (5, 10, 15):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    (tmp_path / "checkpoint-5" / "trainer_state.json").write_text('{"global_step": 5}')
+    (tmp_path / "checkpoint-10" / "trainer_state.json").write_text('{"global_step": 10}')
+    (tmp_path / "checkpoint-15" / "model.safetensors").write_text("half")
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+    assert not (tmp_path / "checkpoint-15").exists()
+
+
+def test_a_checkpoint_that_a_kill_left_half_removed_is_not_resumed_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checkpoint-5").mkdir()
+    (tmp_path / "checkpoint-5" / "trainer_state.json").write_text('{"global_step": 5}')
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", lambda _: None)  # Killed within.
+        remove_checkpoints(tmp_path)
+    assert last_checkpoint(tmp_path) is None
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "out" / "checkpoint-2").mkdir(parents=True)
+    (tmp_path / "out" / "checkpoint-2" / "model.safetensors").write_text("half")
+    assert train("--train.resume_from_checkpoint", "true") == 0
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["name"] == "DPO-REG"
+
+
+def test_two_trainings_do_not_go_on_from_one_checkpoint(train: Train, tmp_path: Path, capsys: Any) -> None:
+    assert train("--train.resume_from_checkpoint", str(tmp_path / "checkpoint-1")) == 1
+    assert "with report.baseline there are two" in capsys.readouterr().err
 
 
 def test_a_model_contrast_labels_with_an_adapter(train: Train, tmp_path: Path) -> None:

@@ -275,7 +275,7 @@ def test_vllm_samples_the_same_again_and_dies_with_its_parent(
     assert children
     wait_gone(children)
 
-    engine = ENGINES["vllm"](str(vllm_policy), settings, Policy.load(str(vllm_policy)).stops)
+    engine = ENGINES["vllm"](str(vllm_policy), settings, Policy.load(str(vllm_policy)).stops, 256)
     try:
         monkeypatch.setitem(ENGINES, "vllm", lambda *_: _Kept(engine))  # Starting it is most of this test's time.
         sample_file(prompts, out, str(vllm_policy), settings)

@@ -14,7 +14,14 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForSequenceClassification, PreTrainedTokenizerFast
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertTokenizerFast,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
 
 from tokenreward.errors import BadInput, ConnectionFailed, UnknownName
 from tokenreward_trainer.scorers import Group, scorer_of
@@ -210,6 +217,31 @@ def test_padding_that_ends_a_conversation_too_is_not_mistaken_for_padding(
     )
 
 
+def test_a_reward_model_that_tells_prompt_from_response_is_told(tmp_path: Path) -> None:
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "what", "is", "it", "a", "good", "bad", "answer"]
+    tokenizer = BertTokenizerFast(vocab={word: number for number, word in enumerate(words)})
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_labels=1,
+        initializer_range=0.3,
+    )
+    model = BertForSequenceClassification(config).eval()
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    texts = ["a good answer", "bad"]
+    (found,) = scorer_of(f"reward_model:{tmp_path}").score([group(*texts, prompt="what is it")])
+    for text, score in zip(texts, found, strict=True):
+        with torch.no_grad():
+            assert score == pytest.approx(
+                model(**tokenizer("what is it", text, return_tensors="pt")).logits.item(), abs=1e-5
+            )
+
+
 def test_what_is_too_long_for_a_reward_model_has_no_score(reward_model: Path) -> None:
     ((short, long),) = scorer_of(f"reward_model:{reward_model}").score([group("short", "long " * 100)])
     assert short is not None
@@ -279,9 +311,19 @@ def test_an_endpoint_scores_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_endpoint_that_is_busy_is_asked_again() -> None:
-    with endpoint(lambda _: (503, b"starting"), lambda _: (429, b""), lengths) as (url, seen):
+    with endpoint(lambda _: (503, b"starting"), lambda _: (429, b""), lambda _: (500, b""), lengths) as (url, seen):
         assert scorer_of(url).score([group("abc")]) == [[3.0]]
-    assert len(seen) == 3
+    assert len(seen) == 4
+
+
+def test_patience_begins_with_the_first_failure() -> None:
+    def slow(_: list[dict[str, Any]]) -> tuple[int, Any]:
+        time.sleep(1.5)
+        return 503, b"too much"
+
+    with endpoint(slow, lengths) as (url, seen):
+        assert Endpoint(url, Waiting(answer=5, patience=1)).score([group("abc")]) == [[3.0]]
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize(

@@ -266,11 +266,28 @@ def test_an_adapter_that_has_been_trained_gets_a_warning(
         PreferenceTrainer(model, config(), make_pairs(2))
 
 
+def test_a_policy_that_has_not_moved_shows_no_learned_rewards_under_autocast(
+    llama: MakeModel, make_pairs: MakePairs, config: MakeConfig
+) -> None:
+    trainer = PreferenceTrainer(llama(), config(bf16=True), make_pairs(6))
+    assert trainer.train_dataset.ref_logps is not None
+    for now, before in zip(trainer.token_logps(make_pairs(6)), trainer.train_dataset.ref_logps, strict=True):
+        np.testing.assert_array_equal(np.concatenate(now), np.concatenate(before))
+
+
+def test_flash_attention_is_refused_with_a_reason(llama: MakeModel, make_pairs: MakePairs, config: MakeConfig) -> None:
+    model = llama()
+    model.config._attn_implementation = "flash_attention_2"
+    with pytest.raises(BadInput, match="attention = 'flash_attention_2' runs in 16 bits"):
+        PreferenceTrainer(model, config(), make_pairs(2))
+
+
 def test_dropout_is_off_unless_asked_for(llama: MakeModel, make_pairs: MakePairs, config: MakeConfig) -> None:
     from peft import LoraConfig
 
     noisy = LoraConfig(r=2, target_modules=["q_proj"], lora_dropout=0.5)
-    off = PreferenceTrainer(llama(), config(), make_pairs(2), peft_config=noisy)
+    with pytest.warns(DoubtfulOption, match=r"the adapter's dropout of 0\.5 is off"):
+        off = PreferenceTrainer(llama(), config(), make_pairs(2), peft_config=noisy)
     assert all(m.p == 0 for m in off.model.modules() if isinstance(m, torch.nn.Dropout))
     on = PreferenceTrainer(llama(), config(disable_dropout=False), make_pairs(2), peft_config=noisy)
     assert any(m.p == 0.5 for m in on.model.modules() if isinstance(m, torch.nn.Dropout))

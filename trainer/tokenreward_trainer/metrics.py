@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 import torch
 from torch import Tensor
 
+from tokenreward_trainer.devices import exact_dtype
 from tokenreward_trainer.losses import Completions, PairLoss
 
 #: Names of the per-pair means, in the order their sums are kept.
@@ -61,13 +62,14 @@ class Metrics:
                 zero if sft is None else sft.detach(),
                 zero if pair.weight is None else pair.weight,
             ]
-        ).double()
+        )
+        rows = rows.to(exact_dtype(rows.device))
         sums = torch.cat([rows.new_tensor([rows.shape[1]]), rows.sum(-1)])
         self._pairs = sums if self._pairs is None else self._pairs + sums
         for side in (chosen, rejected):
             if side.labels is not None and side.ref_logps is not None:
-                learned = (beta * (side.logps.detach() - side.ref_logps))[side.mask].double()
-                moments = _moments(learned, side.labels[side.mask].double())
+                learned = (beta * (side.logps.detach() - side.ref_logps))[side.mask].to(rows.dtype)
+                moments = _moments(learned, side.labels[side.mask].to(rows.dtype))
                 self._moments = moments if self._moments is None else self._moments + moments
 
     def collect(

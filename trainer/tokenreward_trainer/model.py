@@ -41,10 +41,10 @@ class ScoreRequest:
 
 
 def base_of(model: nn.Module) -> PreTrainedModel:
-    """The model itself, without PEFT's wrapper."""
-    get_base: Any = getattr(model, "get_base_model", None)
-    found = model if get_base is None else get_base()
-    assert isinstance(found, PreTrainedModel)
+    """The model itself, without the wrappers of PEFT and of several processes."""
+    found: Any = model
+    while not isinstance(found, PreTrainedModel):
+        found = found.get_base_model() if hasattr(found, "get_base_model") else found.module
     return found
 
 
@@ -145,7 +145,12 @@ def choose_layout(model: nn.Module, wanted: str) -> tuple[Layout, str | None]:
 
     Raises BadInput if the model's own log-probs are not what scoring gives.
     """
-    reason = None
+    reason, attention = None, base_of(model).config._attn_implementation or ""
+    if attention.startswith("flash"):
+        raise BadInput(
+            f"attention = {attention!r} runs in 16 bits and on GPUs only, where log-probs cannot be compared with the "
+            "model's own: leave it out. The packed layout brings its own attention, which is as fast"
+        )
     if wanted in ("auto", "packed"):
         reason = _disagreement(model, "packed")
         if reason is None:

@@ -16,6 +16,9 @@ from tokenreward.client.flows import Backoff, retry_after
 from tokenreward.errors import BadInput, ConnectionFailed
 from tokenreward.settings import client_settings
 
+#: A question may be asked again after any answer that is about the server and not about the question.
+_NOT_NOW = NOT_NOW | {408, 500}
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -48,19 +51,21 @@ class Poster:
 
     def post(self, content: Any) -> httpx2.Response:
         """A successful reply. Raises BadInput if it refuses, ConnectionFailed if it gives none in time."""
-        backoff = Backoff(self._waiting.patience)
+        backoff: Backoff | None = None
         while True:
             asked: float = 0.0
             try:
                 reply = self._client.post(self._url, json=content)
                 if reply.is_success:
                     return reply
-                if reply.status_code not in NOT_NOW:
+                if reply.status_code not in _NOT_NOW:
                     raise BadInput(self._refusal(reply))
                 reason = f"HTTP {reply.status_code}: {start_of(reply.text)}"
                 asked = retry_after(Reply(reply.status_code, reply.headers, b""))
-            except httpx2.TransportError as error:
+            except httpx2.RequestError as error:
                 reason = f"{type(error).__name__}: {error}"
+            # Patience begins with the first failure: one answer may take longer than it.
+            backoff = backoff or Backoff(self._waiting.patience)
             delay = backoff.next(asked)
             if delay is None:
                 raise ConnectionFailed(

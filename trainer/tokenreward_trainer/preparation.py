@@ -51,6 +51,21 @@ def check_labels(pairs: Sequence[Pair] | None, args: PreferenceConfig) -> PairDa
     return PairDataset(pairs)
 
 
+def without_dropout(model: nn.Module) -> None:
+    """Sets all dropout to 0; an adapter's, which somebody has asked for, with a warning."""
+    lost = 0.0
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout):
+            lost = max(lost, module.p) if "lora_dropout" in name else lost
+            module.p = 0.0
+    if lost:
+        warnings.warn(
+            f"the adapter's dropout of {lost} is off, as all dropout: set disable_dropout = false to have it",
+            DoubtfulOption,
+            stacklevel=3,
+        )
+
+
 def check_precision(model: nn.Module) -> None:
     low = {p.dtype for p in model.parameters() if p.requires_grad} & {torch.bfloat16, torch.float16}
     if low:

@@ -17,8 +17,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from tokenreward.errors import BadInput
 from tokenreward.schema import Provenance
 from tokenreward_trainer.batches import Pair
+from tokenreward_trainer.checkpoints import last_checkpoint
 from tokenreward_trainer.config import PreferenceConfig
 from tokenreward_trainer.data import load_pairs
+from tokenreward_trainer.devices import give_back_memory
 from tokenreward_trainer.labels import contrast_labels, surprisal_labels
 from tokenreward_trainer.record import RunRecord, record_of
 from tokenreward_trainer.settings import Run
@@ -39,13 +41,20 @@ def train_run(run: Run) -> Path:
     arguments = arguments_of(run)
     out = Path(arguments.output_dir)
     tokenizer = _tokenizer(run.model.name)
-    with arguments.main_process_first(desc="labels"):  # The others find the files labeled.
-        train, held_out, provenance = _pairs(run, tokenizer, out)
-    records: list[RunRecord] = []
+    trainings = [arguments]
     if run.report.baseline:
+        if isinstance(arguments.resume_from_checkpoint, str):
+            raise BadInput(
+                f"train.resume_from_checkpoint = {arguments.resume_from_checkpoint!r} is of one training, and with "
+                "report.baseline there are two: say true, and each goes on from its own"
+            )
         plain = arguments_of(run, reg_alpha=0.0, weighting="dynamic", output_dir=str(out / "baseline"))
-        records.append(_train(run, plain, tokenizer, train, held_out, provenance))
-    records.append(_train(run, arguments, tokenizer, train, held_out, provenance))
+        trainings.insert(0, plain)
+    train, held_out, provenance = _pairs(run, arguments, tokenizer)
+    records = []
+    for each in trainings:
+        give_back_memory()
+        records.append(_train(run, each, tokenizer, train, held_out, provenance))
     report = out / "report.html"
     if arguments.process_index == 0:
         from tokenreward_trainer.report import write_report
@@ -74,8 +83,7 @@ def _train(
     )
     shown = held_out[: run.report.examples]
     before = trainer.token_logps(shown)
-    resume = arguments.resume_from_checkpoint
-    trainer.train(resume_from_checkpoint=resume if resume not in (None, "", False) else None)
+    trainer.train(resume_from_checkpoint=_checkpoint(arguments))
     if held_out and arguments.eval_strategy == "no":
         trainer.evaluate()
     trainer.save_model()
@@ -83,6 +91,16 @@ def _train(
     if trainer.is_world_process_zero():
         record.write(Path(arguments.output_dir) / "run.json")
     return record
+
+
+def _checkpoint(arguments: PreferenceConfig) -> str | None:
+    """Where to go on. A run that was killed before its first checkpoint begins anew."""
+    resume: str | bool | None = arguments.resume_from_checkpoint
+    if not isinstance(resume, bool):
+        return resume or None
+    with arguments.main_process_first(local=False, desc="checkpoints"):  # It removes unfinished ones.
+        found = last_checkpoint(Path(arguments.output_dir)) if resume else None
+    return None if found is None else str(found)
 
 
 def _origin(run: Run, pairs: Sequence[Pair]) -> str:
@@ -94,12 +112,15 @@ def _origin(run: Run, pairs: Sequence[Pair]) -> str:
     return f"surprisal under {run.model.name}, by the trainer" if run.labels.source == "surprisal" else "the file's own"
 
 
-def _pairs(run: Run, tokenizer: PreTrainedTokenizerBase, out: Path) -> tuple[list[Pair], list[Pair], Provenance | None]:
+def _pairs(
+    run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Pair], list[Pair], Provenance | None]:
     """Training pairs, held-out pairs, provenance of their labels."""
     data, limits = run.data, {"max_length": run.data.max_length, "max_prompt_length": run.data.max_prompt_length}
     files = [Path(data.train), *([Path(data.eval)] if data.eval else [])]
     if run.labels.source == "service":
-        files = [_label(run, file, out) for file in files]
+        with arguments.main_process_first(local=False, desc="labels"):  # The others find the files labeled.
+            files = [_label(run, file, Path(arguments.output_dir)) for file in files]
     loaded = [load_pairs(file, tokenizer, **limits) for file in files]
     pairs, provenance = loaded[0].pairs, loaded[0].provenance
     if data.eval:
@@ -112,14 +133,13 @@ def _pairs(run: Run, tokenizer: PreTrainedTokenizerBase, out: Path) -> tuple[lis
         pairs, held_out = pairs[: len(pairs) - count], pairs[len(pairs) - count :]
     pairs = pairs[: data.limit]
     if run.labels.source in ("contrast", "surprisal"):
-        pairs, held_out = _computed(run, pairs, held_out)
+        pairs, held_out = _computed(run, arguments.device, pairs, held_out)
         provenance = None
     return pairs, held_out, provenance
 
 
-def _computed(run: Run, pairs: list[Pair], held_out: list[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Labels by the trainer's own log-probs, over both sets together."""
-    device = arguments_of(run).device
+def _computed(run: Run, device: torch.device, pairs: list[Pair], held_out: list[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """Labels by the trainer's own log-probs, over both sets together; in every process, at the same time."""
     both = [*pairs, *held_out]
     if run.labels.source == "surprisal":
         labeled = surprisal_labels(both, _model(run, run.model.name).to(device))

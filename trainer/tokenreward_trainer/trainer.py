@@ -6,6 +6,7 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tokenreward_trainer.head import TokenScores
 from tokenreward_trainer.losses import Completions, PairLoss, sft_term
 from tokenreward_trainer.metrics import Metrics
 from tokenreward_trainer.model import attending, base_of, choose_layout, make_scorable, reference_side, score
-from tokenreward_trainer.preparation import PairDataset, adapted, check_labels, check_precision
+from tokenreward_trainer.preparation import PairDataset, adapted, check_labels, check_precision, without_dropout
 from tokenreward_trainer.reference import PairLogps, default_cache, reference_logps, score_pairs, without_adapter
 from tokenreward_trainer.regularizer import regularization
 
@@ -63,9 +64,9 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         assert isinstance(model, nn.Module)
         model = adapted(model, peft_config, args)
         if args.disable_dropout:
-            for module in (*model.modules(), *(ref_model.modules() if ref_model is not None else ())):
-                if isinstance(module, nn.Dropout):
-                    module.p = 0.0
+            without_dropout(model)
+            if ref_model is not None:
+                without_dropout(ref_model)
         self.method = args.chosen_method
         self.hyper = args.hyperparameters
         sets = [check_labels(data, args) for data in (train_dataset, eval_dataset)]
@@ -88,8 +89,7 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
             args=args,
             data_collator=Collator(
                 self.layout,
-                # DeepSpeed's engine takes a step with every backward pass at a boundary, so there a batch is one part.
-                max_tokens=None if args.deepspeed else args.max_forward_tokens,
+                max_tokens=args.max_forward_tokens,
                 pad_token=base.config.get_text_config().pad_token_id or 0,
                 dtype=torch.promote_types(base.dtype, torch.float32),
             ),
@@ -102,6 +102,10 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
             raise BadInput(
                 "several GPUs in one process: start with `accelerate launch`, or show one with CUDA_VISIBLE_DEVICES"
             )
+        if self.is_deepspeed_enabled or self.is_fsdp_enabled:
+            # A batch is one part: DeepSpeed's engine takes a step with every backward pass at a boundary, and the
+            # processes of FSDP must run equally many.
+            self.data_collator = replace(self.data_collator, max_tokens=None)
         # The loss divides by the pairs of the whole accumulated batch itself.
         self.loss_is_scaled_for_ga = True
         self.model_accepts_loss_kwargs = True
@@ -116,7 +120,7 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
             return
         if ref_model is not None:
             make_scorable(ref_model)
-            ref_model = ref_model.to(self.args.device).eval().requires_grad_(False)
+            ref_model = ref_model.eval().requires_grad_(False)
         if mode == "precompute":
             if ref_model is None and is_deepspeed_zero3_enabled():
                 raise BadInput(
@@ -137,7 +141,7 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
                 raise BadInput(
                     "reference = 'live' under FSDP holds a whole reference in each process: use 'precompute'"
                 )
-            self.ref_model = self.accelerator.prepare_model(ref_model, evaluation_mode=True)
+            self.ref_model = self.accelerator.prepare_model(ref_model.to(self.args.device), evaluation_mode=True)
 
     def _precompute(self, model: nn.Module, pairs: Sequence[Pair]) -> list[PairLogps]:
         """Each process scores its share and all get the whole."""
@@ -305,4 +309,5 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
 
     def token_logps(self, pairs: Sequence[Pair]) -> list[PairLogps]:
         """(chosen, rejected) log-probs of every completion token under the model as it is now."""
-        return score_pairs(self.model, pairs, layout=self.layout, max_tokens=self.args.max_forward_tokens)
+        with self.accelerator.autocast():  # As training does, so that a policy that has not moved shows zeros.
+            return score_pairs(self.model, pairs, layout=self.layout, max_tokens=self.args.max_forward_tokens)

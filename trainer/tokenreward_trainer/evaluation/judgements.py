@@ -1,7 +1,7 @@
 """Every pair of answers before the judge, in both orders; OUT/judgements.jsonl keeps what it said.
 
 A judge likes what it reads first, or last: only both orders together say what it likes better. A line is written
-as soon as its verdict is there, and a rerun asks for what is missing.
+as soon as its reply is there; a rerun asks for what is missing, and once more where the reply was no verdict.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def judge_pairs(
         for pair in pairs
     ]
     questions = {question.key: question for both in orders if both is not None for question in both}
-    missing = [question for key, question in questions.items() if key not in kept]
+    missing = [question for key, question in questions.items() if kept.get(key) is None]
     if missing:
         with progress_for(progress, "judging", "judged") as shown, path.open("ab") as file:
             shown.begin(len(questions), len(questions) - len(missing))

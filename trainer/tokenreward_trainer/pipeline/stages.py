@@ -149,6 +149,9 @@ def _label(work: Work) -> Made:
         url = label.url
         if url is None:
             from tokenreward._serving import embedded_service
+            from tokenreward_trainer.devices import give_back_memory
+
+            give_back_memory()  # What sampling and ranking held here, the engine needs.
 
             arguments = ["--model", work.recipe.model.name, "--engine", label.engine, *label.serve]
             url = stack.enter_context(embedded_service(arguments))

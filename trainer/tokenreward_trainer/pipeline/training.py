@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from tokenreward_trainer.checkpoints import last_checkpoint, remove_checkpoints
 from tokenreward_trainer.pipeline.stages import Made, Work
 
 #: Five checkpoints over the run, of which the last is kept: a killed run loses at most a fifth.
@@ -33,23 +32,8 @@ def train(work: Work, changes: Mapping[str, Any]) -> Made:
         | ({"resume_from_checkpoint": str(checkpoint)} if checkpoint is not None else {}),
     }
     train_run(run_of(content))
-    for left in out.glob("checkpoint-*"):
-        shutil.rmtree(left)
+    remove_checkpoints(out)
     record = json.loads((out / "run.json").read_bytes())
     weights = sorted(path.name for pattern in ("*.safetensors", "*.bin") for path in out.glob(pattern))
     outputs = [f"model/{name}" for name in ("run.json", *(w for w in weights if w != "training_args.bin"))]
     return Made(outputs, f"{record['name']} on {record['pairs']} pairs in {record['seconds']:.0f} s")
-
-
-def last_checkpoint(out: Path) -> Path | None:
-    """The latest whole checkpoint; those that a kill left unfinished are removed. None if there is none.
-
-    The Trainer writes its state into a checkpoint last.
-    """
-    whole = {}
-    for path in out.glob("checkpoint-*"):
-        try:
-            whole[int(json.loads((path / "trainer_state.json").read_bytes())["global_step"])] = path
-        except (OSError, ValueError, KeyError):
-            shutil.rmtree(path)
-    return whole[max(whole)] if whole else None

@@ -5,17 +5,20 @@ A segment is always sampled whole and alone, so that a run that was killed goes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenreward.dataset.progress import progress_for
 from tokenreward.errors import BadInput
 from tokenreward_trainer.content import model_hash
-from tokenreward_trainer.sampling.engines import ENGINES, Engine, installed_version
+from tokenreward_trainer.sampling.engines import ENGINES, Engine, Request, installed_version
 from tokenreward_trainer.sampling.requests import Policy
 from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.segments import Counts, Job, Outcome, Row, finished, in_segments, read_rows, rows_hash
 
+#: Tokens that nobody needs to save memory below.
+_ORDINARY = 8192
 #: Settings that say where and how fast, not what is sampled.
 _NO_PART = {"gpu_memory"}
 
@@ -36,7 +39,7 @@ def sample_file(
     if out.exists() and prompts.resolve() == out.resolve():
         raise BadInput(f"{out}: the output would replace the input")
     plan = {"input": rows_hash(rows), "model": model_hash(model)} | settings.model_dump(exclude=_NO_PART)
-    sampler = _Sampler(policy, settings)
+    sampler = _Sampler(policy, settings, _longest(policy, requests))
     job = Job("sampling", plan, settings.segment, sampler.described)
     if (existing := finished(out, job)) is not None:
         return existing
@@ -60,16 +63,23 @@ def sample_file(
             sampler.close()
 
 
+def _longest(policy: Policy, requests: Sequence[Request]) -> int:
+    """Tokens that a prompt and its response may come to. An ordinary model keeps what it takes itself."""
+    wanted = max(_ORDINARY, *(len(request.ids) + request.room for request in requests))
+    return wanted if policy.longest is None else min(wanted, policy.longest)
+
+
 class _Sampler:
     """The engine, made when the first segment needs it, and what the output says of it."""
 
-    def __init__(self, policy: Policy, settings: Sampling) -> None:
-        self._policy, self._settings = policy, settings
+    def __init__(self, policy: Policy, settings: Sampling, longest: int) -> None:
+        self._policy, self._settings, self._longest = policy, settings, longest
         self._engine: Engine | None = None
 
     def engine(self) -> Engine:
         if self._engine is None:
-            self._engine = ENGINES[self._settings.engine](self._policy.name, self._settings, self._policy.stops)
+            make = ENGINES[self._settings.engine]
+            self._engine = make(self._policy.name, self._settings, self._policy.stops, self._longest)
         return self._engine
 
     def described(self) -> dict[str, Any]:

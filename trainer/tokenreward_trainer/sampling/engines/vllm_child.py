@@ -39,6 +39,8 @@ def _engine(about: dict[str, Any]) -> Any:
     arguments = EngineArgs(
         model=about["path"],
         dtype=settings["dtype"],
+        # vLLM refuses a model whose longest text does not fit into its cache, however short ours are.
+        max_model_len=about["longest"],
         max_num_seqs=_SIDE_BY_SIDE_CPU if on_cpu else _SIDE_BY_SIDE_GPU,
         enable_prefix_caching=True,
         enforce_eager=on_cpu,  # On a CPU, compiling needs a C++ compiler.

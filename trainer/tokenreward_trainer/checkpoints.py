@@ -1,0 +1,28 @@
+"""Which checkpoint a killed run goes on from, and how they are removed when it is done."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+#: The Trainer writes it into a checkpoint last.
+_LAST_WRITTEN = "trainer_state.json"
+
+
+def last_checkpoint(out: Path) -> Path | None:
+    """The latest whole checkpoint; those that a kill left unfinished are removed. None if there is none."""
+    whole = {}
+    for path in out.glob("checkpoint-*"):
+        try:
+            whole[int(json.loads((path / _LAST_WRITTEN).read_bytes())["global_step"])] = path
+        except (OSError, ValueError, KeyError):
+            shutil.rmtree(path)
+    return whole[max(whole)] if whole else None
+
+
+def remove_checkpoints(out: Path) -> None:
+    """All of them; one that a kill leaves half removed counts as unfinished."""
+    for path in out.glob("checkpoint-*"):
+        (path / _LAST_WRITTEN).unlink(missing_ok=True)
+        shutil.rmtree(path)
