@@ -84,15 +84,16 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
             )
         self._metrics = {True: Metrics(), False: Metrics()}
         base = base_of(model)
+        collator = Collator(
+            self.layout,
+            max_tokens=args.max_forward_tokens,
+            pad_token=base.config.get_text_config().pad_token_id or 0,
+            dtype=torch.promote_types(base.dtype, torch.float32),
+        )
         super().__init__(
             model=model,
             args=args,
-            data_collator=Collator(
-                self.layout,
-                max_tokens=args.max_forward_tokens,
-                pad_token=base.config.get_text_config().pad_token_id or 0,
-                dtype=torch.promote_types(base.dtype, torch.float32),
-            ),
+            data_collator=collator,
             train_dataset=sets[0],
             eval_dataset=sets[1],
             processing_class=processing_class,
@@ -105,7 +106,7 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         if self.is_deepspeed_enabled or self.is_fsdp_enabled:
             # A batch is one part: DeepSpeed's engine takes a step with every backward pass at a boundary, and the
             # processes of FSDP must run equally many.
-            self.data_collator = replace(self.data_collator, max_tokens=None)
+            self.data_collator = replace(collator, max_tokens=None)
         # The loss divides by the pairs of the whole accumulated batch itself.
         self.loss_is_scaled_for_ga = True
         self.model_accepts_loss_kwargs = True
