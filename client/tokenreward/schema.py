@@ -65,6 +65,10 @@ class Item(_Wire):
         return self
 
 
+#: A template's own words. Whoever needs more of them puts them into the prompt.
+_TemplateText = Annotated[str, Field(max_length=20_000)]
+
+
 class Branch(_Wire):
     """One named context under which the response is scored.
 
@@ -72,8 +76,8 @@ class Branch(_Wire):
     user message: `context` (the template's own where absent), then `directive`.
     """
 
-    context: str | None = None
-    directive: str = ""
+    context: _TemplateText | None = None
+    directive: _TemplateText = ""
     conversation: bool = False
 
 
@@ -82,7 +86,7 @@ class Template(_Wire):
 
     name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
     description: str = ""
-    context: Annotated[str, Field(max_length=20_000)] = ""
+    context: _TemplateText = ""
     branches: Annotated[dict[str, Branch], Field(min_length=1, max_length=16)]
 
     @property

@@ -102,13 +102,19 @@ def _lines(lines: list[bytes], before: int, settings: ServiceSettings) -> list[E
     return entries
 
 
-def _entry(item: Item, settings: ServiceSettings) -> Entry:
+def too_long(item: Item, settings: ServiceSettings) -> ItemFailure | None:
+    """Why the item has more characters than the service takes; None if it has not."""
     size = len(item.response or "") + len(item.token_ids or "")
     size += len(item.prompt) if isinstance(item.prompt, str) else sum(len(message.content) for message in item.prompt)
     if size > settings.max_item_chars:
         message = f"the item has {size} characters, the service takes {settings.max_item_chars}"
-        return Entry(item.id, failure=ItemFailure(code="too_long", message=message))
-    return Entry(item.id, item=item)
+        return ItemFailure(code="too_long", message=message)
+    return None
+
+
+def _entry(item: Item, settings: ServiceSettings) -> Entry:
+    failure = too_long(item, settings)
+    return Entry(item.id, item=item if failure is None else None, failure=failure)
 
 
 def _wrong(raw: Any, error: ValidationError, where: str) -> Entry:

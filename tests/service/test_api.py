@@ -179,6 +179,24 @@ def test_render_shows_every_branch_and_evaluates_nothing(http: httpx2.Client) ->
     assert body["branches"].keys() == {"better", "worse", "plain"}
 
 
+@pytest.mark.parametrize(
+    ("directive", "prompt", "pointer"),
+    [
+        ("{prompt}" * 20, "x" * 399_999, "/template"),
+        ("x" * 20_001, "p", "/template/branches/a/directive"),
+        ("{prompt}", "x" * 400_000, "/item"),
+    ],
+)
+def test_render_shows_no_more_than_it_would_take(
+    http: httpx2.Client, directive: str, prompt: str, pointer: str
+) -> None:
+    template = {"name": "greedy", "branches": {"a": {"directive": directive}}}
+    body = {"item": {"prompt": prompt, "response": "r"}, "template": template}
+    refused = http.post("/v1/render", json=body)
+    assert refused.status_code == 422, refused.text[:200]
+    assert pointer in [error["pointer"] for error in refused.json()["errors"]]
+
+
 def test_cancel_keeps_what_is_finished_and_retry_runs_the_rest(synthetic: Stack, http: httpx2.Client) -> None:
     # With the only worker stopped, a job stays queued for as long as it takes to cancel it.
     worker = synthetic.workers[0]
