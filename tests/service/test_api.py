@@ -226,7 +226,8 @@ def test_retry_runs_failed_items_only_and_leaves_the_others_alone(synthetic: Sta
         {"prompt": "p", "token_ids": [99_999]},
         {"prompt": "p", "response": "r2"},
     ]
-    job = finished(http, http.post("/v1/jobs", json={"items": items}).json()["id"])
+    options = {"include": ["logprobs", "tokens"]}
+    job = finished(http, http.post("/v1/jobs", json={"items": items} | options).json()["id"])
     before, _ = records(http, job["id"])
     assert http.post(f"/v1/jobs/{job['id']}/retry").status_code == 200
     again = finished(http, job["id"])
