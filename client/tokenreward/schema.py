@@ -65,6 +65,10 @@ class Item(_Wire):
         return self
 
 
+#: A template's own words. Whoever needs more of them puts them into the prompt.
+_TemplateText = Annotated[str, Field(max_length=20_000)]
+
+
 class Branch(_Wire):
     """One named context under which the response is scored.
 
@@ -72,8 +76,8 @@ class Branch(_Wire):
     user message: `context` (the template's own where absent), then `directive`.
     """
 
-    context: str | None = None
-    directive: str = ""
+    context: _TemplateText | None = None
+    directive: _TemplateText = ""
     conversation: bool = False
 
 
@@ -82,7 +86,7 @@ class Template(_Wire):
 
     name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
     description: str = ""
-    context: Annotated[str, Field(max_length=20_000)] = ""
+    context: _TemplateText = ""
     branches: Annotated[dict[str, Branch], Field(min_length=1, max_length=16)]
 
     @property
@@ -137,6 +141,11 @@ class Rendered(_Wire):
 # ---- what comes back ------------------------------------------------------------------------------------
 
 
+class _Answer(_Wire):
+    # Unknown fields are those of a newer version, whose records and answers an older one meets in an upgrade.
+    model_config = ConfigDict(extra="ignore")
+
+
 class JobState(StrEnum):
     queued = "queued"
     running = "running"
@@ -152,7 +161,7 @@ class JobState(StrEnum):
 TERMINAL = frozenset({JobState.succeeded, JobState.failed, JobState.cancelled})
 
 
-class Fingerprint(_Wire):
+class Fingerprint(_Answer):
     """Everything that may change a worker's log-probs. A job is pinned to one.
 
     model: the name clients ask for.  model_hash: of the weights.  tokenizer_hash: canonical, of vocabulary,
@@ -172,7 +181,7 @@ class Fingerprint(_Wire):
         return digest(self.model_dump())
 
 
-class Provenance(_Wire):
+class Provenance(_Answer):
     """Where a set of rewards came from. No reward without it."""
 
     fingerprint: Fingerprint
@@ -184,7 +193,7 @@ class Provenance(_Wire):
     tokenreward_version: str
 
 
-class ItemFailure(_Wire):
+class ItemFailure(_Answer):
     """Why one item has no rewards: a stable `code` for programs, a `message` for people.
 
     Codes: invalid_item, too_long, token_out_of_vocabulary, bad_template, non_finite, engine_error, poison,
@@ -196,7 +205,7 @@ class ItemFailure(_Wire):
     pointer: str | None = None
 
 
-class ItemResult(_Wire):
+class ItemResult(_Answer):
     """One line of a result set, in input order.
 
     token_ids: int [T], the completion to train on, end-of-turn token included.
@@ -217,7 +226,7 @@ class ItemResult(_Wire):
     error: ItemFailure | None = None
 
 
-class ResultsEnd(_Wire):
+class ResultsEnd(_Answer):
     """The last line of a result set: `next` resumes there (`?from=`), `complete` says nothing will follow."""
 
     next: int
@@ -225,14 +234,14 @@ class ResultsEnd(_Wire):
     provenance: Provenance
 
 
-class JobProblem(_Wire):
+class JobProblem(_Answer):
     """Why a job as a whole failed."""
 
     code: str
     message: str
 
 
-class Job(_Wire):
+class Job(_Answer):
     """A whole snapshot of one job. `version` grows with every change. Times are Unix seconds.
 
     done_items counts items with an outcome, failed_items those among them whose outcome is an error;
@@ -263,7 +272,7 @@ class Job(_Wire):
     problem: JobProblem | None = None
 
 
-class LabelResponse(_Wire):
+class LabelResponse(_Answer):
     """The 200 of `POST /v1/label`."""
 
     job: Job
@@ -271,7 +280,7 @@ class LabelResponse(_Wire):
     provenance: Provenance
 
 
-class ModelInfo(_Wire):
+class ModelInfo(_Answer):
     """A model some worker serves, or has served (`workers` is then 0)."""
 
     name: str
@@ -281,14 +290,14 @@ class ModelInfo(_Wire):
     max_tokens: int
 
 
-class EstimatorInfo(_Wire):
+class EstimatorInfo(_Answer):
     name: str
     branches: list[str]
     formula: str
     hash: str
 
 
-class PointedError(_Wire):
+class PointedError(_Answer):
     """One thing that is wrong: where (a JSON pointer, or `line N`) and what."""
 
     pointer: str

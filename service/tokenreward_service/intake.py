@@ -6,6 +6,8 @@ entry with a failure, and its neighbours go on.
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar
 
@@ -19,6 +21,8 @@ from tokenreward_service.settings import ServiceSettings
 
 #: Lines are handed on in runs of about this many bytes, so that the event loop breathes in between.
 _RUN_BYTES = 262_144
+#: A JSON body above this size is parsed in a thread.
+_AT_ONCE_BYTES = 262_144
 #: What one character, or one token id, takes in JSON at most (\\uXXXX twice).
 _BYTES_PER_CHARACTER = 12
 
@@ -38,12 +42,29 @@ async def read_json(
             detail = f"A JSON body takes at most {settings.max_json_bytes} bytes; send NDJSON, or several jobs."
             raise ProblemError(413, "Body too large", detail)
     try:
-        return kind.model_validate_json(bytes(data))
+        if len(data) <= _AT_ONCE_BYTES:
+            return kind.model_validate_json(bytes(data))
+        return kind.model_validate(await asyncio.to_thread(_parsed, data))
     except ValidationError as error:
         errors = error.errors(include_url=False, include_input=False)
         if errors[0]["type"] == "json_invalid":
             raise ProblemError(400, "Malformed body", errors[0]["msg"]) from None
         raise ProblemError(422, "Invalid request", errors=pointed(errors)) from None
+    except (ValueError, RecursionError) as error:
+        raise ProblemError(400, "Malformed body", f"Invalid JSON: {error}") from None
+
+
+def _parsed(data: bytearray) -> Any:
+    """For a thread. pydantic would hold the GIL to the end; this hands it over at every object, which an item is."""
+    return json.loads(str(data, "utf-8"), object_hook=_sound)
+
+
+def _sound(found: dict[str, Any]) -> dict[str, Any]:
+    """The object itself. Raises ValueError for half a surrogate pair, which Python's parser lets pass."""
+    for text in (*found, *found.values()):
+        if isinstance(text, str) and not text.isascii():
+            text.encode()
+    return found
 
 
 def check_items(items: list[Any], settings: ServiceSettings) -> Iterator[Entry]:
@@ -102,13 +123,19 @@ def _lines(lines: list[bytes], before: int, settings: ServiceSettings) -> list[E
     return entries
 
 
-def _entry(item: Item, settings: ServiceSettings) -> Entry:
+def too_long(item: Item, settings: ServiceSettings) -> ItemFailure | None:
+    """Why the item has more characters than the service takes; None if it has not."""
     size = len(item.response or "") + len(item.token_ids or "")
     size += len(item.prompt) if isinstance(item.prompt, str) else sum(len(message.content) for message in item.prompt)
     if size > settings.max_item_chars:
         message = f"the item has {size} characters, the service takes {settings.max_item_chars}"
-        return Entry(item.id, failure=ItemFailure(code="too_long", message=message))
-    return Entry(item.id, item=item)
+        return ItemFailure(code="too_long", message=message)
+    return None
+
+
+def _entry(item: Item, settings: ServiceSettings) -> Entry:
+    failure = too_long(item, settings)
+    return Entry(item.id, item=item if failure is None else None, failure=failure)
 
 
 def _wrong(raw: Any, error: ValidationError, where: str) -> Entry:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import pyarrow as pa
 
-from tokenreward.protocol.blobs import pack_results, to_table
+from tokenreward.protocol.blobs import pack_table, to_table
 from tokenreward.protocol.shards import Member, Shard, dump_shards
 from tokenreward.schema import ItemFailure, ItemResult, Job, JobProblem
 from tokenreward_service.store import JobStore
@@ -82,7 +82,7 @@ async def retry(store: JobStore, job: Job) -> bool:
             if is_bad:
                 again.append((first + offset, length))
             else:
-                blob = pack_results(_results(table.slice(offset, length)))
+                blob = pack_table(table.slice(offset, length))
                 kept.append((first + offset, length, await store.store_blob(job.id, blob)))
     if not again:
         return False
@@ -93,24 +93,21 @@ async def retry(store: JobStore, job: Job) -> bool:
 
 
 async def _shards(store: JobStore, job: Job, ranges: Sequence[tuple[int, int]]) -> list[Shard]:
-    """Shards for ranges of a job's items, cut where its slices are."""
+    """Shards for ranges of a job's items, in order, cut where its slices are."""
     shards = []
+    left = deque(ranges)
     for first in await store.slices(job.id):
-        size = len(await store.ids(job.id, first))
-        for start, count in ranges:
-            begin, end = max(start, first), min(start + count, first + size)
+        slice_end = first + len(await store.ids(job.id, first))
+        while left and left[0][0] < slice_end:
+            start, count = left[0]
+            begin, end = max(start, first), min(start + count, slice_end)
             if begin < end:
                 member = Member(job=job.id, slice=first, offset=begin - first, count=end - begin)
                 shards.append(Shard(fp=job.provenance.fingerprint_digest, members=[member]))
+            if start + count > slice_end:
+                break
+            left.popleft()
     return shards
-
-
-def _results(table: pa.Table) -> list[ItemResult]:
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return [
-        ItemResult.model_validate({**row, "logprobs": None if row["logprobs"] is None else dict(row["logprobs"])})
-        for row in rows
-    ]
 
 
 def _runs(flags: Sequence[bool]) -> list[tuple[int, int, bool]]:

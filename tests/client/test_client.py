@@ -144,7 +144,8 @@ def test_a_service_that_asks_for_more_time_than_there_is_raises_at_once(server: 
 
 
 def test_a_refusal_says_where_and_is_not_repeated(server: Staged, call: Driver) -> None:
-    server.stage(problem(422, "Bad options", errors=[{"pointer": "/template", "detail": "unknown template 'x'"}]))
+    error = {"pointer": "/template", "detail": "unknown template 'x'", "hint": "a newer service's"}
+    server.stage(problem(422, "Bad options", errors=[error]))
     with pytest.raises(Rejected, match="/template: unknown template 'x'") as caught:
         call("label", [ITEM], template="x")
     assert caught.value.status == 422

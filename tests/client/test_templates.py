@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from tokenreward import estimators, templates
 from tokenreward.errors import UnknownName
@@ -44,6 +45,27 @@ def test_placeholders_are_replaced_once_and_literally() -> None:
     template = Template(name="t", branches={"a": Branch(context="{prompt}|{response}|{other}|{prompt!r}")})
     item = Item(prompt="{response}{0}", response="{prompt}%s")
     assert templates.render(template, item)["a"][0].content == "{response}{0}|{prompt}%s|{other}|{prompt!r}"
+
+
+def test_lengths_are_those_of_what_would_be_rendered_and_nothing_is_rendered_for_them() -> None:
+    chat = [Message(role="system", content="Be {prompt}."), Message(role="user", content="Hi")]
+    odd = Template(
+        name="t", context="{response}", branches={"a": Branch(directive="{{prompt}}{x}"), "b": Branch(context="")}
+    )
+    for template in [*templates.shipped().values(), odd]:
+        for item in (Item(prompt="{response}", response="A"), Item(prompt=chat, response="{prompt} B")):
+            rendered = templates.render(template, item)
+            expected = {name: sum(len(message.content) for message in messages) for name, messages in rendered.items()}
+            assert templates.lengths(template, item) == expected
+    greedy = Template(name="t", branches={"a": Branch(context="{prompt}" * 2500, directive="{prompt}" * 2500)})
+    assert templates.lengths(greedy, Item(prompt="x" * 2**20, response="r")) == {"a": 5000 * 2**20}
+
+
+@pytest.mark.parametrize("part", ["context", "directive"])
+def test_a_branch_has_no_more_words_than_a_template(part: str) -> None:
+    assert Branch.model_validate({part: "x" * 20_000})
+    with pytest.raises(ValidationError, match="20000"):
+        Branch.model_validate({part: "x" * 20_001})
 
 
 def test_the_plain_branch_is_the_conversation_itself() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
 from stack import Stack, http
 
 from tokenreward.protocol import keys
-from tokenreward.protocol.shards import Claim, ModelRecord, ScoringOptions
+from tokenreward.protocol.shards import Claim, Corrupt, ModelRecord, ScoringOptions
 
 
 def test_a_newer_workers_record_is_read_by_an_older_service(synthetic: Stack) -> None:
@@ -29,12 +30,26 @@ def test_an_older_worker_claims_what_a_newer_service_queued(synthetic: Stack) ->
     body = {"items": [{"prompt": "p", "response": "of a newer service"}]}
     job = http.post(synthetic.url + "/v1/label", json=body).json()["job"]["id"]
     options = json.loads(synthetic.redis.hget(keys.job(job), "options") or b"{}")
-    newer = json.dumps(options | {"priority": "high"})
+    provenance = options["provenance"]
+    fingerprint = provenance["fingerprint"] | {"quantization": "none"}
+    newer = options | {"priority": "high", "provenance": provenance | {"host": "h", "fingerprint": fingerprint}}
     member = {"job": job, "slice": 0, "offset": 0, "count": 1, "weight": 2}
-    text = json.dumps({"members": [member], "jobs": {job: newer}, "front": False, "attempts": 0, "since": 1})
-    claim = Claim.parse("f" * 32, text)
+    record = {"members": [member], "jobs": {job: json.dumps(newer)}, "front": False, "attempts": 0, "since": 1}
+    claim = Claim.parse("f" * 32, json.dumps(record))
     assert claim.jobs[job] == ScoringOptions.model_validate(options)
     assert claim.members[0].count == 1
+    synthetic.redis.hset(keys.job(job), "options", json.dumps(newer))
+    assert http.get(f"{synthetic.url}/v1/jobs/{job}").json()["provenance"] == provenance, "nor an older service"
+
+
+def test_what_an_older_worker_does_not_know_of_a_template_it_does_not_score_without(synthetic: Stack) -> None:
+    body = {"items": [{"prompt": "p", "response": "of a newer service"}]}
+    job = http.post(synthetic.url + "/v1/label", json=body).json()["job"]["id"]
+    options = json.loads(synthetic.redis.hget(keys.job(job), "options") or b"{}")
+    options["template"]["branches"]["better"]["system"] = "Be strict."
+    record = {"members": [], "jobs": {job: json.dumps(options)}, "front": False, "attempts": 0}
+    with pytest.raises(Corrupt):
+        Claim.parse("f" * 32, json.dumps(record))
 
 
 def test_a_job_of_a_fingerprint_that_nobody_serves_any_more_waits_and_says_so(synthetic: Stack) -> None:

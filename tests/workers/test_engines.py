@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from tokenreward.errors import BadInput, UnknownName
-from tokenreward_workers.engines import EngineSettings, load_engine
+from tokenreward_workers.engines import EngineSettings, load_engine, tree_attention
+from tokenreward_workers.engines import transformers as transformers_engine
 from tokenreward_workers.engines.base import EngineDied, Scored, Scoring, ScoringFailed, checked
 from tokenreward_workers.engines.machine import cpus
 from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings
@@ -136,6 +137,23 @@ def test_dropped_work_is_not_scored_and_progress_is_told(tiny: Callable[[str], P
     assert set(scored) == set(range(1, len(work), 2))
 
 
+def test_a_long_pass_shows_signs_of_life_in_every_layer_and_every_chunk_of_rows(
+    tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = TransformersEngine(tiny("llama"), "float32", token_budget=64)
+    layers: list[int] = []
+
+    def on_step() -> set[int]:
+        layout = tree_attention._layout.get(None)
+        layers.append(layout.layers if layout else -1)
+        return set()
+
+    monkeypatch.setattr(transformers_engine, "_LOGITS_BYTES", 4 * engine.info.vocabulary * 10)
+    ((_, scored),) = engine.score([Scoring(random_ids(1, 200), {"a": (5,), "b": (6,)}, random_ids(2, 30))], on_step)
+    assert not isinstance(scored, ScoringFailed)
+    assert layers == [0, 1, 2] + [-1] * (2 * 3 + 1)
+
+
 def test_running_out_of_memory_is_engine_died_and_restart_halves_the_budget(
     tiny: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,10 +161,10 @@ def test_running_out_of_memory_is_engine_died_and_restart_halves_the_budget(
     work = tangled()
     forward = engine._forward
 
-    def short_of_memory(packed: object) -> dict[int, Scored]:
+    def short_of_memory(packed: object, alive: object) -> dict[int, Scored]:
         if engine._budget > 500:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return forward(packed)  # type: ignore[arg-type]
+        return forward(packed, alive)  # type: ignore[arg-type]
 
     monkeypatch.setattr(engine, "_forward", short_of_memory)
     with pytest.raises(EngineDied):

@@ -163,6 +163,15 @@ def test_a_bad_item_fails_alone(renderer: Renderer, item: Item, code: str) -> No
     assert before == after
 
 
+def test_a_template_that_repeats_an_item_beyond_any_model_is_not_rendered(renderer: Renderer) -> None:
+    greedy = Template(name="t", branches={"better": Branch(directive="{prompt}" * 100), "worse": Branch(directive="w")})
+    fits, too_long = renderer.prepare([Item(prompt=p, response="r") for p in ("a", "a " * 500)], greedy, BRANCHES)
+    assert isinstance(fits, Prepared)
+    assert isinstance(too_long, ItemFailure)
+    assert too_long.code == "too_long"
+    assert "100000 characters" in too_long.message
+
+
 def test_a_branch_the_template_does_not_have_is_a_bad_template(renderer: Renderer) -> None:
     (outcome,) = renderer.prepare([Item(prompt="a", response="b")], REVISION, ["better", "sideways"])
     assert isinstance(outcome, ItemFailure)

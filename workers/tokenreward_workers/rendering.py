@@ -25,6 +25,9 @@ _ANSWER = "qzANSWERzq"
 #: Roles end up inside control tokens (`<|` + role + `|>`), so they are names we know, not text.
 _ROLES = frozenset({"system", "developer", "user", "assistant", "model", "tool", "function", "ipython"})
 
+#: No text has this many characters for each of its tokens: what is longer cannot fit, and is not even rendered.
+_CHARACTERS_PER_TOKEN = 32
+
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -118,6 +121,10 @@ class Renderer:
                 return ItemFailure(code="token_out_of_vocabulary", message=message)
             text = self.tokenizer.decode(item.token_ids)
         assert text is not None
+        longest = max(templates.lengths(template, item, response=text).values())
+        if longest > _CHARACTERS_PER_TOKEN * self.max_tokens:
+            message = f"the template makes {longest} characters of this item, the model takes {self.max_tokens} tokens"
+            return ItemFailure(code="too_long", message=message)
         try:
             chats = templates.render(template, item, response=text)
             rendered = [self.tokenizer.render(self._fitting(chat)) for chat in chats.values()]

@@ -54,6 +54,16 @@ def render(template: Template, item: Item, *, response: str | None = None) -> di
     return {name: _messages(template, branch, item.prompt, answer or "") for name, branch in template.branches.items()}
 
 
+def lengths(template: Template, item: Item, *, response: str | None = None) -> dict[str, int]:
+    """Characters of every branch as `render` would make it, without making it.
+
+    A template may repeat its placeholders, so a small request can ask for far more text than there is memory.
+    """
+    answer = item.response if item.response is not None else response
+    sizes = {"prompt": len(transcript(item.prompt)), "response": len(answer or "")}
+    return {name: _length(template, branch, item.prompt, sizes) for name, branch in template.branches.items()}
+
+
 def needs_response(template: Template) -> bool:
     """Whether some branch shows the response in its context."""
     texts = [template.context, *(part for b in template.branches.values() for part in (b.context or "", b.directive))]
@@ -72,8 +82,19 @@ def transcript(prompt: Prompt) -> str:
 def _messages(template: Template, branch: Branch, prompt: Prompt, response: str) -> list[Message]:
     if branch.conversation:
         return [Message(role="user", content=prompt)] if isinstance(prompt, str) else list(prompt)
-    context = template.context if branch.context is None else branch.context
     values = {"prompt": transcript(prompt), "response": response}
     # One pass over the template's own text, so that a placeholder inside a prompt stays what it is: text.
-    text = _PLACEHOLDER.sub(lambda match: values[match[1]], context + branch.directive)
+    text = _PLACEHOLDER.sub(lambda match: values[match[1]], _words(template, branch))
     return [Message(role="user", content=text)]
+
+
+def _length(template: Template, branch: Branch, prompt: Prompt, sizes: Mapping[str, int]) -> int:
+    if branch.conversation:
+        return len(prompt) if isinstance(prompt, str) else sum(len(message.content) for message in prompt)
+    words = _words(template, branch)
+    return len(words) + sum(words.count(f"{{{name}}}") * (size - len(name) - 2) for name, size in sizes.items())
+
+
+def _words(template: Template, branch: Branch) -> str:
+    """The template's own text for a branch, placeholders and all."""
+    return (template.context if branch.context is None else branch.context) + branch.directive

@@ -19,13 +19,15 @@ from tokenreward.schema import (
 )
 from tokenreward_service.access import caller
 from tokenreward_service.bodies import expanded
-from tokenreward_service.intake import read_json
+from tokenreward_service.intake import read_json, too_long
 from tokenreward_service.problems import ProblemError
 from tokenreward_service.routes.common import problems
 from tokenreward_service.state import StateDep
 
 router = APIRouter(prefix="/v1", tags=["catalogue"], dependencies=[Depends(caller)])
 
+#: What all branches together may show: as if each of the most that a template has showed the longest item.
+_MOST_ITEMS_SHOWN = 16
 
 _BODY = {
     "requestBody": {
@@ -84,14 +86,26 @@ async def list_estimators() -> Estimators:
 async def render(request: Request, state: StateDep) -> Rendered:
     """The text of every branch for one item, before the model's own chat template."""
     body = await read_json(expanded(request, state.settings), RenderRequest, state.settings)
+    if failure := too_long(body.item, state.settings):
+        raise _cannot_render("/item", failure.message)
     try:
         template = templates.resolve(body.template)
+    except UnknownName as error:
+        raise _cannot_render("/template", str(error)) from error
+    length = sum(templates.lengths(template, body.item).values())
+    most = _MOST_ITEMS_SHOWN * state.settings.max_item_chars
+    if length > most:
+        raise _cannot_render("/template", f"it makes {length} characters of this item, the service shows {most}")
+    try:
         branches = templates.render(template, body.item)
-    except (UnknownName, ValueError) as error:
-        where = "/template" if isinstance(error, UnknownName) else "/item/response"
-        raise ProblemError(422, "Cannot render", errors=[PointedError(pointer=where, detail=str(error))]) from error
+    except ValueError as error:
+        raise _cannot_render("/item/response", str(error)) from error
     return Rendered(
         template=template.name,
         template_hash=template.hash,
         branches={name: RenderedBranch(messages=messages) for name, messages in branches.items()},
     )
+
+
+def _cannot_render(pointer: str, detail: str) -> ProblemError:
+    return ProblemError(422, "Cannot render", errors=[PointedError(pointer=pointer, detail=detail)])

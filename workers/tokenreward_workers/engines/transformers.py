@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,8 @@ class TransformersEngine:
                 continue
             started = time.monotonic()
             packed = pack(work, indices)
-            scored = self._scored(packed)
+            # One item may be a pass of minutes, on a CPU.
+            scored = self._scored(packed, lambda: dropped.update(on_step()))
             self.stats.busy_seconds += time.monotonic() - started
             self.stats.computed_tokens += len(packed.ids)
             dropped.update(on_step())
@@ -100,10 +101,10 @@ class TransformersEngine:
     def close(self) -> None:
         del self._model
 
-    def _scored(self, packed: Pack) -> dict[int, Scored]:
+    def _scored(self, packed: Pack, alive: Callable[[], object]) -> dict[int, Scored]:
         """Raises EngineDied if memory runs out."""
         try:
-            return self._forward(packed)
+            return self._forward(packed, alive)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise EngineDied(f"out of memory in a pass of {len(packed.ids)} tokens") from error
         except RuntimeError as error:
@@ -112,16 +113,18 @@ class TransformersEngine:
             raise
 
     @torch.inference_mode()
-    def _forward(self, packed: Pack) -> dict[int, Scored]:
+    def _forward(self, packed: Pack, alive: Callable[[], object] = nothing_dropped) -> dict[int, Scored]:
+        """alive: called in every layer, and for every chunk of rows."""
         ids = torch.from_numpy(packed.ids)[None].to(self._device)
         positions = torch.from_numpy(packed.positions)[None].to(self._device)
-        with tree_attention.attending(packed) as layout:
+        with tree_attention.attending(packed, alive) as layout:
             hidden = self._model.base_model(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state[0]
         if layout.layers != self._layers:
             raise NotImplementedError(f"{layout.layers} of its {self._layers} layers are attention that can be packed")
         rows = np.concatenate([wanted.rows for wanted in packed.wanted])
         targets = np.concatenate([wanted.targets for wanted in packed.wanted])
-        logprobs = self._log_probs(hidden[torch.from_numpy(rows).to(self._device)], torch.from_numpy(targets))
+        hidden = hidden[torch.from_numpy(rows).to(self._device)]
+        logprobs = self._log_probs(hidden, torch.from_numpy(targets), alive)
         scored: dict[int, Scored] = {wanted.work: {} for wanted in packed.wanted}
         at = 0
         for wanted in packed.wanted:
@@ -129,12 +132,13 @@ class TransformersEngine:
             at += len(wanted.targets)
         return scored
 
-    def _log_probs(self, hidden: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
+    def _log_probs(self, hidden: torch.Tensor, targets: torch.Tensor, alive: Callable[[], object]) -> np.ndarray:
         """Hidden states [R, H] and the ids [R] they should predict -> float32 [R]."""
         head = self._model.get_output_embeddings()
         chunk = max(1, _LOGITS_BYTES // (4 * self.info.vocabulary))
         out = np.empty(len(targets), dtype=np.float32)
         for at in range(0, len(targets), chunk):
+            alive()
             logits = head(hidden[at : at + chunk])
             if self._scale is not None:
                 logits = logits.float() * self._scale

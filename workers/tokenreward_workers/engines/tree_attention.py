@@ -7,7 +7,7 @@ anything else it might hand over is refused, never ignored.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -28,10 +28,12 @@ _HARMLESS = frozenset({"position_ids", "use_cache", "output_attentions", "cache_
 class Layout:
     """The pack of the pass under way, how many layers attended to it so far, and the masks they share.
 
+    on_layer: called as each layer begins to attend; a long pass has no other sign of life.
     masks: (run, window) -> [S, L], 0 where a token sees another and -inf where not; None where it is plainly causal.
     """
 
     pack: Pack
+    on_layer: Callable[[], object]
     layers: int = 0
     masks: dict[tuple[int, int | None], torch.Tensor | None] = field(default_factory=dict)
 
@@ -40,9 +42,9 @@ _layout: ContextVar[Layout] = ContextVar("tokenreward_tree_layout")
 
 
 @contextmanager
-def attending(pack: Pack) -> Iterator[Layout]:
+def attending(pack: Pack, on_layer: Callable[[], object]) -> Iterator[Layout]:
     """A forward pass inside is of `pack`."""
-    layout = Layout(pack)
+    layout = Layout(pack, on_layer)
     token = _layout.set(layout)
     try:
         yield layout
@@ -67,6 +69,7 @@ def tree_attention(
     if unknown or attention_mask is not None or dropout:
         raise NotImplementedError(f"this model's attention takes {unknown or 'a mask'}, which packing cannot honour")
     layout = _layout.get()
+    layout.on_layer()
     layout.layers += 1
     out = torch.empty_like(query)
     for number, run in enumerate(layout.pack.runs):
