@@ -164,12 +164,12 @@ def test_a_bad_item_fails_alone(renderer: Renderer, item: Item, code: str) -> No
 
 
 def test_a_template_that_repeats_an_item_beyond_any_model_is_not_rendered(renderer: Renderer) -> None:
-    greedy = Template(name="t", branches={"better": Branch(directive="{prompt}" * 100), "worse": Branch(directive="w")})
+    greedy = Template(name="t", branches={"better": Branch(directive="{prompt}" * 2000), "worse": Branch(directive="w")})
     fits, too_long = renderer.prepare([Item(prompt=p, response="r") for p in ("a", "a " * 500)], greedy, BRANCHES)
     assert isinstance(fits, Prepared)
     assert isinstance(too_long, ItemFailure)
     assert too_long.code == "too_long"
-    assert "100000 characters" in too_long.message
+    assert "2000000 characters" in too_long.message
 
 
 def test_a_branch_the_template_does_not_have_is_a_bad_template(renderer: Renderer) -> None:

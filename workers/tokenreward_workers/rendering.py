@@ -25,8 +25,8 @@ _ANSWER = "qzANSWERzq"
 #: Roles end up inside control tokens (`<|` + role + `|>`), so they are names we know, not text.
 _ROLES = frozenset({"system", "developer", "user", "assistant", "model", "tool", "function", "ipython"})
 
-#: No text has this many characters for each of its tokens: what is longer cannot fit, and is not even rendered.
-_CHARACTERS_PER_TOKEN = 32
+#: No vocabulary has longer tokens (runs of spaces are the longest): what has more cannot fit, and is not even rendered.
+_CHARACTERS_PER_TOKEN = 256
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
