@@ -5,6 +5,7 @@ Every call has a timeout and short retries. Commits are idempotent, so a retry o
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -80,11 +81,10 @@ class Link:
             found.append(unpack_entries(self._spill.load(blob), member.offset, member.count))
         return found
 
-    def renew(self, shards: Sequence[str]) -> tuple[set[str], set[str], bool]:
-        """Extend the leases: (shards lost, jobs nobody wants any more, whether interactive work waits)."""
-        text = self._scripts.renew(args=[self.worker_id, self.lease_seconds, self.fingerprint, *shards])
-        lost, unwanted, front = text.decode().split("|")
-        return set(lost.split()), set(unwanted.split()), front != "0"
+    def renew(self, shards: Sequence[str]) -> tuple[dict[str, set[str]], bool]:
+        """Extend the leases: (the jobs that wait for each shard still held, whether interactive work waits)."""
+        told = json.loads(self._scripts.renew(args=[self.worker_id, self.lease_seconds, self.fingerprint, *shards]))
+        return {shard: set(jobs) for shard, jobs in told["owed"].items()}, told["front"] > 0
 
     def commit(self, shard: str, outcomes: Sequence[tuple[Member, int, int, bytes]]) -> bool:
         """(member, failed items, tokens, results) each; False if somebody else had committed the shard."""

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import redis
 
-from tokenreward.protocol.shards import Claim, Corrupt
+from tokenreward.protocol.shards import Claim, Corrupt, Member
 from tokenreward_workers import resilient, work
 from tokenreward_workers.engines.base import Engine
 from tokenreward_workers.link import Link
@@ -62,7 +62,7 @@ class Pipeline:
         self._waiting = 0  # claimed, but not yet in the engine
         self._front_waits = False
         self._lost: set[int] = set()
-        self._unwanted: set[str] = set()
+        self._unwanted: dict[int, set[str]] = {}  # jobs that were over while a claim of theirs was on its way
         self._progress = threading.Event()
         self._draining = False
         self._prepared_all = False
@@ -166,22 +166,27 @@ class Pipeline:
         self._progress.set()
         if id(shard.claim) in self._lost:
             return range(len(shard.scorings))
-        return shard.unwanted(self._unwanted) if self._unwanted else ()
+        unwanted = self._unwanted.get(id(shard.claim))
+        return shard.unwanted(unwanted) if unwanted else ()
 
     def _commit(self) -> None:
         while (shard := self._scored.get()) is not None:
-            if id(shard.claim) in self._lost and any(not self._settled(place) for place in shard.places):
+            key = id(shard.claim)
+            if key in self._lost and any(not self._settled(place) for place in shard.places):
                 log.warning("shard %s was lost while it was scored: nothing to commit", shard.id)
-            elif self._patiently(self._link.commit, shard.id, shard.outcomes(self._renderer)):
+            elif self._patiently(self._link.commit, shard.id, self._outcomes(shard)):
                 self.load.committed(len(shard.places), shard.cache_hits)
                 if self._cache_ttl > 0:
                     self._keep(shard)
             else:
-                log.info("shard %s had been committed by somebody else", shard.id)
+                log.info("shard %s had been committed by somebody else, or its jobs were over", shard.id)
             with self._change:
-                del self._held[id(shard.claim)]
-                self._lost.discard(id(shard.claim))
-                self._unwanted &= {m.job for claim in self._held.values() for m in claim.members}
+                del self._held[key]
+                self._lost.discard(key)
+                self._unwanted.pop(key, None)
+
+    def _outcomes(self, shard: work.Shard) -> list[tuple[Member, int, int, bytes]]:
+        return shard.outcomes(self._renderer, self._unwanted.get(id(shard.claim), ()))
 
     def _patiently(self, call: Callable[..., T], *args: Any, **options: Any) -> T:
         """`call`, again and again while Redis is away or takes no writes: scored work is worth waiting with."""
@@ -213,13 +218,18 @@ class Pipeline:
                 continue
             self._progress.clear()
             try:
-                lost, unwanted, front = self._link.renew([claim.shard for claim in held.values()])
+                owed, front = self._link.renew([claim.shard for claim in held.values()])
             except redis.RedisError as error:
                 log.warning("leases not renewed: %s", error)
                 self._progress.set()
                 continue
             with self._change:
-                self._lost |= {key for key, claim in held.items() if claim.shard in lost and key in self._held}
-                self._unwanted |= unwanted
+                for key, claim in held.items():
+                    if key not in self._held:
+                        continue
+                    if claim.shard not in owed:
+                        self._lost.add(key)
+                    elif unwanted := {member.job for member in claim.members} - owed[claim.shard]:
+                        self._unwanted[key] = unwanted
                 self._front_waits = front
                 self._change.notify_all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,7 +50,7 @@ class Shard:
     def id(self) -> str:
         return self.claim.shard
 
-    def unwanted(self, jobs: set[str]) -> list[int]:
+    def unwanted(self, jobs: Collection[str]) -> list[int]:
         """Scorings that only `jobs` asked for."""
         return [n for n, places in enumerate(self.wanted_by) if all(place.member.job in jobs for place in places)]
 
@@ -62,10 +62,12 @@ class Shard:
             else:
                 place.scored = outcome
 
-    def outcomes(self, renderer: Renderer) -> list[tuple[Member, int, int, bytes]]:
-        """For the commit: (member, failed items, tokens, results) each."""
+    def outcomes(self, renderer: Renderer, unwanted: Collection[str]) -> list[tuple[Member, int, int, bytes]]:
+        """For the commit: (member, failed items, tokens, results) each, without those of `unwanted` jobs."""
         found = []
         for member in self.claim.members:
+            if member.job in unwanted:
+                continue
             places = [place for place in self.places if place.member is member]
             results = [self._result(place, renderer) for place in places]
             tokens = sum(place.prepared.scoring.tokens for place in places if place.prepared)
@@ -76,7 +78,7 @@ class Shard:
         if place.failure is not None:
             return failed(place.index, place.id, place.failure)
         if place.prepared is None or place.scored is None:
-            return failed(place.index, place.id, ScoringFailed("cancelled", "the job was cancelled before this item"))
+            return failed(place.index, place.id, ScoringFailed("engine_error", "the engine gave no outcome"))
         options = self.claim.jobs[place.member.job]
         return rewarded(place.index, place.id, place.prepared, place.scored, options, renderer)
 
