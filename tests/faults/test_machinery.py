@@ -159,6 +159,21 @@ def test_what_was_forged_in_redis_is_neither_run_nor_fatal(stack: Stack, tmp_pat
     assert not proof.exists()
 
 
+def test_an_estimator_that_a_worker_does_not_know_fails_the_items_and_not_the_worker(stack: Stack) -> None:
+    worker = stack.start_worker(TOKENREWARD_SYNTHETIC_RATE="0")
+    stack.wait_ready()
+    worker.send(signal.SIGSTOP)
+    job_id = submit(stack, items(2))
+    options = stack.redis.hget(f"tr:job:{job_id}", "options")
+    stack.redis.hset(f"tr:job:{job_id}", "options", options.replace(b'"contrast"', b'"of-tomorrow"'))
+    worker.send(signal.SIGCONT)
+    wait_for(lambda: job(stack, job_id)["state"] == "succeeded", 20, "the end")
+    for row in results(stack, job_id):
+        assert row["error"]["code"] == "engine_error"
+        assert "unknown estimator 'of-tomorrow'" in row["error"]["message"]
+    assert worker.popen.poll() is None
+
+
 @pytest.mark.vllm
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="vLLM is for Linux")

@@ -8,12 +8,13 @@ hangs loses its shards, whatever else in the process is alive.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
 
 import redis
@@ -62,6 +63,7 @@ class Pipeline:
         self._waiting = 0  # claimed, but not yet in the engine
         self._front_waits = False
         self._lost: set[int] = set()
+        self._blamed: set[int] = set()
         self._unwanted: dict[int, set[str]] = {}  # jobs that were over while a claim of theirs was on its way
         self._progress = threading.Event()
         self._draining = False
@@ -105,7 +107,11 @@ class Pipeline:
         self._claimed.put(claim)
 
     def drain(self, seconds: float) -> None:
-        """Finish the shard in the engine, hand the others back, and end the threads."""
+        """Finish the shard in the engine, hand the others back, and end the threads.
+
+        A shard on which a thread failed is not handed back, since whoever claims it would fail on it again: the
+        reconciler finds its worker gone, and treats it like one that kills its workers.
+        """
         with self._change:
             self._draining = True
             self._change.notify_all()
@@ -113,8 +119,12 @@ class Pipeline:
         deadline = time.monotonic() + seconds
         for thread in self._threads[:3]:
             thread.join(max(0.0, deadline - time.monotonic()))
+        blamed = {claim.shard for key, claim in list(self._held.items()) if key in self._blamed}
         for shard in self.held:
-            self._link.hand_back(shard)
+            if shard in blamed:
+                self._link.begin(shard)
+            else:
+                self._link.hand_back(shard)
 
     # ---- the threads ------------------------------------------------------------------------------------
 
@@ -125,9 +135,22 @@ class Pipeline:
             log.critical("%s stopped", threading.current_thread().name, exc_info=True)
             self._on_fatal(error)
 
+    @contextlib.contextmanager
+    def _blaming(self, claim: Claim) -> Iterator[None]:
+        """Whatever goes wrong in here is the shard's fault, unless Redis or a disk says that it is theirs."""
+        try:
+            yield
+        except (redis.RedisError, OSError):
+            raise
+        except BaseException:
+            self._blamed.add(id(claim))
+            raise
+
     def _prepare(self) -> None:
+        use_cache = self._cache_ttl > 0
         while (claim := self._claimed.get()) is not None and not self._draining:
-            shard = self._patiently(work.prepare, claim, self._link, self._renderer, use_cache=self._cache_ttl > 0)
+            with self._blaming(claim):
+                shard = self._patiently(work.prepare, claim, self._link, self._renderer, use_cache=use_cache)
             with self._change:
                 self._ready.append(shard)
                 self._change.notify_all()
@@ -155,9 +178,10 @@ class Pipeline:
             suspicion = shard.claim.attempts > 0
             started = time.monotonic()
             on_step = functools.partial(self._on_step, shard)
-            for n, outcome in resilient.score(self._engine, shard.scorings, on_step):
-                shard.settle(n, outcome)
-                self._progress.set()
+            with self._blaming(shard.claim):
+                for n, outcome in resilient.score(self._engine, shard.scorings, on_step):
+                    shard.settle(n, outcome)
+                    self._progress.set()
             self.load.scored(sum(s.tokens for s in shard.scorings), time.monotonic() - started, bool(shard.scorings))
             self._scored.put(shard)
         self._scored.put(None)
@@ -186,7 +210,8 @@ class Pipeline:
                 self._unwanted.pop(key, None)
 
     def _outcomes(self, shard: work.Shard) -> list[tuple[Member, int, int, bytes]]:
-        return shard.outcomes(self._renderer, self._unwanted.get(id(shard.claim), ()))
+        with self._blaming(shard.claim):
+            return shard.outcomes(self._renderer, self._unwanted.get(id(shard.claim), ()))
 
     def _patiently(self, call: Callable[..., T], *args: Any, **options: Any) -> T:
         """`call`, again and again while Redis is away or takes no writes: scored work is worth waiting with."""

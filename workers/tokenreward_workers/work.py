@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tokenreward import estimators
+from tokenreward.errors import UnknownName
 from tokenreward.protocol.blobs import Entry, pack_results
-from tokenreward.protocol.shards import Claim, Corrupt, Member
-from tokenreward.schema import ItemFailure, ItemResult
+from tokenreward.protocol.shards import Claim, Corrupt, Member, ScoringOptions
+from tokenreward.schema import Item, ItemFailure, ItemResult
 from tokenreward_workers.engines.base import Scored, Scoring, ScoringFailed, checked
 from tokenreward_workers.link import Link
 from tokenreward_workers.outcomes import branch_hashes, failed, rewarded
@@ -96,9 +97,7 @@ def prepare(claim: Claim, link: Link, renderer: Renderer, *, use_cache: bool) ->
             entries = [Entry(None, failure=gone)] * member.count
         places = [Place(member, member.start + i, e.id, failure=e.failure) for i, e in enumerate(entries)]
         items = [(place, entry.item) for place, entry in zip(places, entries, strict=True) if entry.item is not None]
-        branches = estimators.resolve(options.estimator).branches
-        prepared = renderer.prepare([item for _, item in items], options.template, branches)
-        for (place, _), result in zip(items, prepared, strict=True):
+        for (place, _), result in zip(items, _rendered([item for _, item in items], options, renderer), strict=True):
             if isinstance(result, ItemFailure):
                 place.failure = result
             else:
@@ -106,6 +105,15 @@ def prepare(claim: Claim, link: Link, renderer: Renderer, *, use_cache: bool) ->
         shard.places += places
     _plan(shard, link if use_cache else None)
     return shard
+
+
+def _rendered(items: Sequence[Item], options: ScoringOptions, renderer: Renderer) -> Sequence[Prepared | ItemFailure]:
+    try:
+        branches = estimators.resolve(options.estimator).branches
+    except UnknownName as error:  # from a service of a newer version
+        message = f"{error}; the worker has another version than the service: upgrade it and retry the job"
+        return [ItemFailure(code="engine_error", message=message)] * len(items)
+    return renderer.prepare(items, options.template, branches)
 
 
 def cacheable(shard: Shard) -> list[tuple[str, bytes]]:
