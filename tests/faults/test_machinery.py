@@ -8,6 +8,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -76,6 +77,22 @@ def test_nothing_from_before_a_cancel_reaches_the_retried_job(stack: Stack) -> N
     worker.send(signal.SIGCONT)
     for name in ("whole", "shared"):
         check_undisturbed(stack, ids[name], work)
+
+
+def test_thousands_of_doorbells_that_ring_for_nothing_are_gone_at_once(stack: Stack) -> None:
+    worker = stack.start_worker(TOKENREWARD_SYNTHETIC_RATE="0")
+    stack.wait_ready()
+    worker.send(signal.SIGSTOP)
+    cancelled = submit(stack, items(100))  # ten shards
+    http.post(f"{stack.url}/v1/jobs/{cancelled}/cancel").raise_for_status()
+    (queue,) = stack.redis.smembers("rq:queues")
+    stack.redis.rpush(queue, *(uuid4().hex for _ in range(20_000)))
+    work = items(10)
+    job_id = submit(stack, work)
+    worker.send(signal.SIGCONT)
+    check_undisturbed(stack, job_id, work, seconds=15)
+    assert stack.redis.llen(queue) == 0
+    wait_for(lambda: not list(stack.redis.scan_iter(match="rq:job:*", count=1000)), 10, "their records to go")
 
 
 def test_interactive_work_overtakes_bulk_work(stack: Stack) -> None:

@@ -64,6 +64,10 @@ class Link:
         text = self._scripts.claim(args=[shard, self.worker_id, self.lease_seconds])
         return Claim.parse(shard, text) if text else None
 
+    def hush(self, queue: str) -> None:
+        """Take doorbells off the head of a queue that ring for nothing."""
+        self._scripts.hush(args=[queue])
+
     def begin(self, shard: str) -> None:
         """Say which shard the engine is at: should the worker die, it is the one to blame."""
         self._scripts.begin(args=[self.worker_id, shard])

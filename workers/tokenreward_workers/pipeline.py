@@ -90,21 +90,22 @@ class Pipeline:
     def _has_room(self) -> bool:
         return self._draining or self._waiting < (3 if self._front_waits else 1)
 
-    def claim(self, shard: str) -> None:
-        """Answer a doorbell. Nothing happens if the shard is not to be had."""
+    def claim(self, shard: str) -> bool:
+        """Answer a doorbell. False, and nothing happens, if the shard is not to be had."""
         try:
             claim = self._link.claim(shard)
         except Corrupt as error:
             log.error("%s", error)
-            return
+            return False
         if claim is None:
-            return
+            return False
         with self._change:
             self._held[id(claim)] = claim
             self._waiting += 1
             self._front_waits = False
         self._progress.set()
         self._claimed.put(claim)
+        return True
 
     def drain(self, seconds: float) -> None:
         """Finish the shard in the engine, hand the others back, and end the threads.
