@@ -106,6 +106,12 @@ class Link:
         found: list[bytes | None] = self.client.mget([keys.cached(self.fingerprint, h) for h in hashes])
         return found
 
+    def memory_share(self) -> float:
+        """Share of Redis' memory that is in use; 0 where it has no limit."""
+        memory = self.client.info("memory")
+        most = int(memory.get("maxmemory") or 0)
+        return float(memory["used_memory"]) / most if most else 0.0
+
     def cache(self, values: Iterable[tuple[str, bytes]], ttl: int) -> None:
         with self.client.pipeline(transaction=False) as pipe:
             for content_hash, value in values:

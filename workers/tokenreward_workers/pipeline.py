@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 
 _RENEW_EVERY = 0.5
 
+#: Above this share of Redis' memory no log-probs are cached: the rest is for jobs, which get 429 at 90%.
+_CACHE_SHARE = 0.6
+_MEMORY_EVERY = 2.0
+
 #: Refusals that end when an operator has made room, or Redis has come up.
 _PASSING = ("OOM", "MISCONF", "LOADING", "READONLY", "BUSY")
 
@@ -65,6 +69,8 @@ class Pipeline:
         self._lost: set[int] = set()
         self._blamed: set[int] = set()
         self._unwanted: dict[int, set[str]] = {}  # jobs that were over while a claim of theirs was on its way
+        self._memory = 0.0
+        self._memory_seen = -_MEMORY_EVERY
         self._progress = threading.Event()
         self._draining = False
         self._prepared_all = False
@@ -232,7 +238,10 @@ class Pipeline:
 
     def _keep(self, shard: work.Shard) -> None:
         try:
-            self._link.cache(work.cacheable(shard), self._cache_ttl)
+            if time.monotonic() - self._memory_seen > _MEMORY_EVERY:
+                self._memory_seen, self._memory = time.monotonic(), self._link.memory_share()
+            if self._memory < _CACHE_SHARE:
+                self._link.cache(work.cacheable(shard), self._cache_ttl)
         except redis.RedisError as error:  # the cache may be full; rewards are safe
             log.warning("log-probs not cached: %s", error)
 
