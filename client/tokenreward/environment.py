@@ -47,6 +47,7 @@ OTHERS = {
     "cache": "Where a worker keeps converted models and hashes. Default: tokenreward in the XDG cache folder.",
     "synthetic_rate": "Engine `synthetic` only: responses a second; 0: as fast as it goes.",
     "synthetic_poison": "Engine `synthetic` only: a response with this text (or these ids, a JSON list) kills it.",
+    "synthetic_bug": "Engine `synthetic` only: a response with this text (or these ids, a JSON list) makes it raise.",
     "screenshots": "Tests of the web page only: a folder for pictures of it.",
     "parent_pid": "Set by a supervisor for its child, which ends with that process. Not for you.",
 }

@@ -36,6 +36,7 @@ from tokenreward_service.cutting import Slice
 _STAGING_TTL = 3600
 _HELD_BYTES = 2**20
 _PAGE = 32
+_LISTED = 500
 
 
 @dataclass(slots=True)
@@ -161,17 +162,31 @@ class JobStore:
         return ((await self._redis.hget(keys.job(job_id), "owner")) or b"").decode("utf-8", "replace")
 
     async def page(self, owner: str, limit: int, before: float | None = None) -> list[Job]:
-        """Newest first, those created before `before`."""
+        """Newest first, those created before `before`; fewer than `limit` only where there are no more."""
         jobs: list[Job] = []
         bound = f"({before}" if before is not None else "+inf"
-        names = await self._redis.zrevrangebyscore(keys.jobs(owner), bound, "-inf", start=0, num=limit)
-        for name in names:
-            job = await self.get(name.decode("utf-8", "replace"), owner)
-            if job is None:
-                await self._redis.zrem(keys.jobs(owner), name)
-            else:
-                jobs.append(job)
+        while len(jobs) < limit:
+            listed = await self._redis.zrevrangebyscore(
+                keys.jobs(owner), bound, "-inf", start=0, num=_LISTED, withscores=True
+            )
+            if not listed:
+                break
+            bound = f"({listed[-1][1]}"
+            for name in await self._unexpired(owner, [name for name, _ in listed]):
+                if len(jobs) < limit and (job := await self.get(name, owner)):
+                    jobs.append(job)
         return jobs
+
+    async def _unexpired(self, owner: str, listed: Sequence[bytes]) -> list[str]:
+        """Those that exist; the others are taken off the owner's list."""
+        names = {raw: raw.decode("utf-8", "replace") for raw in listed}
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names.values():
+                pipe.exists(keys.job(name))
+            there = dict(zip(listed, await pipe.execute(), strict=True))
+        if gone := [raw for raw in listed if not there[raw]]:
+            await self._redis.zrem(keys.jobs(owner), *gone)
+        return [names[raw] for raw in listed if there[raw]]
 
     # ---- changing a job ---------------------------------------------------------------------------------
 

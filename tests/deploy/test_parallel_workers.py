@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from stack import COMMAND, Stack, http, wait_for
+from stack import COMMAND, Process, Stack, http, wait_for
 
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines import EngineSettings, load_engine
@@ -38,6 +39,29 @@ def test_each_of_several_workers_has_gpus_of_its_own_and_a_dead_one_comes_back_a
         assert first not in pids
         assert supervisor.stop() == 0, supervisor.output()
         assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def test_a_worker_that_once_ran_is_started_again_although_a_restart_fails(tmp_path: Path) -> None:
+    blobs = tmp_path / "blobs"
+    code = (
+        "import sys\n"
+        "from tokenreward_workers import cli, supervisor\n"
+        "supervisor._HEALTHY_AFTER = 0.5\n"
+        "sys.exit(cli.worker(['--engine', 'synthetic']))\n"
+    )
+    with Stack(tmp_path) as stack:
+        stack.start_api()
+        environment = {"TOKENREWARD_REDIS_URL": stack.redis_url, "TOKENREWARD_BLOB_URL": str(blobs)}
+        supervisor = Process([sys.executable, "-c", code], tmp_path / "supervisor.log", environment)
+        stack.workers.append(supervisor)
+        stack.wait_ready()
+        (first,) = records(stack)
+        blobs.rmdir()
+        blobs.write_text("in the way")
+        psutil.Process(first["pid"]).kill()
+        wait_for(lambda: "ended with status 78; starting it again" in supervisor.output(), 30, "a start in vain")
+        blobs.unlink()
+        wait_for(lambda: {record["pid"] for record in records(stack)} - {first["pid"]}, 30, "a new process")
 
 
 def test_gpus_are_dealt_out_in_groups() -> None:

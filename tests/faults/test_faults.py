@@ -11,6 +11,7 @@ import socket
 import time
 from pathlib import Path
 
+import pytest
 from stack import Stack, http, wait_for
 
 from faults.conftest import SLOW
@@ -150,11 +151,12 @@ def test_workers_racing_for_the_same_shards_do_each_once(stack: Stack) -> None:
     check_undisturbed(stack, job_id, work)
 
 
-def test_a_poison_item_gets_its_own_error_and_the_rest_get_rewards(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", ["POISON", "BUG"])  # the process is killed, or the thread of the engine raises
+def test_a_poison_item_gets_its_own_error_and_the_rest_get_rewards(tmp_path: Path, fault: str) -> None:
     with Stack(tmp_path, SLOW | {"TOKENREWARD_MAX_ATTEMPTS": "2", "TOKENREWARD_RECONCILE_SECONDS": "0.3"}) as stack:
         stack.start_api()
         # Two take turns, because a supervisor waits longer after every death of the same one.
-        poison = {"TOKENREWARD_SYNTHETIC_POISON": "POISON", "TOKENREWARD_SYNTHETIC_RATE": "0"}
+        poison = {f"TOKENREWARD_SYNTHETIC_{fault}": "POISON", "TOKENREWARD_SYNTHETIC_RATE": "0"}
         stack.start_worker("--data-parallel", "2", supervised=True, **poison)
         stack.wait_ready(2)
         work = items(4)

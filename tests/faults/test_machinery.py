@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -14,6 +16,10 @@ from rq import Queue
 from stack import Stack, http, running, wait_for
 
 from faults.test_faults import check_undisturbed, in_progress, items, job, results, submit
+from tokenreward.protocol.blobs import Entry, pack_failures
+from tokenreward.protocol.scripts import Scripts
+from tokenreward.protocol.shards import Member, Shard, commit_args, connection_name, dump_shards
+from tokenreward.schema import ItemFailure
 
 
 def test_cancel_stops_the_work_inside_a_shard(stack: Stack) -> None:
@@ -26,6 +32,67 @@ def test_cancel_stops_the_work_inside_a_shard(stack: Stack) -> None:
     work = items(1)
     check_undisturbed(stack, submit(stack, work), work, seconds=20)
     assert time.monotonic() - started < 10, "the worker was not busy with what nobody wants"
+
+
+def test_a_cancelled_job_that_is_retried_at_once_is_scored_in_full(stack: Stack) -> None:
+    stack.start_worker(TOKENREWARD_SYNTHETIC_RATE="2")
+    stack.wait_ready()
+    work = items(12)  # one shard in the engine for five seconds, the next one ready behind it
+    job_id = submit(stack, work)
+    wait_for(lambda: stack.redis.zcard("tr:claimed") == 2, 20, "two claims")
+    assert http.post(f"{stack.url}/v1/jobs/{job_id}/cancel").json()["state"] == "cancelled"
+    time.sleep(0.6)  # the worker renews its leases, and hears of it
+    http.post(f"{stack.url}/v1/jobs/{job_id}/retry").raise_for_status()
+    check_undisturbed(stack, job_id, work)
+
+
+def test_nothing_from_before_a_cancel_reaches_the_retried_job(stack: Stack) -> None:
+    """By hand, as a worker that holds half of a slice, and half of a shard that two jobs share."""
+    scripts = Scripts(stack.redis)
+    worker = stack.start_worker(TOKENREWARD_SYNTHETIC_RATE="0")
+    stack.wait_ready()
+    worker.send(signal.SIGSTOP)
+    fingerprint = http.get(stack.url + "/v1/models").json()["models"][0]["fingerprint_digest"]
+    work = items(8)
+    ids = {name: submit(stack, work) for name in ("whole", "shared", "bystander")}
+    for key in [*stack.redis.scan_iter(match="tr:shard:*"), *stack.redis.scan_iter(match="tr:job:*:shards")]:
+        stack.redis.delete(key)
+    members = {name: Member(job=job_id, slice=0, offset=0, count=8) for name, job_id in ids.items()}
+    half = Shard(fp=fingerprint, members=[members["whole"].halves()[0]])
+    both = Shard(fp=fingerprint, members=[members["shared"], members["bystander"]])
+    scripts.queue(args=[dump_shards([half, both])])
+    stack.redis.client_setname(connection_name("by-hand"))
+    for shard in (half, both):
+        assert scripts.claim(args=[shard.id, "by-hand", 60])
+    for name in ("whole", "shared"):
+        http.post(f"{stack.url}/v1/jobs/{ids[name]}/cancel").raise_for_status()
+        http.post(f"{stack.url}/v1/jobs/{ids[name]}/retry").raise_for_status()
+    told = json.loads(scripts.renew(args=["by-hand", 60, fingerprint, half.id, both.id]))
+    assert told["owed"] == {both.id: [ids["bystander"]]}
+    entries = [Entry(item["id"]) for item in work]
+    failed = pack_failures(0, entries, ItemFailure(code="cancelled", message="by hand"))
+    assert scripts.commit(args=commit_args(half.id, [(half.members[0], 4, 0, b"i" + failed)])) == 0
+    assert scripts.commit(args=commit_args(both.id, [(member, 8, 0, b"i" + failed) for member in both.members])) == 1
+    assert job(stack, ids["bystander"])["failed_items"] == 8
+    worker.send(signal.SIGCONT)
+    for name in ("whole", "shared"):
+        check_undisturbed(stack, ids[name], work)
+
+
+def test_thousands_of_doorbells_that_ring_for_nothing_are_gone_at_once(stack: Stack) -> None:
+    worker = stack.start_worker(TOKENREWARD_SYNTHETIC_RATE="0")
+    stack.wait_ready()
+    worker.send(signal.SIGSTOP)
+    cancelled = submit(stack, items(100))  # ten shards
+    http.post(f"{stack.url}/v1/jobs/{cancelled}/cancel").raise_for_status()
+    (queue,) = stack.redis.smembers("rq:queues")
+    stack.redis.rpush(queue, *(uuid4().hex for _ in range(20_000)))
+    work = items(10)
+    job_id = submit(stack, work)
+    worker.send(signal.SIGCONT)
+    check_undisturbed(stack, job_id, work, seconds=15)
+    assert stack.redis.llen(queue) == 0
+    wait_for(lambda: not list(stack.redis.scan_iter(match="rq:job:*", count=1000)), 10, "their records to go")
 
 
 def test_interactive_work_overtakes_bulk_work(stack: Stack) -> None:
@@ -107,6 +174,21 @@ def test_what_was_forged_in_redis_is_neither_run_nor_fatal(stack: Stack, tmp_pat
     check_undisturbed(stack, submit(stack, good), good, seconds=30)
     assert stack.workers[0].popen.poll() is None, "the worker lives"
     assert not proof.exists()
+
+
+def test_an_estimator_that_a_worker_does_not_know_fails_the_items_and_not_the_worker(stack: Stack) -> None:
+    worker = stack.start_worker(TOKENREWARD_SYNTHETIC_RATE="0")
+    stack.wait_ready()
+    worker.send(signal.SIGSTOP)
+    job_id = submit(stack, items(2))
+    options = stack.redis.hget(f"tr:job:{job_id}", "options")
+    stack.redis.hset(f"tr:job:{job_id}", "options", options.replace(b'"contrast"', b'"of-tomorrow"'))
+    worker.send(signal.SIGCONT)
+    wait_for(lambda: job(stack, job_id)["state"] == "succeeded", 20, "the end")
+    for row in results(stack, job_id):
+        assert row["error"]["code"] == "engine_error"
+        assert "unknown estimator 'of-tomorrow'" in row["error"]["message"]
+    assert worker.popen.poll() is None
 
 
 @pytest.mark.vllm

@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
@@ -254,6 +255,39 @@ def test_listing_pages_through_jobs_newest_first(http: httpx2.Client) -> None:
         seen += [job["id"] for job in page["jobs"]]
         cursor = page["next_cursor"]
     assert seen[:5] == made[::-1]
+
+
+def test_jobs_that_expired_neither_shorten_a_page_nor_stay_listed(synthetic: Stack, http: httpx2.Client) -> None:
+    def make(n: int) -> str:
+        return http.post("/v1/jobs", json={"items": [{"prompt": "p", "response": f"r{n}"}]}).json()["id"]
+
+    old = make(0)
+    synthetic.redis.zadd("tr:jobs:-", {f"gone-{n}": time.time() for n in range(600)})
+    new = make(1)
+    page = http.get("/v1/jobs", params={"limit": 2}).json()
+    assert [job["id"] for job in page["jobs"]] == [new, old]
+    assert page["next_cursor"]
+    listed = synthetic.redis.zcard("tr:jobs:-")
+    synthetic.redis.zadd("tr:jobs:-", {f"gone-{n}": n for n in range(50)})
+    for n in range(60):
+        make(n)
+    assert synthetic.redis.zcard("tr:jobs:-") < listed + 60 + 25, "new jobs take old names off the list"
+
+
+def test_jobs_made_in_one_moment_are_listed_one_by_one(http: httpx2.Client) -> None:
+    def call(n: int) -> str:
+        body = {"items": [{"prompt": "p", "response": f"r{n}"}]}
+        return http.post("/v1/label", json=body).json()["job"]["id"]
+
+    with ThreadPoolExecutor(16) as pool:
+        made = set(pool.map(call, range(48)))
+    seen: list[str] = []
+    query: dict[str, str] = {}
+    while len(seen) < len(made):
+        page = http.get("/v1/jobs", params={"limit": 1, **query}).json()
+        seen += [job["id"] for job in page["jobs"]]
+        query = {"cursor": page["next_cursor"]}
+    assert set(seen) == made
 
 
 def test_results_can_be_waited_for(http: httpx2.Client) -> None:

@@ -142,6 +142,22 @@ def test_a_full_job_store_gets_429_while_finished_jobs_can_be_read(tmp_path: Pat
         wait_for(lambda: post(stack, LINE).status_code == 202, 10, "room")
 
 
+def test_the_cache_leaves_room_for_jobs(tmp_path: Path) -> None:
+    def cached(line: str) -> int:
+        before = len(list(stack.redis.scan_iter(match="tr:cache:*")))
+        job = post(stack, line).json()["id"]
+        wait_for(lambda: httpx2.get(f"{stack.url}/v1/jobs/{job}").json()["state"] == "succeeded", 20, "the end")
+        time.sleep(0.3)  # the cache is written after the results
+        return len(list(stack.redis.scan_iter(match="tr:cache:*"))) - before
+
+    with running(tmp_path) as stack:
+        stack.redis.config_set("maxmemory", int(stack.redis.info("memory")["used_memory"] / 0.7))
+        assert cached('{"prompt":"p","response":"one"}\n') == 0
+        stack.redis.config_set("maxmemory", "0")
+        time.sleep(2.1)  # so often do workers look
+        assert cached('{"prompt":"p","response":"two"}\n') > 0
+
+
 def test_one_caller_cannot_hold_every_place(tmp_path: Path) -> None:
     slow = {"TOKENREWARD_MAX_REQUESTS_PER_KEY": "4", "TOKENREWARD_SYNTHETIC_RATE": "20"}
     with running(tmp_path, **slow) as stack, httpx2.Client(base_url=stack.url, timeout=60) as http:

@@ -5,6 +5,7 @@ Every call has a timeout and short retries. Commits are idempotent, so a retry o
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -63,6 +64,10 @@ class Link:
         text = self._scripts.claim(args=[shard, self.worker_id, self.lease_seconds])
         return Claim.parse(shard, text) if text else None
 
+    def hush(self, queue: str) -> None:
+        """Take doorbells off the head of a queue that ring for nothing."""
+        self._scripts.hush(args=[queue])
+
     def begin(self, shard: str) -> None:
         """Say which shard the engine is at: should the worker die, it is the one to blame."""
         self._scripts.begin(args=[self.worker_id, shard])
@@ -80,11 +85,10 @@ class Link:
             found.append(unpack_entries(self._spill.load(blob), member.offset, member.count))
         return found
 
-    def renew(self, shards: Sequence[str]) -> tuple[set[str], set[str], bool]:
-        """Extend the leases: (shards lost, jobs nobody wants any more, whether interactive work waits)."""
-        text = self._scripts.renew(args=[self.worker_id, self.lease_seconds, self.fingerprint, *shards])
-        lost, unwanted, front = text.decode().split("|")
-        return set(lost.split()), set(unwanted.split()), front != "0"
+    def renew(self, shards: Sequence[str]) -> tuple[dict[str, set[str]], bool]:
+        """Extend the leases: (the jobs that wait for each shard still held, whether interactive work waits)."""
+        told = json.loads(self._scripts.renew(args=[self.worker_id, self.lease_seconds, self.fingerprint, *shards]))
+        return {shard: set(jobs) for shard, jobs in told["owed"].items()}, told["front"] > 0
 
     def commit(self, shard: str, outcomes: Sequence[tuple[Member, int, int, bytes]]) -> bool:
         """(member, failed items, tokens, results) each; False if somebody else had committed the shard."""
@@ -101,6 +105,12 @@ class Link:
     def cached(self, hashes: Sequence[str]) -> list[bytes | None]:
         found: list[bytes | None] = self.client.mget([keys.cached(self.fingerprint, h) for h in hashes])
         return found
+
+    def memory_share(self) -> float:
+        """Share of Redis' memory that is in use; 0 where it has no limit."""
+        memory = self.client.info("memory")
+        most = int(memory.get("maxmemory") or 0)
+        return float(memory["used_memory"]) / most if most else 0.0
 
     def cache(self, values: Iterable[tuple[str, bytes]], ttl: int) -> None:
         with self.client.pipeline(transaction=False) as pipe:

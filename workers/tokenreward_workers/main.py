@@ -77,7 +77,7 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
 
     blobs.warm_up()
     link.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
-    worker = ShardWorker(pipeline, identity.digest, worker_id, client)
+    worker = ShardWorker(pipeline, link)
     pipeline.start()
     pulse = Pulse(link, record)
     pulse.start()

@@ -8,17 +8,18 @@ hangs loses its shards, whatever else in the process is alive.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeVar
 
 import redis
 
-from tokenreward.protocol.shards import Claim, Corrupt
+from tokenreward.protocol.shards import Claim, Corrupt, Member
 from tokenreward_workers import resilient, work
 from tokenreward_workers.engines.base import Engine
 from tokenreward_workers.link import Link
@@ -28,6 +29,10 @@ from tokenreward_workers.rendering import Renderer
 log = logging.getLogger(__name__)
 
 _RENEW_EVERY = 0.5
+
+#: Above this share of Redis' memory no log-probs are cached: the rest is for jobs, which get 429 at 90%.
+_CACHE_SHARE = 0.6
+_MEMORY_EVERY = 2.0
 
 #: Refusals that end when an operator has made room, or Redis has come up.
 _PASSING = ("OOM", "MISCONF", "LOADING", "READONLY", "BUSY")
@@ -62,7 +67,10 @@ class Pipeline:
         self._waiting = 0  # claimed, but not yet in the engine
         self._front_waits = False
         self._lost: set[int] = set()
-        self._unwanted: set[str] = set()
+        self._blamed: set[int] = set()
+        self._unwanted: dict[int, set[str]] = {}  # jobs that were over while a claim of theirs was on its way
+        self._memory = 0.0
+        self._memory_seen = -_MEMORY_EVERY
         self._progress = threading.Event()
         self._draining = False
         self._prepared_all = False
@@ -88,24 +96,29 @@ class Pipeline:
     def _has_room(self) -> bool:
         return self._draining or self._waiting < (3 if self._front_waits else 1)
 
-    def claim(self, shard: str) -> None:
-        """Answer a doorbell. Nothing happens if the shard is not to be had."""
+    def claim(self, shard: str) -> bool:
+        """Answer a doorbell. False, and nothing happens, if the shard is not to be had."""
         try:
             claim = self._link.claim(shard)
         except Corrupt as error:
             log.error("%s", error)
-            return
+            return False
         if claim is None:
-            return
+            return False
         with self._change:
             self._held[id(claim)] = claim
             self._waiting += 1
             self._front_waits = False
         self._progress.set()
         self._claimed.put(claim)
+        return True
 
     def drain(self, seconds: float) -> None:
-        """Finish the shard in the engine, hand the others back, and end the threads."""
+        """Finish the shard in the engine, hand the others back, and end the threads.
+
+        A shard on which a thread failed is not handed back, since whoever claims it would fail on it again: the
+        reconciler finds its worker gone, and treats it like one that kills its workers.
+        """
         with self._change:
             self._draining = True
             self._change.notify_all()
@@ -113,8 +126,12 @@ class Pipeline:
         deadline = time.monotonic() + seconds
         for thread in self._threads[:3]:
             thread.join(max(0.0, deadline - time.monotonic()))
+        blamed = {claim.shard for key, claim in list(self._held.items()) if key in self._blamed}
         for shard in self.held:
-            self._link.hand_back(shard)
+            if shard in blamed:
+                self._link.begin(shard)
+            else:
+                self._link.hand_back(shard)
 
     # ---- the threads ------------------------------------------------------------------------------------
 
@@ -125,9 +142,22 @@ class Pipeline:
             log.critical("%s stopped", threading.current_thread().name, exc_info=True)
             self._on_fatal(error)
 
+    @contextlib.contextmanager
+    def _blaming(self, claim: Claim) -> Iterator[None]:
+        """Whatever goes wrong in here is the shard's fault, unless Redis or a disk says that it is theirs."""
+        try:
+            yield
+        except (redis.RedisError, OSError):
+            raise
+        except BaseException:
+            self._blamed.add(id(claim))
+            raise
+
     def _prepare(self) -> None:
+        use_cache = self._cache_ttl > 0
         while (claim := self._claimed.get()) is not None and not self._draining:
-            shard = self._patiently(work.prepare, claim, self._link, self._renderer, use_cache=self._cache_ttl > 0)
+            with self._blaming(claim):
+                shard = self._patiently(work.prepare, claim, self._link, self._renderer, use_cache=use_cache)
             with self._change:
                 self._ready.append(shard)
                 self._change.notify_all()
@@ -155,9 +185,10 @@ class Pipeline:
             suspicion = shard.claim.attempts > 0
             started = time.monotonic()
             on_step = functools.partial(self._on_step, shard)
-            for n, outcome in resilient.score(self._engine, shard.scorings, on_step):
-                shard.settle(n, outcome)
-                self._progress.set()
+            with self._blaming(shard.claim):
+                for n, outcome in resilient.score(self._engine, shard.scorings, on_step):
+                    shard.settle(n, outcome)
+                    self._progress.set()
             self.load.scored(sum(s.tokens for s in shard.scorings), time.monotonic() - started, bool(shard.scorings))
             self._scored.put(shard)
         self._scored.put(None)
@@ -166,22 +197,28 @@ class Pipeline:
         self._progress.set()
         if id(shard.claim) in self._lost:
             return range(len(shard.scorings))
-        return shard.unwanted(self._unwanted) if self._unwanted else ()
+        unwanted = self._unwanted.get(id(shard.claim))
+        return shard.unwanted(unwanted) if unwanted else ()
 
     def _commit(self) -> None:
         while (shard := self._scored.get()) is not None:
-            if id(shard.claim) in self._lost and any(not self._settled(place) for place in shard.places):
+            key = id(shard.claim)
+            if key in self._lost and any(not self._settled(place) for place in shard.places):
                 log.warning("shard %s was lost while it was scored: nothing to commit", shard.id)
-            elif self._patiently(self._link.commit, shard.id, shard.outcomes(self._renderer)):
+            elif self._patiently(self._link.commit, shard.id, self._outcomes(shard)):
                 self.load.committed(len(shard.places), shard.cache_hits)
                 if self._cache_ttl > 0:
                     self._keep(shard)
             else:
-                log.info("shard %s had been committed by somebody else", shard.id)
+                log.info("shard %s had been committed by somebody else, or its jobs were over", shard.id)
             with self._change:
-                del self._held[id(shard.claim)]
-                self._lost.discard(id(shard.claim))
-                self._unwanted &= {m.job for claim in self._held.values() for m in claim.members}
+                del self._held[key]
+                self._lost.discard(key)
+                self._unwanted.pop(key, None)
+
+    def _outcomes(self, shard: work.Shard) -> list[tuple[Member, int, int, bytes]]:
+        with self._blaming(shard.claim):
+            return shard.outcomes(self._renderer, self._unwanted.get(id(shard.claim), ()))
 
     def _patiently(self, call: Callable[..., T], *args: Any, **options: Any) -> T:
         """`call`, again and again while Redis is away or takes no writes: scored work is worth waiting with."""
@@ -201,7 +238,10 @@ class Pipeline:
 
     def _keep(self, shard: work.Shard) -> None:
         try:
-            self._link.cache(work.cacheable(shard), self._cache_ttl)
+            if time.monotonic() - self._memory_seen > _MEMORY_EVERY:
+                self._memory_seen, self._memory = time.monotonic(), self._link.memory_share()
+            if self._memory < _CACHE_SHARE:
+                self._link.cache(work.cacheable(shard), self._cache_ttl)
         except redis.RedisError as error:  # the cache may be full; rewards are safe
             log.warning("log-probs not cached: %s", error)
 
@@ -213,13 +253,18 @@ class Pipeline:
                 continue
             self._progress.clear()
             try:
-                lost, unwanted, front = self._link.renew([claim.shard for claim in held.values()])
+                owed, front = self._link.renew([claim.shard for claim in held.values()])
             except redis.RedisError as error:
                 log.warning("leases not renewed: %s", error)
                 self._progress.set()
                 continue
             with self._change:
-                self._lost |= {key for key, claim in held.items() if claim.shard in lost and key in self._held}
-                self._unwanted |= unwanted
+                for key, claim in held.items():
+                    if key not in self._held:
+                        continue
+                    if claim.shard not in owed:
+                        self._lost.add(key)
+                    elif unwanted := {member.job for member in claim.members} - owed[claim.shard]:
+                        self._unwanted[key] = unwanted
                 self._front_waits = front
                 self._change.notify_all()

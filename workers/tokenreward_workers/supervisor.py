@@ -1,4 +1,4 @@
-"""Keeps worker processes running: a dead one is started again, with back-off; one that cannot start is not.
+"""Keeps worker processes running: a dead one is started again, with back-off; one that never could start is not.
 
 Usually there is one. With `data_parallel` there are several, each with GPUs of its own: the queue deals the work out,
 so they need nothing of each other, which is why vLLM's own data parallelism (one engine of many processes that step
@@ -20,7 +20,7 @@ from tokenreward.errors import BadInput
 
 log = logging.getLogger("tokenreward.supervisor")
 
-#: The exit status of a start that no restart can mend (a wrong model path, say).
+#: The exit status of a start that no restart can mend (a wrong model path, say), unless an earlier one went well.
 HOPELESS = 78
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
@@ -46,6 +46,7 @@ class _Child:
         self._started = 0.0
         self._pause = _FIRST_PAUSE
         self._again_at = 0.0
+        self._proven = False
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -59,17 +60,20 @@ class _Child:
             command = [sys.executable, "-m", "tokenreward_workers.main"]
             self.process = subprocess.Popen(command, env=dict(self._environment), start_new_session=True)
 
-    def ended(self) -> int | None:
-        """Its status once it has ended; the next start is then planned."""
+    def hopeless(self) -> bool:
+        """Whether it could not start and never could; if it has ended otherwise, its next start is planned."""
         if self.process is None or (status := self.process.poll()) is None:
-            return None
+            return False
         self.process = None
-        healthy = time.monotonic() - self._started > _HEALTHY_AFTER
+        if status == HOPELESS and not self._proven:
+            return True
+        # With settings that worked before, a start that fails is a passing trouble: a hub or a disk that is away, say.
+        healthy = status != HOPELESS and time.monotonic() - self._started > _HEALTHY_AFTER
+        self._proven |= healthy
         self._pause = _FIRST_PAUSE if healthy else min(self._pause * 2, _LONGEST_PAUSE)
         self._again_at = time.monotonic() + self._pause
-        if status != HOPELESS:
-            log.error("the worker ended with status %d; starting it again in %.1f s", status, self._pause)
-        return status
+        log.error("the worker ended with status %d; starting it again in %.1f s", status, self._pause)
+        return False
 
 
 class Supervisor:
@@ -94,7 +98,7 @@ class Supervisor:
         while not self._stopping:
             for child in self._children:
                 child.start_if_due()
-                if child.ended() == HOPELESS:
+                if child.hopeless():
                     status, self._stopping = HOPELESS, True
             time.sleep(_LOOK_EVERY)
         self._end()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tokenreward import estimators
+from tokenreward.errors import UnknownName
 from tokenreward.protocol.blobs import Entry, pack_results
-from tokenreward.protocol.shards import Claim, Corrupt, Member
-from tokenreward.schema import ItemFailure, ItemResult
+from tokenreward.protocol.shards import Claim, Corrupt, Member, ScoringOptions
+from tokenreward.schema import Item, ItemFailure, ItemResult
 from tokenreward_workers.engines.base import Scored, Scoring, ScoringFailed, checked
 from tokenreward_workers.link import Link
 from tokenreward_workers.outcomes import branch_hashes, failed, rewarded
@@ -50,7 +51,7 @@ class Shard:
     def id(self) -> str:
         return self.claim.shard
 
-    def unwanted(self, jobs: set[str]) -> list[int]:
+    def unwanted(self, jobs: Collection[str]) -> list[int]:
         """Scorings that only `jobs` asked for."""
         return [n for n, places in enumerate(self.wanted_by) if all(place.member.job in jobs for place in places)]
 
@@ -62,10 +63,12 @@ class Shard:
             else:
                 place.scored = outcome
 
-    def outcomes(self, renderer: Renderer) -> list[tuple[Member, int, int, bytes]]:
-        """For the commit: (member, failed items, tokens, results) each."""
+    def outcomes(self, renderer: Renderer, unwanted: Collection[str]) -> list[tuple[Member, int, int, bytes]]:
+        """For the commit: (member, failed items, tokens, results) each, without those of `unwanted` jobs."""
         found = []
         for member in self.claim.members:
+            if member.job in unwanted:
+                continue
             places = [place for place in self.places if place.member is member]
             results = [self._result(place, renderer) for place in places]
             tokens = sum(place.prepared.scoring.tokens for place in places if place.prepared)
@@ -76,7 +79,7 @@ class Shard:
         if place.failure is not None:
             return failed(place.index, place.id, place.failure)
         if place.prepared is None or place.scored is None:
-            return failed(place.index, place.id, ScoringFailed("cancelled", "the job was cancelled before this item"))
+            return failed(place.index, place.id, ScoringFailed("engine_error", "the engine gave no outcome"))
         options = self.claim.jobs[place.member.job]
         return rewarded(place.index, place.id, place.prepared, place.scored, options, renderer)
 
@@ -94,9 +97,7 @@ def prepare(claim: Claim, link: Link, renderer: Renderer, *, use_cache: bool) ->
             entries = [Entry(None, failure=gone)] * member.count
         places = [Place(member, member.start + i, e.id, failure=e.failure) for i, e in enumerate(entries)]
         items = [(place, entry.item) for place, entry in zip(places, entries, strict=True) if entry.item is not None]
-        branches = estimators.resolve(options.estimator).branches
-        prepared = renderer.prepare([item for _, item in items], options.template, branches)
-        for (place, _), result in zip(items, prepared, strict=True):
+        for (place, _), result in zip(items, _rendered([item for _, item in items], options, renderer), strict=True):
             if isinstance(result, ItemFailure):
                 place.failure = result
             else:
@@ -104,6 +105,15 @@ def prepare(claim: Claim, link: Link, renderer: Renderer, *, use_cache: bool) ->
         shard.places += places
     _plan(shard, link if use_cache else None)
     return shard
+
+
+def _rendered(items: Sequence[Item], options: ScoringOptions, renderer: Renderer) -> Sequence[Prepared | ItemFailure]:
+    try:
+        branches = estimators.resolve(options.estimator).branches
+    except UnknownName as error:  # from a service of a newer version
+        message = f"{error}; the worker has another version than the service: upgrade it and retry the job"
+        return [ItemFailure(code="engine_error", message=message)] * len(items)
+    return renderer.prepare(items, options.template, branches)
 
 
 def cacheable(shard: Shard) -> list[tuple[str, bytes]]:

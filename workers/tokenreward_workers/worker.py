@@ -20,6 +20,7 @@ from rq.worker.base import StopRequested
 
 from tokenreward.protocol import doorbell
 from tokenreward.protocol.shards import connection_name
+from tokenreward_workers.link import Link
 from tokenreward_workers.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -67,13 +68,14 @@ class ShardWorker(SimpleWorker):
     max_connection_wait_time = 2.0
     log_job_description = False
 
-    def __init__(self, pipeline: Pipeline, fingerprint: str, worker_id: str, connection: Any) -> None:
+    def __init__(self, pipeline: Pipeline, link: Link) -> None:
+        connection = link.client
         queue = DoorbellQueue(
-            doorbell.queue_name(fingerprint), connection=connection, job_class=Doorbell, serializer=JSONSerializer
+            doorbell.queue_name(link.fingerprint), connection=connection, job_class=Doorbell, serializer=JSONSerializer
         )
         super().__init__(
             [queue],
-            name=connection_name(worker_id),
+            name=connection_name(link.worker_id),
             connection=connection,
             job_class=Doorbell,
             queue_class=DoorbellQueue,
@@ -81,6 +83,7 @@ class ShardWorker(SimpleWorker):
             worker_ttl=_WORKER_TTL,
         )
         self._pipeline = pipeline
+        self._link = link
         self._answering = False
         self._beaten = 0.0
 
@@ -94,11 +97,13 @@ class ShardWorker(SimpleWorker):
         """Claim the shard, and clear the doorbell away."""
         self._answering = True
         try:
-            self._pipeline.claim(job.id)
+            claimed = self._pipeline.claim(job.id)
             with self.connection.pipeline(transaction=False) as pipe:
                 pipe.lrem(queue.intermediate_queue_key, 1, job.id)
                 pipe.delete(job.key)
                 pipe.execute()
+            if not claimed:  # where one rings for nothing, thousands may
+                self._link.hush(queue.key)
         except redis.RedisError as error:
             # Not claimed, or claimed without our knowing: the reconciler sees to both.
             log.warning("doorbell %s not answered: %s", job.id, error)

@@ -13,6 +13,7 @@ NAMES = (
     "publish",
     "queue",
     "claim",
+    "hush",
     "begin",
     "renew",
     "commit",
@@ -37,6 +38,7 @@ class Scripts:
     publish: Any
     queue: Any
     claim: Any
+    hush: Any
     begin: Any
     renew: Any
     commit: Any

@@ -43,30 +43,27 @@ class SyntheticSettings:
     """rate: responses per second, 0 for as fast as it goes.  step_seconds: how often it reports at the latest.
 
     poison: a response that contains these ids, one after the other, kills the process (SIGKILL) when its turn
-    comes; None: none does.
+    comes; None: none does.  bug: a response that contains these makes it raise, as a bug in an engine would.
     """
 
     rate: float = 0.0
     step_seconds: float = 0.5
     poison: tuple[int, ...] | None = None
+    bug: tuple[int, ...] | None = None
     max_tokens: int = 32_768
 
     @classmethod
     def from_environment(cls) -> SyntheticSettings:
-        """TOKENREWARD_SYNTHETIC_RATE, and TOKENREWARD_SYNTHETIC_POISON (text, or ids as a JSON list)."""
-        poison = os.environ.get("TOKENREWARD_SYNTHETIC_POISON")
-        ids = None
-        if poison:
-            ids = tuple(json.loads(poison)) if poison.startswith("[") else tuple(poison.encode("utf-8"))
+        """TOKENREWARD_SYNTHETIC_RATE, and _POISON and _BUG (text, or ids as a JSON list)."""
         rate = os.environ.get("TOKENREWARD_SYNTHETIC_RATE") or "0"
         try:
-            return cls(rate=float(rate), poison=ids)
+            return cls(rate=float(rate), poison=_ids("POISON"), bug=_ids("BUG"))
         except ValueError:
             raise BadInput("TOKENREWARD_SYNTHETIC_RATE: Input should be a number") from None
 
 
 class SyntheticEngine:
-    """See the module. Raises nothing of its own, and never dies but by poison."""
+    """See the module. Raises nothing of its own but by a bug, and never dies but by poison."""
 
     def __init__(self, settings: SyntheticSettings | None = None) -> None:
         self.settings = settings or SyntheticSettings.from_environment()
@@ -81,8 +78,10 @@ class SyntheticEngine:
         for index, scoring in enumerate(work):
             if index in dropped:
                 continue
-            if self._poisonous(scoring.response):
+            if _contains(scoring.response, self.settings.poison):
                 os.kill(os.getpid(), signal.SIGKILL)
+            if _contains(scoring.response, self.settings.bug):
+                raise RuntimeError("a bug, as TOKENREWARD_SYNTHETIC_BUG asks for")
             started = time.monotonic()
             due = max(due, started - 1.0) + (1.0 / self.settings.rate if self.settings.rate else 0.0)
             while (remaining := due - time.monotonic()) > 0:
@@ -100,12 +99,6 @@ class SyntheticEngine:
 
     def close(self) -> None:
         pass
-
-    def _poisonous(self, response: tuple[int, ...]) -> bool:
-        poison = self.settings.poison
-        if not poison:
-            return False
-        return any(response[n : n + len(poison)] == poison for n in range(len(response) - len(poison) + 1))
 
 
 def tokenizer() -> ChatTokenizer:
@@ -125,6 +118,19 @@ def tokenizer() -> ChatTokenizer:
         "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
     }
     return ChatTokenizer(json.dumps(content), _CHAT_TEMPLATE, {"eos_token": "<|im_end|>"})
+
+
+def _ids(name: str) -> tuple[int, ...] | None:
+    text = os.environ.get(f"TOKENREWARD_SYNTHETIC_{name}")
+    if not text:
+        return None
+    return tuple(json.loads(text)) if text.startswith("[") else tuple(text.encode("utf-8"))
+
+
+def _contains(response: tuple[int, ...], ids: tuple[int, ...] | None) -> bool:
+    if not ids:
+        return False
+    return any(response[n : n + len(ids)] == ids for n in range(len(response) - len(ids) + 1))
 
 
 def _log_probs(scoring: Scoring) -> Scored:

@@ -38,6 +38,45 @@ local function touched(job)
   return version
 end
 
+local function enter_queue(shard, fp, front)
+  redis.call('ZADD', 'tr:queued:' .. fp, string.format('%.6f', now()), shard)
+  if front then redis.call('SADD', 'tr:front:' .. fp, shard) end
+end
+
+local function leave_queue(shard, fp)
+  redis.call('ZREM', 'tr:queued:' .. fp, shard)
+  redis.call('SREM', 'tr:front:' .. fp, shard)
+end
+
+local function drop_shard(shard)
+  local key = shard_key(shard)
+  local members = redis.call('HGET', key, 'members')
+  if not members then return false end
+  local fp = redis.call('HGET', key, 'fp')
+  for _, member in ipairs(cjson.decode(members)) do redis.call('SREM', job_key(member.job) .. ':shards', shard) end
+  leave_queue(shard, fp)
+  redis.call('ZREM', 'tr:claimed', shard)
+  redis.call('DEL', key)
+  return true
+end
+
+-- A job that is over, or gone, is owed nothing more: its members leave every shard, and a shard without any vanishes, be
+-- it claimed or not. What a worker still does for it can reach no later shard of the job, which a retry makes anew.
+local function disown(job)
+  for _, shard in ipairs(redis.call('SMEMBERS', job_key(job) .. ':shards')) do
+    local others = {}
+    for _, member in ipairs(cjson.decode(redis.call('HGET', shard_key(shard), 'members') or '[]')) do
+      if member.job ~= job then others[#others + 1] = member end
+    end
+    if #others == 0 then
+      drop_shard(shard)
+    else
+      redis.call('HSET', shard_key(shard), 'members', cjson.encode(others))
+    end
+  end
+  redis.call('DEL', job_key(job) .. ':shards')
+end
+
 local function transition(job, to)
   local from = state_of(job)
   if not from or not TRANSITIONS[from] or not TRANSITIONS[from][to] then return false end
@@ -51,6 +90,7 @@ local function transition(job, to)
     if idempotency then redis.call('PERSIST', idempotency) end
   end
   if TERMINAL[to] then
+    disown(job)
     redis.call('HSET', key, 'finished', string.format('%.6f', now()))
     local ttl = tonumber(redis.call('HGET', key, 'ttl') or '0')
     if ttl > 0 then
@@ -74,28 +114,6 @@ local function finish_range(job, start, count, failed, tokens, blob)
   redis.call('HINCRBY', key, 'tokens', tokens)
   redis.call('HSET', key, 'progressed', string.format('%.6f', now()))
   if done == tonumber(redis.call('HGET', key, 'total')) then transition(job, 'succeeded') else touched(job) end
-  return true
-end
-
-local function enter_queue(shard, fp, front)
-  redis.call('ZADD', 'tr:queued:' .. fp, string.format('%.6f', now()), shard)
-  if front then redis.call('SADD', 'tr:front:' .. fp, shard) end
-end
-
-local function leave_queue(shard, fp)
-  redis.call('ZREM', 'tr:queued:' .. fp, shard)
-  redis.call('SREM', 'tr:front:' .. fp, shard)
-end
-
-local function drop_shard(shard)
-  local key = shard_key(shard)
-  local members = redis.call('HGET', key, 'members')
-  if not members then return false end
-  local fp = redis.call('HGET', key, 'fp')
-  for _, member in ipairs(cjson.decode(members)) do redis.call('SREM', job_key(member.job) .. ':shards', shard) end
-  leave_queue(shard, fp)
-  redis.call('ZREM', 'tr:claimed', shard)
-  redis.call('DEL', key)
   return true
 end
 

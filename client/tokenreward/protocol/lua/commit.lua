@@ -1,8 +1,12 @@
 -- The results of a shard, once: whoever comes second, for whatever reason, changes nothing and is told so (0).
+-- Members that left the shard after it was claimed get nothing: their job is over, or was retried with other shards.
 -- ARGV: shard id, then (job, start, count, failed, tokens, blob) of each member
-if redis.call('EXISTS', shard_key(ARGV[1])) == 0 then return 0 end
+local members = redis.call('HGET', shard_key(ARGV[1]), 'members')
+if not members then return 0 end
+local owed = {}
+for _, member in ipairs(cjson.decode(members)) do owed[member.job] = true end
 for i = 2, #ARGV, 6 do
-  if wanted(ARGV[i]) then
+  if owed[ARGV[i]] and wanted(ARGV[i]) then
     -- A shard that was re-queued while its first worker lived on is committed by that worker without a new claim.
     if state_of(ARGV[i]) == 'queued' then transition(ARGV[i], 'running') end
     finish_range(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4]),

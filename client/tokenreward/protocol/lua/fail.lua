@@ -3,7 +3,4 @@ local job = ARGV[1]
 if not wanted(job) then return 0 end
 redis.call('HSET', job_key(job), 'problem_code', ARGV[2], 'problem', ARGV[3])
 transition(job, 'failed')
-for _, shard in ipairs(redis.call('SMEMBERS', job_key(job) .. ':shards')) do
-  if redis.call('HGET', shard_key(shard), 'state') == 'queued' then drop_shard(shard) end
-end
 return 1

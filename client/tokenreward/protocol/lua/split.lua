@@ -1,6 +1,17 @@
--- A queued shard becomes smaller ones, so that what kills its workers is found.
+-- A queued shard becomes smaller ones, so that what kills its workers is found. Members that left it since the caller
+-- looked are left out.
 -- ARGV: shard id, new shards as JSON (see queue.lua)
-if redis.call('HGET', shard_key(ARGV[1]), 'state') ~= 'queued' then return 0 end
+local held = redis.call('HMGET', shard_key(ARGV[1]), 'state', 'members')
+if held[1] ~= 'queued' then return 0 end
+local owed = {}
+for _, member in ipairs(cjson.decode(held[2])) do owed[member.job] = true end
 drop_shard(ARGV[1])
-for _, shard in ipairs(cjson.decode(ARGV[2])) do queue_shard(shard) end
+for _, shard in ipairs(cjson.decode(ARGV[2])) do
+  local members = {}
+  for _, member in ipairs(shard.members) do
+    if owed[member.job] then members[#members + 1] = member end
+  end
+  shard.members = members
+  if #members > 0 then queue_shard(shard) end
+end
 return 1

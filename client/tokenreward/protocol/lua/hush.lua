@@ -1,0 +1,11 @@
+-- Doorbells at the head of a queue that ring for nothing (cancelling a job leaves all of its) go, a thousand at a time;
+-- whoever queues a shard again rings again. ARGV: RQ's key of the queue
+local bells = redis.call('LRANGE', ARGV[1], 0, 999)
+local idle = 0
+for _, shard in ipairs(bells) do
+  if redis.pcall('HGET', shard_key(shard), 'state') == 'queued' then break end
+  redis.call('DEL', 'rq:job:' .. shard)
+  idle = idle + 1
+end
+if idle > 0 then redis.call('LTRIM', ARGV[1], idle, -1) end
+return idle
