@@ -164,7 +164,8 @@ def test_a_bad_item_fails_alone(renderer: Renderer, item: Item, code: str) -> No
 
 
 def test_a_template_that_repeats_an_item_beyond_any_model_is_not_rendered(renderer: Renderer) -> None:
-    greedy = Template(name="t", branches={"better": Branch(directive="{prompt}" * 2000), "worse": Branch(directive="w")})
+    directives = {"better": "{prompt}" * 2000, "worse": "w"}
+    greedy = Template(name="t", branches={name: Branch(directive=text) for name, text in directives.items()})
     fits, too_long = renderer.prepare([Item(prompt=p, response="r") for p in ("a", "a " * 500)], greedy, BRANCHES)
     assert isinstance(fits, Prepared)
     assert isinstance(too_long, ItemFailure)
