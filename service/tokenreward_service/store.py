@@ -151,6 +151,8 @@ class JobStore:
 
     async def get(self, job_id: str, owner: str | None = None) -> Job | None:
         """The snapshot, or None if there is no such job (of that owner)."""
+        if not keys.is_job_id(job_id):  # `{id}:items` would name another key of that job
+            return None
         fields = await self._redis.hgetall(keys.job(job_id))
         if not fields or (owner is not None and fields.get(b"owner") != owner.encode()):
             return None

@@ -19,6 +19,8 @@ tr:events             channel "{job} {version}" after every change of a job
 
 from __future__ import annotations
 
+import re
+
 QUEUED_PREFIX = "tr:queued:"
 CLAIMED = "tr:claimed"
 WORKERS = "tr:workers"
@@ -27,6 +29,12 @@ EVENTS = "tr:events"
 RECONCILER_LOCK = "tr:reconciler"
 COUNTERS = "tr:counters"
 API_KEYS = "tr:apikeys"
+
+_JOB_ID = re.compile("[0-9a-f]{32}")
+
+
+def is_job_id(text: str) -> bool:
+    return _JOB_ID.fullmatch(text) is not None
 
 
 def job(job_id: str) -> str:
