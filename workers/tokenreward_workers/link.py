@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -133,10 +132,11 @@ class Pulse(threading.Thread):
 
     def beat(self) -> None:
         client, worker_id = self._link.client, self._link.worker_id
+        now, _ = client.time()  # Redis': the clocks of two hosts may be minutes apart
         with client.pipeline(transaction=True) as pipe:
             pipe.set(keys.worker(worker_id), self._record().model_dump_json(), ex=_RECORD_TTL)
-            pipe.zadd(keys.WORKERS, {worker_id: time.time() + _RECORD_TTL})
-            pipe.zremrangebyscore(keys.WORKERS, "-inf", time.time() - 600)
+            pipe.zadd(keys.WORKERS, {worker_id: now + _RECORD_TTL})
+            pipe.zremrangebyscore(keys.WORKERS, "-inf", now - 600)
             pipe.execute()
 
     def stop(self) -> None:

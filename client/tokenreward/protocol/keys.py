@@ -9,7 +9,7 @@ tr:jobs:{owner}       zset    job ids by creation time
 tr:shard:{id}         hash    state, members, attempts, worker
 tr:queued:{fp}        zset    shards waiting for a worker of that fingerprint, by time queued
 tr:claimed            zset    shards some worker holds, by the end of their lease
-tr:workers            zset    worker ids by the time their record expires
+tr:workers            zset    worker ids by the time their record expires (Redis' clock)
 tr:worker:{id}        string  WorkerRecord as JSON
 tr:models             hash    fingerprint digest -> ModelRecord as JSON
 tr:cache:{fp}:{hash}  string  log-probs of one scoring
