@@ -67,7 +67,7 @@ class Link:
         self._scripts.begin(args=[self.worker_id, shard])
 
     def entries(self, members: Sequence[Member]) -> list[list[Entry]]:
-        """The entries behind each member. Raises Corrupt."""
+        """The entries behind each member. Raises Corrupt, BlobsAway, NoBlobStore."""
         with self.client.pipeline(transaction=False) as pipe:
             for member in members:
                 pipe.hget(keys.items(member.job), member.slice)
@@ -86,8 +86,13 @@ class Link:
         return set(lost.split()), set(unwanted.split()), front != "0"
 
     def commit(self, shard: str, outcomes: Sequence[tuple[Member, int, int, bytes]]) -> bool:
-        """(member, failed items, tokens, results) each; False if somebody else had committed the shard."""
-        stored = [(m, failed, tokens, self._spill.store(m.job, blob)) for m, failed, tokens, blob in outcomes]
+        """(member, failed items, tokens, results) each; False if somebody else had committed the shard.
+
+        Raises BlobsAway.
+        """
+        stored = [
+            (m, failed, tokens, self._spill.store(m.job, blob, self.client)) for m, failed, tokens, blob in outcomes
+        ]
         return bool(self._scripts.commit(args=commit_args(shard, stored)) == 1)
 
     def hand_back(self, shard: str) -> None:

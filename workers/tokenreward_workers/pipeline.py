@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import redis
 
+from tokenreward.protocol.blobs import BlobsAway
 from tokenreward.protocol.shards import Claim, Corrupt
 from tokenreward_workers import resilient, work
 from tokenreward_workers.engines.base import Engine
@@ -184,15 +185,15 @@ class Pipeline:
                 self._unwanted &= {m.job for claim in self._held.values() for m in claim.members}
 
     def _patiently(self, call: Callable[..., T], *args: Any, **options: Any) -> T:
-        """`call`, again and again while Redis is away or takes no writes: scored work is worth waiting with."""
+        """`call`, again and again while Redis or the blob store is away or full: scored work is worth waiting with."""
         while True:
             try:
                 return call(*args, **options)
-            except redis.RedisError as error:
+            except (redis.RedisError, BlobsAway) as error:
                 lasting = isinstance(error, redis.ResponseError) and not str(error).startswith(_PASSING)
                 if lasting or self._draining:
                     raise
-                log.warning("waiting for Redis: %s", error)
+                log.warning("waiting: %s", error)
                 time.sleep(1.0)
 
     @staticmethod

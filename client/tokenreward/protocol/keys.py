@@ -11,6 +11,7 @@ tr:queued:{fp}        zset    shards waiting for a worker of that fingerprint, b
 tr:claimed            zset    shards some worker holds, by the end of their lease
 tr:workers            zset    worker ids by the time their record expires (Redis' clock)
 tr:worker:{id}        string  WorkerRecord as JSON
+tr:job:spilled        set     jobs that may have payloads in the blob store
 tr:models             hash    fingerprint digest -> ModelRecord as JSON
 tr:cache:{fp}:{hash}  string  log-probs of one scoring
 tr:apikeys            hash    key id -> ApiKey as JSON (the service's own; workers have no use for it)
@@ -29,6 +30,8 @@ EVENTS = "tr:events"
 RECONCILER_LOCK = "tr:reconciler"
 COUNTERS = "tr:counters"
 API_KEYS = "tr:apikeys"
+#: No job has that id. It begins as a job's keys do, because a worker's Redis user may touch those.
+SPILLED = "tr:job:spilled"
 
 _JOB_ID = re.compile("[0-9a-f]{32}")
 

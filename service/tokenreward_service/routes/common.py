@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -17,6 +18,8 @@ from tokenreward_service.state import State
 from tokenreward_service.store import Draft
 
 NDJSON = "application/x-ndjson"
+#: Entries that are checked before others get their turn on the event loop.
+_RUN = 100
 
 #: What each problem means, wherever it comes.
 _WHY = {
@@ -83,7 +86,9 @@ class Taking:
     async def take(self, entries: Iterable[Entry]) -> None:
         """Raises ProblemError (422) in strict mode, at the end of the run that has something wrong."""
         kept = []
-        for entry in entries:
+        for number, entry in enumerate(entries, 1):
+            if number % _RUN == 0:
+                await asyncio.sleep(0)
             kept.append(entry)
             if entry.failure is not None and len(self.wrong) < MAX_POINTED:
                 self.wrong.append(PointedError(pointer=entry.failure.pointer or "/", detail=entry.failure.message))
@@ -93,13 +98,16 @@ class Taking:
             await self._stage(piece)
 
     async def end(self) -> Draft:
+        """The draft, ready to be published. Raises ProblemError (503) if what was staged did not last until now."""
         for piece in self._cutter.rest():
             await self._stage(piece)
+        await self._state.store.confirm(self.draft)
         return self.draft
 
     async def _stage(self, piece: Slice) -> None:
         if self._dry:
             self.draft.count(piece)
+            await asyncio.sleep(0)
         else:
             await self._state.store.stage(self.draft, piece)
 
