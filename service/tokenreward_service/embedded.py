@@ -11,6 +11,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,7 @@ from tokenreward.errors import BadInput
 
 log = logging.getLogger(__name__)
 
+#: The longest silence of a server that starts. Loading is no silence: a large append-only file takes minutes.
 _START_SECONDS = 20.0
 #: Where a running service with a data folder says how to reach its server.
 _ADDRESS = "valkey.url"
@@ -54,18 +56,18 @@ def valkey(data_dir: Path | None) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="tokenreward-") as private:  # 0700; short enough for a socket's path
         home = data_dir or Path(private)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        socket = Path(private) / "valkey.sock"
+        listening = Path(private) / "valkey.sock"
         command = [
-            *(str(binary), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"),
+            *(str(binary), "--port", "0", "--unixsocket", str(listening), "--unixsocketperm", "700"),
             *("--dir", str(home.absolute()), "--appendonly", "yes", "--appendfsync", "always", "--save", ""),
             *("--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "notice"),
             *("--logfile", str(Path(private) / "valkey.log")),
         ]
         if _locked(home):
-            raise BadInput(f"{home} is in use by another tokenreward service")
+            raise BadInput(f"{home} is in use by another tokenreward service; if it is just starting, try again later")
         process = _spawn(command)
         try:
-            url = f"unix://{socket}"
+            url = f"unix://{listening}"
             _wait_until_up(url, process, Path(private) / "valkey.log")
             (home / _ADDRESS).write_text(url)
             yield url
@@ -78,11 +80,17 @@ def valkey(data_dir: Path | None) -> Iterator[str]:
 def reach(data_dir: Path) -> Iterator[str]:
     """The server behind `data_dir`, as a URL: the running service's, or one started for now. Raises BadInput."""
     address = data_dir / _ADDRESS
-    if address.exists() and Path(address.read_text().removeprefix("unix://")).exists():
+    if address.exists() and _listening(address.read_text()):
         yield address.read_text()
     else:
         with valkey(data_dir) as url:
             yield url
+
+
+def _listening(url: str) -> bool:
+    """Whether a server is behind its socket; a service that was killed leaves both files behind."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+        return client.connect_ex(url.removeprefix("unix://")) == 0
 
 
 @contextlib.contextmanager
@@ -125,8 +133,11 @@ def _wait_until_up(url: str, process: subprocess.Popen[bytes], words: Path) -> N
             try:
                 client.ping()
                 return
-            except redis.RedisError:  # not there yet, or still loading its append-only file
-                time.sleep(0.02)
+            except redis.BusyLoadingError:
+                deadline = time.monotonic() + _START_SECONDS
+            except redis.RedisError:  # not there yet, or too busy with loading to say so
+                pass
+            time.sleep(0.02)
     raise BadInput(f"valkey-server does not answer after {_START_SECONDS:.0f} s")
 
 

@@ -4,7 +4,7 @@ On loopback always; on a wide bind where the names to answer to were given (`all
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from fastapi import FastAPI, Request, Response
 from starlette.middleware.base import RequestResponseEndpoint
@@ -19,18 +19,19 @@ def install(app: FastAPI, allowed: str = "") -> None:
 
     @app.middleware("http")
     async def only_for_us(request: Request, call_next: RequestResponseEndpoint) -> Response:
-        host = _hostname("//" + request.headers.get("host", ""))
+        host = _split("//" + request.headers.get("host", "")).hostname or ""
         if not is_loopback(host) and host not in names:
             told = ", ".join(["localhost", *sorted(names)])
             return ProblemError(421, "Misdirected request", f"This service answers to {told}.").response(request)
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != request.headers["host"]:
+        if origin is not None and _split(origin).netloc != request.headers["host"]:
             return ProblemError(403, "Foreign origin", "Requests from other sites are refused.").response(request)
         return await call_next(request)
 
 
-def _hostname(url: str) -> str:
+def _split(url: str) -> SplitResult:
+    """What cannot be read names nobody."""
     try:
-        return urlsplit(url).hostname or ""
+        return urlsplit(url)
     except ValueError:
-        return ""
+        return urlsplit("")

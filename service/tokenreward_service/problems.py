@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
+from tokenreward.protocol.blobs import BlobsAway, NoBlobStore
 from tokenreward.protocol.shards import Corrupt
 from tokenreward.schema import PointedError, Problem
 
@@ -89,6 +90,12 @@ def install(app: FastAPI) -> None:
         if str(error).startswith(("OOM", "MISCONF", "LOADING", "BUSY", "READONLY")):
             return unavailable("The job store takes no writes at the moment.", 5).response(request)
         return ProblemError(500, "Internal error", "The job store refused a command.").response(request)
+
+    @app.exception_handler(BlobsAway)
+    @app.exception_handler(NoBlobStore)
+    async def _blobs_away(request: Request, error: Exception) -> Response:
+        log.error("%s", error)
+        return unavailable("The store of large payloads cannot be used at the moment.", 5).response(request)
 
     @app.exception_handler(Corrupt)
     async def _corrupt(request: Request, error: Corrupt) -> Response:

@@ -7,6 +7,7 @@ synchronous.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,10 +19,12 @@ from pydantic import ValidationError
 
 from tokenreward.protocol import doorbell, keys
 from tokenreward.protocol.blobs import (
+    BlobsAway,
     Entry,
     Spill,
     pack_entries,
     pack_failures,
+    spilled,
     unpack_entries,
     unpack_ids,
     unpack_results,
@@ -31,6 +34,9 @@ from tokenreward.protocol.shards import Corrupt, Member, ScoringOptions, Shard, 
 from tokenreward.schema import Job, JobProblem, JobState
 from tokenreward_service.catalogue import Plan
 from tokenreward_service.cutting import Slice
+from tokenreward_service.problems import unavailable
+
+log = logging.getLogger(__name__)
 
 #: What is staged but never published disappears after this many seconds.
 _STAGING_TTL = 3600
@@ -56,6 +62,8 @@ class Draft:
     idempotency: tuple[str, bytes] | None = None
     #: blobs of slices that are not written yet, by first index
     held: dict[int, bytes] = field(default_factory=dict)
+    #: slices that are written
+    staged: int = 0
     #: slices of nothing but wrong items: their outcomes are published with the job
     hopeless: list[Slice] = field(default_factory=list)
 
@@ -91,6 +99,7 @@ class JobStore:
         self._redis = redis
         self._sync = sync
         self._spill = spill
+        self._missed: set[str] = set()  # jobs that the last sweep found gone
         self._scripts = Scripts(redis)
         self._sync_scripts = Scripts(sync)
 
@@ -100,23 +109,39 @@ class JobStore:
         return Draft(uuid4().hex, plan, owner, ttl)
 
     async def stage(self, draft: Draft, piece: Slice) -> None:
-        """Take one slice. Blobs are held back up to a size, so that a small job is written with its publication."""
+        """Take one slice. Blobs are held back up to a size, so that a small job is written with its publication.
+
+        A reference is not held back: what Redis does not know of would be swept.
+        """
         draft.count(piece)
         if piece.scorable:
             draft.slices.append((piece.start, len(piece.entries), piece.estimated))
         else:
             draft.hopeless.append(piece)
-        draft.held[piece.start] = await self.store_blob(draft.id, pack_entries(piece.entries))
-        if sum(map(len, draft.held.values())) > _HELD_BYTES:
+        blob = await self.store_blob(draft.id, pack_entries(piece.entries))
+        draft.held[piece.start] = blob
+        if spilled(blob) or sum(map(len, draft.held.values())) > _HELD_BYTES:
             held, draft.held = draft.held, {}
+            draft.staged += len(held)
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.hset(keys.items(draft.id), mapping=held)
                 pipe.expire(keys.items(draft.id), _STAGING_TTL)
                 await pipe.execute()
 
+    async def confirm(self, draft: Draft) -> None:
+        """All that was staged is there, and stays while the draft is published. Raises ProblemError (503)."""
+        if not draft.staged:
+            return
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.expire(keys.items(draft.id), _STAGING_TTL)
+            pipe.hlen(keys.items(draft.id))
+            _, there = await pipe.execute()
+        if there < draft.staged:
+            raise unavailable("The first items of this upload are gone; nothing was accepted. Send it again, faster.")
+
     async def abandon(self, draft: Draft) -> None:
         await self._redis.delete(keys.items(draft.id))
-        await anyio.to_thread.run_sync(self._spill.forget, draft.id)
+        await self._forget(draft.id)
 
     async def publish(self, drafts: Sequence[Draft], shards: Sequence[Shard]) -> None:
         """Jobs, their shards and the doorbells, in one transaction that is on disk when this returns."""
@@ -127,7 +152,7 @@ class JobStore:
             for draft in drafts:
                 args: list[Any] = [draft.id, json.dumps(draft.record), draft.owner]
                 for piece in draft.hopeless:
-                    blob = self._spill.store(draft.id, pack_failures(piece.start, piece.entries))
+                    blob = self._spill.store(draft.id, pack_failures(piece.start, piece.entries), self._sync)
                     args += [piece.start, len(piece.entries), blob]
                 if draft.held:
                     pipe.hset(keys.items(draft.id), mapping=draft.held)
@@ -152,6 +177,8 @@ class JobStore:
 
     async def get(self, job_id: str, owner: str | None = None) -> Job | None:
         """The snapshot, or None if there is no such job (of that owner)."""
+        if not keys.is_job_id(job_id):  # `{id}:items` would name another key of that job
+            return None
         fields = await self._redis.hgetall(keys.job(job_id))
         if not fields or (owner is not None and fields.get(b"owner") != owner.encode()):
             return None
@@ -195,14 +222,37 @@ class JobStore:
         return bool(await self._scripts.cancel(args=[job_id]) == 1)
 
     async def sweep(self) -> None:
-        """Remove what was spilled for jobs that expired."""
-        for job_id in await anyio.to_thread.run_sync(self._spill.jobs):
-            if not await self._redis.exists(keys.job(job_id), keys.items(job_id)):
-                await anyio.to_thread.run_sync(self._spill.forget, job_id)
+        """Remove what was spilled for jobs that are gone: in this sweep and the one before.
+
+        One look does not tell, because a slice is written a moment before Redis knows its draft.
+        """
+        if not self._spill.used:
+            return
+        names = [name.decode("utf-8", "replace") for name in await self._redis.smembers(keys.SPILLED)]
+        there: list[int] = []
+        for i in range(0, len(names), 1000):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for name in names[i : i + 1000]:
+                    pipe.exists(keys.job(name), keys.items(name))
+                there += await pipe.execute()
+        missed = {name for name, found in zip(names, there, strict=True) if not found}
+        for name in missed & self._missed:
+            if await self._forget(name):
+                await self._redis.srem(keys.SPILLED, name)
+        self._missed = missed
 
     async def purge(self, job_id: str) -> None:
         await self._scripts.purge(args=[job_id, await self.owner(job_id)])
-        await anyio.to_thread.run_sync(self._spill.forget, job_id)
+        await self._forget(job_id)
+
+    async def _forget(self, job_id: str) -> bool:
+        """Remove what was spilled for a job; False if the sweep has to try again."""
+        try:
+            await anyio.to_thread.run_sync(self._spill.forget, job_id)
+        except BlobsAway as error:
+            log.warning("what job %s spilled is still there: %s", job_id, error)
+            return False
+        return True
 
     async def requeue_failed(self, args: Sequence[Any], shards: Sequence[Shard]) -> bool:
         """The retry script with its shards and their doorbells; whether the job was still at that version."""
@@ -252,7 +302,7 @@ class JobStore:
         return unpack_entries(await self._load(stored), member.offset, member.count)
 
     async def store_blob(self, job_id: str, data: bytes) -> bytes:
-        return await anyio.to_thread.run_sync(self._spill.store, job_id, data)
+        return await anyio.to_thread.run_sync(self._spill.store, job_id, data, self._sync)
 
     async def _load(self, stored: bytes) -> bytes:
         if stored[:1] == b"i":

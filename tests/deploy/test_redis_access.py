@@ -12,6 +12,7 @@ from stack import Stack, http, wait_for
 
 from deploy.local import free_port
 from deploy.tls import TlsFront
+from tokenreward.protocol import keys
 from tokenreward_service import deployment
 from tokenreward_service.apikeys import KeyFile
 
@@ -20,6 +21,7 @@ SETTINGS = {
     "TOKENREWARD_SHARD_ITEMS": "10",
     "TOKENREWARD_LEASE_SECONDS": "3",
     "TOKENREWARD_JOB_TTL_SECONDS": "3600",
+    "TOKENREWARD_SPILL_BYTES": "2000",
 }
 
 
@@ -27,7 +29,7 @@ class Guarded(Stack):
     """A stack whose Redis listens on a port, knows the users of `deployment`, and is reached through TLS."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, SETTINGS)
+        super().__init__(folder, SETTINGS | {"TOKENREWARD_BLOB_URL": str(folder / "blobs")})
         self.port = free_port()
         assert deployment.write(folder / "secrets", f"127.0.0.1:{self.port}")
         self.tls = TlsFront(folder, self.port)
@@ -80,6 +82,8 @@ def test_a_job_runs_to_its_end_with_these_rights(stack: Guarded) -> None:
     body = {"items": work, "include": ["logprobs", "tokens"]}
     answer = http.post(stack.url + "/v1/jobs", json=body, headers={"Idempotency-Key": "once"})
     check_undisturbed(stack, answer.json()["id"], work)
+    assert list((stack.folder / "blobs" / answer.json()["id"]).iterdir()), "the worker spilled its results"
+    assert stack.redis.sismember(keys.SPILLED, answer.json()["id"])
     small = http.post(stack.url + "/v1/label", json={"items": items(2)})
     assert small.status_code == 200
     doomed = submit(stack, [{"prompt": "p", "response": f"cancelled {n}"} for n in range(100)])

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
-from stack import Served, Stack, wait_for, wait_gone
+from redis import Redis
+from stack import COMMAND, Served, Stack, wait_for, wait_gone
+
+from tokenreward_service import embedded
 
 
 @pytest.fixture
@@ -66,6 +70,35 @@ def test_jobs_survive_a_restart_when_a_data_directory_is_given(folder: Path) -> 
             httpx2.post(url + "/v1/jobs", json={"items": [{"prompt": "p", "response": "r"}]}).raise_for_status()
     assert len(jobs[0]) == 0
     assert len(jobs[1]) == 1
+
+
+def test_keys_are_made_after_the_service_was_killed(folder: Path) -> None:
+    with Served(folder, "--engine", "synthetic", "--data-dir", str(folder / "data")) as served:
+        served.ready()
+        family = served.family()
+        served.process.send(signal.SIGKILL)
+        wait_gone(family, 10)
+    assert (folder / "data" / "valkey.url").exists(), "it could not clear this away"
+    command = [*COMMAND, "keys", "create", "me", "--data-dir", str(folder / "data")]
+    made = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    assert made.stdout.startswith(b"trk_"), made.stderr
+
+
+def test_a_data_folder_may_take_long_to_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_START_SECONDS", 1.0)
+    files = tmp_path / "appendonlydir"
+    files.mkdir()
+    (files / "appendonly.aof.manifest").write_text("file appendonly.aof.1.incr.aof seq 1 type i\n")
+    slow, quick = ("EVAL", "for i = 1, 20000 do end", "0"), ("SET", "loaded", "yes")  # 32,768 of it: seconds
+    commands = b"".join(_resp(*command) for command in [*[slow] * 32_768, quick])
+    (files / "appendonly.aof.1.incr.aof").write_bytes(commands)
+    with embedded.valkey(tmp_path) as url, Redis.from_url(url) as client:
+        assert client.get("loaded") == b"yes"
+
+
+def _resp(*parts: str) -> bytes:
+    """A command as an append-only file holds it."""
+    return b"*%d\r\n" % len(parts) + b"".join(b"$%d\r\n%s\r\n" % (len(part), part.encode()) for part in parts)
 
 
 def test_an_evicting_redis_is_refused(folder: Path) -> None:

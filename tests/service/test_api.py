@@ -102,6 +102,14 @@ def test_a_wrong_item_gets_its_own_error_while_its_neighbours_get_rewards(
     assert rows[2]["rewards"]
 
 
+@pytest.mark.parametrize(("name", "value"), [("model", ""), ("model", "m" * 513), ("estimator", "e" * 65)])
+def test_an_option_in_the_query_that_cannot_be_is_pointed_at(http: httpx2.Client, name: str, value: str) -> None:
+    line = b'{"prompt":"p","response":"r"}'
+    refused = http.post("/v1/jobs", params={name: value}, content=line, headers=NDJSON)
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["errors"][0]["pointer"] == f"/{name}"
+
+
 def test_a_job_of_nothing_but_wrong_items_ends_without_a_worker(http: httpx2.Client) -> None:
     job = http.post("/v1/jobs", json={"items": [{"prompt": "p", "response": "", "id": "a"}, 7]}).json()
     assert (job["state"], job["invalid_items"], job["failed_items"]) == ("succeeded", 2, 2)
@@ -246,6 +254,13 @@ def test_a_purged_job_is_gone_with_all_its_keys(synthetic: Stack, http: httpx2.C
     assert list(synthetic.redis.scan_iter(match=f"*{job['id']}*")) == []
 
 
+@pytest.mark.parametrize("part", ["items", "results", "ranges"])
+def test_only_a_jobs_id_names_a_job(http: httpx2.Client, part: str) -> None:
+    job = finished(http, http.post("/v1/jobs", json={"items": [{"prompt": "p", "response": part}]}).json()["id"])["id"]
+    for method, path in [("GET", ""), ("GET", "/results"), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/retry")]:
+        assert http.request(method, f"/v1/jobs/{job}:{part}{path}").status_code == 404, (method, path)
+
+
 def test_listing_pages_through_jobs_newest_first(http: httpx2.Client) -> None:
     made = [http.post("/v1/jobs", json={"items": [{"prompt": "p", "response": "r"}]}).json()["id"] for _ in range(5)]
     seen: list[str] = []
@@ -299,6 +314,7 @@ def test_results_can_be_waited_for(http: httpx2.Client) -> None:
 def test_a_foreign_host_or_origin_is_refused_on_loopback(http: httpx2.Client) -> None:
     assert http.get("/healthz", headers={"host": "evil.example"}).status_code == 421
     assert http.get("/healthz", headers={"origin": "http://evil.example"}).status_code == 403
+    assert http.get("/healthz", headers={"origin": "http://["}).status_code == 403
     assert http.get("/healthz", headers={"host": "localhost:1"}).status_code == 200
 
 

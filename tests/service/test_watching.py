@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from stack import Stack, running, wait_for
+
+from tokenreward.protocol import keys
+from tokenreward.protocol.blobs import Spill
+from tokenreward.protocol.shards import WorkerRecord
+from tokenreward_workers.link import Link, Pulse
 
 text_string_to_metric_families = pytest.importorskip("prometheus_client.parser").text_string_to_metric_families
 
@@ -45,6 +51,28 @@ def test_metrics_tell_what_happened(synthetic: Stack) -> None:
     for name in ("tokens_total", "cache_hits_total", "busy_ratio", "busy_seconds_total", "seen_seconds"):
         assert seen[f"tokenreward_worker_{name}"], name
     assert seen["tokenreward_http_request_seconds_bucket"]
+
+
+@pytest.mark.parametrize("ahead", [-3600, -20, 3600])
+def test_a_worker_whose_clock_is_wrong_is_alive_all_the_same(
+    synthetic: Stack, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    (record,) = httpx2.get(synthetic.url + "/v1/workers").json()["workers"]
+    other = WorkerRecord.model_validate(record | {"id": "other"})
+    pulse = Pulse(Link(synthetic.redis, "other", other.fingerprint_digest, Spill(None, 1), 20), lambda: other)
+    real = time.time
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: real() + ahead)
+        pulse.beat()
+    try:
+        known = {worker["id"] for worker in httpx2.get(synthetic.url + "/v1/workers").json()["workers"]}
+        assert known == {record["id"], "other"}
+        assert abs((synthetic.redis.zscore(keys.WORKERS, "other") or 0) - real() - 15) < 10, "nobody sweeps it away"
+        synthetic.redis.delete(keys.worker("other"))  # as its expiry does
+        assert len(httpx2.get(synthetic.url + "/v1/workers").json()["workers"]) == 1
+    finally:
+        synthetic.redis.zrem(keys.WORKERS, "other")
+        synthetic.redis.delete(keys.worker("other"))
 
 
 def test_the_queue_shows_its_depth_and_age(synthetic: Stack) -> None:

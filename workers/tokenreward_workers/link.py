@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -73,7 +72,7 @@ class Link:
         self._scripts.begin(args=[self.worker_id, shard])
 
     def entries(self, members: Sequence[Member]) -> list[list[Entry]]:
-        """The entries behind each member. Raises Corrupt."""
+        """The entries behind each member. Raises Corrupt, BlobsAway, NoBlobStore."""
         with self.client.pipeline(transaction=False) as pipe:
             for member in members:
                 pipe.hget(keys.items(member.job), member.slice)
@@ -91,8 +90,13 @@ class Link:
         return {shard: set(jobs) for shard, jobs in told["owed"].items()}, told["front"] > 0
 
     def commit(self, shard: str, outcomes: Sequence[tuple[Member, int, int, bytes]]) -> bool:
-        """(member, failed items, tokens, results) each; False if somebody else had committed the shard."""
-        stored = [(m, failed, tokens, self._spill.store(m.job, blob)) for m, failed, tokens, blob in outcomes]
+        """(member, failed items, tokens, results) each; False if somebody else had committed the shard.
+
+        Raises BlobsAway.
+        """
+        stored = [
+            (m, failed, tokens, self._spill.store(m.job, blob, self.client)) for m, failed, tokens, blob in outcomes
+        ]
         return bool(self._scripts.commit(args=commit_args(shard, stored)) == 1)
 
     def hand_back(self, shard: str) -> None:
@@ -143,10 +147,11 @@ class Pulse(threading.Thread):
 
     def beat(self) -> None:
         client, worker_id = self._link.client, self._link.worker_id
+        now, _ = client.time()  # Redis': the clocks of two hosts may be minutes apart
         with client.pipeline(transaction=True) as pipe:
             pipe.set(keys.worker(worker_id), self._record().model_dump_json(), ex=_RECORD_TTL)
-            pipe.zadd(keys.WORKERS, {worker_id: time.time() + _RECORD_TTL})
-            pipe.zremrangebyscore(keys.WORKERS, "-inf", time.time() - 600)
+            pipe.zadd(keys.WORKERS, {worker_id: now + _RECORD_TTL})
+            pipe.zremrangebyscore(keys.WORKERS, "-inf", now - 600)
             pipe.execute()
 
     def stop(self) -> None:

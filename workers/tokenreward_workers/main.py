@@ -87,6 +87,8 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     finally:
         pipeline.drain(settings.stop_seconds if not broken else 1.0)
         pulse.stop()
+    if broken and isinstance(broken[0], BadInput):  # no restart can mend it
+        raise broken[0]
     return 1 if broken else 0
 
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import redis
 
+from tokenreward.protocol.blobs import BlobsAway
 from tokenreward.protocol.shards import Claim, Corrupt, Member
 from tokenreward_workers import resilient, work
 from tokenreward_workers.engines.base import Engine
@@ -221,15 +222,15 @@ class Pipeline:
             return shard.outcomes(self._renderer, self._unwanted.get(id(shard.claim), ()))
 
     def _patiently(self, call: Callable[..., T], *args: Any, **options: Any) -> T:
-        """`call`, again and again while Redis is away or takes no writes: scored work is worth waiting with."""
+        """`call`, again and again while Redis or the blob store is away or full: scored work is worth waiting with."""
         while True:
             try:
                 return call(*args, **options)
-            except redis.RedisError as error:
+            except (redis.RedisError, BlobsAway) as error:
                 lasting = isinstance(error, redis.ResponseError) and not str(error).startswith(_PASSING)
                 if lasting or self._draining:
                     raise
-                log.warning("waiting for Redis: %s", error)
+                log.warning("waiting: %s", error)
                 time.sleep(1.0)
 
     @staticmethod

@@ -6,16 +6,18 @@ A stored blob is one tag byte and then either the Arrow bytes themselves or the 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 from pydantic import ValidationError
 
-from tokenreward.errors import BadInput
+from tokenreward.errors import BadInput, TokenRewardError
+from tokenreward.protocol import keys
 from tokenreward.protocol.shards import Corrupt
 from tokenreward.schema import Item, ItemFailure, ItemResult
 
@@ -47,6 +49,14 @@ RESULTS_SCHEMA = pa.schema(
         "error": _FAILURE,
     }
 )
+
+
+class BlobsAway(TokenRewardError, OSError):
+    """The blob store does not answer, or not as it should; asked again, it may."""
+
+
+class NoBlobStore(BadInput, OSError):
+    """A payload was spilled, and here is no blob store to read it from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +197,8 @@ def _read(data: bytes, schema: pa.Schema) -> pa.Table:
 class Spill:
     """Where payloads above `threshold` bytes go: any fsspec URL; None keeps everything in Redis. Raises BadInput.
 
-    A blob is written once under a name of its own and never changed, so no lock is needed.
+    A blob is written once under a name of its own and never changed, so no lock is needed. Whatever else is in that
+    place, another deployment's payloads say, is left alone: Redis knows which jobs have something there.
     """
 
     def __init__(self, url: str | None, threshold: int) -> None:
@@ -203,43 +214,61 @@ class Spill:
             except (ImportError, OSError, ValueError) as error:
                 raise BadInput(f"TOKENREWARD_BLOB_URL cannot be used: {error}") from error
 
-    def store(self, job_id: str, data: bytes) -> bytes:
-        """What to put into Redis for `data`."""
+    @property
+    def used(self) -> bool:
+        return self._fs is not None
+
+    def store(self, job_id: str, data: bytes, redis: Any) -> bytes:
+        """What to put into Redis for `data`. Raises BlobsAway.
+
+        redis: sync client. It learns of the job before anything is written, so that the sweep finds it in any case.
+        """
         if self._fs is None or len(data) < self._threshold:
             return _INLINE + data
+        redis.sadd(keys.SPILLED, job_id)
         path = f"{job_id}/{uuid.uuid4().hex}.arrow"
-        self._fs.makedirs(f"{self._root}/{job_id}", exist_ok=True)
-        self._fs.pipe_file(f"{self._root}/{path}", data)
+        with _asking():
+            self._fs.makedirs(f"{self._root}/{job_id}", exist_ok=True)
+            self._fs.pipe_file(f"{self._root}/{path}", data)
         return _SPILLED + path.encode()
 
     def load(self, stored: bytes) -> bytes:
-        """The payload behind what Redis held. Raises Corrupt."""
+        """The payload behind what Redis held. Raises Corrupt, BlobsAway, NoBlobStore."""
         tag, rest = stored[:1], stored[1:]
         if tag == _INLINE:
             return rest
         path = rest.decode("utf-8", "replace")
         parts = path.split("/")
         # A forged reference must not lead out of the directory.
-        if (
-            tag != _SPILLED
-            or self._fs is None
-            or len(parts) != 2
-            or not all(p.replace(".", "").isalnum() for p in parts)
-        ):
-            raise Corrupt("a blob reference in Redis cannot be followed here")
-        try:
-            data: bytes = self._fs.cat_file(f"{self._root}/{path}")
-        except OSError as error:
-            raise Corrupt(f"the spilled blob {path} is gone") from error
+        if tag != _SPILLED or len(parts) != 2 or not all(p.replace(".", "").isalnum() for p in parts):
+            raise Corrupt("a blob reference in Redis cannot be followed")
+        if self._fs is None:
+            raise NoBlobStore("a payload was spilled: set TOKENREWARD_BLOB_URL to what the service has")
+        with _asking():
+            try:
+                data: bytes = self._fs.cat_file(f"{self._root}/{path}")
+            except FileNotFoundError as error:
+                raise Corrupt(f"the spilled blob {path} is gone") from error
         return data
 
     def forget(self, job_id: str) -> None:
-        """Remove everything spilled for a job."""
-        if self._fs is not None and self._fs.exists(f"{self._root}/{job_id}"):
-            self._fs.rm(f"{self._root}/{job_id}", recursive=True)
+        """Remove everything spilled for a job. Raises BlobsAway."""
+        # A forged id must not remove anything else.
+        if self._fs is None or not keys.is_job_id(job_id):
+            return
+        with _asking():
+            if self._fs.exists(f"{self._root}/{job_id}"):
+                self._fs.rm(f"{self._root}/{job_id}", recursive=True)
 
-    def jobs(self) -> list[str]:
-        """Jobs that have something spilled, for the sweep after an expiry."""
-        if self._fs is None:
-            return []
-        return [path.rstrip("/").rsplit("/", 1)[-1] for path in self._fs.ls(self._root, detail=False)]
+
+def spilled(stored: bytes) -> bool:
+    """Whether what Redis is to hold is a reference only."""
+    return stored[:1] == _SPILLED
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BlobsAway(f"the blob store cannot be used: {error}") from error

@@ -9,8 +9,9 @@ tr:jobs:{owner}       zset    job ids by creation time
 tr:shard:{id}         hash    state, members, attempts, worker
 tr:queued:{fp}        zset    shards waiting for a worker of that fingerprint, by time queued
 tr:claimed            zset    shards some worker holds, by the end of their lease
-tr:workers            zset    worker ids by the time their record expires
+tr:workers            zset    worker ids by the time their record expires (Redis' clock)
 tr:worker:{id}        string  WorkerRecord as JSON
+tr:job:spilled        set     jobs that may have payloads in the blob store
 tr:models             hash    fingerprint digest -> ModelRecord as JSON
 tr:cache:{fp}:{hash}  string  log-probs of one scoring
 tr:apikeys            hash    key id -> ApiKey as JSON (the service's own; workers have no use for it)
@@ -18,6 +19,8 @@ tr:events             channel "{job} {version}" after every change of a job
 """
 
 from __future__ import annotations
+
+import re
 
 QUEUED_PREFIX = "tr:queued:"
 CLAIMED = "tr:claimed"
@@ -27,6 +30,14 @@ EVENTS = "tr:events"
 RECONCILER_LOCK = "tr:reconciler"
 COUNTERS = "tr:counters"
 API_KEYS = "tr:apikeys"
+#: No job has that id. It begins as a job's keys do, because a worker's Redis user may touch those.
+SPILLED = "tr:job:spilled"
+
+_JOB_ID = re.compile("[0-9a-f]{32}")
+
+
+def is_job_id(text: str) -> bool:
+    return _JOB_ID.fullmatch(text) is not None
 
 
 def job(job_id: str) -> str:

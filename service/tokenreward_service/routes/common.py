@@ -98,8 +98,10 @@ class Taking:
             await self._stage(piece)
 
     async def end(self) -> Draft:
+        """The draft, ready to be published. Raises ProblemError (503) if what was staged did not last until now."""
         for piece in self._cutter.rest():
             await self._stage(piece)
+        await self._state.store.confirm(self.draft)
         return self.draft
 
     async def _stage(self, piece: Slice) -> None:

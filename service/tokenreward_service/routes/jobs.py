@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from tokenreward.schema import Include, Job, JobOptions, JobRequest, PointedError, Provenance
 from tokenreward_service import idempotency, progress, results
@@ -16,7 +16,7 @@ from tokenreward_service.bodies import expanded
 from tokenreward_service.delivery import ARROW, Delivery, Sort, View
 from tokenreward_service.intake import check_items, read_json, read_ndjson
 from tokenreward_service.load import Admission
-from tokenreward_service.problems import ProblemError
+from tokenreward_service.problems import ProblemError, pointed
 from tokenreward_service.routes.common import (
     NDJSON,
     Taking,
@@ -110,15 +110,25 @@ async def create(
         raise ProblemError(415, "Unsupported media type", f"Send application/json or {NDJSON}, not {kind!r}.")
     if kind == "application/json" and query:
         raise ProblemError(422, "Invalid request", f"With a JSON body, {', '.join(query)} belong into the body.")
+    options = _options(query)
     await state.load.check()
     with state.load.admit(caller.owner) as admission:
         if dry_run:
             body = expanded(request, state.settings)
-            draft = await _taken_in(body, state, caller.owner, admission, kind, JobOptions(**query), dry=True)
+            draft = await _taken_in(body, state, caller.owner, admission, kind, options, dry=True)
             return Response(Estimate.of(draft).model_dump_json(), 200, media_type="application/json")
-        job_id = await _once(request, state, caller.owner, admission, kind, JobOptions(**query), idempotency_key)
+        job_id = await _once(request, state, caller.owner, admission, kind, options, idempotency_key)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
     return await existing(state, job_id, caller.owner)
+
+
+def _options(query: dict[str, Any]) -> JobOptions:
+    """The options that an NDJSON job has in its query. Raises ProblemError (422)."""
+    try:
+        return JobOptions(**query)
+    except ValidationError as error:
+        errors = pointed(error.errors(include_url=False, include_input=False))
+        raise ProblemError(422, "Invalid option", errors=errors) from None
 
 
 async def _once(
