@@ -132,7 +132,7 @@ class Gpu:
     async def _commit(self, work: Work) -> None:
         outcomes = []
         for member, ids in zip(work.claim.members, work.ids, strict=True):
-            blob = self.spill.store(member.job, _results(member.start, ids))
+            blob = self.spill.store(member.job, _results(member.start, ids), self.redis)  # nothing is spilled
             outcomes.append((member, 0, round(len(ids) * TOKENS_PER_SECOND / RESPONSES_PER_SECOND), blob))
         assert await self.scripts.commit(args=commit_args(work.claim.shard, outcomes)) == 1
         del self._held[work.claim.shard]
