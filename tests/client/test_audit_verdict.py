@@ -24,7 +24,7 @@ def around(value: float, width: float = 0.02) -> Interval:
         (0.80, 0.50, 0.1, Advice.doubtful, "sharpens the model"),
         (0.58, 0.60, 0.1, Advice.doubtful, "weak (AUROC below 0.6): expect little"),
         (0.80, 0.60, 0.01, Advice.yes, "as well as surprisal does"),
-        (0.80, 0.60, 0.1, Advice.yes, "better than surprisal does: train on them"),
+        (0.80, 0.60, 0.1, Advice.yes, "better than surprisal does: worth a training run"),
     ],
 )
 def test_a_verdict_says_whether_to_train(

@@ -56,7 +56,7 @@ def on_spans(auroc: Interval, stratified: Interval, gain: Interval) -> Verdict:
             f"these labels know something that surprisal does not, but are weak (AUROC below {WEAK}): expect little",
         )
     if gain.above(0):
-        return Verdict(Advice.yes, "these labels find the errors better than surprisal does: train on them")
+        return Verdict(Advice.yes, "these labels find the errors better than surprisal does: worth a training run")
     return Verdict(
         Advice.yes,
         "these labels find the errors as well as surprisal does, and know something that it does not: worth a training"
