@@ -107,7 +107,7 @@ def _scorer(name: str, model: Path) -> Any:
         plain = with_hf(str(model))
         return lambda rows: list(plain(rows))
     from tokenreward_workers.engines import load_engine
-    from tokenreward_workers.engines.base import Scoring
+    from tokenreward_workers.scoring import Scoring
 
     engine: Any = load_engine(name, model).engine
 

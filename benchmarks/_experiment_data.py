@@ -16,11 +16,11 @@ from _experiment_plan import Plan
 from tokenreward._serving import embedded_service
 from tokenreward.audit import builtin
 from tokenreward.dataset import label_dataset
-from tokenreward.dataset.files import replace
+from tokenreward.dataset.atomic import replace
 from tokenreward.dataset.jsonl import json_line
 from tokenreward_trainer.prompts import parts_of, prompt_rows
 from tokenreward_trainer.ranking import rank_file
-from tokenreward_trainer.ranking.choice import Ranking
+from tokenreward_trainer.ranking.pair_selection import Ranking
 from tokenreward_trainer.sampling import Sampling, sample_file
 
 #: Of the test prompts; training prompts are made with the seeds of the plan, and never the same.

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tokenreward.schema import digest
-from tokenreward_trainer.settings import Positive, Section, content_of
+from tokenreward_trainer.config_file import Positive, Section, content_of
 
 PLAN = Path(__file__).with_name("experiment.toml")
 SURPRISAL = "surprisal"

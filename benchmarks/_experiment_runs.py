@@ -19,12 +19,12 @@ from _experiment_data import labeled_file
 from _experiment_plan import SURPRISAL, Plan, Run
 
 from tokenreward._process import die_with
-from tokenreward.audit.ranks import auroc
+from tokenreward.audit.measures.ranks import auroc
 from tokenreward.audit.tokens import BAD, LEFT_OUT, judged
-from tokenreward.dataset.files import replace
+from tokenreward.dataset.atomic import replace
+from tokenreward_trainer.resumable.segments import read_rows
 from tokenreward_trainer.sampling import Sampling, sample_file
 from tokenreward_trainer.scorers.verify import verified
-from tokenreward_trainer.segments import read_rows
 
 #: Of one forward pass.
 _MAX_TOKENS = 4096
@@ -98,8 +98,8 @@ def _apart(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _train(plan: Plan, model: str, out: Path, run: Run) -> None:
-    from tokenreward_trainer.run import train_run
-    from tokenreward_trainer.settings import run_of
+    from tokenreward_trainer.training.run import train_run
+    from tokenreward_trainer.training.settings import run_of
 
     train_run(run_of(settings_of(plan, model, out, run)))
 
@@ -128,10 +128,11 @@ def _measure(plan: Plan, model: str, out: Path, run: Run) -> dict[str, Any]:
     """Learned token rewards, log pi / pi_ref, of held-out pairs against every kind of labels, and on known errors."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from tokenreward_trainer.data import load_pairs
-    from tokenreward_trainer.labels import surprisal_labels
-    from tokenreward_trainer.model import choose_layout, make_scorable
-    from tokenreward_trainer.reference import reference_logps, score_pairs
+    from tokenreward_trainer.data.labeled_pairs import load_pairs
+    from tokenreward_trainer.model.layout_check import choose_layout
+    from tokenreward_trainer.model.scoring import make_scorable
+    from tokenreward_trainer.training.model_labels import surprisal_labels
+    from tokenreward_trainer.training.reference_logps import reference_logps, score_pairs
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     limits = {name: plan.data[name] for name in ("max_length", "max_prompt_length")}

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tokenreward.audit.bootstrap import Interval, Resamples, Sampled
+from tokenreward.statistics.bootstrap import Interval, Resamples, Sampled
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -28,11 +28,13 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from tokenreward.protocol import doorbell, keys
-from tokenreward.protocol.blobs import RESULTS_SCHEMA, Spill, pack_table, unpack_ids
+from tokenreward.protocol.arrow_blobs import RESULTS_SCHEMA, pack_table, unpack_ids
+from tokenreward.protocol.records import Claim, JobSlice, commit_args
 from tokenreward.protocol.scripts import Scripts
-from tokenreward.protocol.shards import Claim, Member, ModelRecord, WorkerRecord, commit_args, connection_name
+from tokenreward.protocol.spill import Spill
+from tokenreward.protocol.worker_records import ModelRecord, WorkerRecord, connection_name
 from tokenreward.schema import Fingerprint
-from tokenreward_workers.loading import load
+from tokenreward_workers.process.startup import load
 from tokenreward_workers.settings import WorkerSettings
 
 MODEL = "simulated-8b"
@@ -112,7 +114,7 @@ class Gpu:
             self._held[shard] = None
             self.ready.put_nowait(Work(claim, [await self._ids(member) for member in claim.members]))
 
-    async def _ids(self, member: Member) -> list[str | None]:
+    async def _ids(self, member: JobSlice) -> list[str | None]:
         stored = await self.redis.hget(keys.items(member.job), member.slice)
         return unpack_ids(self.spill.load(stored))[member.offset : member.offset + member.count]
 

@@ -80,7 +80,7 @@ def _trl_for_parity(name: str, directory: str, method: str, take: dict[str, Any]
     from datasets import Dataset
     from transformers import AutoTokenizer
 
-    from tokenreward_trainer.demo_pairs import write_pairs
+    from tokenreward_trainer.prompts.demo_pairs import write_pairs
 
     write_pairs(Path(directory) / "pairs.jsonl", _PAIRS)
     lines = (Path(directory) / "pairs.jsonl").read_text("utf-8").splitlines()
@@ -100,7 +100,7 @@ def _trl_for_parity(name: str, directory: str, method: str, take: dict[str, Any]
 
 
 def _loss(trainer: Any, examples: list[Any]) -> Any:
-    from tokenreward_trainer.model import attending
+    from tokenreward_trainer.model.scoring import attending
 
     trainer.model.train()
     with attending(trainer.model, getattr(trainer, "layout", "padded")):

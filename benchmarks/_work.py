@@ -11,8 +11,8 @@ from typing import Any
 
 from tokenreward import templates
 from tokenreward.schema import Item
-from tokenreward_workers.engines.base import Scoring
 from tokenreward_workers.rendering import Prepared, Renderer
+from tokenreward_workers.scoring import Scoring
 
 WORKLOADS = ("mix", "long_response", "long_prompt", "best_of_5")
 _TEXT = (

@@ -25,13 +25,13 @@ import numpy as np
 from _combinations import COMBINATIONS, GRID, PLAIN, WANTED, Combination, Floats, apart, less_mean
 from _report import ROOT, table, write
 
-from tokenreward.audit.bootstrap import Interval, Resamples
-from tokenreward.audit.ranks import auroc, strata
+from tokenreward.audit.measures.ranks import auroc, strata
+from tokenreward.audit.measures.spans import SURPRISAL, Tokens, collect, measure
 from tokenreward.audit.sets import SpanItem, SpanSet, load
-from tokenreward.audit.spans import SURPRISAL, Tokens, collect, measure
 from tokenreward.audit.tokens import LEFT_OUT, judged
 from tokenreward.estimators.evidence import EVIDENCE
 from tokenreward.schema import Item, Template
+from tokenreward.statistics.bootstrap import Interval, Resamples
 
 SETS = {"spans_gsm8k_injected": "gsm8k", "spans_halueval": "halueval", "spans_bigbench_mistake": "bigbench"}
 
@@ -114,7 +114,7 @@ def chosen_again(scored: Mapping[str, Sequence[Scored]]) -> dict[str, str]:
 def scored_sets(data: Path, template: Template, branches: Sequence[str], every: int) -> dict[str, list[Scored]]:
     """Log-probs of every set in `data` under `branches`."""
     from tokenreward_workers.engines import load_engine
-    from tokenreward_workers.models import resolve_model
+    from tokenreward_workers.model_files.resolve import resolve_model
     from tokenreward_workers.rendering import Prepared, Renderer
 
     loaded = load_engine("vllm", resolve_model().path)

@@ -73,7 +73,7 @@ def main() -> int:
 
 def _run(plan: Plan, out: Path, keep: bool) -> list[dict[str, Any]]:
     """Every row with every seed."""
-    from tokenreward_workers.models import resolve_model
+    from tokenreward_workers.model_files.resolve import resolve_model
 
     model = str(resolve_model(plan.model).path)
     prepare(plan, model, out)

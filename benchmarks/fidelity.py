@@ -22,11 +22,12 @@ import numpy as np
 from _report import ROOT, table, write
 
 from tokenreward import estimators, templates
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.schema import Item
-from tokenreward_workers.engines.base import Engine, Scored, Scoring
-from tokenreward_workers.models import resolve_model
+from tokenreward_workers.engines.base import Engine
+from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Prepared, Renderer
-from tokenreward_workers.tokenization import ChatTokenizer
+from tokenreward_workers.scoring import Scored, Scoring
 
 DEMO = ROOT / "client" / "tokenreward" / "demo.jsonl"
 PAIRS = ROOT.parent / "shared" / "data" / "pairs_gsm8k_solutions.jsonl"
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     reference = plain(path, work, "float32", batch=1)
     figures: dict[str, Any] = {"rows": len(work)}
     if "transformers" in engines:
-        from tokenreward_workers.engines.transformers import TransformersEngine
+        from tokenreward_workers.engines.packed.engine import TransformersEngine
 
         for dtype, short in (("float32", "float32"), ("bfloat16", "bf16")):
             say(f"transformers engine, {dtype}")
@@ -122,7 +123,7 @@ def score(engine: Engine, work: Sequence[Scoring]) -> list[Scored]:
 
 def vllm_both_ways(path: Path, work: Sequence[Scoring]) -> tuple[list[Scored], list[Scored]]:
     """Through the prefix cache, and without it."""
-    from tokenreward_workers.engines.vllm import VllmEngine, VllmSettings
+    from tokenreward_workers.engines.vllm.engine import VllmEngine, VllmSettings
 
     fast = score(VllmEngine(path), work)
     return fast, score(VllmEngine(path, VllmSettings(prefix_cache=False)), work)

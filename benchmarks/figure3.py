@@ -23,16 +23,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tokenreward._serving import embedded_service
 from tokenreward.dataset import label_dataset
-from tokenreward_trainer.batches import Pair
 from tokenreward_trainer.chat import ChatFormat
-from tokenreward_trainer.model import choose_layout, make_scorable
-from tokenreward_trainer.pipeline.report import read_record
-from tokenreward_trainer.record import RunRecord, ShownPair, ShownResponse
-from tokenreward_trainer.reference import score_pairs
+from tokenreward_trainer.data.pair import Pair
+from tokenreward_trainer.model.layout_check import choose_layout
+from tokenreward_trainer.model.scoring import make_scorable
+from tokenreward_trainer.pipeline.stages.report import read_record
 from tokenreward_trainer.report import document
 from tokenreward_trainer.report.heat import heat_maps
-from tokenreward_trainer.segments import read_rows
-from tokenreward_workers.models import resolve_model
+from tokenreward_trainer.resumable.segments import read_rows
+from tokenreward_trainer.training.reference_logps import score_pairs
+from tokenreward_trainer.training.run_record import RunRecord, ShownPair, ShownResponse
+from tokenreward_workers.model_files.resolve import resolve_model
 
 PROMPTS = ("capital-letters", "number-of-dogs", "two-plus-two")
 RESPONSES = ROOT / "client" / "tokenreward" / "demo.jsonl"

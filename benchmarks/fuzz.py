@@ -311,7 +311,7 @@ def _same_request_under_way(stack: Stack, call: Caller) -> None:
 
 
 def _keys(stack: Stack, tally: Tally, job: str) -> None:
-    from tokenreward_service.apikeys import KeyFile
+    from tokenreward_service.api_keys.store import KeyFile
 
     file = KeyFile(stack.redis)
     _, token = file.create("operator", ["admin"])

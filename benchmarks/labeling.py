@@ -28,9 +28,9 @@ from _contenders import NAMES, Contender
 from _report import ROOT, table, write
 from _work import WORKLOADS, Work, workload
 
-from tokenreward_workers.models import resolve_model
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer
-from tokenreward_workers.tokenization import ChatTokenizer
 
 OURS = ("vllm", "transformers")
 

@@ -19,7 +19,7 @@ from _report import table, write
 from tokenreward_trainer.prompts import FAMILIES, parts_of, write_prompts
 from tokenreward_trainer.sampling import Sampling, sample_file
 from tokenreward_trainer.scorers.verify import verified
-from tokenreward_workers.models import resolve_model
+from tokenreward_workers.model_files.resolve import resolve_model
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from _report import ROOT, table, write
 
 from tokenreward import cli
-from tokenreward_workers.models import resolve_model
+from tokenreward_workers.model_files.resolve import resolve_model
 
 
 def main() -> int:

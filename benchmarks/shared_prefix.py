@@ -25,11 +25,11 @@ from _report import table, write
 from _work import WORKLOADS, workload
 from transformers import AutoModelForCausalLM, DynamicCache
 
-from tokenreward_workers.engines.base import Scored, Scoring
-from tokenreward_workers.engines.transformers import TransformersEngine
-from tokenreward_workers.models import resolve_model
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward_workers.engines.packed.engine import TransformersEngine
+from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer
-from tokenreward_workers.tokenization import ChatTokenizer
+from tokenreward_workers.scoring import Scored, Scoring
 
 Way = Callable[[Sequence[Scoring]], list[Scored]]
 

@@ -19,8 +19,8 @@ from _report import ROOT, table, write
 
 from tokenreward import cli
 from tokenreward._serving import embedded_service
-from tokenreward_trainer.demo_pairs import write_pairs
-from tokenreward_workers.models import resolve_model
+from tokenreward_trainer.prompts.demo_pairs import write_pairs
+from tokenreward_workers.model_files.resolve import resolve_model
 
 
 def main() -> int:

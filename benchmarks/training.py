@@ -25,7 +25,7 @@ from typing import Any
 from _report import table, write
 from _training_parity import parity
 
-from tokenreward_workers.models import resolve_model
+from tokenreward_workers.model_files.resolve import resolve_model
 
 PAIRS = 4
 MAX_LENGTH = 512
@@ -162,7 +162,7 @@ def _regularizer_seconds(trainer: Any, repeats: int = 50) -> float:
     import torch
 
     from tokenreward_trainer.losses import Completions, PairLoss
-    from tokenreward_trainer.regularizer import regularization
+    from tokenreward_trainer.losses.regularizer import regularization
 
     shape = (PAIRS, max(len(side) for e in trainer.train_dataset for side in (e.pair.chosen, e.pair.rejected)))
     logps = torch.randn(2, *shape, device=trainer.args.device, requires_grad=True)

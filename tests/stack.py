@@ -23,7 +23,7 @@ import psutil  # type: ignore[import-untyped]
 import redis
 
 from tokenreward._process import die_with
-from tokenreward_service.embedded import find_server
+from tokenreward_service.embedded.valkey import find_server
 
 #: One client for all tests: to make one costs some 30 ms of processor time, which a busy stack would feel.
 http = httpx2.Client(timeout=60, trust_env=False)

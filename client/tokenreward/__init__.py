@@ -10,7 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tokenreward.client import AsyncClient, Client
     from tokenreward.dataset import Labeled, label_dataset
     from tokenreward.errors import (
         BadInput,
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
         UnknownName,
         WaitTimeout,
     )
+    from tokenreward.http import AsyncClient, Client
     from tokenreward.schema import (
         Branch,
         EstimatorInfo,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOME = {
-    "tokenreward.client": ("AsyncClient", "Client"),
+    "tokenreward.http": ("AsyncClient", "Client"),
     "tokenreward.dataset": ("Labeled", "label_dataset"),
     "tokenreward.errors": (
         "BadInput",

@@ -22,7 +22,7 @@ COMMANDS = {
     "jobs": ("tokenreward.commands.jobs:main", "list, show, watch, cancel or retry jobs"),
     "inspect": ("tokenreward.commands.inspect:main", "print a labeled file's statistics and draw them"),
     "audit": ("tokenreward.commands.audit:main", "measure whether labels point at what is wrong"),
-    "prompts": ("tokenreward_trainer.sampling.cli:prompts", "make prompts by rule, with answers that can be checked"),
+    "prompts": ("tokenreward_trainer.prompts.cli:prompts", "make prompts by rule, with answers that can be checked"),
     "sample": ("tokenreward_trainer.sampling.cli:sample", "sample responses to prompts, with their token ids"),
     "rank": ("tokenreward_trainer.ranking.cli:rank", "make pairs of the best and the worst of sampled responses"),
     "run": ("tokenreward_trainer.pipeline.cli:run", "the loop: sample, rank, label, train, report, resumable"),
@@ -31,7 +31,7 @@ COMMANDS = {
         "tokenreward_trainer.evaluation.cli:evaluate",
         "compare checkpoints on the same prompts, with intervals",
     ),
-    "keys": ("tokenreward_service.key_commands:keys", "create, list and revoke API keys"),
+    "keys": ("tokenreward_service.api_keys.cli:keys", "create, list and revoke API keys"),
 }
 
 #: package -> the extra that brings what it needs

@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from tokenreward_service import guard, openapi, problems, web
+from tokenreward_service import problems, web
 from tokenreward_service.addresses import is_loopback
-from tokenreward_service.observe import Observed, RequestFigures
-from tokenreward_service.routes import catalogue, health, jobs, label
+from tokenreward_service.http import openapi
+from tokenreward_service.http import origin_guard as guard
+from tokenreward_service.monitoring.request_log import Observed, RequestFigures
+from tokenreward_service.routes import catalogue, health, job_create, job_results, jobs, label, render
+from tokenreward_service.runtime import running
 from tokenreward_service.settings import ServiceSettings
-from tokenreward_service.state import running
 from tokenreward_service.version import VERSION
 
 
@@ -34,8 +36,8 @@ def create_app(settings: ServiceSettings, redis_url: str) -> FastAPI:
     problems.install(app)
     if is_loopback(settings.host) or settings.allowed_hosts:
         guard.install(app, settings.allowed_hosts or "")
-    for router in (label.router, jobs.router, catalogue.router, health.router):
-        app.include_router(router)
+    for part in (label, job_create, jobs, job_results, catalogue, render, health):
+        app.include_router(part.router)
     web.install(app)
     openapi.install(app)
     app.add_middleware(Observed, figures=app.state.figures)  # added last: around everything else

@@ -18,13 +18,17 @@ import uvicorn
 
 from tokenreward.environment import check_names
 from tokenreward.errors import BadInput
-from tokenreward.protocol import blobs, keys
-from tokenreward.protocol.shards import WorkerRecord, parse_record
-from tokenreward_service import embedded, logs
-from tokenreward_service.apikeys import KeyFile
+from tokenreward.protocol import arrow_blobs, keys
+from tokenreward.protocol.records import parse_record
+from tokenreward.protocol.spill import Spill
+from tokenreward.protocol.worker_records import WorkerRecord
+from tokenreward_service.api_keys.store import KeyFile
 from tokenreward_service.app import create_app
+from tokenreward_service.embedded import processes
+from tokenreward_service.embedded.valkey import valkey
+from tokenreward_service.monitoring import logs
 from tokenreward_service.settings import ServiceSettings
-from tokenreward_service.state import check_redis
+from tokenreward_service.store.connection import check_redis
 
 #: Longer than clients keep an idle connection (ours: 30 s), so that none is closed under a request that was just sent.
 _KEEP_ALIVE_SECONDS = 75
@@ -48,7 +52,7 @@ def serve(argv: list[str]) -> int:
     check_names()
     settings = ServiceSettings.read(**given)
     logs.configure(settings.log_format)
-    blobs.Spill(settings.blob_url, settings.spill_bytes)  # refuses a place that cannot be used
+    Spill(settings.blob_url, settings.spill_bytes)  # refuses a place that cannot be used
     if settings.needs_keys and settings.redis_url is None and settings.data_dir is None:
         raise _exposed(settings, "a job store of its own that is thrown away holds no keys")
     signal.signal(signal.SIGTERM, _exit)
@@ -59,13 +63,13 @@ def serve(argv: list[str]) -> int:
         check_redis(url)
         _check_keys(settings, url)
         return _run(settings, _bind(settings), url, None)
-    status = embedded.check_worker(for_worker)
+    status = processes.check_worker(for_worker)
     if status:
         return status
     listening = _bind(settings)
-    with embedded.valkey(settings.data_dir) as url:
+    with valkey(settings.data_dir) as url:
         _check_keys(settings, url)
-        with embedded.worker(url, for_worker) as worker:
+        with processes.worker(url, for_worker) as worker:
             return _run(settings, listening, url, worker)
 
 
@@ -74,7 +78,7 @@ def _run(
 ) -> int:
     host, port = listening.getsockname()[:2]
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    blobs.warm_up()
+    arrow_blobs.warm_up()
     config = uvicorn.Config(
         create_app(settings, redis_url),
         log_level="warning",

@@ -11,8 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
-from tokenreward.protocol.blobs import BlobsAway, NoBlobStore
-from tokenreward.protocol.shards import Corrupt
+from tokenreward.protocol.records import Corrupt
+from tokenreward.protocol.spill import BlobsAway, NoBlobStore
 from tokenreward.schema import PointedError, Problem
 
 log = logging.getLogger(__name__)

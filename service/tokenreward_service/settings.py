@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 
 from tokenreward.environment import Settings
-from tokenreward.protocol import address
+from tokenreward.protocol import redis_url as address
 from tokenreward_service.addresses import is_loopback
-from tokenreward_service.logs import LogFormat
+from tokenreward_service.monitoring.logs import LogFormat
 
 
 class ServiceSettings(Settings):

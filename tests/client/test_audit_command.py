@@ -18,12 +18,12 @@ from stack import Stack
 
 from tokenreward import Client, cli, estimators, templates
 from tokenreward.audit import builtin, plan, study
-from tokenreward.audit.bootstrap import Interval
 from tokenreward.audit.scoring import Response, score
 from tokenreward.audit.sets import PairSet, SpanSet, thinned
 from tokenreward.audit.verdict import on_spans
 from tokenreward.commands import audit
 from tokenreward.dataset.progress import Quiet
+from tokenreward.statistics.bootstrap import Interval
 
 LABELS = plan.labels(list(templates.shipped().values()), list(estimators.shipped().values()))
 HOSTILE = "<script>alert(1)</script> \x1b[31m \u202e"

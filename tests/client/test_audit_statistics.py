@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
-from tokenreward.audit import bootstrap, groups, pairs, ranks, spans
-from tokenreward.audit.bootstrap import Interval, Resamples, Sampled
-from tokenreward.audit.ranks import Cells, roc
-from tokenreward.audit.spans import Tokens
+from tokenreward.audit.measures import groups, pairs, ranks, spans
+from tokenreward.audit.measures.ranks import Cells, roc
+from tokenreward.audit.measures.spans import Tokens
 from tokenreward.audit.tokens import BAD, GOOD, LEFT_OUT
+from tokenreward.statistics import bootstrap
+from tokenreward.statistics.bootstrap import Interval, Resamples, Sampled
 
 
 def tokens_of(seed: int, responses: int = 12, ties: bool = True) -> tuple[Tokens, np.ndarray]:

@@ -14,11 +14,11 @@ from tokenizers import Tokenizer, decoders, models, normalizers
 
 from tokenreward import templates
 from tokenreward.audit.tokens import BAD, GOOD, LEFT_OUT, judged, unseen
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.schema import Item
 from tokenreward_workers.engines import synthetic
-from tokenreward_workers.models import resolve_model
+from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Prepared, Renderer
-from tokenreward_workers.tokenization import ChatTokenizer
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"  # three people and two joiners: five characters, one picture
 TEXTS = (

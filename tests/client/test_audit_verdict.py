@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tokenreward.audit.bootstrap import Interval
 from tokenreward.audit.verdict import Advice, on_pairs, on_spans
+from tokenreward.statistics.bootstrap import Interval
 
 NAN = float("nan")
 

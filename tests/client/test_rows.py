@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tokenreward.dataset.rows import Response, layout_of
+from tokenreward.dataset.row_layout import Response, layout_of
 from tokenreward.errors import BadInput
 
 

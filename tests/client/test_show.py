@@ -15,12 +15,12 @@ from rich.console import Console
 from staged import PROVENANCE
 
 from tokenreward import BadInput, cli, label_dataset
+from tokenreward.html.escaping import visible
 from tokenreward.show.cells import Cell, cells
 from tokenreward.show.page import page
 from tokenreward.show.rows import ShownRow, shown_rows
 from tokenreward.show.scale import Scale
 from tokenreward.show.terminal import draw
-from tokenreward.show.visible import visible
 
 HOSTILE = {
     "script": "<script>alert(1)</script>",

@@ -18,7 +18,7 @@ from pathlib import Path
 from stack import Process
 
 from deploy.composefile import ROOT, Service, seconds, services
-from tokenreward_service.embedded import find_server
+from tokenreward_service.embedded.valkey import find_server
 
 _BIN = Path(sys.executable).parent
 _CLI = """#!{python}

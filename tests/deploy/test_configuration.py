@@ -15,7 +15,7 @@ from tokenreward import environment
 from tokenreward.environment import PREFIX, check_names
 from tokenreward.errors import BadInput
 from tokenreward_service.settings import ServiceSettings
-from tokenreward_workers.supervisor import HOPELESS
+from tokenreward_workers.process.supervisor import HOPELESS
 
 KNOWN = {PREFIX + name.upper() for name in (*environment.SETTINGS, *environment.OTHERS)}
 

@@ -107,7 +107,7 @@ def test_installers_are_the_ones_that_the_makefile_uses() -> None:
 
 
 def test_the_demo_models_wheel_is_the_one_that_the_worker_knows() -> None:
-    from tokenreward_workers.demo_model import REQUIREMENT
+    from tokenreward_workers.model_files.demo import REQUIREMENT
 
     assert REQUIREMENT in " ".join(installed("workers/Dockerfile"))
 

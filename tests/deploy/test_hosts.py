@@ -12,8 +12,8 @@ from stack import COMMAND, Process, http, wait_for
 
 from deploy import hosts
 from tokenreward import Client
-from tokenreward_service import deployment
-from tokenreward_service.embedded import find_server
+from tokenreward_service.embedded.valkey import find_server
+from tokenreward_service.tools import redis_acl as deployment
 
 REASON = hosts.why_not()
 pytestmark = pytest.mark.skipif(

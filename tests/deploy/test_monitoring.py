@@ -99,7 +99,7 @@ def test_prometheus_scrapes_the_api_with_the_key_that_the_api_knows(stack: Stack
 
 
 def test_the_metrics_key_opens_the_metrics_and_nothing_else(stack: Stack) -> None:
-    from tokenreward_service.apikeys import KeyFile
+    from tokenreward_service.api_keys.store import KeyFile
 
     shown = {"Authorization": f"Bearer {KEY}"}
     file = KeyFile(stack.redis)

@@ -13,7 +13,7 @@ from stack import COMMAND, Process, Stack, http, wait_for
 
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines import EngineSettings, load_engine
-from tokenreward_workers.supervisor import gpus
+from tokenreward_workers.process.supervisor import gpus
 
 
 def records(stack: Stack) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ import redis
 
 from deploy.local import Composed
 from tokenreward import Client
-from tokenreward_workers import demo_model
-from tokenreward_workers.models import cache_dir
+from tokenreward_workers.model_files import demo as demo_model
+from tokenreward_workers.model_files.resolve import cache_dir
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_no_secret_is_written_twice_or_into_a_log(up: Composed) -> None:
     volumes = ("secrets-redis", "secrets-api", "secrets-worker", "secrets-prometheus", "secrets-grafana")
     before = {file: file.read_text() for name in volumes for file in up.volume(name).iterdir()}
     assert len(before) == 7
-    command = [sys.executable, "-m", "tokenreward_service.deployment", str(up.folder / "roots/secrets/secrets")]
+    command = [sys.executable, "-m", "tokenreward_service.tools.redis_acl", str(up.folder / "roots/secrets/secrets")]
     assert "there already" in subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert before == {file: file.read_text() for file in before}
     for name in ("secrets", "redis", "api", "worker-cpu"):

@@ -13,8 +13,8 @@ from stack import Stack, http, wait_for
 from deploy.local import free_port
 from deploy.tls import TlsFront
 from tokenreward.protocol import keys
-from tokenreward_service import deployment
-from tokenreward_service.apikeys import KeyFile
+from tokenreward_service.api_keys.store import KeyFile
+from tokenreward_service.tools import redis_acl as deployment
 
 SETTINGS = {
     "TOKENREWARD_SYNTHETIC_RATE": "40",

@@ -9,7 +9,8 @@ import pytest
 from stack import Stack, http
 
 from tokenreward.protocol import keys
-from tokenreward.protocol.shards import Claim, Corrupt, ModelRecord, ScoringOptions
+from tokenreward.protocol.records import Claim, Corrupt, ScoringOptions
+from tokenreward.protocol.worker_records import ModelRecord
 
 
 def test_a_newer_workers_record_is_read_by_an_older_service(synthetic: Stack) -> None:

@@ -13,7 +13,7 @@ import pytest
 from redis import Redis
 from stack import COMMAND, Served, Stack, wait_for, wait_gone
 
-from tokenreward_service import embedded
+from tokenreward_service.embedded import valkey as embedded
 
 
 @pytest.fixture

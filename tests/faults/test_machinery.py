@@ -16,9 +16,10 @@ from rq import Queue
 from stack import Stack, http, running, wait_for
 
 from faults.test_faults import check_undisturbed, in_progress, items, job, results, submit
-from tokenreward.protocol.blobs import Entry, pack_failures
+from tokenreward.protocol.arrow_blobs import Entry, pack_failures
+from tokenreward.protocol.records import JobSlice, Shard, commit_args, dump_shards
 from tokenreward.protocol.scripts import Scripts
-from tokenreward.protocol.shards import Member, Shard, commit_args, connection_name, dump_shards
+from tokenreward.protocol.worker_records import connection_name
 from tokenreward.schema import ItemFailure
 
 
@@ -57,7 +58,7 @@ def test_nothing_from_before_a_cancel_reaches_the_retried_job(stack: Stack) -> N
     ids = {name: submit(stack, work) for name in ("whole", "shared", "bystander")}
     for key in [*stack.redis.scan_iter(match="tr:shard:*"), *stack.redis.scan_iter(match="tr:job:*:shards")]:
         stack.redis.delete(key)
-    members = {name: Member(job=job_id, slice=0, offset=0, count=8) for name, job_id in ids.items()}
+    members = {name: JobSlice(job=job_id, slice=0, offset=0, count=8) for name, job_id in ids.items()}
     half = Shard(fp=fingerprint, members=[members["whole"].halves()[0]])
     both = Shard(fp=fingerprint, members=[members["shared"], members["bystander"]])
     scripts.queue(args=[dump_shards([half, both])])

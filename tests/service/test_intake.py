@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from stack import Stack
 
 from tokenreward.schema import JobOptions, JobRequest
-from tokenreward_service import state
-from tokenreward_service.intake import check_items, read_json
+from tokenreward_service import runtime
+from tokenreward_service.intake.job_builder import JobBuilder
+from tokenreward_service.intake.parsing import check_items, read_json
 from tokenreward_service.problems import ProblemError
-from tokenreward_service.routes.common import Taking
 from tokenreward_service.settings import ServiceSettings
 
 ITEM = b'{"prompt":"p","response":"\\ud83d\\ude42 \xc3\xa4"}'
@@ -61,9 +61,9 @@ def test_others_get_their_turn_while_a_body_is_parsed() -> None:
 def test_others_get_their_turn_while_items_are_checked(synthetic: Stack) -> None:
     async def taken_in() -> None:
         app = FastAPI()
-        async with state.running(app, SETTINGS, synthetic.redis_url):
-            service: state.State = app.state.service
-            taking = Taking(service, await service.catalogue.plan(JobOptions()), "owner", 60, dry=True)
+        async with runtime.running(app, SETTINGS, synthetic.redis_url):
+            service: runtime.Runtime = app.state.service
+            taking = JobBuilder(service, await service.catalogue.plan(JobOptions()), "owner", 60, dry=True)
             await other.beside(taking.take(check_items([{"prompt": "p"}] * 2000, SETTINGS)))
 
     other = Other()

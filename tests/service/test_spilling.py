@@ -17,11 +17,12 @@ from faults.test_faults import check_undisturbed, job, submit
 from stack import Stack, http, running, wait_for
 
 from tokenreward.protocol import keys
-from tokenreward.protocol.blobs import Entry, Spill
+from tokenreward.protocol.arrow_blobs import Entry
+from tokenreward.protocol.spill import Spill
 from tokenreward.schema import Item, JobOptions
-from tokenreward_service.catalogue import Catalogue
-from tokenreward_service.cutting import Slice
-from tokenreward_service.store import Draft, JobStore, shards_of
+from tokenreward_service.fleet import Fleet
+from tokenreward_service.store.drafts import Draft, Slice
+from tokenreward_service.store.publishing import JobStore, shards_of
 
 SPILL_BYTES = 1000
 
@@ -66,7 +67,7 @@ async def store_of(stack: Stack, blobs: Path) -> AsyncIterator[tuple[JobStore, D
     """A second service's store on the same Redis, and a draft of its own."""
     async with redis.asyncio.Redis.from_url(stack.redis_url) as client:
         store = JobStore(client, stack.redis, Spill(str(blobs), SPILL_BYTES))
-        yield store, store.draft(await Catalogue(client).plan(JobOptions()), "-", 0)
+        yield store, store.draft(await Fleet(client).plan(JobOptions()), "-", 0)
 
 
 def test_the_sweep_removes_what_expired_and_nothing_else(stack: Stack, blobs: Path) -> None:

@@ -12,9 +12,10 @@ import pytest
 from stack import Stack, running, wait_for
 
 from tokenreward.protocol import keys
-from tokenreward.protocol.blobs import Spill
-from tokenreward.protocol.shards import WorkerRecord
-from tokenreward_workers.link import Link, Pulse
+from tokenreward.protocol.spill import Spill
+from tokenreward.protocol.worker_records import WorkerRecord
+from tokenreward_workers.store.heartbeat import Heartbeat
+from tokenreward_workers.store.job_store import JobStoreClient
 
 text_string_to_metric_families = pytest.importorskip("prometheus_client.parser").text_string_to_metric_families
 
@@ -59,7 +60,9 @@ def test_a_worker_whose_clock_is_wrong_is_alive_all_the_same(
 ) -> None:
     (record,) = httpx2.get(synthetic.url + "/v1/workers").json()["workers"]
     other = WorkerRecord.model_validate(record | {"id": "other"})
-    pulse = Pulse(Link(synthetic.redis, "other", other.fingerprint_digest, Spill(None, 1), 20), lambda: other)
+    pulse = Heartbeat(
+        JobStoreClient(synthetic.redis, "other", other.fingerprint_digest, Spill(None, 1), 20), lambda: other
+    )
     real = time.time
     with monkeypatch.context() as patched:
         patched.setattr(time, "time", lambda: real() + ahead)

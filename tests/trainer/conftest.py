@@ -18,8 +18,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tokenreward_trainer.batches import Pair
-from tokenreward_trainer.config import PreferenceConfig
+from tokenreward_trainer.data.pair import Pair
+from tokenreward_trainer.training.config import PreferenceConfig
 
 VOCABULARY = 320
 

@@ -21,10 +21,11 @@ from typing import Any
 import torch
 from transformers import Trainer
 
-from tokenreward.dataset.state import RunState
-from tokenreward_trainer.pipeline import read_recipe, report, run_recipe
-from tokenreward_trainer.pipeline.folders import Folder
+from tokenreward.dataset.resume import RunState
+from tokenreward_trainer.pipeline import read_recipe, run_recipe
 from tokenreward_trainer.pipeline.run import stages_of
+from tokenreward_trainer.pipeline.stage import report
+from tokenreward_trainer.pipeline.stage_folder import Folder
 from tokenreward_trainer.prompts import sets
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tokenreward.errors import BadInput, UnknownName
-from tokenreward_trainer.config import DoubtfulOption, PreferenceConfig
+from tokenreward_trainer.doubtful import DoubtfulOption
+from tokenreward_trainer.training.config import PreferenceConfig
 
 MakeConfig = Callable[..., PreferenceConfig]
 

@@ -15,11 +15,11 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from tokenreward.errors import BadInput
 from tokenreward.schema import Fingerprint, Provenance
 from tokenreward.tokenizer_hash import tokenizer_hash
-from tokenreward_trainer.batches import Pair
 from tokenreward_trainer.chat import ChatFormat
-from tokenreward_trainer.config import DoubtfulOption
-from tokenreward_trainer.data import load_pairs, truncate
-from tokenreward_trainer.labels import contrast_labels, surprisal_labels
+from tokenreward_trainer.data.labeled_pairs import load_pairs, truncate
+from tokenreward_trainer.data.pair import Pair
+from tokenreward_trainer.doubtful import DoubtfulOption
+from tokenreward_trainer.training.model_labels import contrast_labels, surprisal_labels
 
 Write = Callable[..., Path]
 

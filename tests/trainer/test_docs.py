@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tokenreward_trainer.batches import Pair
-from tokenreward_trainer.demo_pairs import write_pairs
-from tokenreward_trainer.run import arguments_of
-from tokenreward_trainer.settings import run_of, shipped
+from tokenreward_trainer.data.pair import Pair
+from tokenreward_trainer.prompts.demo_pairs import write_pairs
+from tokenreward_trainer.training.run import arguments_of
+from tokenreward_trainer.training.settings import run_of, shipped
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
 
@@ -31,7 +31,7 @@ def test_the_configuration_shown_is_valid() -> None:
 
 
 def test_every_option_in_the_table_exists() -> None:
-    from tokenreward_trainer.config import PreferenceConfig
+    from tokenreward_trainer.training.config import PreferenceConfig
 
     rows = re.findall(r"^\| (`[a-z_`, ]+) \|", PAGE, re.MULTILINE)
     options = [name for row in rows for name in re.findall(r"`([a-z_]+)`", row)]

@@ -17,12 +17,12 @@ from scipy.stats import binomtest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward import cli
-from tokenreward.audit.bootstrap import Resamples
 from tokenreward.errors import BadInput, UnknownName
-from tokenreward_trainer.config import DoubtfulOption
+from tokenreward.statistics.bootstrap import Resamples
+from tokenreward_trainer.doubtful import DoubtfulOption
 from tokenreward_trainer.evaluation import Answering, evaluate
 from tokenreward_trainer.evaluation.answers import Answer, Answers
-from tokenreward_trainer.evaluation.page import shown_places
+from tokenreward_trainer.evaluation.output.page import shown_places
 from tokenreward_trainer.evaluation.statistics import difference_of, sign_test, slices_of, values_of
 from tokenreward_trainer.prompts import parts_of, write_prompts
 from tokenreward_trainer.sampling.engines.transformers import TransformersEngine

@@ -18,9 +18,9 @@ from alpaca_eval.utils import load_or_convert_to_dataframe
 from judge_server import by_rule, judge_server
 
 from tokenreward_trainer.evaluation.answers import Answer, Answers
-from tokenreward_trainer.evaluation.formats import write_formats
-from tokenreward_trainer.evaluation.judge import Judging
-from tokenreward_trainer.evaluation.panel import Panel
+from tokenreward_trainer.evaluation.judging.comparisons import Panel
+from tokenreward_trainer.evaluation.judging.judge import Judging
+from tokenreward_trainer.evaluation.output.formats import write_formats
 
 COUNT = 60
 

@@ -20,12 +20,12 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward import cli
 from tokenreward.errors import BadInput, ConnectionFailed
-from tokenreward_trainer.evaluation.judge import Judge, Judging
-from tokenreward_trainer.evaluation.judgements import Judgement, Pair, judge_pairs
-from tokenreward_trainer.evaluation.reference import read_reference
-from tokenreward_trainer.evaluation.verdict import by_letter, by_probability, messages_for
-from tokenreward_trainer.evaluation.winrate import win_rate
-from tokenreward_trainer.posting import Waiting
+from tokenreward_trainer.evaluation.judging.baseline_answers import read_reference
+from tokenreward_trainer.evaluation.judging.judge import Judge, Judging
+from tokenreward_trainer.evaluation.judging.judge_prompt import by_letter, by_probability, messages_for
+from tokenreward_trainer.evaluation.judging.judgements import Judgement, Pair, judge_pairs
+from tokenreward_trainer.evaluation.judging.winrate import win_rate
+from tokenreward_trainer.scorers.http_post import Waiting
 
 Build = Callable[..., LlamaForCausalLM]
 

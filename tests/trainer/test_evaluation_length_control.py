@@ -13,9 +13,9 @@ import pytest
 import sklearn
 from alpaca_eval.metrics import get_length_controlled_winrate, glm_winrate
 
-from tokenreward.audit.bootstrap import Resamples
 from tokenreward.errors import BadInput
-from tokenreward_trainer.evaluation.length_control import (
+from tokenreward.statistics.bootstrap import Resamples
+from tokenreward_trainer.evaluation.judging.length_control import (
     Features,
     Gamed,
     difficulties_of,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokenreward_trainer import head as head_module
-from tokenreward_trainer.head import Head, Reference, TokenScores, token_scores
+from tokenreward_trainer.model import chunked_lm_head as head_module
+from tokenreward_trainer.model.chunked_lm_head import Head, Reference, TokenScores, token_scores
 
 N, H, V = 13, 6, 29
 

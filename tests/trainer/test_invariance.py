@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from tokenreward_trainer.batches import Pair
-from tokenreward_trainer.config import PreferenceConfig
-from tokenreward_trainer.trainer import PreferenceTrainer
+from tokenreward_trainer.data.pair import Pair
+from tokenreward_trainer.training.config import PreferenceConfig
+from tokenreward_trainer.training.trainer import PreferenceTrainer
 
 MakeConfig = Callable[..., PreferenceConfig]
 MakeModel = Callable[..., PreTrainedModel]

@@ -9,8 +9,8 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from tokenreward import cli
-from tokenreward_trainer.data import load_pairs
-from tokenreward_trainer.demo_pairs import write_pairs
+from tokenreward_trainer.data.labeled_pairs import load_pairs
+from tokenreward_trainer.prompts.demo_pairs import write_pairs
 
 
 def test_a_model_is_trained_on_labels_of_its_own_service(

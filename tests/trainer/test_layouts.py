@@ -11,8 +11,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from tokenreward_trainer.batches import Batch, Collator, Example, Layout, Pair, by_length
-from tokenreward_trainer.model import attending, choose_layout, make_scorable, score
+from tokenreward_trainer.data.collator import Collator, by_length
+from tokenreward_trainer.data.pair import Batch, Example, Layout, Pair
+from tokenreward_trainer.model.layout_check import choose_layout
+from tokenreward_trainer.model.scoring import attending, make_scorable, score
 
 MakePairs = Callable[..., list[Pair]]
 MakeModel = Callable[..., PreTrainedModel]

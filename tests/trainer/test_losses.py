@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tokenreward_trainer.losses import METHODS, Completions, Hyperparameters, PairLoss, sft_term
-from tokenreward_trainer.regularizer import regularization, token_regularizer
+from tokenreward_trainer.losses.regularizer import regularization, token_regularizer
 
 HYPER = Hyperparameters(beta=0.5, gamma=0.3, tdpo_alpha=0.7, sepo_fraction=0.5)
 

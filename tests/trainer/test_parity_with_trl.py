@@ -12,9 +12,9 @@ from datasets import Dataset
 from torch import nn
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tokenreward_trainer.batches import Pair
-from tokenreward_trainer.config import PreferenceConfig
-from tokenreward_trainer.trainer import PreferenceTrainer
+from tokenreward_trainer.data.pair import Pair
+from tokenreward_trainer.training.config import PreferenceConfig
+from tokenreward_trainer.training.trainer import PreferenceTrainer
 
 trl = pytest.importorskip("trl")
 
@@ -113,7 +113,7 @@ def _agree(model: nn.Module, theirs: Any, options: PreferenceConfig, rows: Any, 
 
 
 def _loss(trainer: Any, examples: list[Any], *, backward: bool = False) -> torch.Tensor:
-    from tokenreward_trainer.model import attending
+    from tokenreward_trainer.model.scoring import attending
 
     trainer.model.train()
     batch = trainer.data_collator(examples)

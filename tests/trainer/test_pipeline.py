@@ -25,7 +25,7 @@ from tokenreward import cli
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_trainer.pipeline import Recipe, read_recipe, run_recipe
 from tokenreward_trainer.pipeline.recipe import recipe_of, shipped
-from tokenreward_trainer.pipeline.stages import stages_of
+from tokenreward_trainer.pipeline.stage_list import stages_of
 
 Row = dict[str, Any]
 Build = Callable[..., LlamaForCausalLM]
@@ -269,7 +269,7 @@ def test_with_a_service_of_its_own_the_command_leaves_nothing_running_and_goes_o
 
 
 def test_two_runs_in_one_directory_do_not_mix(content: Row, tmp_path: Path) -> None:
-    from tokenreward.dataset.state import locked
+    from tokenreward.dataset.atomic import locked
 
     content = _elsewhere(content, tmp_path)
     (tmp_path / "run").mkdir()

@@ -14,10 +14,10 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward import cli
 from tokenreward.errors import BadInput
-from tokenreward_trainer.checkpoints import last_checkpoint, remove_checkpoints
-from tokenreward_trainer.demo_pairs import write_pairs
-from tokenreward_trainer.run import arguments_of
-from tokenreward_trainer.settings import read_run, run_of, shipped
+from tokenreward_trainer.prompts.demo_pairs import write_pairs
+from tokenreward_trainer.training.checkpoints import last_checkpoint, remove_checkpoints
+from tokenreward_trainer.training.run import arguments_of
+from tokenreward_trainer.training.settings import read_run, run_of, shipped
 
 Train = Callable[..., int]
 

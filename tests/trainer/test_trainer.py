@@ -13,11 +13,12 @@ import torch
 from transformers import PreTrainedModel
 
 from tokenreward.errors import BadInput
-from tokenreward_trainer import reference
-from tokenreward_trainer.batches import Pair
-from tokenreward_trainer.config import DoubtfulOption, PreferenceConfig
-from tokenreward_trainer.model import make_scorable
-from tokenreward_trainer.trainer import PreferenceTrainer
+from tokenreward_trainer.data.pair import Pair
+from tokenreward_trainer.doubtful import DoubtfulOption
+from tokenreward_trainer.model.scoring import make_scorable
+from tokenreward_trainer.training import reference_logps as reference
+from tokenreward_trainer.training.config import PreferenceConfig
+from tokenreward_trainer.training.trainer import PreferenceTrainer
 
 MakeConfig = Callable[..., PreferenceConfig]
 MakeModel = Callable[..., PreTrainedModel]

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from conftest import build_llama, build_pairs
 
-from tokenreward_trainer.config import PreferenceConfig
-from tokenreward_trainer.trainer import PreferenceTrainer
+from tokenreward_trainer.training.config import PreferenceConfig
+from tokenreward_trainer.training.trainer import PreferenceTrainer
 
 
 def main(out: str, batch: str, accumulation: str, forward_tokens: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tokenreward_workers.models import ModelFiles, resolve_model
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward_workers.model_files.resolve import ModelFiles, resolve_model
 from tokenreward_workers.rendering import Renderer
-from tokenreward_workers.tokenization import ChatTokenizer
 
 _SHAPE: dict[str, Any] = {
     "vocab_size": 320,

@@ -12,13 +12,15 @@ import pytest
 import torch
 
 from tokenreward.errors import BadInput, UnknownName
-from tokenreward_workers.engines import EngineSettings, load_engine, tree_attention
-from tokenreward_workers.engines import transformers as transformers_engine
-from tokenreward_workers.engines.base import EngineDied, Scored, Scoring, ScoringFailed, checked
+from tokenreward_workers.engines import EngineSettings, load_engine
+from tokenreward_workers.engines.base import EngineDied
 from tokenreward_workers.engines.machine import cpus
+from tokenreward_workers.engines.packed import attention as tree_attention
+from tokenreward_workers.engines.packed import engine as transformers_engine
+from tokenreward_workers.engines.packed.engine import TransformersEngine
+from tokenreward_workers.engines.packed.tree import pack, packs
 from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings
-from tokenreward_workers.engines.transformers import TransformersEngine
-from tokenreward_workers.engines.tree import pack, packs
+from tokenreward_workers.scoring import Scored, Scoring, ScoringFailed, checked
 
 
 def random_ids(seed: int, length: int, vocabulary: int = 320) -> tuple[int, ...]:

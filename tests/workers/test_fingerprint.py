@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.tokenizer_hash import tokenizer_hash
-from tokenreward_workers import fingerprint
 from tokenreward_workers.engines.base import EngineInfo
-from tokenreward_workers.models import ModelFiles
-from tokenreward_workers.tokenization import ChatTokenizer
+from tokenreward_workers.model_files import fingerprint
+from tokenreward_workers.model_files.resolve import ModelFiles
 
 
 @pytest.fixture

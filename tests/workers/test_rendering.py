@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenreward import templates
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.schema import Branch, Item, ItemFailure, Message, Template
 from tokenreward_workers.engines import synthetic
-from tokenreward_workers.models import ModelFiles
+from tokenreward_workers.model_files.resolve import ModelFiles
 from tokenreward_workers.rendering import Prepared, Renderer
-from tokenreward_workers.tokenization import ChatTokenizer
 
 REVISION = templates.resolve("revision")
 BRANCHES = ["better", "worse"]

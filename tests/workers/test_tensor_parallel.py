@@ -15,7 +15,7 @@ def test_tensor_parallelism_reaches_vllm(tmp_path: Path, monkeypatch: pytest.Mon
     pytest.importorskip("vllm")
     from vllm.v1.engine.llm_engine import LLMEngine
 
-    from tokenreward_workers.engines import vllm as ours
+    from tokenreward_workers.engines.vllm import engine as ours
 
     told: list[Any] = []
 

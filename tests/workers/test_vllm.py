@@ -15,9 +15,10 @@ from stack import wait_for
 
 from tokenreward import templates
 from tokenreward.schema import Item
-from tokenreward_workers.engines.base import EngineDied, Scored, Scoring, ScoringFailed
-from tokenreward_workers.models import ModelFiles
+from tokenreward_workers.engines.base import EngineDied
+from tokenreward_workers.model_files.resolve import ModelFiles
 from tokenreward_workers.rendering import Prepared, Renderer
+from tokenreward_workers.scoring import Scored, Scoring, ScoringFailed
 
 pytestmark = [
     pytest.mark.vllm,
@@ -31,7 +32,7 @@ _NOISE = 0.25
 @pytest.fixture(scope="module")
 def engine(demo: ModelFiles) -> Iterator[Any]:
     """Its KV cache holds 1,280 tokens: every test of some size evicts."""
-    from tokenreward_workers.engines.vllm import VllmEngine, VllmSettings
+    from tokenreward_workers.engines.vllm.engine import VllmEngine, VllmSettings
 
     engine = VllmEngine(demo.path, VllmSettings(max_tokens=1000, token_budget=256, blocks=40))
     yield engine
@@ -62,7 +63,7 @@ def logprobs(outcome: Scored | ScoringFailed) -> np.ndarray:
 @pytest.fixture(scope="module")
 def slow(engine: Any, work: list[Scoring]) -> dict[int, Scored | ScoringFailed]:
     """What `work` scores on the slow path: every request computes every row."""
-    from tokenreward_workers.engines import vllm
+    from tokenreward_workers.engines.vllm import engine as vllm
 
     requests = vllm._requests
     with pytest.MonkeyPatch.context() as patch:
@@ -71,7 +72,7 @@ def slow(engine: Any, work: list[Scoring]) -> dict[int, Scored | ScoringFailed]:
 
 
 def test_it_says_what_transformers_says(engine: Any, work: list[Scoring], demo: ModelFiles) -> None:
-    from tokenreward_workers.engines.transformers import TransformersEngine
+    from tokenreward_workers.engines.packed.engine import TransformersEngine
 
     ours = dict(engine.score(work))
     theirs = dict(TransformersEngine(demo.path, "bfloat16").score(work[::4]))
@@ -155,7 +156,7 @@ def test_dropped_work_is_aborted_and_the_engine_goes_on(engine: Any, work: list[
 @pytest.mark.timeout(600)
 def test_whoever_waits_for_an_engine_core_that_is_killed_is_told_and_a_restart_scores_the_same(engine: Any) -> None:
     """The last of this module: the token budget is half of what it was."""
-    from tokenreward_workers.engines.vllm import _processes
+    from tokenreward_workers.engines.vllm.watchdog import _processes
 
     def scores() -> list[np.ndarray]:
         """One request at a time: then the batch, and with it every bit, is the same."""

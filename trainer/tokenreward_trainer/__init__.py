@@ -11,13 +11,13 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "DoubtfulOption": "config",
+    "DoubtfulOption": "doubtful",
     "METHODS": "losses",
-    "Pair": "batches",
-    "PairDataset": "preparation",
-    "PreferenceConfig": "config",
-    "PreferenceTrainer": "trainer",
-    "load_pairs": "data",
+    "Pair": "data.pair",
+    "PairDataset": "training.preparation",
+    "PreferenceConfig": "training.config",
+    "PreferenceTrainer": "training.trainer",
+    "load_pairs": "data.labeled_pairs",
 }
 
 __all__ = sorted(_HOMES)

@@ -26,7 +26,7 @@ def train(argv: list[str]) -> int:
     parser.add_argument("--list", action="store_true", help="show the shipped configurations")
     parser.add_argument("--check", action="store_true", help="read and check the configuration, then stop")
     arguments, overrides = parser.parse_known_args(argv)
-    from tokenreward_trainer.settings import read_run, shipped
+    from tokenreward_trainer.training.settings import read_run, shipped
 
     if arguments.list:
         for name, path in shipped().items():
@@ -35,7 +35,7 @@ def train(argv: list[str]) -> int:
     if arguments.config is None:
         parser.error("which CONFIG?")
     run = read_run(arguments.config, overrides)
-    from tokenreward_trainer.run import arguments_of, train_run
+    from tokenreward_trainer.training.run import arguments_of, train_run
 
     if arguments.check:
         arguments_of(run)

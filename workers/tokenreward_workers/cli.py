@@ -56,7 +56,7 @@ def worker(argv: list[str]) -> int:
         check(environment(arguments))
         return 0
     if arguments.healthy:
-        from tokenreward_workers.health import healthy
+        from tokenreward_workers.process.health import healthy
 
         return 0 if healthy(_settings(environment(arguments))) else 1
     parent = int(os.environ.pop("TOKENREWARD_PARENT_PID", "0"))
@@ -68,7 +68,7 @@ def worker(argv: list[str]) -> int:
     if settings.redis_url is None:
         raise BadInput("a worker needs the service's Redis: give --redis-url or set TOKENREWARD_REDIS_URL")
 
-    from tokenreward_workers.supervisor import Supervisor, gpus
+    from tokenreward_workers.process.supervisor import Supervisor, gpus
 
     devices = gpus(settings.data_parallel, settings.tensor_parallel, os.environ.get("CUDA_VISIBLE_DEVICES"))
     return Supervisor(child_environment, settings.stop_seconds, devices).run()
@@ -76,13 +76,13 @@ def worker(argv: list[str]) -> int:
 
 def check(child_environment: dict[str, str]) -> WorkerSettings:
     """Refuse what cannot work before anything is started. Raises BadInput."""
-    from tokenreward_workers.models import resolve_model
+    from tokenreward_workers.model_files.resolve import resolve_model
 
     settings = _settings(child_environment)
     if settings.engine != "synthetic":
         resolve_model(settings.model)
     if settings.blob_url is not None:
-        from tokenreward.protocol.blobs import Spill
+        from tokenreward.protocol.spill import Spill
 
         Spill(settings.blob_url, settings.spill_bytes)
     return settings

@@ -15,14 +15,16 @@ from uuid import uuid4
 
 from tokenreward._process import die_with
 from tokenreward.errors import BadInput
-from tokenreward.protocol import blobs
-from tokenreward.protocol.shards import ModelRecord, WorkerRecord
-from tokenreward_workers.link import Link, Pulse, connect
-from tokenreward_workers.loading import Loaded, load
-from tokenreward_workers.pipeline import Pipeline
+from tokenreward.protocol import arrow_blobs
+from tokenreward.protocol.spill import Spill
+from tokenreward.protocol.worker_records import ModelRecord, WorkerRecord
+from tokenreward_workers.process.rq_worker import ShardWorker
+from tokenreward_workers.process.startup import Loaded, load
+from tokenreward_workers.process.supervisor import HOPELESS
 from tokenreward_workers.settings import WorkerSettings
-from tokenreward_workers.supervisor import HOPELESS
-from tokenreward_workers.worker import ShardWorker
+from tokenreward_workers.shards.pipeline import Pipeline
+from tokenreward_workers.store.heartbeat import Heartbeat
+from tokenreward_workers.store.job_store import JobStoreClient, connect
 
 log = logging.getLogger("tokenreward.worker")
 
@@ -43,8 +45,8 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     engine, identity = loaded.engine, loaded.fingerprint
     worker_id, started = uuid4().hex[:12], time.time()
     client = connect(settings.redis_url.get_secret_value(), worker_id)
-    spill = blobs.Spill(settings.blob_url, settings.spill_bytes)
-    link = Link(client, worker_id, identity.digest, spill, settings.lease_seconds)
+    spill = Spill(settings.blob_url, settings.spill_bytes)
+    link = JobStoreClient(client, worker_id, identity.digest, spill, settings.lease_seconds)
     broken: list[BaseException] = []
 
     def on_fatal(error: BaseException) -> None:
@@ -75,11 +77,11 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
             engine_restarts=engine.stats.restarts,
         )
 
-    blobs.warm_up()
+    arrow_blobs.warm_up()
     link.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
     worker = ShardWorker(pipeline, link)
     pipeline.start()
-    pulse = Pulse(link, record)
+    pulse = Heartbeat(link, record)
     pulse.start()
     log.info("worker %s serves %s (%s, %s)", worker_id, identity.model, identity.engine, identity.digest)
     try:

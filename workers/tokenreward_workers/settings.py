@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 
 from tokenreward.environment import Settings
-from tokenreward.protocol import address
+from tokenreward.protocol import redis_url as address
 
 
 class WorkerSettings(Settings):

@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tokenreward.audit.measures.spans import SpanReport
 from tokenreward.audit.plan import Label
 from tokenreward.audit.scoring import Scored
 from tokenreward.audit.sets import SpanItem
-from tokenreward.audit.spans import SpanReport
 
 #: Of each kind.
 COUNT = 3

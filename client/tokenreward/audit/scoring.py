@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from tokenreward.audit.plan import PLAIN, Content, Label, Request, requests
 from tokenreward.audit.sets import Prompt
-from tokenreward.client import Client
 from tokenreward.dataset.progress import Progress
 from tokenreward.errors import BadInput, JobFailed
 from tokenreward.estimators import Rewards, resolve
+from tokenreward.http import Client
 from tokenreward.schema import Fingerprint, ItemResult, JobState, Provenance
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.dataset.jsonl import JsonlSource
-from tokenreward.dataset.rows import Layout, layout_of
+from tokenreward.dataset.row_layout import Layout, layout_of
 from tokenreward.errors import BadInput
 
 #: [start, end) in characters of a response.

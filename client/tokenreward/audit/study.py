@@ -8,20 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokenreward.audit import bootstrap, pairs, spans
-from tokenreward.audit.bootstrap import Resamples, Sampled
 from tokenreward.audit.examples import Example, Judged, pick
-from tokenreward.audit.pairs import Margins, PairFigures, PairReport
+from tokenreward.audit.measures import pairs, spans
+from tokenreward.audit.measures.pairs import Margins, PairFigures, PairReport
+from tokenreward.audit.measures.ranks import Floats
+from tokenreward.audit.measures.spans import SURPRISAL, SpanReport
 from tokenreward.audit.plan import Label
-from tokenreward.audit.ranks import Floats
 from tokenreward.audit.scoring import Response, Scored, Scores, score
 from tokenreward.audit.sets import AuditSet, PairItem, PairSet, SpanItem, SpanSet
-from tokenreward.audit.spans import SURPRISAL, SpanReport
 from tokenreward.audit.tokens import LEFT_OUT, judged, unseen
-from tokenreward.client import Client
 from tokenreward.dataset.progress import Progress
 from tokenreward.errors import BadInput
+from tokenreward.http import Client
 from tokenreward.schema import Fingerprint
+from tokenreward.statistics import bootstrap
+from tokenreward.statistics.bootstrap import Resamples, Sampled
 
 #: What the mean over several sets is called, where a set's name could stand.
 OVERALL = "overall"

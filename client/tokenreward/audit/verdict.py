@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tokenreward.audit.bootstrap import Interval
+from tokenreward.statistics.bootstrap import Interval
 
 STOP = "do not train on them"
 #: An AUROC below this is little to train on, however sure it is: of five pairs of tokens, two are in the wrong order.

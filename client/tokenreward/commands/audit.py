@@ -36,14 +36,15 @@ def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     from rich.console import Console
 
+    from tokenreward.audit.output.json_report import full
+
     # All that is needed later too: what cannot be imported should be known before an hour of scoring.
-    from tokenreward.audit.page import page
+    from tokenreward.audit.output.page import page
+    from tokenreward.audit.output.table import draw
     from tokenreward.audit.plan import labels
-    from tokenreward.audit.report import full
     from tokenreward.audit.study import audit
-    from tokenreward.audit.table import draw
-    from tokenreward.client import Client
     from tokenreward.dataset.progress import progress_for
+    from tokenreward.http import Client
 
     sets = _sets(arguments)
     wanted = labels(_templates(arguments.templates), _estimators(arguments.estimators))
@@ -123,7 +124,7 @@ def _names(given: str) -> list[str]:
 
 
 def _write(path: Path, content: str) -> None:
-    from tokenreward.dataset.files import replace
+    from tokenreward.dataset.atomic import replace
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace(path) as file:

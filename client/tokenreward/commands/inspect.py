@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
-    from tokenreward.dataset.files import read_meta, replace
+    from tokenreward.dataset.atomic import replace
+    from tokenreward.dataset.formats import read_labeled, read_meta
+    from tokenreward.html.escaping import visible
     from tokenreward.show.charts import svg
     from tokenreward.show.legend import origin
-    from tokenreward.show.rows import read_labeled
     from tokenreward.show.statistics import gather
-    from tokenreward.show.visible import visible
 
     path = Path(arguments.file)
     found = gather(read_labeled(path))

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from tokenreward.client import Client
 from tokenreward.commands.common import ADDRESS_HELP, add_connection
 from tokenreward.dataset.progress import progress_for
 from tokenreward.errors import ConnectionFailed
+from tokenreward.html.escaping import visible
+from tokenreward.http import Client
 from tokenreward.schema import Job, JobState
-from tokenreward.show.visible import visible
 
 #: The exit code of `watch` for a job that is over but not all of whose items have rewards.
 SOME_FAILED = 3

@@ -25,7 +25,7 @@ is needed; otherwise the service is asked for it, which costs no scoring while i
 
 def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
-    from tokenreward.dataset.files import read_meta
+    from tokenreward.dataset.formats import read_meta
     from tokenreward.show.rows import shown_rows
 
     path = Path(arguments.file)
@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
     with _Service(meta, arguments.url, arguments.key) as service:
         rows = shown_rows(path, arguments.start, count, service)
     if arguments.html:
-        from tokenreward.dataset.files import replace
+        from tokenreward.dataset.atomic import replace
         from tokenreward.show.page import page
 
         with replace(Path(arguments.html)) as file:
@@ -77,7 +77,7 @@ class _Service:
             self._client.close()
 
     def __call__(self, items: list[dict[str, Any]]) -> Sequence[ItemResult]:
-        from tokenreward.client import Client
+        from tokenreward.http import Client
         from tokenreward.templates import shipped
 
         if self._client is None:

@@ -5,8 +5,8 @@ tells people; `state` is what a rerun needs to go on; `outcome` is what a run
 leaves; `label` is the loop over all that.
 """
 
-from tokenreward.dataset.files import read_meta
-from tokenreward.dataset.label import label_dataset
-from tokenreward.dataset.outcome import Labeled
+from tokenreward.dataset.formats import read_meta
+from tokenreward.dataset.labeled_file import Labeled
+from tokenreward.dataset.labeling import label_dataset
 
 __all__ = ["Labeled", "label_dataset", "read_meta"]

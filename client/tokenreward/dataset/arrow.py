@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tokenreward.dataset.atomic import replace
 from tokenreward.dataset.chunks import Source
-from tokenreward.dataset.files import META_KEY, replace
-from tokenreward.dataset.rows import FINISHED, IDS, Layout, layout_of
+from tokenreward.dataset.meta import META_KEY
+from tokenreward.dataset.row_layout import FINISHED, IDS, Layout, layout_of
 from tokenreward.errors import BadInput
 
 Tables = Callable[[int], Iterator[pa.Table]]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tokenreward.client.endpoints import item_json
-from tokenreward.dataset.rows import Layout, prefix
+from tokenreward.dataset.row_layout import Layout, prefix
+from tokenreward.http.endpoints import item_json
 from tokenreward.schema import ItemResult
 
 #: The most text, in bytes, that one job carries, beside its number of rows.

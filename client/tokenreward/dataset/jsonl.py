@@ -9,8 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tokenreward.dataset.files import meta_path, replace
-from tokenreward.dataset.rows import Layout, layout_of
+from tokenreward.dataset.atomic import replace
+from tokenreward.dataset.meta import meta_path
+from tokenreward.dataset.row_layout import Layout, layout_of
 from tokenreward.errors import BadInput
 
 

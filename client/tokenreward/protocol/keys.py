@@ -1,6 +1,6 @@
 """Every Redis key, in one place.
 
-tr:job:{id}           hash    state, counts, options, provenance: see `lua/_common.lua`
+tr:job:{id}           hash    state, counts, options, provenance: see `lua/_job_state.lua`
 tr:job:{id}:items     hash    first index of a slice -> blob of its items
 tr:job:{id}:results   hash    first index of a range -> blob of its results
 tr:job:{id}:ranges    zset    "start:count" of every finished range, by start

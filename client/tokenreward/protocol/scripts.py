@@ -13,8 +13,8 @@ NAMES = (
     "publish",
     "queue",
     "claim",
-    "hush",
-    "begin",
+    "drop_stale_doorbells",
+    "mark_scoring",
     "renew",
     "commit",
     "requeue",
@@ -29,7 +29,7 @@ NAMES = (
 @cache
 def source(name: str) -> str:
     folder = resources.files(__package__).joinpath("lua")
-    return folder.joinpath("_common.lua").read_text("utf-8") + folder.joinpath(f"{name}.lua").read_text("utf-8")
+    return folder.joinpath("_job_state.lua").read_text("utf-8") + folder.joinpath(f"{name}.lua").read_text("utf-8")
 
 
 class Scripts:
@@ -38,8 +38,8 @@ class Scripts:
     publish: Any
     queue: Any
     claim: Any
-    hush: Any
-    begin: Any
+    drop_stale_doorbells: Any
+    mark_scoring: Any
     renew: Any
     commit: Any
     requeue: Any

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from html import escape
-from importlib import resources
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tokenreward.html.document import document, text
 from tokenreward.show.cells import Cell
 from tokenreward.show.legend import counts, meaning, origin
 from tokenreward.show.rows import Shown, ShownRow
 from tokenreward.show.scale import LEVELS, Scale
-from tokenreward.show.visible import visible
-
-# Text from a file is escaped and made visible, and even if it were not, the page could not load or run anything.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def page(rows: Sequence[ShownRow], meta: dict[str, Any] | None, title: str) -> str:
@@ -22,24 +17,6 @@ def page(rows: Sequence[ShownRow], meta: dict[str, Any] | None, title: str) -> s
     scale = Scale.of(reward for row in rows for response in row.responses for reward in response.rewards)
     head = [f"<p>{text(meaning(meta))}</p>", legend(scale), f'<p class="quiet">{text(origin(meta))}</p>']
     return document(title, head, (_row(row, scale) for row in rows))
-
-
-def document(title: str, head: Iterable[str], body: Iterable[str], style: str = "") -> str:
-    """A page of what is HTML already; `style` comes behind the heat map's own."""
-    style = resources.files(__package__).joinpath("page.css").read_text("utf-8") + style
-    return "\n".join(
-        [
-            '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>",
-            f"<header>\n<h1>{text(title)}</h1>",
-            *head,
-            "</header>\n<main>",
-            *body,
-            "</main>\n</body>\n</html>\n",
-        ]
-    )
 
 
 def legend(scale: Scale) -> str:
@@ -95,8 +72,3 @@ def _span(shown: str, reward: float, scale: Scale, exact: str, kinds: str = "") 
     kind = ("plus" if reward >= 0 else "minus") + kinds
     tip = f' tabindex="0" data-reward="{exact}"' if exact else ""
     return f'<span class="{kind}" style="--s:{abs(strength):.2f}"{tip}>{text(shown)}</span>'
-
-
-def text(anything: str) -> str:
-    """As HTML, harmless and visible."""
-    return escape(visible(anything), quote=True)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tokenreward.dataset.files import COLUMNAR
-from tokenreward.dataset.rows import LABELS, TEXTS, layout_of, prefix
+from tokenreward.dataset.formats import read_labeled
+from tokenreward.dataset.row_layout import LABELS, TEXTS, layout_of, prefix
 from tokenreward.errors import BadInput
 from tokenreward.schema import ItemResult, Message
 from tokenreward.show.cells import Cell, cells
@@ -45,27 +44,6 @@ class ShownRow:
     name: str
     prompt: str
     responses: tuple[Shown, ...]
-
-
-def read_labeled(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a labeled file. Raises BadInput."""
-    if not path.exists():
-        raise BadInput(f"{path}: no such file")
-    if path.suffix in COLUMNAR:
-        from tokenreward.dataset.arrow import read_rows
-
-        yield from read_rows(path)
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise BadInput(f"{path}, line {number}: not JSON ({error})") from None
-                if not isinstance(row, dict):
-                    raise BadInput(f"{path}, line {number}: not a JSON object")
-                yield row
 
 
 def shown_rows(path: Path, start: int, count: int, ask: Ask) -> list[ShownRow]:

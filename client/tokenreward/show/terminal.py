@@ -11,11 +11,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from tokenreward.html.escaping import visible
 from tokenreward.show.cells import Cell
 from tokenreward.show.legend import counts, meaning, origin
 from tokenreward.show.rows import Shown, ShownRow
 from tokenreward.show.scale import LEVELS, Scale
-from tokenreward.show.visible import visible
 
 Styles = Mapping[int, Style] | None
 

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from tokenreward_service import metrics
-from tokenreward_service.access import MetricsDep
+from tokenreward_service.monitoring import metrics
 from tokenreward_service.problems import unavailable
-from tokenreward_service.routes.common import problems
-from tokenreward_service.state import StateDep
+from tokenreward_service.routes.auth import MetricsDep
+from tokenreward_service.routes.openapi_responses import problems
+from tokenreward_service.runtime import RuntimeDep
 
 router = APIRouter(tags=["health"])
 
@@ -35,7 +35,7 @@ async def healthz() -> Health:
 
 @router.get("/readyz", response_model=Ready, responses=problems(422, 503))
 async def readyz(
-    state: StateDep,
+    state: RuntimeDep,
     model: Annotated[str | None, Query(max_length=512, description="Ready for this model, not just for any.")] = None,
 ) -> Ready:
     """The job store answers and at least one worker serves a model, or the one asked for. Needs no key."""
@@ -54,7 +54,7 @@ async def readyz(
     },
     response_class=Response,
 )
-async def show_metrics(request: Request, state: StateDep, allowed: MetricsDep) -> Response:
+async def show_metrics(request: Request, state: RuntimeDep, allowed: MetricsDep) -> Response:
     """Prometheus metrics. Where keys are in use, this needs one with scope `admin`."""
     text = await metrics.page(state.redis, state.catalogue, request.app.state.figures)
     return Response(text, media_type=metrics.MEDIA_TYPE)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from pydantic_core import to_json
 
-from tokenreward.protocol.blobs import result_rows
+from tokenreward.protocol.arrow_blobs import result_rows
 from tokenreward.schema import Job, JobRequest, LabelResponse
-from tokenreward_service import results
-from tokenreward_service.access import LabelerDep
-from tokenreward_service.bodies import expanded
-from tokenreward_service.intake import check_items, read_json
-from tokenreward_service.load import Admission
+from tokenreward_service.http.decompression import expanded
+from tokenreward_service.intake.admission import Admission
+from tokenreward_service.intake.job_builder import JobBuilder
+from tokenreward_service.intake.parsing import check_items, read_json
 from tokenreward_service.problems import ProblemError, unavailable
-from tokenreward_service.routes.common import Taking, existing, media_type, options_of, preferred_wait, problems
-from tokenreward_service.state import State, StateDep
+from tokenreward_service.results import reading as results
+from tokenreward_service.routes.auth import LabelerDep
+from tokenreward_service.routes.openapi_responses import problems
+from tokenreward_service.routes.request_parsing import existing, media_type, options_of, preferred_wait
+from tokenreward_service.runtime import Runtime, RuntimeDep
 
 router = APIRouter(prefix="/v1", tags=["label"])
 
@@ -35,7 +37,7 @@ _BODY = {
     },
     openapi_extra=_BODY,
 )
-async def label(request: Request, state: StateDep, caller: LabelerDep) -> Response:
+async def label(request: Request, state: RuntimeDep, caller: LabelerDep) -> Response:
     """Label a few responses and wait for them: 200 with rewards, or 202 when `Prefer: wait=N` seconds are over."""
     if media_type(request) != "application/json":
         raise ProblemError(415, "Unsupported media type", "Send application/json.")
@@ -44,7 +46,7 @@ async def label(request: Request, state: StateDep, caller: LabelerDep) -> Respon
         return await _label(request, state, caller.owner, admission)
 
 
-async def _label(request: Request, state: State, owner: str, admission: Admission) -> Response:
+async def _label(request: Request, state: Runtime, owner: str, admission: Admission) -> Response:
     body = await read_json(expanded(request, state.settings), JobRequest, state.settings, admission)
     if len(body.items) > state.settings.max_label_items:
         most = state.settings.max_label_items
@@ -52,7 +54,7 @@ async def _label(request: Request, state: State, owner: str, admission: Admissio
     plan = await state.catalogue.plan(options_of(body))
     if not plan.live:
         raise unavailable("No live worker serves this model.", 5)
-    taking = Taking(state, plan, owner, state.settings.label_ttl_seconds)
+    taking = JobBuilder(state, plan, owner, state.settings.label_ttl_seconds)
     try:
         await taking.take(check_items(body.items, state.settings))
         draft = await taking.end()
@@ -71,7 +73,7 @@ async def _label(request: Request, state: State, owner: str, admission: Admissio
     return Response(to_json(await _answer(state, job)), headers=location, media_type="application/json")
 
 
-async def _answer(state: State, job: Job) -> dict[str, object]:
+async def _answer(state: Runtime, job: Job) -> dict[str, object]:
     rows = [row async for table in results.read(state.store, job, 0) for row in result_rows(table)]
     return {
         "job": job.model_dump(mode="json"),

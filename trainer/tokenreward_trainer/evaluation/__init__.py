@@ -8,7 +8,7 @@ measure; `result` is what comes of it, `table` and `page` show it, and `formats`
 
 from __future__ import annotations
 
-from tokenreward_trainer.evaluation.judge import Judging
+from tokenreward_trainer.evaluation.judging.judge import Judging
 from tokenreward_trainer.evaluation.result import Difference, Evaluation, Judged, Slice, WinRate
 from tokenreward_trainer.evaluation.run import evaluate
 from tokenreward_trainer.evaluation.settings import Answering

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from transformers import AutoConfig
 
-from tokenreward.dataset.files import read_meta
+from tokenreward.dataset.formats import read_meta
 from tokenreward.errors import BadInput
-from tokenreward_trainer.config import DoubtfulOption
+from tokenreward_trainer.doubtful import DoubtfulOption
+from tokenreward_trainer.resumable.segments import Row, read_rows
 from tokenreward_trainer.sampling.requests import Policy
-from tokenreward_trainer.sampling.run import sample_file
+from tokenreward_trainer.sampling.sample_file import sample_file
 from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.scorers import Group
-from tokenreward_trainer.segments import Row, read_rows
 
 #: A name becomes a file's.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tokenreward.errors import BadInput
 
 if TYPE_CHECKING:
-    from tokenreward_trainer.evaluation.judge import Judging
+    from tokenreward_trainer.evaluation.judging.judge import Judging
 
 _EPILOG = """\
 PROMPTS has rows with `prompt`, and what the scorer needs (`tokenreward prompts` writes such files). The first
@@ -21,8 +21,8 @@ command goes on where it stopped; answers, scores and judgements that stand in O
 
 
 def evaluate(argv: list[str]) -> int:
+    from tokenreward_trainer.cli_options import add_options, section_of
     from tokenreward_trainer.evaluation.settings import Answering
-    from tokenreward_trainer.options import add_options, section_of
     from tokenreward_trainer.scorers import SCORERS
 
     scorers = "\n".join(f"  {how}" for _, how in SCORERS.values())
@@ -53,8 +53,8 @@ def evaluate(argv: list[str]) -> int:
     models, settings = models_of(arguments.models), section_of(Answering, arguments)
     from rich.console import Console
 
+    from tokenreward_trainer.evaluation.output.table import draw
     from tokenreward_trainer.evaluation.run import evaluate as run
-    from tokenreward_trainer.evaluation.table import draw
 
     found = run(
         arguments.prompts,
@@ -74,7 +74,7 @@ def evaluate(argv: list[str]) -> int:
 
 
 def _judging(arguments: argparse.Namespace) -> Judging | None:
-    from tokenreward_trainer.evaluation.judge import Judging
+    from tokenreward_trainer.evaluation.judging.judge import Judging
 
     if arguments.judge is None:
         without = next((name for name in ("judge_model", "reference", "gamed") if getattr(arguments, name)), None)

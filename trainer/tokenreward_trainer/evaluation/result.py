@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tokenreward.audit.bootstrap import Interval
+from tokenreward.statistics.bootstrap import Interval
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tokenreward.dataset.files import replace
-from tokenreward.dataset.state import locked
+from tokenreward.dataset.atomic import locked, replace
 from tokenreward_trainer.evaluation.answers import answers_of, check_names, identical
-from tokenreward_trainer.evaluation.formats import write_formats
-from tokenreward_trainer.evaluation.judge import Judging
-from tokenreward_trainer.evaluation.page import write_page
-from tokenreward_trainer.evaluation.panel import Panel
+from tokenreward_trainer.evaluation.judging.comparisons import Panel
+from tokenreward_trainer.evaluation.judging.judge import Judging
+from tokenreward_trainer.evaluation.output.formats import write_formats
+from tokenreward_trainer.evaluation.output.page import write_page
 from tokenreward_trainer.evaluation.result import Evaluation
 from tokenreward_trainer.evaluation.scores import check_prompts, scores_of
 from tokenreward_trainer.evaluation.settings import Answering

@@ -9,10 +9,10 @@ from typing import Any
 
 from tokenreward.dataset.progress import progress_for
 from tokenreward.errors import BadInput
-from tokenreward_trainer.content import digest
 from tokenreward_trainer.evaluation.answers import Answers
+from tokenreward_trainer.resumable.hashes import digest
+from tokenreward_trainer.resumable.segments import Counts, Job, Row, finished, in_segments, read_rows, rows_hash
 from tokenreward_trainer.scorers import Group, Scorer, identity_of, scorer_of
-from tokenreward_trainer.segments import Counts, Job, Row, finished, in_segments, read_rows, rows_hash
 
 #: Prompts that are scored, and written, together.
 _SEGMENT = 32

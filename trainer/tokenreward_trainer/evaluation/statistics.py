@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenreward.audit.bootstrap import Resamples
+from tokenreward.statistics.bootstrap import Resamples
 from tokenreward_trainer.evaluation.answers import Answers
 from tokenreward_trainer.evaluation.result import METRICS, Difference, Slice
 from tokenreward_trainer.evaluation.scores import Scores
-from tokenreward_trainer.segments import Row
+from tokenreward_trainer.resumable.segments import Row
 
 Floats = NDArray[np.float64]
 #: Columns of the prompts that make slices.

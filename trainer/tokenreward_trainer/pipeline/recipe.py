@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from tokenreward.errors import BadInput
-from tokenreward_trainer import settings
-from tokenreward_trainer.ranking.choice import Ranking
+from tokenreward_trainer.config_file import Positive, Section, complaints, content_of
+from tokenreward_trainer.ranking.pair_selection import Ranking
 from tokenreward_trainer.sampling.settings import Sampling
-from tokenreward_trainer.settings import Lora, Model, Positive, Section, check_train, complaints, content_of
+from tokenreward_trainer.training import settings
+from tokenreward_trainer.training.settings import Lora, Model, check_train
 
 
 class Directory(Section):

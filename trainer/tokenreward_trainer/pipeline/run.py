@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenreward.dataset.files import replace
-from tokenreward.dataset.state import locked
+from tokenreward.dataset.atomic import locked, replace
 from tokenreward.errors import BadInput
-from tokenreward_trainer.pipeline.folders import Folder, Record
 from tokenreward_trainer.pipeline.recipe import Recipe
-from tokenreward_trainer.pipeline.stages import Stage, Work, stages_of
+from tokenreward_trainer.pipeline.stage import Stage, StageInput
+from tokenreward_trainer.pipeline.stage_folder import Folder, Record
+from tokenreward_trainer.pipeline.stage_list import stages_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def _pass(
         return Passed(folder.path, record, done=False)
     folder.begin()
     started = time.monotonic()
-    work = Work(recipe, folder.path, {name: passed[name].folder for name in stage.inputs}, progress)
+    work = StageInput(recipe, folder.path, {name: passed[name].folder for name in stage.inputs}, progress)
     made = stage.run(work)
     missing = [name for name in made.outputs if not (folder.path / name).is_file()]
     if missing:

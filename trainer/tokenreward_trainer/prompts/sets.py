@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenreward.dataset.files import replace
+from tokenreward.dataset.atomic import replace
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_trainer.prompts.arithmetic import Arithmetic
 from tokenreward_trainer.prompts.base import Family

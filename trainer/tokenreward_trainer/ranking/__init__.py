@@ -6,7 +6,7 @@ segments that survive being killed.
 
 from __future__ import annotations
 
-from tokenreward_trainer.ranking.choice import Ranking
-from tokenreward_trainer.ranking.run import rank_file
+from tokenreward_trainer.ranking.pair_selection import Ranking
+from tokenreward_trainer.ranking.rank_file import rank_file
 
 __all__ = ["Ranking", "rank_file"]

@@ -14,8 +14,8 @@ Interrupted in any way, the same command goes on where it stopped.
 
 
 def rank(argv: list[str]) -> int:
-    from tokenreward_trainer.options import add_options, section_of
-    from tokenreward_trainer.ranking.choice import Ranking
+    from tokenreward_trainer.cli_options import add_options, section_of
+    from tokenreward_trainer.ranking.pair_selection import Ranking
     from tokenreward_trainer.scorers import SCORERS
 
     scorers = "\n".join(f"  {how}" for _, how in SCORERS.values())
@@ -36,7 +36,7 @@ def rank(argv: list[str]) -> int:
     add_options(parser, Ranking)
     arguments = parser.parse_args(argv)
     ranking = section_of(Ranking, arguments)
-    from tokenreward_trainer.ranking.run import rank_file, scores_path
+    from tokenreward_trainer.ranking.rank_file import rank_file, scores_path
 
     done = rank_file(
         arguments.samples,

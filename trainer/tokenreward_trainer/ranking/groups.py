@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenreward.dataset.files import read_meta
+from tokenreward.dataset.formats import read_meta
 from tokenreward.errors import BadInput
+from tokenreward_trainer.resumable.segments import Row, read_rows
 from tokenreward_trainer.scorers import Group
-from tokenreward_trainer.segments import Row, read_rows
 
 
 @dataclass(frozen=True)

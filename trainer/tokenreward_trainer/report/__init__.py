@@ -7,9 +7,9 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from tokenreward_trainer.record import RunRecord
 from tokenreward_trainer.report.charts import curves, scatter
 from tokenreward_trainer.report.heat import heat_maps
+from tokenreward_trainer.training.run_record import RunRecord
 
 # Responses are text from anywhere: escaped, and even if they were not, the page could not load or run anything.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"

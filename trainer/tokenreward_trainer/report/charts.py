@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tokenreward_trainer.record import RunRecord
+from tokenreward_trainer.training.run_record import RunRecord
 
 #: Distinct in grey and to the colour-blind (Okabe and Ito); the last run, the one of interest, takes the first.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")

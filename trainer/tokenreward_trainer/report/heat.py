@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from tokenreward_trainer.record import RunRecord, ShownPair
+from tokenreward_trainer.training.run_record import RunRecord, ShownPair
 
 
 def heat_maps(records: Sequence[RunRecord]) -> str:

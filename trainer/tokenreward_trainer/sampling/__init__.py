@@ -6,7 +6,7 @@ loop, in segments that survive being killed.
 
 from __future__ import annotations
 
-from tokenreward_trainer.sampling.run import sample_file
+from tokenreward_trainer.sampling.sample_file import sample_file
 from tokenreward_trainer.sampling.settings import Sampling
 
 __all__ = ["Sampling", "sample_file"]

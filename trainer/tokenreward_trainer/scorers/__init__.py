@@ -7,6 +7,6 @@ One scorer a file; `SCORERS` maps a name to what makes it from the rest of its s
 from __future__ import annotations
 
 from tokenreward_trainer.scorers.base import Group, Scorer
-from tokenreward_trainer.scorers.choice import SCORERS, identity_of, scorer_of
+from tokenreward_trainer.scorers.registry import SCORERS, identity_of, scorer_of
 
 __all__ = ["SCORERS", "Group", "Scorer", "identity_of", "scorer_of"]

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tokenreward.errors import BadInput
-from tokenreward_trainer.posting import Poster, Waiting, start_of
 from tokenreward_trainer.scorers.base import Group
+from tokenreward_trainer.scorers.http_post import Poster, Waiting, start_of
 
 _KEY = "SCORER_API_KEY"
 #: Responses in one request.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.errors import BadInput
-from tokenreward_trainer.content import model_hash
+from tokenreward_trainer.resumable.hashes import model_hash
 from tokenreward_trainer.scorers.base import Group, messages_of
 
 #: Tokens, padding included, of one forward pass.

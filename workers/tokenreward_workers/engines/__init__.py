@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines.base import Engine
-from tokenreward_workers.tokenization import ChatTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,14 @@ def _model(path: Path | None) -> Path:
 
 def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
     tokenizer = ChatTokenizer.load(_model(path))  # before torch is imported: what is wrong with it is said at once
-    from tokenreward_workers.engines.transformers import TransformersEngine
+    from tokenreward_workers.engines.packed.engine import TransformersEngine
 
     engine = TransformersEngine(_model(path), settings.dtype, settings.max_tokens, settings.token_budget)
     return LoadedEngine(engine, tokenizer)
 
 
 def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    from tokenreward_workers.engines.vllm import VllmEngine, VllmSettings
+    from tokenreward_workers.engines.vllm.engine import VllmEngine, VllmSettings
 
     own = VllmSettings(
         dtype=settings.dtype,

@@ -17,17 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer, byte_level_table
 from tokenreward.errors import BadInput
-from tokenreward_workers.engines.base import (
-    EngineInfo,
-    EngineStats,
-    OnStep,
-    Scored,
-    Scoring,
-    ScoringFailed,
-    nothing_dropped,
-)
-from tokenreward_workers.tokenization import ChatTokenizer, byte_level_table
+from tokenreward_workers.engines.base import EngineInfo, EngineStats, OnStep, nothing_dropped
+from tokenreward_workers.scoring import Scored, Scoring, ScoringFailed
 
 NAME = "synthetic"
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")

@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from tokenreward.errors import BadInput
-from tokenreward_trainer.devices import exact_dtype, give_back_memory
+from tokenreward_trainer.model.devices import exact_dtype, give_back_memory
 from tokenreward_trainer.sampling.engines.base import Request, Response
 from tokenreward_trainer.sampling.settings import Sampling
 

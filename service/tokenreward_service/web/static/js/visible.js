@@ -1,4 +1,4 @@
-// Text of unknown origin made harmless and visible: the same rule as tokenreward.show.visible in Python.
+// Text of unknown origin made harmless and visible: the same rule as tokenreward.html.escaping in Python.
 
 // Control, format (direction marks, zero width), surrogate, private use, unassigned; line and paragraph separators.
 const HIDDEN = /(?![\n\t])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu;

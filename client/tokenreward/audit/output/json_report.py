@@ -1,0 +1,163 @@
+"""An audit as JSON: every figure with its interval, and what it was measured with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from tokenreward.audit import verdict
+from tokenreward.audit.measures.pairs import PairFigures
+from tokenreward.audit.measures.spans import SpanFigures, SpanReport
+from tokenreward.audit.study import OVERALL, AuditReport, Overall
+from tokenreward.statistics.bootstrap import Sampled
+
+#: {set: {label: [value, low, high]}}
+Figures = dict[str, dict[str, list[float]]]
+
+
+def figures(report: AuditReport) -> dict[str, Any]:
+    """The short form, for comparing: {statistic: {set: {label: [value, low, high]}}}, and a verdict for every label."""
+    return _cleaned(
+        {
+            "auroc": _spans(report, "auroc") | _overall(report, "auroc"),
+            "stratified": _spans(report, "stratified") | _overall(report, "stratified"),
+            "gain_over_surprisal": _spans(report, "gain") | _overall(report, "gain"),
+            "per_response": _spans(report, "per_response"),
+            "average_precision": _spans(report, "average_precision"),
+            "pairs": _pairs(report, "mean"),
+            "pairs_by_sum": _pairs(report, "total"),
+            "pairs_length_controlled": _pairs(report, "mean_controlled"),
+            "pairs_by_sum_length_controlled": _pairs(report, "total_controlled"),
+            "verdicts": {label.name: verdicts(report, label.name) for label in report.labels},
+            "pair_verdicts": {label.name: pair_verdicts(report, label.name) for label in report.labels},
+            "audited": {one.name: one.responses for one in report.spans},
+            "audited_pairs": {one.name: one.pairs for one in report.pairs},
+            "responses": report.responses,
+            "tokens": report.tokens,
+            "failed": len(report.failures),
+            "seconds": round(report.scoring_seconds + report.statistics_seconds, 1),
+        }
+    )
+
+
+def full(report: AuditReport) -> dict[str, Any]:
+    """Everything, calibration and provenance included; no text of any response."""
+    return _cleaned(
+        {
+            "provenance": {
+                "fingerprint": report.fingerprint.model_dump(),
+                "fingerprint_digest": report.fingerprint.digest,
+                "labels": {
+                    label.name: {
+                        "template": label.template.name,
+                        "template_hash": label.template.hash,
+                        "estimator": label.estimator.name,
+                        "estimator_hash": label.estimator.hash,
+                        "formula": label.estimator.formula,
+                    }
+                    for label in report.labels
+                },
+                "resamples": report.resamples,
+                "seed": report.seed,
+            },
+            "figures": figures(report),
+            "spans": {one.name: _span_report(one) for one in report.spans},
+            "pairs": {one.name: {"pairs": one.pairs, "chosen_longer": one.longer} for one in report.pairs},
+            "failures": [asdict(failure) for failure in report.failures],
+        }
+    )
+
+
+def verdicts(report: AuditReport, label: str) -> dict[str, str]:
+    """In words, by set with spans, and over all of them."""
+    every = {one.name: one.figures[label] for one in report.spans} | (
+        {OVERALL: report.overall[label]} if report.spans else {}
+    )
+    return {
+        name: verdict.on_spans(one.auroc.interval, one.stratified.interval, one.gain.interval).words
+        for name, one in every.items()
+    }
+
+
+def pair_verdicts(report: AuditReport, label: str) -> dict[str, str]:
+    """The same of sets of pairs."""
+    every = {one.name: one.figures[label] for one in report.pairs} | (
+        {OVERALL: report.overall_pairs[label]} if report.pairs else {}
+    )
+    return {name: verdict.on_pairs(one.mean.interval, one.mean_controlled.interval) for name, one in every.items()}
+
+
+def grouped(words: Mapping[str, str]) -> dict[str, list[str]]:
+    """{verdict: the sets it is about}, without the one over all of them."""
+    found: dict[str, list[str]] = {}
+    for name, said in words.items():
+        if name != OVERALL:
+            found.setdefault(said, []).append(name)
+    return found
+
+
+def origin(report: AuditReport) -> str:
+    """What was measured with, in a line."""
+    found = report.fingerprint
+    return (
+        f"{found.model}, engine {found.engine} {found.engine_version} in {found.dtype}; {report.responses} responses,"
+        f" {report.tokens} tokens; 95% intervals from {report.resamples} resamples of responses"
+    )
+
+
+def _spans(report: AuditReport, field: str) -> Figures:
+    return {
+        one.name: {label: _triple(figures, field) for label, figures in one.figures.items()} for one in report.spans
+    }
+
+
+def _overall(report: AuditReport, field: str) -> Figures:
+    return {OVERALL: {label: _triple(one, field) for label, one in report.overall.items()}} if report.overall else {}
+
+
+def _pairs(report: AuditReport, field: str) -> Figures:
+    every = {one.name: one.figures for one in report.pairs} | ({OVERALL: report.overall_pairs} if report.pairs else {})
+    return {name: {label: _triple(one, field) for label, one in figures.items()} for name, figures in every.items()}
+
+
+def _triple(figures: SpanFigures | PairFigures | Overall, field: str) -> list[float]:
+    sampled: Sampled = getattr(figures, field)
+    return sampled.interval.triple()
+
+
+def _span_report(one: SpanReport) -> dict[str, Any]:
+    return {
+        "responses": one.responses,
+        "tokens": one.tokens,
+        "bad_tokens": one.bad_tokens,
+        "left_out_tokens": one.left_out,
+        "unseen_spans": one.unseen,
+        "labels": {
+            label: {
+                "sign_accuracy": figures.sign_accuracy,
+                "mean_inside": figures.inside,
+                "mean_outside": figures.outside,
+                "by_reward": [asdict(group) for group in figures.by_reward],
+                "by_place": [asdict(group) for group in figures.by_place],
+                "by_length": [asdict(group) for group in figures.by_length],
+            }
+            for label, figures in one.figures.items()
+        },
+    }
+
+
+def _cleaned(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: _clean(value) for name, value in figures.items()}
+
+
+def _clean(value: Any) -> Any:
+    """Floats to six digits, and null for what is not defined: JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {name: _clean(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(part) for part in value]
+    if isinstance(value, float):
+        return round(value, 6) if math.isfinite(value) else None
+    return value

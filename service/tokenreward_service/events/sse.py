@@ -1,0 +1,54 @@
+"""A job's progress as server-sent events: each is a whole snapshot under the job's version, nothing is replayed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+import redis.exceptions
+
+from tokenreward_service.events.subscription import Watcher
+from tokenreward_service.store.publishing import JobStore
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "text/event-stream"
+#: Changes closer together than this are one event.
+_APART_SECONDS = 0.2
+#: A comment this often keeps proxies from closing a quiet connection, and notices a reader who is gone.
+_BEAT_SECONDS = 15.0
+_LOOK_ANYWAY = 1.0
+
+
+async def events(
+    store: JobStore, watcher: Watcher, job_id: str, owner: str | None, seen: str | None
+) -> AsyncIterator[bytes]:
+    """Events from now on until the job is over or gone. seen: the version that the reader has already."""
+    loop = asyncio.get_running_loop()
+    quiet_since = loop.time()
+    yield b"retry: 2000\n\n"
+    with watcher.watching(job_id) as changed:
+        while True:
+            changed.clear()
+            try:
+                job = await store.get(job_id, owner)
+            except redis.exceptions.RedisError as error:  # the reader comes back by itself
+                log.warning("events of job %s broken off: %s", job_id, error)
+                return
+            if job is None:
+                yield b"event: gone\ndata: {}\n\n"
+                return
+            if str(job.version) != seen:
+                seen = str(job.version)
+                yield f"id: {seen}\nevent: job\ndata: {job.model_dump_json()}\n\n".encode()
+                quiet_since = loop.time()
+            elif loop.time() - quiet_since > _BEAT_SECONDS:
+                yield b": still here\n\n"
+                quiet_since = loop.time()
+            if job.state.terminal:
+                return
+            await asyncio.sleep(_APART_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), _LOOK_ANYWAY)

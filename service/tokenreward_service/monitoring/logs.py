@@ -1,0 +1,41 @@
+"""Log lines for people (text) or for programs (one JSON object a line, with request, job, shard and worker ids)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Literal
+
+from tokenreward_service.monitoring.request_log import request_id
+
+LogFormat = Literal["text", "json"]
+
+#: What a log call may add by `extra=`. Nothing else is written, so that nothing else can leak.
+_FIELDS = ("job", "shard", "worker", "method", "route", "status", "ms")
+
+
+class JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request": request_id.get(),
+            **{name: getattr(record, name, None) for name in _FIELDS},
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps({name: value for name, value in line.items() if value is not None}, ensure_ascii=False)
+
+
+def configure(form: LogFormat) -> None:
+    """Log to standard error. As text, a line for each request only where something went wrong on our side."""
+    handler = logging.StreamHandler(sys.stderr)
+    if form == "json":
+        handler.setFormatter(JsonLines())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.getLogger("tokenreward_service.routes.auth").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

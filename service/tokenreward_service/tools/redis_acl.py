@@ -1,0 +1,94 @@
+"""The secrets of a deployment, made once: who may do what in Redis, and what each container shows to the others.
+
+    python -m tokenreward_service.tools.redis_acl /secrets --redis redis:6379
+
+writes one folder for each part, which mounts that folder alone as /run/secrets. What is there already stays, so that it
+may run before every start; delete a folder's files (all of them) to have new ones.
+
+    redis/users.acl redis/admin_password
+    api/tokenreward_redis_url api/tokenreward_metrics_key
+    worker/tokenreward_redis_url
+    prometheus/metrics_key
+    grafana/admin_password
+
+In Redis, `worker` cannot see or change API keys, `default` (whoever has no password) can only ask whether it is up, and
+`admin` may do everything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+#: What each user may do, as Redis ACL rules. `tests/deploy` runs a whole stack with them.
+RULES: Mapping[str, str] = {
+    "api": "resetchannels &tr:events ~tr:* ~rq:* +@all -@admin -@dangerous +info +client|list +acl|whoami",
+    "worker": "resetchannels &tr:events"
+    " ~tr:job:* ~tr:idem:* ~tr:shard:* ~tr:queued:* ~tr:front:* ~tr:claimed ~tr:scoring:*"
+    " ~tr:worker:* ~tr:workers ~tr:models ~tr:cache:* ~rq:*"
+    " +@read +@write +@connection +@transaction +@scripting -@admin -@dangerous -keys"
+    " +info +time +client|list +client|setname +client|setinfo +publish",
+    "admin": "~* &* +@all",
+}
+_NOBODY = "user default on nopass resetkeys resetchannels -@all +ping"
+
+
+def acl(passwords: Mapping[str, str]) -> str:
+    """An ACL file for Redis or Valkey; it holds the passwords' hashes, not the passwords."""
+    lines = [_NOBODY]
+    for user, rules in RULES.items():
+        hashed = hashlib.sha256(passwords[user].encode()).hexdigest()
+        lines.append(f"user {user} on #{hashed} {rules}")
+    return "\n".join(lines) + "\n"
+
+
+def contents(redis: str) -> dict[str, str]:
+    """Path below the folder -> content, with fresh passwords. redis: `host:port`."""
+    passwords = {user: secrets.token_urlsafe(32) for user in RULES}
+    metrics_key = secrets.token_urlsafe(32)
+    return {
+        "redis/users.acl": acl(passwords),
+        "redis/admin_password": passwords["admin"],
+        "api/tokenreward_redis_url": f"redis://api:{passwords['api']}@{redis}/0",
+        "api/tokenreward_metrics_key": metrics_key,
+        "worker/tokenreward_redis_url": f"redis://worker:{passwords['worker']}@{redis}/0",
+        "prometheus/metrics_key": metrics_key,
+        "grafana/admin_password": secrets.token_urlsafe(18),
+    }
+
+
+def write(folder: Path, redis: str) -> bool:
+    """Make what is not there; whether anything was made. Raises SystemExit if only a part is there."""
+    made = contents(redis)
+    there = [path for path in made if (folder / path).exists()]
+    if len(there) == len(made):
+        return False
+    if there:
+        missing = ", ".join(sorted(set(made) - set(there)))
+        raise SystemExit(f"{folder} has some secrets, but not {missing}: put it back, or delete all of them")
+    # In order, the last one last: a run that was cut off is seen by the next one.
+    for path, content in made.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, "utf-8")
+        # Each folder is mounted into one container only, whose user may be any.
+        file.chmod(0o444)
+    return True
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tokenreward_service.tools.redis_acl", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--redis", default="redis:6379", metavar="HOST:PORT", help="where the others find Redis")
+    arguments = parser.parse_args()
+    made = write(arguments.folder, arguments.redis)
+    print(f"secrets in {arguments.folder}: {'made' if made else 'there already'}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""From pairs of token ids to tensors, packed (no padding, shared prompt) or padded, in parts of bounded size.
+
+A batch is cut into parts of at most so many tokens, each with a forward and backward pass of its own, so that memory
+is bounded by that number and not by the batch. Both layouts carry the same bookkeeping: where in the row each
+completion token is predicted (`positions`), which token it is (`targets`), and where it belongs in the [2B, T] grid of
+completions (`slots`), chosen rows first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tokenreward_trainer.data.pair import Batch, Example, Layout, Pair, Values
+
+
+@dataclass(frozen=True, slots=True)
+class Collator:
+    """Examples to one batch. Picklable, so that data loader workers can use it.
+
+    max_tokens: a part reads at most this many (or one pair); None: all in one part.
+    pad_token: stands in padding, never seen by attention.  pad_to_multiple_of: rows of the padded layout.
+    dtype: of token rewards and reference log-probs.
+    """
+
+    layout: Layout
+    max_tokens: int | None = None
+    pad_token: int = 0
+    pad_to_multiple_of: int = 1
+    dtype: torch.dtype = torch.float32
+
+    def __call__(self, examples: Sequence[Example]) -> Batch:
+        pairs = [example.pair for example in examples]
+        groups = [[*range(len(pairs))]] if self.max_tokens is None else by_length(pairs, self.max_tokens, self.layout)
+        return {
+            # First, and one entry a pair: the Trainer reads the batch size off the first tensor it finds.
+            "pair_index": torch.tensor([example.index for example in examples]),
+            "parts": [self.part([examples[index] for index in group]) for group in groups],
+        }
+
+    def part(self, examples: Sequence[Example]) -> Batch:
+        """The tensors of one forward pass."""
+        pairs = [example.pair for example in examples]
+        completions = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
+        width = max(map(len, completions))
+        lengths = torch.tensor([len(ids) for ids in completions])
+        mask = torch.arange(width).unsqueeze(0) < lengths.unsqueeze(1)
+        batch = self._packed(pairs) if self.layout == "packed" else self._padded(pairs)
+        batch |= {
+            "targets": torch.tensor([token for ids in completions for token in ids]),
+            "slots": mask.flatten().nonzero().squeeze(-1),
+            "mask": mask,
+        }
+        if pairs[0].chosen_rewards is not None:
+            rewards = [pair.chosen_rewards for pair in pairs] + [pair.rejected_rewards for pair in pairs]
+            batch["token_rewards"] = self._grid(rewards, mask)
+        if examples[0].ref_logps is not None:
+            both = [example.ref_logps for example in examples if example.ref_logps is not None]
+            batch["ref_logps"] = self._grid([chosen for chosen, _ in both] + [rejected for _, rejected in both], mask)
+        return batch
+
+    def _grid(self, rows: Sequence[Values | None], mask: Tensor) -> Tensor:
+        values = np.concatenate([row for row in rows if row is not None])
+        return torch.zeros(mask.shape, dtype=self.dtype).masked_scatter_(mask, torch.from_numpy(values).to(self.dtype))
+
+    def _packed(self, pairs: Sequence[Pair]) -> Batch:
+        ids: list[int] = []
+        positions: list[int] = []
+        chosen_at: list[int] = []
+        rejected_at: list[int] = []
+        for pair in pairs:
+            last = len(ids) + len(pair.prompt) - 1
+            chosen_at += range(last, last + len(pair.chosen))
+            ids += pair.prompt + pair.chosen
+            rejected_at += [last, *range(len(ids), len(ids) + len(pair.rejected) - 1)]
+            ids += pair.rejected
+            after = len(pair.prompt)
+            positions += [*range(after + len(pair.chosen)), *range(after, after + len(pair.rejected))]
+        return {
+            "input_ids": torch.tensor([ids]),
+            "position_ids": torch.tensor([positions]),
+            "pairs": [(len(pair.prompt), len(pair.chosen), len(pair.rejected)) for pair in pairs],
+            "positions": torch.tensor(chosen_at + rejected_at),
+        }
+
+    def _padded(self, pairs: Sequence[Pair]) -> Batch:
+        rows = [(pair.prompt, pair.chosen) for pair in pairs] + [(pair.prompt, pair.rejected) for pair in pairs]
+        longest = max(len(prompt) + len(completion) for prompt, completion in rows)
+        width = -(-longest // self.pad_to_multiple_of) * self.pad_to_multiple_of
+        ids = torch.full((len(rows), width), self.pad_token)
+        attention = torch.zeros((len(rows), width), dtype=torch.long)
+        positions: list[int] = []
+        for row, (prompt, completion) in enumerate(rows):
+            length = len(prompt) + len(completion)
+            ids[row, :length] = torch.tensor(prompt + completion)
+            attention[row, :length] = 1
+            start = row * width + len(prompt) - 1
+            positions += range(start, start + len(completion))
+        return {"input_ids": ids, "attention_mask": attention, "positions": torch.tensor(positions)}
+
+
+def by_length(pairs: Sequence[Pair], max_tokens: int, layout: Layout) -> Iterator[list[int]]:
+    """Indices of `pairs`, longest first, in groups that read at most `max_tokens` tokens (or one pair)."""
+
+    def tokens_of(index: int) -> int:
+        pair = pairs[index]
+        return pair.tokens if layout == "packed" else 2 * (len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)))
+
+    group: list[int] = []
+    used = 0
+    for index in sorted(range(len(pairs)), key=lambda i: -tokens_of(i)):
+        tokens = tokens_of(index)
+        if group and used + tokens > max_tokens:
+            yield group
+            group, used = [], 0
+        group.append(index)
+        used += tokens
+    if group:
+        yield group
+
+
+def to_device(batch: Mapping[str, Any], device: torch.device) -> Batch:
+    return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}

@@ -1,0 +1,220 @@
+"""From a labeled file to tokenized pairs, checked: what is trained on is what was rewarded, token for token."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from tokenreward.dataset import read_meta
+from tokenreward.dataset.formats import read_labeled
+from tokenreward.dataset.row_layout import IDS, LABELS, TEXTS, Layout, Response, layout_of
+from tokenreward.errors import BadInput
+from tokenreward.schema import Provenance
+from tokenreward_trainer.chat import ChatFormat
+from tokenreward_trainer.data.pair import Pair, Values
+from tokenreward_trainer.doubtful import DoubtfulOption
+
+#: float32 rewards are tanh / 2: a reward of exactly 0.5 is right, more is not.
+_BOUND = 0.5
+_SIDES = ("chosen", "rejected")
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What a file holds.
+
+    provenance: of the labels; None for an unlabeled file.  truncated: pairs that were cut to fit.
+    skipped: rows without labels because labeling them failed (their `..._token_error` says why).
+    """
+
+    pairs: list[Pair]
+    provenance: Provenance | None
+    truncated: int = 0
+    skipped: int = 0
+
+
+def load_pairs(
+    path: str | Path, tokenizer: PreTrainedTokenizerBase, *, max_length: int = 2048, max_prompt_length: int = 1800
+) -> Pairs:
+    """The pairs of a file that `tokenreward label` wrote, or of one without labels.
+
+    Raises BadInput for labels made with another tokenizer, without provenance, of unequal length, not finite or
+    outside [-0.5, 0.5], naming the row.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BadInput(f"{path}: no such file; `tokenreward label IN --out {path}` writes one")
+    rows = list(read_labeled(path))
+    if not rows:
+        raise BadInput(f"{path}: there are no rows")
+    provenance = _provenance(path)
+    found = pairs_of(rows, tokenizer, provenance, str(path), max_length=max_length, max_prompt_length=max_prompt_length)
+    if found.skipped:
+        warnings.warn(
+            f"{path}: {found.skipped} of {len(rows)} rows have an error instead of labels and are left out "
+            "(`tokenreward label` says which)",
+            DoubtfulOption,
+            stacklevel=2,
+        )
+    if found.truncated > len(found.pairs) // 10:
+        warnings.warn(
+            f"{path}: {found.truncated} of {len(found.pairs)} pairs are longer than max_length = {max_length} and were "
+            "cut: a cut completion has lost its end; consider a larger max_length",
+            DoubtfulOption,
+            stacklevel=2,
+        )
+    return found
+
+
+def pairs_of(
+    rows: Iterable[Mapping[str, Any]],
+    tokenizer: PreTrainedTokenizerBase,
+    provenance: Provenance | None,
+    name: str = "rows",
+    *,
+    max_length: int = 2048,
+    max_prompt_length: int = 1800,
+) -> Pairs:
+    """The same from rows in memory; `name` is what errors call them."""
+    if not 0 < max_prompt_length < max_length:
+        raise BadInput(
+            f"max_prompt_length = {max_prompt_length} must be above 0 and below max_length = {max_length}, "
+            "or nothing is left for the completions"
+        )
+    chat = ChatFormat(tokenizer)
+    reader = _Reader(chat, provenance, name)
+    pairs, truncated, skipped = [], 0, 0
+    for number, row in enumerate(rows):
+        pair = reader.pair(row, number)
+        if pair is None:
+            skipped += 1
+            continue
+        fitted = truncate(pair, max_length, max_prompt_length)
+        truncated += fitted is not pair
+        pairs.append(fitted)
+    if not pairs:
+        raise BadInput(f"{name}: no row has labels; its token_error columns say why")
+    return Pairs(pairs, provenance, truncated, skipped)
+
+
+def truncate(pair: Pair, max_length: int, max_prompt_length: int) -> Pair:
+    """The pair itself if both sides fit; else its prompt's end and its completions' beginnings, rewards cut alike."""
+    room = max_length - max(len(pair.chosen), len(pair.rejected))
+    if len(pair.prompt) <= room:
+        return pair
+    prompt = pair.prompt[-max_prompt_length:]
+    room = max_length - len(prompt)
+
+    def rewards(values: Values | None) -> Values | None:
+        return None if values is None else values[:room]
+
+    return replace(
+        pair,
+        prompt=prompt,
+        chosen=pair.chosen[:room],
+        rejected=pair.rejected[:room],
+        chosen_rewards=rewards(pair.chosen_rewards),
+        rejected_rewards=rewards(pair.rejected_rewards),
+    )
+
+
+class _Reader:
+    """Rows to pairs; the first row says how prompts and responses are laid out, and whether there are labels."""
+
+    def __init__(self, chat: ChatFormat, provenance: Provenance | None, name: str) -> None:
+        self._chat = chat
+        self._provenance = provenance
+        self._name = name
+        self._layout: Layout | None = None
+        self._labeled = False
+
+    def pair(self, row: Mapping[str, Any], number: int) -> Pair | None:
+        """None for a row that could not be labeled."""
+        where = f"{self._name}, row {number}"
+        added = {f"{side}_{name}" for side in _SIDES for name in LABELS + TEXTS}
+        if "chosen_token_rewards" not in row:
+            added -= {f"{side}_{IDS}" for side in _SIDES}  # The row's own: what was sampled is what is trained on.
+        own = {column: value for column, value in row.items() if column not in added}
+        if self._layout is None:
+            self._begin(row, own, where)
+        assert self._layout is not None
+        if self._labeled and any(row.get(f"{side}_token_error") for side in _SIDES):
+            return None
+        responses = self._layout.responses(own, where)
+        ids, rewards = [], []
+        for side, response in zip(_SIDES, responses, strict=True):
+            if self._labeled:
+                token_ids, token_rewards = self._label(row, side, where)
+            else:
+                token_ids, token_rewards = self._unlabeled(response, where), None
+            ids.append(tuple(token_ids))
+            rewards.append(token_rewards)
+        try:
+            prompt = tuple(self._chat.prompt(responses[0].prompt))
+        except BadInput as error:
+            raise BadInput(f"{where}: {error}") from None
+        return Pair(str(row.get("id", number)), prompt, ids[0], ids[1], rewards[0], rewards[1])
+
+    def _begin(self, row: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
+        if "token_rewards" in row:
+            raise BadInput(f"{where}: labels of single responses; training needs `chosen` and `rejected` pairs")
+        self._layout = layout_of(own, where)
+        if self._layout.kind != "preference":
+            raise BadInput(f"{where}: training needs `chosen` and `rejected` columns")
+        self._labeled = "chosen_token_rewards" in row
+        if not self._labeled:
+            return
+        if self._provenance is None:
+            raise BadInput(
+                f"{self._name}: labels without provenance: nobody can tell which tokenizer they belong to. Keep the "
+                ".meta.json file beside JSONL, or label again"
+            )
+        theirs = self._provenance.fingerprint
+        if theirs.tokenizer_hash != self._chat.hash:
+            raise BadInput(
+                f"{self._name}: labeled with the tokenizer of {theirs.model} ({theirs.tokenizer_hash}), which is not "
+                f"the policy's ({self._chat.hash}): rewards would fall on the wrong tokens. Label with a model that "
+                "has the policy's tokenizer (usually the policy's own initial model)"
+            )
+
+    def _unlabeled(self, response: Response, where: str) -> list[int]:
+        if response.token_ids is None:
+            return self._chat.answer(response.text, finished=response.finished)
+        self._check_ids(response.token_ids, response.side, where)
+        return list(response.token_ids)
+
+    def _check_ids(self, ids: Sequence[int], side: str, where: str) -> None:
+        outside = next((token for token in ids if not 0 <= token < self._chat.vocabulary), None)
+        if outside is not None:
+            raise BadInput(f"{where}: {side}_token_ids has {outside}, the vocabulary has {self._chat.vocabulary}")
+
+    def _label(self, row: Mapping[str, Any], side: str, where: str) -> tuple[list[int], Values]:
+        ids, rewards = row.get(f"{side}_token_ids"), row.get(f"{side}_token_rewards")
+        if not ids or rewards is None:
+            raise BadInput(f"{where}: no {side}_token_ids and {side}_token_rewards, and no error that says why")
+        values: Values = np.asarray(rewards, dtype=np.float32)
+        if len(ids) != len(values):
+            raise BadInput(f"{where}: {len(ids)} {side}_token_ids but {len(values)} {side}_token_rewards")
+        if not np.isfinite(values).all():
+            raise BadInput(f"{where}: {side}_token_rewards has a value that is not finite")
+        if np.abs(values).max() > _BOUND:
+            worst = float(values[np.abs(values).argmax()])
+            raise BadInput(f"{where}: {side}_token_rewards has {worst:g}; token rewards lie in [-0.5, 0.5]")
+        self._check_ids(ids, side, where)
+        return list(ids), values
+
+
+def _provenance(path: Path) -> Provenance | None:
+    meta = read_meta(path)
+    if meta is None or "ranking" in meta:  # Pairs that `tokenreward rank` wrote are no labels.
+        return None
+    try:
+        return Provenance.model_validate(meta.get("provenance") or meta)
+    except ValueError as error:
+        raise BadInput(f"{path}: its provenance cannot be read: {error}") from None

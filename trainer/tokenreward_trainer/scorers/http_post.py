@@ -1,0 +1,87 @@
+"""JSON to an HTTP endpoint of somebody else, asked again while it is busy or away."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+
+from tokenreward.errors import BadInput, ConnectionFailed
+from tokenreward.http.endpoints import NOT_NOW
+from tokenreward.http.exchange import Reply
+from tokenreward.http.retries import Backoff, retry_after
+from tokenreward.settings import client_settings
+
+#: A question may be asked again after any answer that is about the server and not about the question.
+_NOT_NOW = NOT_NOW | {408, 500}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Seconds. connect, answer: of one request.  patience: how long one is tried again while nobody answers."""
+
+    connect: float = 5.0
+    answer: float = 120.0
+    patience: float = 60.0
+
+
+class Poster:
+    """Whatever is posted must be a question and no deed: it may be posted twice. May be used from many threads.
+
+    url: http:// or https://.  key: the environment variable whose value goes along as `Authorization: Bearer`.
+    who, what: for messages, as in "the scorer" that gave no "scores".
+    """
+
+    def __init__(self, url: str, key: str, who: str, what: str, waiting: Waiting | None = None) -> None:
+        parts = urlsplit(url)
+        # Checks the address, and knows whether a proxy from the environment has any business with it.
+        settings = client_settings(url=f"{parts.scheme}://{parts.netloc}")
+        self._url, self._key, self._who, self._what = url, key, who, what
+        self._waiting = waiting or Waiting()
+        token = os.environ.get(key)
+        self._client = httpx2.Client(
+            timeout=httpx2.Timeout(self._waiting.answer, connect=self._waiting.connect),
+            headers={"authorization": f"Bearer {token}"} if token else {},
+            trust_env=not settings.loopback,
+        )
+
+    def post(self, content: Any) -> httpx2.Response:
+        """A successful reply. Raises BadInput if it refuses, ConnectionFailed if it gives none in time."""
+        backoff: Backoff | None = None
+        while True:
+            asked: float = 0.0
+            try:
+                reply = self._client.post(self._url, json=content)
+                if reply.is_success:
+                    return reply
+                if reply.status_code not in _NOT_NOW:
+                    raise BadInput(self._refusal(reply))
+                reason = f"HTTP {reply.status_code}: {start_of(reply.text)}"
+                asked = retry_after(Reply(reply.status_code, reply.headers, b""))
+            except httpx2.RequestError as error:
+                reason = f"{type(error).__name__}: {error}"
+            # Patience begins with the first failure: one answer may take longer than it.
+            backoff = backoff or Backoff(self._waiting.patience)
+            delay = backoff.next(asked)
+            if delay is None:
+                raise ConnectionFailed(
+                    f"{self._who} at {self._url} gave no {self._what} within {self._waiting.patience:g} s ({reason}); "
+                    "the same command goes on where it stopped"
+                )
+            time.sleep(delay)
+
+    def _refusal(self, reply: httpx2.Response) -> str:
+        said = f"{self._url} refused with HTTP {reply.status_code}: {start_of(reply.text)}"
+        if reply.status_code not in (401, 403):
+            return said
+        sent = "was sent" if os.environ.get(self._key) else "is not set"
+        return f"{said}; the key in the environment variable {self._key} {sent}"
+
+
+def start_of(text: str) -> str:
+    """Of what somebody answered, for a message."""
+    return text.strip()[:200] or "nothing"

@@ -1,0 +1,146 @@
+"""The RQ worker: doorbells in, shards into the pipeline. RQ knows nothing of results, retries or failures.
+
+Nothing that a job record in Redis says is read, let alone run: a doorbell's id is the shard's id, and that is all.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+from rq import Queue, SimpleWorker
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.worker.base import StopRequested
+
+from tokenreward.protocol import doorbell
+from tokenreward.protocol.worker_records import connection_name
+from tokenreward_workers.shards.pipeline import Pipeline
+from tokenreward_workers.store.job_store import JobStoreClient
+
+log = logging.getLogger(__name__)
+
+#: BLMOVE waits worker_ttl - 15 seconds: well below the socket timeout.
+_WORKER_TTL = 25
+_HEARTBEAT_EVERY = 10.0
+_SHARD_ID = re.compile("[0-9a-f]{32}")
+
+
+class Doorbell(Job):
+    """An RQ job of which only the id counts; its record is never read."""
+
+    @classmethod
+    def of(cls, shard: str, connection: Any) -> Doorbell:
+        job = cls(shard, connection=connection, serializer=JSONSerializer)
+        job.origin = ""
+        job.description = "shard"
+        return job
+
+    def perform(self) -> Any:
+        raise RuntimeError("a doorbell is answered, never performed")
+
+
+class DoorbellQueue(Queue):
+    """A queue that hands out doorbells without fetching anything: what is no shard's id is thrown away."""
+
+    @classmethod
+    def dequeue_any(
+        cls, queues: Sequence[Queue], timeout: int | None, connection: Any, **_: Any
+    ) -> tuple[Doorbell, Queue] | None:
+        (queue,) = queues
+        while True:
+            popped = cls.lmove(connection, queue.key, timeout)
+            if popped is None:
+                return None
+            shard = popped[1].decode("ascii", "replace")
+            if _SHARD_ID.fullmatch(shard):
+                return Doorbell.of(shard, connection), queue
+            log.error("something on the queue is no shard's id; it is dropped")
+            connection.lrem(queue.intermediate_queue_key, 1, popped[1])
+
+
+class ShardWorker(SimpleWorker):
+    max_connection_wait_time = 2.0
+    log_job_description = False
+
+    def __init__(self, pipeline: Pipeline, link: JobStoreClient) -> None:
+        connection = link.client
+        queue = DoorbellQueue(
+            doorbell.queue_name(link.fingerprint), connection=connection, job_class=Doorbell, serializer=JSONSerializer
+        )
+        super().__init__(
+            [queue],
+            name=connection_name(link.worker_id),
+            connection=connection,
+            job_class=Doorbell,
+            queue_class=DoorbellQueue,
+            serializer=JSONSerializer,
+            worker_ttl=_WORKER_TTL,
+        )
+        self._pipeline = pipeline
+        self._link = link
+        self._answering = False
+        self._beaten = 0.0
+
+    def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
+        """Wait for room first: a doorbell that nobody could answer yet stays on the queue, where others see it."""
+        while not self._pipeline.room(timeout=1.0):
+            self.heartbeat()
+        return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Claim the shard, and clear the doorbell away."""
+        self._answering = True
+        try:
+            claimed = self._pipeline.claim(job.id)
+            with self.connection.pipeline(transaction=False) as pipe:
+                pipe.lrem(queue.intermediate_queue_key, 1, job.id)
+                pipe.delete(job.key)
+                pipe.execute()
+            if not claimed:  # where one rings for nothing, thousands may
+                self._link.drop_stale_doorbells(queue.key)
+        except redis.RedisError as error:
+            # Not claimed, or claimed without our knowing: the reconciler sees to both.
+            log.warning("doorbell %s not answered: %s", job.id, error)
+            time.sleep(0.2)
+        finally:
+            self._answering = False
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """RQ's own sign of life, a few times a minute instead of several writes around every job."""
+        if time.monotonic() - self._beaten < _HEARTBEAT_EVERY:
+            return
+        self._beaten = time.monotonic()
+        try:
+            with self.connection.pipeline(transaction=False) as pipe:
+                super().heartbeat(timeout, pipe)
+                pipe.execute()
+        except redis.RedisError as error:
+            log.warning("no heartbeat: %s", error)
+
+    def set_state(self, state: str, pipeline: Any = None) -> None:
+        """Kept here; our own record tells what a worker does."""
+        self._state = state
+
+    def procline(self, message: str) -> None:
+        """The process keeps the name it was started by."""
+
+    def subscribe(self) -> None:
+        """RQ's remote commands (shut down, stop a job) stay unheard: whoever can write to Redis cannot stop workers."""
+
+    def unsubscribe(self) -> None:
+        """There is no subscription."""
+
+    def run_maintenance_tasks(self) -> None:
+        """RQ's registries are not used; the reconciler owns recovery."""
+
+    def _shutdown(self) -> None:
+        """On SIGTERM or Ctrl-C: at once when idle, else after the doorbell at hand."""
+        self._stop_requested = True
+        if not self._answering and threading.current_thread() is threading.main_thread():
+            raise StopRequested

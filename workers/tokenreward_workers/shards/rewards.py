@@ -1,0 +1,38 @@
+"""From log-probs to what a job gets back: the estimator's rewards, and what else was asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tokenreward import estimators
+from tokenreward.protocol.records import ScoringOptions
+from tokenreward.schema import ItemFailure, ItemResult
+from tokenreward_workers.rendering import Prepared, Renderer
+from tokenreward_workers.scoring import Scored, ScoringFailed
+
+
+def failed(index: int, item_id: str | None, failure: ItemFailure | ScoringFailed) -> ItemResult:
+    if isinstance(failure, ScoringFailed):
+        failure = ItemFailure(code=failure.code, message=failure.message)
+    return ItemResult(index=index, id=item_id, error=failure)
+
+
+def rewarded(
+    index: int, item_id: str | None, prepared: Prepared, scored: Scored, options: ScoringOptions, renderer: Renderer
+) -> ItemResult:
+    """The result of one item, or its error should the estimator break its promise."""
+    rewards = estimators.resolve(options.estimator).rewards(scored)
+    if rewards.shape != (len(prepared.scoring.response),) or not np.isfinite(rewards).all():
+        return failed(index, item_id, ScoringFailed("non_finite", "the estimator gave a reward that is no number"))
+    tokens = offsets = None
+    if "tokens" in options.include:
+        tokens, offsets = renderer.pieces(prepared)
+    return ItemResult(
+        index=index,
+        id=item_id,
+        token_ids=list(prepared.scoring.response),
+        rewards=rewards.tolist(),
+        logprobs={name: scored[name].tolist() for name in scored} if "logprobs" in options.include else None,
+        tokens=tokens,
+        offsets=offsets,
+    )
