@@ -1,0 +1,102 @@
+"""TODO: what this module owns."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+from tokenreward.errors import BadInput, TokenRewardError
+from tokenreward.protocol import keys
+from tokenreward.protocol.records import Corrupt
+
+_INLINE, _SPILLED = b"i", b"s"
+
+
+class BlobsAway(TokenRewardError, OSError):
+    """The blob store does not answer, or not as it should; asked again, it may."""
+
+
+class NoBlobStore(BadInput, OSError):
+    """A payload was spilled, and here is no blob store to read it from."""
+
+
+class Spill:
+    """Where payloads above `threshold` bytes go: any fsspec URL; None keeps everything in Redis. Raises BadInput.
+
+    A blob is written once under a name of its own and never changed, so no lock is needed. Whatever else is in that
+    place, another deployment's payloads say, is left alone: Redis knows which jobs have something there.
+    """
+
+    def __init__(self, url: str | None, threshold: int) -> None:
+        self._threshold = threshold
+        self._fs: Any = None
+        self._root = ""
+        if url is not None:
+            import fsspec
+
+            try:
+                self._fs, self._root = fsspec.core.url_to_fs(url)
+                self._fs.makedirs(self._root, exist_ok=True)
+            except (ImportError, OSError, ValueError) as error:
+                raise BadInput(f"TOKENREWARD_BLOB_URL cannot be used: {error}") from error
+
+    @property
+    def used(self) -> bool:
+        return self._fs is not None
+
+    def store(self, job_id: str, data: bytes, redis: Any) -> bytes:
+        """What to put into Redis for `data`. Raises BlobsAway.
+
+        redis: sync client. It learns of the job before anything is written, so that the sweep finds it in any case.
+        """
+        if self._fs is None or len(data) < self._threshold:
+            return _INLINE + data
+        redis.sadd(keys.SPILLED, job_id)
+        path = f"{job_id}/{uuid.uuid4().hex}.arrow"
+        with _asking():
+            self._fs.makedirs(f"{self._root}/{job_id}", exist_ok=True)
+            self._fs.pipe_file(f"{self._root}/{path}", data)
+        return _SPILLED + path.encode()
+
+    def load(self, stored: bytes) -> bytes:
+        """The payload behind what Redis held. Raises Corrupt, BlobsAway, NoBlobStore."""
+        tag, rest = stored[:1], stored[1:]
+        if tag == _INLINE:
+            return rest
+        path = rest.decode("utf-8", "replace")
+        parts = path.split("/")
+        # A forged reference must not lead out of the directory.
+        if tag != _SPILLED or len(parts) != 2 or not all(p.replace(".", "").isalnum() for p in parts):
+            raise Corrupt("a blob reference in Redis cannot be followed")
+        if self._fs is None:
+            raise NoBlobStore("a payload was spilled: set TOKENREWARD_BLOB_URL to what the service has")
+        with _asking():
+            try:
+                data: bytes = self._fs.cat_file(f"{self._root}/{path}")
+            except FileNotFoundError as error:
+                raise Corrupt(f"the spilled blob {path} is gone") from error
+        return data
+
+    def forget(self, job_id: str) -> None:
+        """Remove everything spilled for a job. Raises BlobsAway."""
+        # A forged id must not remove anything else.
+        if self._fs is None or not keys.is_job_id(job_id):
+            return
+        with _asking():
+            if self._fs.exists(f"{self._root}/{job_id}"):
+                self._fs.rm(f"{self._root}/{job_id}", recursive=True)
+
+
+def spilled(stored: bytes) -> bool:
+    """Whether what Redis is to hold is a reference only."""
+    return stored[:1] == _SPILLED
+
+
+@contextlib.contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BlobsAway(f"the blob store cannot be used: {error}") from error

@@ -1,0 +1,81 @@
+"""TODO: what this module owns."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Sequence
+
+from tokenreward.protocol.arrow_blobs import pack_table
+from tokenreward.protocol.records import JobSlice, Shard, dump_shards
+from tokenreward.schema import Job
+from tokenreward_service.store.publishing import JobStore
+
+
+async def retry(store: JobStore, job: Job) -> bool:
+    """Queue again what failed or was never finished; what succeeded stays as it is.
+
+    False if there is nothing to do, or the job moved while its results were read.
+    """
+    remove: list[str] = []
+    kept: list[tuple[int, int, bytes]] = []
+    again: list[tuple[int, int]] = []
+    failed = at = 0
+    while at < job.total_items:
+        ranges = await store.ranges(job.id, at)
+        gap_end = ranges[0][0] if ranges else job.total_items
+        if gap_end > at:
+            again.append((at, gap_end - at))
+            at = gap_end
+            continue
+        first, count = ranges[0]
+        at = first + count
+        table = await store.range_results(job.id, first, count)
+        if table is None:
+            return False
+        bad = table["error"].is_valid().to_pylist()
+        if not any(bad):
+            continue
+        remove.append(f"{first}:{count}")
+        failed += sum(bad)
+        for offset, length, is_bad in _runs(bad):
+            if is_bad:
+                again.append((first + offset, length))
+            else:
+                blob = pack_table(table.slice(offset, length))
+                kept.append((first + offset, length, await store.store_blob(job.id, blob)))
+    if not again:
+        return False
+    shards = await _shards(store, job, again)
+    added = json.dumps([[first, count] for first, count, _ in kept])
+    args = [job.id, job.version, json.dumps(remove), added, failed, dump_shards(shards), *(blob for _, _, blob in kept)]
+    return await store.requeue_failed(args, shards)
+
+
+async def _shards(store: JobStore, job: Job, ranges: Sequence[tuple[int, int]]) -> list[Shard]:
+    """Shards for ranges of a job's items, in order, cut where its slices are."""
+    shards = []
+    left = deque(ranges)
+    for first in await store.slices(job.id):
+        slice_end = first + len(await store.ids(job.id, first))
+        while left and left[0][0] < slice_end:
+            start, count = left[0]
+            begin, end = max(start, first), min(start + count, slice_end)
+            if begin < end:
+                member = JobSlice(job=job.id, slice=first, offset=begin - first, count=end - begin)
+                shards.append(Shard(fp=job.provenance.fingerprint_digest, members=[member]))
+            if start + count > slice_end:
+                break
+            left.popleft()
+    return shards
+
+
+def _runs(flags: Sequence[bool]) -> list[tuple[int, int, bool]]:
+    """Runs of equal flags as (offset, length, flag)."""
+    runs: list[tuple[int, int, bool]] = []
+    for i, flag in enumerate(flags):
+        if runs and runs[-1][2] == flag:
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1, flag)
+        else:
+            runs.append((i, 1, flag))
+    return runs

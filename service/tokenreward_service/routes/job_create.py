@@ -1,0 +1,109 @@
+"""TODO: what this module owns."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from tokenreward.schema import Include, Job, JobOptions, Provenance
+from tokenreward_service.http.decompression import expanded
+from tokenreward_service.intake.submission import _once, _taken_in
+from tokenreward_service.problems import ProblemError, pointed
+from tokenreward_service.routes.auth import LabelerDep
+from tokenreward_service.routes.openapi_responses import problems
+from tokenreward_service.routes.request_parsing import NDJSON, existing, media_type
+from tokenreward_service.runtime import RuntimeDep
+from tokenreward_service.store.drafts import Draft
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_BODIES = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}},
+            NDJSON: {"schema": {"type": "string", "description": "One Item a line; options are query parameters."}},
+        },
+    }
+}
+
+
+class Estimate(BaseModel):
+    """The answer to `dry_run=true`.
+
+    seconds_estimated: on one worker that has nothing else to do, if its speed is known.
+    live: whether a worker serves the model now.
+    """
+
+    total_items: int
+    invalid_items: int
+    tokens_estimated: int
+    seconds_estimated: float | None
+    live: bool
+    provenance: Provenance
+
+    @classmethod
+    def of(cls, draft: Draft) -> Estimate:
+        speed = draft.plan.speed
+        return cls(
+            total_items=draft.total,
+            invalid_items=draft.invalid,
+            tokens_estimated=draft.estimated,
+            seconds_estimated=draft.estimated / speed if speed else None,
+            live=draft.plan.live,
+            provenance=draft.plan.scoring.provenance,
+        )
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Job,
+    responses={
+        200: {"model": Estimate, "description": "With `dry_run=true`: what it would be; nothing was accepted."},
+        **problems(400, 401, 403, 409, 413, 415, 422, 429, 503),
+    },
+    openapi_extra=_BODIES,
+)
+async def create(
+    request: Request,
+    response: Response,
+    state: RuntimeDep,
+    caller: LabelerDep,
+    model: str | None = None,
+    template: str | None = None,
+    estimator: str | None = None,
+    include: Annotated[list[Include] | None, Query()] = None,
+    strict: bool | None = None,
+    dry_run: Annotated[bool, Query(description="Accept nothing: 200 with an estimate.")] = False,
+    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+) -> Job | Response:
+    """Queue responses to be labeled. What got this 202 ends in rewards or in an error of its own."""
+    given = {"model": model, "template": template, "estimator": estimator, "include": include, "strict": strict}
+    query = {name: value for name, value in given.items() if value is not None}
+    kind = media_type(request)
+    if kind not in ("application/json", NDJSON):
+        raise ProblemError(415, "Unsupported media type", f"Send application/json or {NDJSON}, not {kind!r}.")
+    if kind == "application/json" and query:
+        raise ProblemError(422, "Invalid request", f"With a JSON body, {', '.join(query)} belong into the body.")
+    options = _options(query)
+    await state.load.check()
+    with state.load.admit(caller.owner) as admission:
+        if dry_run:
+            body = expanded(request, state.settings)
+            draft = await _taken_in(body, state, caller.owner, admission, kind, options, dry=True)
+            return Response(Estimate.of(draft).model_dump_json(), 200, media_type="application/json")
+        job_id = await _once(request, state, caller.owner, admission, kind, options, idempotency_key)
+    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    return await existing(state, job_id, caller.owner)
+
+
+def _options(query: dict[str, Any]) -> JobOptions:
+    """The options that an NDJSON job has in its query. Raises ProblemError (422)."""
+    try:
+        return JobOptions(**query)
+    except ValidationError as error:
+        errors = pointed(error.errors(include_url=False, include_input=False))
+        raise ProblemError(422, "Invalid option", errors=errors) from None

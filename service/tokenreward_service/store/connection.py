@@ -1,0 +1,42 @@
+"""TODO: what this module owns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialWithJitterBackoff
+from redis.retry import Retry
+
+from tokenreward.errors import BadInput
+
+_TIMEOUTS: dict[str, Any] = {"socket_timeout": 10, "socket_connect_timeout": 3, "health_check_interval": 30}
+
+
+def connect(url: str) -> tuple[Any, Any]:
+    """An async and a sync client, both with explicit timeouts and a short retry."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
+        url, max_connections=64, timeout=10, retry=AsyncRetry(ExponentialWithJitterBackoff(0.5, 0.02), 2), **_TIMEOUTS
+    )
+    sync_pool = redis.BlockingConnectionPool.from_url(
+        url, max_connections=16, timeout=10, retry=Retry(ExponentialWithJitterBackoff(0.5, 0.02), 2), **_TIMEOUTS
+    )
+    return redis.asyncio.Redis(connection_pool=pool), redis.Redis(connection_pool=sync_pool)
+
+
+def check_redis(url: str) -> None:
+    """Refuse a Redis that could drop jobs. Raises BadInput."""
+    client = redis.Redis.from_url(url, **_TIMEOUTS)
+    try:
+        policy = client.info("memory").get("maxmemory_policy", "noeviction")
+    except redis.RedisError as error:
+        raise BadInput(f"cannot reach Redis: {error}") from error
+    finally:
+        client.close()
+    if policy != "noeviction":
+        raise BadInput(
+            f"Redis evicts keys when memory is short (maxmemory-policy {policy}), which would lose jobs; "
+            "set `maxmemory-policy noeviction`"
+        )

@@ -1,0 +1,5 @@
+"""TODO: what this module owns."""
+
+from __future__ import annotations
+
+_PAGE = 32

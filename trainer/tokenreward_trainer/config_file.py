@@ -1,0 +1,78 @@
+"""TODO: what this module owns."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tokenreward.errors import BadInput
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Frozen, and strict about names and types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def content_of(config: str, ours: Mapping[str, Path], overrides: Sequence[str]) -> dict[str, Any]:
+    """A TOML file, or one of `ours` by its name, with `--section.key value` options in it. Raises BadInput."""
+    path = ours.get(config, Path(config))
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError:
+        raise BadInput(f"{config}: no such file, and no shipped configuration ({', '.join(ours)})") from None
+    except ValueError as error:
+        raise BadInput(f"{config}: not TOML: {error}") from None
+    for section, key, value in _overrides(overrides):
+        content.setdefault(section, {})[key] = value
+    return content
+
+
+def complaints(error: ValidationError, root: type[Section]) -> str:
+    """What is wrong with a file of `root`'s sections, a line each, with the options' names."""
+    return "\n".join(_complaint(found, root) for found in error.errors())
+
+
+def _complaint(error: Mapping[str, Any], root: type[Section]) -> str:
+    *path, last = [str(part) for part in error["loc"] if not str(part).startswith(("function", "list["))]
+    section = root.model_fields[path[0]].annotation if path else root
+    known = list(getattr(section, "model_fields", {}))
+    name = ".".join([*path, last])
+    if error["type"] == "extra_forbidden":
+        return f"unknown {'option' if path else 'section'} {name}{_nearest(last, known)}; known: {', '.join(known)}"
+    return f"{name} = {error['input']!r}: {error['msg']}"
+
+
+def _overrides(arguments: Sequence[str]) -> list[tuple[str, str, Any]]:
+    found = []
+    rest = list(arguments)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        section, dot, key = name.removeprefix("--").partition(".")
+        if not name.startswith("--") or not dot or not key:
+            raise BadInput(f"{name!r}: options are --section.key value, as in --train.reg_alpha 0.25")
+        if not equals:
+            if not rest:
+                raise BadInput(f"{name} needs a value")
+            value = rest.pop(0)
+        found.append((section, key, _value(value)))
+    return found
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        return text
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,79 @@
+"""TODO: what this module owns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LogProbs = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """One response to score under several branches, as token ids.
+
+    prefix: the longest common token prefix of the branches.
+    branches: name -> the rest of that branch's prompt, up to and including the generation prompt.
+    response: the ids to score, at least one.
+    """
+
+    prefix: tuple[int, ...]
+    branches: dict[str, tuple[int, ...]]
+    response: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        assert self.response, "a response has at least one token"
+        assert self.branches, "a scoring has at least one branch"
+        assert all(self.prefix or rest for rest in self.branches.values()), "a branch has at least one token"
+
+    @classmethod
+    def of(cls, prompts: dict[str, Sequence[int]], response: Sequence[int]) -> Scoring:
+        """From whole branch prompts: splits off their longest common prefix."""
+        first, *others = prompts.values()
+        shared = len(first)
+        for other in others:
+            shared = min(shared, len(other))
+            while first[:shared] != other[:shared]:
+                shared = next(i for i in range(shared) if first[i] != other[i])
+        return cls(tuple(first[:shared]), {n: tuple(p[shared:]) for n, p in prompts.items()}, tuple(response))
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest sequence that must fit the model."""
+        return len(self.prefix) + max(map(len, self.branches.values())) + len(self.response)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens a plain scorer would read: every branch's prompt and response in full."""
+        return sum(len(self.prefix) + len(rest) + len(self.response) for rest in self.branches.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringFailed:
+    """Why one scoring has no log-probs; the codes are those of the wire schema's ItemFailure."""
+
+    code: str
+    message: str
+
+
+Scored = dict[str, LogProbs]
+
+
+def checked(scored: Scored, length: int) -> Scored | ScoringFailed:
+    """`scored` if every branch has `length` finite log-probs <= 0, else why not.
+
+    A rounding error above zero (< 1e-4, log-softmax of a certain token) is clipped to zero.
+    """
+    for branch, logprobs in scored.items():
+        if logprobs.shape != (length,):
+            return ScoringFailed("engine_error", f"branch {branch!r}: {logprobs.shape} log-probs for {length} tokens")
+        if not np.isfinite(logprobs).all():
+            where = int(np.flatnonzero(~np.isfinite(logprobs))[0])
+            return ScoringFailed("non_finite", f"branch {branch!r}: the log-prob of token {where} is {logprobs[where]}")
+        if (logprobs > 1e-4).any():
+            where = int(np.argmax(logprobs))
+            return ScoringFailed("engine_error", f"branch {branch!r}: token {where} has log-prob {logprobs[where]} > 0")
+    return {branch: np.minimum(logprobs, np.float32(0)).astype(np.float32) for branch, logprobs in scored.items()}

@@ -1,0 +1,55 @@
+"""TODO: what this module owns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import redis
+
+from tokenreward.protocol import keys
+from tokenreward.protocol.worker_records import WorkerRecord
+from tokenreward_workers.store.job_store import JobStoreClient, log
+
+_RECORD_TTL = 15
+
+
+_RECORD_EVERY = 2.0
+
+
+class Heartbeat(threading.Thread):
+    """Publishes the worker's record every two seconds: a sign of life of the process, not of the engine."""
+
+    def __init__(self, link: JobStoreClient, record: Callable[[], WorkerRecord]) -> None:
+        super().__init__(name="pulse", daemon=True)
+        self._link = link
+        self._record = record
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        while True:
+            try:
+                self.beat()
+            except (redis.RedisError, OSError) as error:
+                log.warning("cannot publish the worker's record: %s", error)
+            if self._stopping.wait(_RECORD_EVERY):
+                return
+
+    def beat(self) -> None:
+        client, worker_id = self._link.client, self._link.worker_id
+        now, _ = client.time()  # Redis': the clocks of two hosts may be minutes apart
+        with client.pipeline(transaction=True) as pipe:
+            pipe.set(keys.worker(worker_id), self._record().model_dump_json(), ex=_RECORD_TTL)
+            pipe.zadd(keys.WORKERS, {worker_id: now + _RECORD_TTL})
+            pipe.zremrangebyscore(keys.WORKERS, "-inf", now - 600)
+            pipe.execute()
+
+    def stop(self) -> None:
+        """Stop, and say goodbye."""
+        self._stopping.set()
+        self.join(5)
+        client, worker_id = self._link.client, self._link.worker_id
+        with client.pipeline(transaction=True) as pipe:
+            pipe.delete(keys.worker(worker_id))
+            pipe.zrem(keys.WORKERS, worker_id)
+            pipe.execute()
