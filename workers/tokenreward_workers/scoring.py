@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""What crosses the scoring seam: a response to score as token ids, and the log-probs that come back."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ LogProbs = NDArray[np.float32]
 class Scoring:
     """One response to score under several branches, as token ids.
 
-    prefix: the longest common token prefix of the branches.
-    branches: name -> the rest of that branch's prompt, up to and including the generation prompt.
-    response: the ids to score, at least one.
+    Attributes:
+        prefix: The longest common token prefix of the branches; may be empty.
+        branches: Name of a branch -> the rest of its prompt, up to and including the generation prompt.
+        response: The ids to score, at least one.
     """
 
     prefix: tuple[int, ...]
@@ -31,7 +32,12 @@ class Scoring:
 
     @classmethod
     def of(cls, prompts: dict[str, Sequence[int]], response: Sequence[int]) -> Scoring:
-        """From whole branch prompts: splits off their longest common prefix."""
+        """Build a scoring from whole branch prompts by splitting off their longest common prefix.
+
+        Args:
+            prompts: Name of a branch -> its whole prompt as ids.
+            response: The ids to score.
+        """
         first, *others = prompts.values()
         shared = len(first)
         for other in others:
@@ -47,27 +53,48 @@ class Scoring:
 
     @property
     def tokens(self) -> int:
-        """Tokens a plain scorer would read: every branch's prompt and response in full."""
+        """Tokens that a plain scorer would read: every branch's prompt and response in full."""
         return sum(len(self.prefix) + len(rest) + len(self.response) for rest in self.branches.values())
 
 
 @dataclass(frozen=True, slots=True)
+class Row:
+    """What an engine knows of one response under one branch.
+
+    Attributes:
+        logprobs: float32 `[T]`, the log-prob of each response token, finite and <= 0.
+    """
+
+    logprobs: LogProbs
+
+
+@dataclass(frozen=True, slots=True)
 class ScoringFailed:
-    """Why one scoring has no log-probs; the codes are those of the wire schema's ItemFailure."""
+    """Why one scoring has no log-probs; the codes are those of the wire schema's `ItemFailure`."""
 
     code: str
     message: str
 
 
-Scored = dict[str, LogProbs]
+#: Name of a branch -> its row.
+Scored = dict[str, Row]
 
 
 def checked(scored: Scored, length: int) -> Scored | ScoringFailed:
-    """`scored` if every branch has `length` finite log-probs <= 0, else why not.
+    """Check that every branch has `length` finite log-probs that are not positive.
 
-    A rounding error above zero (< 1e-4, log-softmax of a certain token) is clipped to zero.
+    A rounding error above zero (below 1e-4, the log-softmax of a certain token) is clipped to zero.
+
+    Args:
+        scored: What an engine, or a cache, says.
+        length: Tokens of the response.
+
+    Returns:
+        `scored` with its rounding errors clipped, or why it cannot be used.
     """
-    for branch, logprobs in scored.items():
+    clipped = {}
+    for branch, row in scored.items():
+        logprobs = row.logprobs
         if logprobs.shape != (length,):
             return ScoringFailed("engine_error", f"branch {branch!r}: {logprobs.shape} log-probs for {length} tokens")
         if not np.isfinite(logprobs).all():
@@ -76,4 +103,5 @@ def checked(scored: Scored, length: int) -> Scored | ScoringFailed:
         if (logprobs > 1e-4).any():
             where = int(np.argmax(logprobs))
             return ScoringFailed("engine_error", f"branch {branch!r}: token {where} has log-prob {logprobs[where]} > 0")
-    return {branch: np.minimum(logprobs, np.float32(0)).astype(np.float32) for branch, logprobs in scored.items()}
+        clipped[branch] = Row(np.minimum(logprobs, np.float32(0)).astype(np.float32))
+    return clipped
