@@ -224,7 +224,9 @@ def _run(name: str, folder: Path, end: float, results: Results, *, tiny: bool) -
     results.add(name, {"part_s": {name: round(seconds, 1)}})
     if status != 0:
         tail = log.read_text("utf-8", errors="replace").strip()[-1500:]
-        results.fail(name, f"{'its time was up' if seconds >= limit else f'status {status}'} after {seconds:.0f} s; {tail}")
+        results.fail(
+            name, f"{'its time was up' if seconds >= limit else f'status {status}'} after {seconds:.0f} s; {tail}"
+        )
     return status == 0
 
 

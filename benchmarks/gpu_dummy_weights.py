@@ -6,6 +6,7 @@ its processes, EngineCore included, so that this works where changing a function
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 _DISTRIBUTION = "tokenreward_gpu_benchmark-0.dist-info"
@@ -23,7 +24,7 @@ def register() -> None:
     """Widen the range that vLLM draws dummy weights from."""
     from vllm.model_executor.model_loader import weight_utils
 
-    draw = weight_utils.initialize_single_dummy_weight
+    draw = inspect.unwrap(weight_utils.initialize_single_dummy_weight)
     low, high, *rest = draw.__defaults__
     assert (low, high) == (-1e-3, 1e-3) or (low, high) == (-0.03, 0.03), "vLLM draws dummy weights in another way now"
     draw.__defaults__ = (-0.03, 0.03, *rest)

@@ -34,7 +34,8 @@ def main() -> None:
 
 
 def _both_ways(job: Job) -> None:
-    from tokenreward_workers.engines.vllm.engine import VllmEngine, VllmSettings
+    from tokenreward_workers.engines.vllm.engine import VllmEngine
+    from tokenreward_workers.engines.vllm.settings import VllmSettings
 
     settings = VllmSettings(
         dtype="bfloat16",
