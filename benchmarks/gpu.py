@@ -2,11 +2,11 @@
 
     python benchmarks/gpu.py [--only correct,vllm,...] [--deadline 580] [--out DIR] [--tiny]
 
-The parts, in their order: `correct` (both engines against float32), `vllm` (four workloads at Llama-3-8B's shape, beside
-plain vLLM), `service` (serve and label, against the engine alone), `transformers` (the other engine at that shape),
-`training` (against TRL) and, if it is named, `defaults` (vLLM's own class, compiled). Every part is a child process,
-so that what it held on the card is free when it ends, and has a time limit of its own. Each figure is
-printed as it comes and written at once to `benchmarks/results/gpu-<card>.json`, beside what earlier runs of the same
+The parts, in their order: `correct` (both engines against float32), `vllm` (four workloads at Llama-3-8B's shape,
+beside plain vLLM), `service` (serve and label, against the engine alone), `transformers` (the other engine at that
+shape), `training-8b` and `training-1b` (against TRL) and, if it is named, `defaults` (vLLM's own class, compiled).
+Every part is a child process, so that what it held on the card is free when it ends, and has a time limit of its own.
+Each figure is printed as it comes and written at once to `benchmarks/results/gpu-<card>.json`, beside what earlier runs of the same
 commit wrote. `--merge FILE...` joins such files instead. Nothing is downloaded. On a CPU, `--tiny` runs every part
 with toy models (`make gpu-tiny`).
 """
@@ -79,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="where the results file goes (default: benchmarks/results)")
     parser.add_argument("--tokenizer", type=Path, help="a directory with a tokenizer (default: the demo model's)")
     parser.add_argument("--tiny", action="store_true", help="toy models, on a CPU")
+    parser.add_argument("--commit", default=commit(), help="what is measured, where git is not at hand")
     parser.add_argument("--merge", type=Path, nargs="+", help="join these results into the results file")
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children are ended
@@ -92,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unknown parts {', '.join(sorted(unknown))}; known: {', '.join(PARTS)}")
 
     card = "tiny" if options.tiny else _card_name()
-    results = Results(out / f"gpu-{card}.json", versions())
+    results = Results(out / f"gpu-{card}.json", versions(), options.commit)
     with tempfile.TemporaryDirectory(prefix="gpu-") as scratch:
         folder = Path(scratch)
         tokenizer = options.tokenizer or resolve_model().path
@@ -139,11 +140,11 @@ class Results:
         figures: All figures so far, those of earlier runs of the same commit and versions included.
     """
 
-    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+    def __init__(self, path: Path, about: dict[str, Any], commit: str) -> None:
         """Go on with `path` if it was written by the same commit with the same versions, else begin it anew."""
         self.path = path
         self.figures: dict[str, Any] = {}
-        self._content = {"command": command(), "machine": machine(), "commit": commit(), "about": about}
+        self._content = {"command": command(), "machine": machine(), "commit": commit, "about": about}
         self._content |= {"figures": self.figures, "failed": {}}
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():

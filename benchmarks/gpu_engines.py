@@ -1,8 +1,8 @@
 """Part `vllm` of `make gpu`: every workload at Llama-3-8B's shape, by this project's vLLM engine and by plain vLLM.
 
 One engine with dummy weights is asked in two ways, so that nothing else differs: through `score`, and as vLLM's
-documentation shows it (`prompt_logprobs=1`, every branch whole, no prefix sent ahead). `--step defaults` measures vLLM's
-`LLM` class with all its defaults instead (compiled, CUDA graphs), which takes about a minute to start.
+documentation shows it (`prompt_logprobs=1`, every branch whole, no prefix sent ahead). `--step defaults` measures
+vLLM's `LLM` class with all its defaults instead (compiled, CUDA graphs), which takes about a minute to start.
 """
 
 from __future__ import annotations

@@ -26,10 +26,9 @@ def main() -> None:
     engine: Any = load_engine("transformers", job.model("8b"), EngineSettings(max_tokens=4000)).engine
     tokens = sum(scoring.tokens for scoring in work)
     score_all(engine, work[-24:])
-    before, times = engine.stats.computed_tokens, []
+    before = engine.stats.computed_tokens
     with Watts() as watts:
-        for _ in range(min(2, job.repetitions)):
-            times.append(timed(lambda: score_all(engine, work)))
+        times = [timed(lambda: score_all(engine, work)) for _ in range(min(2, job.repetitions))]
     computed = (engine.stats.computed_tokens - before) / len(times)
     seconds = statistics.median(times)
     tell(

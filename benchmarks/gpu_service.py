@@ -7,7 +7,6 @@ whole service labels the file. Both are counted in plain tokens, every branch in
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
 import socket
@@ -173,9 +172,7 @@ def _service(job: Job) -> Iterator[str]:
     command += ["--max-tokens", "1000", "--kv-gib", "0.25"] if job.tiny else []
     started = time.monotonic()
     with log.open("w") as output:
-        served = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | {"PYTHONUNBUFFERED": "1"}
-        )
+        served = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         while not any(line.startswith("ready") for line in log.read_text().splitlines()):
             if served.poll() is not None or time.monotonic() - started > _START_S:

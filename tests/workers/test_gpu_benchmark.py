@@ -71,7 +71,7 @@ def test_a_part_that_fails_is_named_and_the_others_still_run(
 
 
 def test_a_part_that_outlasts_its_limit_is_ended(tmp_path: Path) -> None:
-    results = gpu.Results(tmp_path / "gpu-tiny.json", {"card": "CPU"})
+    results = gpu.Results(tmp_path / "gpu-tiny.json", {"card": "CPU"}, "abc")
     hanging = tmp_path / "hanging.py"
     hanging.write_text("import time; time.sleep(600)")
     gpu.PARTS["hanging"] = gpu.Part(str(hanging), 2)
@@ -86,7 +86,7 @@ def test_results_of_two_calls_are_joined(tmp_path: Path) -> None:
     files = []
     for name, figures in (("a", {"useful_mfu": {"mix": 0.5}}), ("b", {"useful_mfu": {"best_of_5": 0.4}})):
         (tmp_path / name).mkdir()
-        results = gpu.Results(tmp_path / name / "gpu-card.json", {"card": "a card"})
+        results = gpu.Results(tmp_path / name / "gpu-card.json", {"card": "a card"}, "abc")
         results.add("vllm", figures)
         files.append(results.path)
     joined = json.loads(gpu._merged(files, tmp_path / "out").read_text("utf-8"))
