@@ -7,8 +7,8 @@ beside plain vLLM), `service` (serve and label, against the engine alone), `tran
 shape), `training-8b` and `training-1b` (against TRL) and, if it is named, `defaults` (vLLM's own class, compiled).
 Every part is a child process, so that what it held on the card is free when it ends, and has a time limit of its own.
 Each figure is printed as it comes and written at once to `benchmarks/results/gpu-<card>.json`, beside what earlier
-runs of the same commit wrote. `--merge FILE...` joins such files instead. Nothing is downloaded. On a CPU, `--tiny` runs every part
-with toy models (`make gpu-tiny`).
+runs of the same commit wrote. `--merge FILE...` joins such files instead. Nothing is downloaded. On a CPU, `--tiny`
+runs every part with toy models (`make gpu-tiny`).
 """
 
 from __future__ import annotations
