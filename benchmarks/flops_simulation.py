@@ -15,10 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import _work
-from _report import read, table, write
-from gpu_models import SHAPES
-
+from benchmarks import _work
+from benchmarks._report import read, table, write
+from benchmarks.gpu_models import SHAPES
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward_workers.engines.base import ListFeed
 from tokenreward_workers.engines.vllm.requests import InFlight, Request, RequestOrder

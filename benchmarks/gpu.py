@@ -30,12 +30,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from _report import ROOT, command, commit, machine, write
-from _work import WORKLOADS, workload
-from gpu_child import RESULT
-from gpu_dummy_weights import install
-from gpu_models import SHAPES, build, configure
-
+from benchmarks._report import ROOT, command, commit, machine, write
+from benchmarks._work import WORKLOADS, workload
+from benchmarks.gpu_child import RESULT
+from benchmarks.gpu_dummy_weights import install
+from benchmarks.gpu_models import SHAPES, build, configure
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer
@@ -243,7 +242,7 @@ def _end(child: subprocess.Popen[str]) -> None:
 
 def _environment(folder: Path) -> dict[str, str]:
     """What parts are started with: no network, no compiler, and the plugin for dummy weights."""
-    paths = [str(folder / "plugin"), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    paths = [str(folder / "plugin"), str(ROOT), os.environ.get("PYTHONPATH", "")]
     return os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         "PYTHONUNBUFFERED": "1",

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpu_models import peak_flops
-
+from benchmarks.gpu_models import peak_flops
 from tokenreward_workers.scoring import Scoring
 
 RESULT = "RESULT "

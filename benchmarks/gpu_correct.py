@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gpu_child import has_vllm, read_job, tell
 
+from benchmarks.gpu_child import has_vllm, read_job, tell
 from tokenreward_workers.engines import EngineSettings, load_engine
 from tokenreward_workers.engines.base import score_all
 from tokenreward_workers.scoring import Scored, Scoring

@@ -13,11 +13,13 @@ _DISTRIBUTION = "tokenreward_gpu_benchmark-0.dist-info"
 
 
 def install(folder: Path) -> None:
-    """Make `folder` a place on PYTHONPATH that announces this plugin to vLLM; this module's must be on it as well."""
+    """Make `folder` a place on PYTHONPATH that announces this plugin to vLLM; the repository must be on it as well."""
     announced = folder / _DISTRIBUTION
     announced.mkdir(parents=True)
     (announced / "METADATA").write_text("Metadata-Version: 2.1\nName: tokenreward-gpu-benchmark\nVersion: 0\n")
-    (announced / "entry_points.txt").write_text("[vllm.general_plugins]\ndummy = gpu_dummy_weights:register\n")
+    (announced / "entry_points.txt").write_text(
+        "[vllm.general_plugins]\ndummy = benchmarks.gpu_dummy_weights:register\n"
+    )
 
 
 def register() -> None:

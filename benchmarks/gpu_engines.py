@@ -11,10 +11,9 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from _work import WORKLOADS
-from gpu_child import Job, Watts, has_vllm, mfu, read_job, tell, timed
-from gpu_correct import runner
-
+from benchmarks._work import WORKLOADS
+from benchmarks.gpu_child import Job, Watts, has_vllm, mfu, read_job, tell, timed
+from benchmarks.gpu_correct import runner
 from tokenreward_workers.engines.base import score_all
 from tokenreward_workers.scoring import Scoring
 

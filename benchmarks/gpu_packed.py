@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 import transformers
-from gpu_child import Watts, mfu, read_job, tell, timed
-from gpu_models import drawn
 
+from benchmarks.gpu_child import Watts, mfu, read_job, tell, timed
+from benchmarks.gpu_models import drawn
 from tokenreward_workers.engines import EngineSettings, load_engine
 from tokenreward_workers.engines.base import score_all
 

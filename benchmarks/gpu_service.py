@@ -19,9 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from _work import words
-from gpu_child import Job, has_vllm, read_job, tell, timed
-
+from benchmarks._work import words
+from benchmarks.gpu_child import Job, has_vllm, read_job, tell, timed
 from tokenreward import Client, Item, estimators, label_dataset, templates
 from tokenreward_workers.engines import EngineSettings, load_engine
 from tokenreward_workers.engines.base import score_all

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gpu_child import Job, read_job, tell
+from benchmarks.gpu_child import Job, read_job, tell
 
 WAYS = ("trl", "ours", "ours-one-pass")
 STEPS = 6

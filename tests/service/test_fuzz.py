@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from fuzz import fuzz
+from benchmarks.fuzz import fuzz
 
 
 @pytest.mark.timeout(600)

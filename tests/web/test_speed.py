@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from playwright.sync_api import Page, expect
-from webpage import Open, label
+
+from tests.support.webpage import Open, label
 
 
 def text_of(tokens: int) -> str:

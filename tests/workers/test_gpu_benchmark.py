@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import gpu
-from _work import Work, workload
-from flops_simulation import BlockCache, engine_flops
-from gpu_correct import compared
-from gpu_dummy_weights import install
-from gpu_models import SHAPES, peak_flops
-
+from benchmarks import gpu
+from benchmarks._work import Work, workload
+from benchmarks.flops_simulation import BlockCache, engine_flops
+from benchmarks.gpu_correct import compared
+from benchmarks.gpu_dummy_weights import install
+from benchmarks.gpu_models import SHAPES, peak_flops
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.scoring import Row
 
@@ -111,7 +107,7 @@ def test_the_plugin_for_dummy_weights_is_announced_to_vllm(tmp_path: Path) -> No
         for point in distribution.entry_points
     ]
     assert [(point.group, point.value) for point in announced] == [
-        ("vllm.general_plugins", "gpu_dummy_weights:register")
+        ("vllm.general_plugins", "benchmarks.gpu_dummy_weights:register")
     ]
 
 

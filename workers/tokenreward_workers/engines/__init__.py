@@ -74,7 +74,8 @@ def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
 
 
 def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    from tokenreward_workers.engines.vllm.engine import VllmEngine, VllmSettings
+    from tokenreward_workers.engines.vllm.engine import VllmEngine
+    from tokenreward_workers.engines.vllm.settings import VllmSettings
 
     own = VllmSettings(
         dtype=settings.dtype,
