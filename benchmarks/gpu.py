@@ -143,7 +143,7 @@ class Results:
         """Go on with `path` if it was written by the same commit with the same versions, else begin it anew."""
         self.path = path
         self.figures: dict[str, Any] = {}
-        self._content = {"command": command(), "machine": machine(), "commit": commit, "about": about}
+        self._content: dict[str, Any] = {"command": command(), "machine": machine(), "commit": commit, "about": about}
         self._content |= {"figures": self.figures, "failed": {}}
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():

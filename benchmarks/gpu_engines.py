@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks._work import WORKLOADS
@@ -117,7 +118,7 @@ def plain(llm: Any, work: Sequence[Scoring]) -> list[list[float]]:
     """
     from vllm import SamplingParams
 
-    asked = {}
+    asked: dict[str, tuple[list[int], int]] = {}
     for scoring in work:
         for rest in scoring.branches.values():
             prompt = [*scoring.prefix, *rest]
@@ -155,7 +156,7 @@ def _defaults(job: Job) -> None:
         ]
         llm.generate(prompts[-WARM_UP:], params, use_tqdm=False)
         llm.reset_prefix_cache()
-        seconds = timed(lambda prompts=prompts: llm.generate(prompts, params, use_tqdm=False))
+        seconds = timed(partial(llm.generate, prompts, params, use_tqdm=False))
         tokens = sum(scoring.tokens for scoring in work)
         tell(
             vllm_defaults_useful_mfu={name: mfu(ideal, seconds)},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_a_part_that_outlasts_its_limit_is_ended(tmp_path: Path) -> None:
     hanging.write_text("import time; time.sleep(600)")
     gpu.PARTS["hanging"] = gpu.Part(str(hanging), 2)
     try:
-        assert not gpu._run("hanging", tmp_path, gpu.time.monotonic() + 100, results, tiny=True)
+        assert not gpu._run("hanging", tmp_path, time.monotonic() + 100, results, tiny=True)
     finally:
         del gpu.PARTS["hanging"]
     assert "its time was up" in json.loads(results.path.read_text("utf-8"))["failed"]["hanging"]
