@@ -35,6 +35,7 @@ from benchmarks._work import WORKLOADS, workload
 from benchmarks.gpu_child import RESULT
 from benchmarks.gpu_dummy_weights import install
 from benchmarks.gpu_models import SHAPES, build, configure
+from harness.waiting import patience
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--merge", type=Path, nargs="+", help="join these results into the results file")
     options = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that children are ended
-    end = time.monotonic() + options.deadline
+    end = time.monotonic() + (patience(options.deadline) if options.tiny else options.deadline)
     out = options.out or (ROOT / "build" if options.tiny else ROOT / "benchmarks" / "results")
     if options.merge:
         print(_merged(options.merge, out))
@@ -194,7 +195,7 @@ def _merged(files: Sequence[Path], out: Path) -> Path:
 def _run(name: str, folder: Path, end: float, results: Results, *, tiny: bool) -> bool:
     """Run one part; returns whether it ended well."""
     part = PARTS[name]
-    limit = min(part.limit, end - time.monotonic() - _RESERVE_S)
+    limit = min(patience(part.limit) if tiny else part.limit, end - time.monotonic() - _RESERVE_S)
     if limit < (5 if tiny else 20):
         results.fail(name, "no time was left")
         return False

@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks._work import words
 from benchmarks.gpu_child import Job, has_vllm, read_job, tell, timed
+from harness.waiting import patience
 from tokenreward import Client, Item, estimators, label_dataset, templates
 from tokenreward_workers.engines import EngineSettings, load_engine
 from tokenreward_workers.engines.base import score_all
@@ -174,7 +175,7 @@ def _service(job: Job) -> Iterator[str]:
         served = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         while not any(line.startswith("ready") for line in log.read_text().splitlines()):
-            if served.poll() is not None or time.monotonic() - started > _START_S:
+            if served.poll() is not None or time.monotonic() - started > patience(_START_S):
                 raise SystemExit(f"the service is not ready:\n{log.read_text()[-3000:]}")
             time.sleep(0.2)
         tell(service_ready_s=round(time.monotonic() - started, 1))
@@ -182,7 +183,7 @@ def _service(job: Job) -> Iterator[str]:
     finally:
         served.send_signal(signal.SIGINT)
         try:
-            served.wait(30)
+            served.wait(patience(30))
         except subprocess.TimeoutExpired:
             served.kill()
         print(log.read_text()[-3000:], file=sys.stderr)
