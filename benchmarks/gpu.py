@@ -34,7 +34,7 @@ from benchmarks._report import ROOT, command, commit, machine, write
 from benchmarks._work import WORKLOADS, workload
 from benchmarks.gpu_child import RESULT
 from benchmarks.gpu_dummy_weights import install
-from benchmarks.gpu_models import SHAPES, build, configure
+from benchmarks.gpu_models import SHAPES, configure
 from harness.waiting import patience
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward_workers.model_files.resolve import resolve_model
@@ -118,7 +118,9 @@ def prepare(folder: Path, tokenizer: Path, *, tiny: bool, checkpoint: bool) -> N
     configure("tiny" if tiny else "8b", folder / "8b", tokenizer)
     small = "tiny" if tiny else "1b"
     if checkpoint:
-        build(small, folder / "1b", tokenizer)
+        # In a process of its own, so that this one never holds memory on the card.
+        builder = [sys.executable, str(Path(__file__).with_name("gpu_models.py")), small, str(folder / "1b")]
+        subprocess.run([*builder, str(tokenizer)], check=True, env=_environment(folder))
     else:
         configure(small, folder / "1b", tokenizer)
     renderer = Renderer(ChatTokenizer.load(folder / "8b"), 4096, SHAPES["tiny"]["vocab_size"])

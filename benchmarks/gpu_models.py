@@ -2,12 +2,15 @@
 
 Nothing is downloaded. Speed does not depend on the values of the weights, as long as they are not all zeros: a card
 draws less power on zeros, and runs faster.
+
+    python benchmarks/gpu_models.py SHAPE DIR TOKENIZER      writes a checkpoint
 """
 
 from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +119,7 @@ def peak_flops(card: str) -> float | None:
         if re.search(rf"\b{known}\b", card):
             return peak * 1e12
     return None
+
+
+if __name__ == "__main__":
+    build(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

@@ -58,7 +58,7 @@ def test_the_parts_without_vllm_give_their_figures(tmp_path: Path) -> None:
 def test_a_part_that_fails_is_named_and_the_others_still_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parts = {"broken": gpu.Part("no_such_script.py", 60), "compared": gpu.Part("gpu_models.py", 60)}
+    parts = {"broken": gpu.Part("no_such_script.py", 60), "compared": gpu.Part("gpu_dummy_weights.py", 60)}
     monkeypatch.setattr(gpu, "PARTS", parts)
     assert gpu.main(["--tiny", "--out", str(tmp_path)]) == 1
     assert "broken failed: status 2" in capsys.readouterr().out
