@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
-from plain import Row, read, with_hf, with_vllm
+
+from benchmarks.plain import Row, read, with_hf, with_vllm
 
 NAMES = ("vllm", "transformers", "plain_vllm_default", "plain_vllm_tuned", "plain_transformers")
 

@@ -11,8 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from _experiment_plan import Plan
-
+from benchmarks._experiment_plan import Plan
 from tokenreward._serving import embedded_service
 from tokenreward.audit import builtin
 from tokenreward.dataset import label_dataset

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _experiment_data import labeled_file
-from _experiment_plan import SURPRISAL, Plan, Run
 
+from benchmarks._experiment_data import labeled_file
+from benchmarks._experiment_plan import SURPRISAL, Plan, Run
 from tokenreward._process import die_with
 from tokenreward.audit.measures.ranks import auroc
 from tokenreward.audit.tokens import BAD, LEFT_OUT, judged

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import psutil
-from stack import Stack
+
+from harness.stack import Stack
 
 
 class Usage:

@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _report import ROOT, write
-
+from benchmarks._report import ROOT, write
 from tokenreward import cli
 from tokenreward._serving import embedded_service
 from tokenreward.commands.audit import SOME_FAILED

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from _report import ROOT, write
+from benchmarks._report import ROOT, write
 
 
 def main() -> int:

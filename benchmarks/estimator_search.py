@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _combinations import COMBINATIONS, GRID, PLAIN, WANTED, Combination, Floats, apart, less_mean
-from _report import ROOT, table, write
 
+from benchmarks._combinations import COMBINATIONS, GRID, PLAIN, WANTED, Combination, Floats, apart, less_mean
+from benchmarks._report import ROOT, table, write
 from tokenreward.audit.measures.ranks import auroc, strata
 from tokenreward.audit.measures.spans import SURPRISAL, Tokens, collect, measure
 from tokenreward.audit.sets import SpanItem, SpanSet, load

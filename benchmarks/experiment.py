@@ -21,11 +21,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import _report
-from _experiment_data import prepare
-from _experiment_plan import SURPRISAL, Plan, Run, read_plan, smoke
-from _experiment_runs import do, finished
-from _experiment_table import Results, detectable, tables
+from benchmarks import _report
+from benchmarks._experiment_data import prepare
+from benchmarks._experiment_plan import SURPRISAL, Plan, Run, read_plan, smoke
+from benchmarks._experiment_runs import do, finished
+from benchmarks._experiment_table import Results, detectable, tables
 
 RESULTS = Path(__file__).parent / "results" / "experiment.json"
 DOCUMENT = _report.ROOT / "docs" / "experiment.md"

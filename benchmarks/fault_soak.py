@@ -29,11 +29,10 @@ import httpx2
 import psutil
 import redis
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-
-from _report import table, write  # noqa: E402
-from faults.undisturbed import rewards  # noqa: E402
-from stack import Stack, http, wait_for  # noqa: E402
+from benchmarks._report import table, write
+from harness.stack import Stack, http
+from harness.undisturbed import rewards
+from harness.waiting import wait_for
 
 WORKERS = 3
 DETECTIONS = 8

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _report import ROOT, table, write
 
+from benchmarks._report import ROOT, table, write
 from tokenreward import estimators, templates
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.schema import Item

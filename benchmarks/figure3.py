@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _report import ROOT
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from benchmarks._report import ROOT
 from tokenreward._serving import embedded_service
 from tokenreward.dataset import label_dataset
 from tokenreward_trainer.chat import ChatFormat

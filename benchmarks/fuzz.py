@@ -33,10 +33,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-
-from _report import table, write  # noqa: E402
-from stack import Stack, running, wait_for  # noqa: E402
+from benchmarks._report import table, write
+from harness.stack import Stack, running
+from harness.waiting import wait_for
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 _TIMEOUT = 20.0

@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _contenders import NAMES, Contender
-from _report import ROOT, table, write
-from _work import WORKLOADS, Work, workload
 from transformers import AutoModelForCausalLM, LlamaConfig
 
+from benchmarks._contenders import NAMES, Contender
+from benchmarks._report import ROOT, table, write
+from benchmarks._work import WORKLOADS, Work, workload
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer

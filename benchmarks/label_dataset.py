@@ -24,12 +24,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-
-from _report import table, write  # noqa: E402
-from stack import COMMAND, running  # noqa: E402
-
-from tokenreward import Client  # noqa: E402
+from benchmarks._report import table, write
+from harness.processes import COMMAND
+from harness.stack import running
+from tokenreward import Client
 
 WORDS = ("the quick brown fox jumps over a lazy dog while seven clever otters count small blue stones").split()  # noqa: SIM905
 SIDES = ("chosen", "rejected")

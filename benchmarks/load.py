@@ -34,12 +34,11 @@ from typing import Any
 
 import psutil
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-
-from _rawhttp import Connection, Pool  # noqa: E402
-from _report import table, write  # noqa: E402
-from _usage import Usage  # noqa: E402
-from stack import Stack, http, running, wait_for  # noqa: E402
+from benchmarks._rawhttp import Connection, Pool
+from benchmarks._report import table, write
+from benchmarks._usage import Usage
+from harness.stack import Stack, http, running
+from harness.waiting import wait_for
 
 _FIRST_RATE, _GROWTH, _STEPS = 20.0, 1.25, 26
 _SLOW_MS = 1000.0

@@ -15,10 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-
-from _report import ROOT, table, write  # noqa: E402
-from stack import Stack, http, running, wait_for  # noqa: E402
+from benchmarks._report import ROOT, table, write
+from harness.stack import Stack, http, running
+from harness.waiting import wait_for
 
 ITEMS, TOKENS = 1000, 300
 

@@ -14,8 +14,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from _report import table, write
-
+from benchmarks._report import table, write
 from tokenreward_trainer.prompts import FAMILIES, parts_of, write_prompts
 from tokenreward_trainer.sampling import Sampling, sample_file
 from tokenreward_trainer.scorers.verify import verified

@@ -22,10 +22,9 @@ from typing import Any
 
 import httpx2
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
-
-from _report import read, table, write  # noqa: E402
-from stack import Stack, http, running, wait_for  # noqa: E402
+from benchmarks._report import read, table, write
+from harness.stack import Stack, http, running
+from harness.waiting import wait_for
 
 CLIENTS = 64
 EACH = 2

@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _report import ROOT, table, write
-
+from benchmarks._report import ROOT, table, write
 from tokenreward import cli
 from tokenreward_workers.model_files.resolve import resolve_model
 

@@ -26,16 +26,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "tests")]
+from rich.console import Console
+from rich.table import Table
 
-from _report import table, write  # noqa: E402
-from _simulated_gpus import RESPONSES_PER_SECOND  # noqa: E402
-from _usage import Usage  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-from stack import Process, Stack, wait_for  # noqa: E402
-
-from tokenreward.protocol import keys  # noqa: E402
+from benchmarks._report import table, write
+from benchmarks._simulated_gpus import RESPONSES_PER_SECOND
+from benchmarks._usage import Usage
+from harness.processes import Process
+from harness.stack import Stack
+from harness.waiting import wait_for
+from tokenreward.protocol import keys
 
 HERE = Path(__file__).parent
 ENOUGH = 0.9

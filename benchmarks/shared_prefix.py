@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from _report import table, write
-from _work import WORKLOADS, workload
 from transformers import AutoModelForCausalLM, DynamicCache
 
+from benchmarks._report import table, write
+from benchmarks._work import WORKLOADS, workload
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward_workers.engines.packed.engine import TransformersEngine
 from tokenreward_workers.model_files.resolve import resolve_model

@@ -15,8 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _report import ROOT, table, write
-
+from benchmarks._report import ROOT, table, write
 from tokenreward import cli
 from tokenreward._serving import embedded_service
 from tokenreward_trainer.prompts.demo_pairs import write_pairs

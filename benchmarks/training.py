@@ -22,9 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _report import table, write
-from _training_parity import parity
-
+from benchmarks._report import table, write
+from benchmarks._training_parity import parity
 from tokenreward_workers.model_files.resolve import resolve_model
 
 PAIRS = 4

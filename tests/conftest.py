@@ -1,26 +1,53 @@
-"""Makes `tests/stack.py` importable, and the two stacks that most end-to-end tests share."""
+"""Repeatable examples and limits that follow the machine, for every test, and the two stacks that most tests share."""
 
 from __future__ import annotations
 
 import signal
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from stack import Stack, running
+from harness.stack import Stack, running
+from harness.waiting import patience
 
 # The same examples in every run: a change is to blame for a failure, not chance. `make fuzz` looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
-
 # A shell that runs this in the background has SIGINT ignored, and what a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+#: A fixture, and the marks of each test that uses it, directly or through another fixture.
+_MARKS_OF_FIXTURES = {
+    "demo": [pytest.mark.demo_model],
+    "demo_model": [pytest.mark.demo_model, pytest.mark.alone],
+    "browser": [pytest.mark.browser],
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests by what they use, and keeps the tests of a module in one process, where they share its fixtures."""
+    for item in items:
+        for fixture, marks in _MARKS_OF_FIXTURES.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                for mark in marks:
+                    item.add_marker(mark)
+        if item.get_closest_marker("vllm"):
+            item.add_marker(pytest.mark.alone)
+        item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Stretches the test's time limit, its marker's or the configuration's, before pytest-timeout reads it."""
+    if item.config.getoption("timeout") is None:
+        marker = item.get_closest_marker("timeout")
+        seconds = marker.args[0] if marker else float(item.config.getini("timeout"))
+        item.add_marker(pytest.mark.timeout(patience(seconds)), append=False)
+    return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # the helpers beside the tests
-
-from fake_service import FakeService, fake_service
-from staged import Staged, staged_server
+from tests.support.fake_service import FakeService, fake_service
+from tests.support.staged_server import Staged, staged_server
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from stack import Stack
 
+from harness.stack import Stack
 from tokenreward import Client, cli, estimators, templates
 from tokenreward.audit import builtin, plan, study
 from tokenreward.audit.scoring import Response, score

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stack import Stack
 
+from harness.stack import Stack
 from tokenreward_workers.engines import synthetic as engine
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"

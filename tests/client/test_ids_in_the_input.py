@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_service import FakeService, reward
-from stack import Stack
 
+from harness.stack import Stack
+from tests.support.fake_service import FakeService, reward
 from tokenreward import BadInput, label_dataset
 
 pa = pytest.importorskip("pyarrow")

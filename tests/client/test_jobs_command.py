@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from stack import Stack
 
+from harness.stack import Stack
+from harness.waiting import patience
 from tokenreward import Client, cli
 from tokenreward.schema import Job
 
@@ -17,7 +18,7 @@ def job(synthetic: Stack) -> Iterator[Job]:
     """A finished job of three items, the last of which is wrong."""
     with Client(synthetic.url) as client:
         items = [{"prompt": "p", "response": "good"}] * 2 + [{"prompt": "p", "response": ""}]
-        made = client.jobs.wait(client.jobs.create(items).id, timeout=30)
+        made = client.jobs.wait(client.jobs.create(items).id, timeout=patience(30))
         yield made
         client.jobs.delete(made.id)
 

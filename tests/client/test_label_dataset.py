@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_service import FakeService, reward
 
+from tests.support.fake_service import FakeService, reward
 from tokenreward import BadInput, Client, ConnectionFailed, JobFailed, Labeled, cli, label_dataset
 from tokenreward.dataset import read_meta
 from tokenreward.schema import JobState, Provenance

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_show import HOSTILE, labeled_row, shown
 
+from tests.client.test_show import HOSTILE, labeled_row, shown
 from tokenreward.show.page import page
 
 playwright = pytest.importorskip("playwright.sync_api")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_service import FakeService
 from rich.console import Console
-from staged import PROVENANCE
 
+from tests.support.fake_service import FakeService
+from tests.support.staged_server import PROVENANCE
 from tokenreward import BadInput, cli, label_dataset
 from tokenreward.html.escaping import visible
 from tokenreward.show.cells import Cell, cells

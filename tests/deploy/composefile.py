@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from deploy import dockerfiles
+from tests.deploy import dockerfiles
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"

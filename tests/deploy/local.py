@@ -15,9 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-from stack import Process
-
-from deploy.composefile import ROOT, Service, seconds, services
+from harness.processes import Process
+from harness.waiting import patience
+from tests.deploy.composefile import ROOT, Service, seconds, services
 from tokenreward_service.embedded.valkey import find_server
 
 _BIN = Path(sys.executable).parent
@@ -70,19 +70,19 @@ class Composed:
         log = self.folder / f"{name}.log"
         self._running[name] = Process(self._command(service, service.command + self._listening(name)), log)
         if "healthcheck" in service.content:
-            deadline = time.monotonic() + 180
+            deadline = time.monotonic() + patience(180)
             while not self.healthy(name):
                 assert time.monotonic() < deadline, self.output(name)
                 time.sleep(1.0 if name.startswith("worker") else 0.1)  # a check costs the processor what it waits for
         else:
-            assert self._running[name].popen.wait(60) == 0, self.output(name)
+            assert self._running[name].wait(60) == 0, self.output(name)
 
     def healthy(self, name: str) -> bool:
         """What the health check says; a service that has ended fails the test."""
         process = self._running[name]
         assert process.popen.poll() is None, process.output()
         check = self._command(self.services[name], self.services[name].health)
-        return subprocess.run(check, check=False, capture_output=True, timeout=60).returncode == 0
+        return subprocess.run(check, check=False, capture_output=True, timeout=patience(60)).returncode == 0
 
     def down(self, name: str) -> int:
         """SIGTERM, and the exit status; killed after the grace period, as Compose would."""

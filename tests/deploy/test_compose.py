@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-from deploy.composefile import FILE, ROOT, Service, raw, resolved, seconds, services
+from tests.deploy.composefile import FILE, ROOT, Service, raw, resolved, seconds, services
 from tokenreward_workers.settings import WorkerSettings
 
 SERVICES = services()

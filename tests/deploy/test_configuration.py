@@ -7,10 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from stack import COMMAND
 
-from deploy import configuration
-from deploy.composefile import ROOT, raw, services
+from harness.processes import COMMAND
+from harness.waiting import patience
+from tests.deploy import configuration
+from tests.deploy.composefile import ROOT, raw, services
 from tokenreward import environment
 from tokenreward.environment import PREFIX, check_names
 from tokenreward.errors import BadInput
@@ -24,7 +25,11 @@ def start(command: str, tmp_path: Path, **variables: str) -> subprocess.Complete
     """`tokenreward COMMAND`, which must end by itself."""
     pairs = [f"{name}={value}" for name, value in {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **variables}.items()]
     return subprocess.run(
-        ["env", "-i", *pairs, *COMMAND, *command.split()], capture_output=True, text=True, check=False, timeout=60
+        ["env", "-i", *pairs, *COMMAND, *command.split()],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(60),
     )
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from deploy import dockerfiles
-from deploy.composefile import ROOT, services
+from harness.waiting import patience
+from tests.deploy import dockerfiles
+from tests.deploy.composefile import ROOT, services
 
 FILES = ["service/Dockerfile", "workers/Dockerfile"]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -196,7 +197,7 @@ def test_the_distribution_builds_from_what_is_copied_alone(name: str, tmp_path: 
         else:
             shutil.copy(ROOT / source, context)
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path / "dist")]
-    done = subprocess.run(command, cwd=context, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=context, capture_output=True, text=True, check=False, timeout=patience(120))
     assert done.returncode == 0, done.stderr
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())

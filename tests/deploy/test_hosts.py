@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.undisturbed import rewards
-from stack import COMMAND, Process, http, wait_for
 
-from deploy import hosts
+from harness.processes import COMMAND, Process
+from harness.stack import http
+from harness.undisturbed import rewards
+from harness.waiting import wait_for
+from tests.deploy import hosts
 from tokenreward import Client
 from tokenreward_service.embedded.valkey import find_server
 from tokenreward_service.tools import redis_acl as deployment

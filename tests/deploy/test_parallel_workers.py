@@ -9,8 +9,10 @@ from typing import Any
 
 import psutil
 import pytest
-from stack import COMMAND, Process, Stack, http, wait_for
 
+from harness.processes import COMMAND, Process
+from harness.stack import Stack, http
+from harness.waiting import patience, wait_for
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines import EngineSettings, load_engine
 from tokenreward_workers.process.supervisor import gpus
@@ -45,7 +47,8 @@ def test_a_worker_that_once_ran_is_started_again_although_a_restart_fails(tmp_pa
     blobs = tmp_path / "blobs"
     code = (
         "import sys\n"
-        "from tokenreward_workers import cli, supervisor\n"
+        "from tokenreward_workers import cli\n"
+        "from tokenreward_workers.process import supervisor\n"
         "supervisor._HEALTHY_AFTER = 0.5\n"
         "sys.exit(cli.worker(['--engine', 'synthetic']))\n"
     )
@@ -76,7 +79,7 @@ def test_too_few_gpus_are_said_before_anything_starts(tmp_path: Path) -> None:
     pairs = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": "0"}
     arguments = ["worker", "--redis-url", "redis://x", "--engine", "synthetic", "--data-parallel", "2"]
     command = ["env", "-i", *(f"{name}={value}" for name, value in pairs.items()), *COMMAND, *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=patience(60))
     assert ended.returncode == 1
     assert "2 workers with 1 GPU(s) each need 2; visible are 0" in ended.stderr
 

@@ -10,7 +10,8 @@ import httpx2
 import pytest
 import redis
 
-from deploy.local import Composed
+from harness.waiting import patience
+from tests.deploy.local import Composed
 from tokenreward import Client
 from tokenreward_workers.model_files import demo as demo_model
 from tokenreward_workers.model_files.resolve import cache_dir
@@ -34,7 +35,7 @@ def test_the_profile_is_the_store_the_api_and_one_worker(up: Composed) -> None:
 
 def test_a_full_labeling_round_gives_rewards_of_the_demo_model(up: Composed) -> None:
     with Client(up.url) as client:
-        answer = client.label([{"prompt": "What is 2+2?", "response": "2+2 equals 4."}], timeout=60)
+        answer = client.label([{"prompt": "What is 2+2?", "response": "2+2 equals 4."}], timeout=patience(60))
         assert len(answer.results[0].rewards or ()) == len(answer.results[0].token_ids or ()) > 5
         fingerprint = answer.provenance.fingerprint
         assert (fingerprint.model, fingerprint.engine) == (demo_model.NAME, "transformers")

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import redis
-from faults.test_faults import check_undisturbed, in_progress, items, submit
-from stack import Stack, http, wait_for
 
-from deploy.local import free_port
-from deploy.tls import TlsFront
+from harness.stack import Stack, http
+from harness.waiting import wait_for
+from tests.deploy.local import free_port
+from tests.deploy.tls import TlsFront
+from tests.support.jobs import check_undisturbed, in_progress, items, submit
 from tokenreward.protocol import keys
 from tokenreward_service.api_keys.store import KeyFile
 from tokenreward_service.tools import redis_acl as deployment

@@ -6,8 +6,8 @@ import json
 import time
 
 import pytest
-from stack import Stack, http
 
+from harness.stack import Stack, http
 from tokenreward.protocol import keys
 from tokenreward.protocol.records import Claim, Corrupt, ScoringOptions
 from tokenreward.protocol.worker_records import ModelRecord

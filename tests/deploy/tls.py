@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from harness.waiting import patience
+
 
 def certificate(folder: Path) -> tuple[Path, Path]:
     """(certificate, key) for 127.0.0.1, signed by itself."""
@@ -52,11 +54,11 @@ class TlsFront:
         started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(started,), daemon=True)
         self._thread.start()
-        assert started.wait(10)
+        assert started.wait(patience(10))
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(patience(10))
 
     def _run(self, started: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)

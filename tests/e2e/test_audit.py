@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from stack import Stack
 
+from harness.stack import Stack
 from tokenreward.commands import audit
 
 

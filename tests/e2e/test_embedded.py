@@ -11,8 +11,10 @@ from pathlib import Path
 import httpx2
 import pytest
 from redis import Redis
-from stack import COMMAND, Served, Stack, wait_for, wait_gone
 
+from harness.processes import COMMAND, wait_gone
+from harness.stack import Served, Stack
+from harness.waiting import patience, wait_for
 from tokenreward_service.embedded import valkey as embedded
 
 
@@ -41,14 +43,14 @@ def test_nothing_outlives_the_embedded_service(folder: Path, sig: signal.Signals
 
 def test_a_wrong_model_path_is_said_before_any_port_is_opened(folder: Path) -> None:
     with Served(folder, "--model", "/no/such/model") as served:
-        assert served.process.popen.wait(30) != 0
+        assert served.process.wait(30) != 0
         assert "/no/such/model" in served.process.output()
         assert "listens on" not in served.process.output()
 
 
 def test_a_bind_beyond_loopback_is_refused_without_being_told(folder: Path) -> None:
     with Served(folder, "--host", "0.0.0.0") as served:
-        assert served.process.popen.wait(30) == 1
+        assert served.process.wait(30) == 1
         assert "--insecure" in served.process.output()
 
 
@@ -56,7 +58,7 @@ def test_a_port_in_use_is_a_clear_message(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
         with Served(folder, "--engine", "synthetic", port=port) as served:
-            assert served.process.popen.wait(30) == 1
+            assert served.process.wait(30) == 1
             assert f"port {port}" in served.process.output()
 
 
@@ -80,7 +82,7 @@ def test_keys_are_made_after_the_service_was_killed(folder: Path) -> None:
         wait_gone(family, 10)
     assert (folder / "data" / "valkey.url").exists(), "it could not clear this away"
     command = [*COMMAND, "keys", "create", "me", "--data-dir", str(folder / "data")]
-    made = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    made = subprocess.run(command, capture_output=True, check=False, timeout=patience(60))
     assert made.stdout.startswith(b"trk_"), made.stderr
 
 
@@ -105,5 +107,5 @@ def test_an_evicting_redis_is_refused(folder: Path) -> None:
     with Stack(folder) as stack:
         stack.redis.config_set("maxmemory-policy", "allkeys-lru")
         with Served(folder, "--redis-url", stack.redis_url) as served:
-            assert served.process.popen.wait(30) == 1
+            assert served.process.wait(30) == 1
             assert "noeviction" in served.process.output()

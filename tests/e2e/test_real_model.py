@@ -13,11 +13,16 @@ import httpx2
 import numpy as np
 import psutil
 import pytest
-from stack import Served, wait_gone
 
+from harness.processes import wait_gone
+from harness.stack import Served
+from harness.waiting import patience
 from tokenreward.commands import label
 
-ENGINES = ["transformers", pytest.param("vllm", marks=pytest.mark.vllm)]
+ENGINES = [
+    pytest.param("transformers", marks=[pytest.mark.demo_model, pytest.mark.alone]),
+    pytest.param("vllm", marks=pytest.mark.vllm),
+]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +43,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 def label_items(url: str, items: list[dict], **options: object) -> list[dict]:
-    answer = httpx2.post(url + "/v1/label", json={"items": items, **options}, timeout=250)
+    answer = httpx2.post(url + "/v1/label", json={"items": items, **options}, timeout=patience(250))
     assert answer.status_code == 200, answer.text
     return list(answer.json()["results"])
 

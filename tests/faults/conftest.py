@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from stack import Stack
 
-#: Slow enough that a fault hits work in progress, small enough that a test stays short.
-SLOW = {
-    "TOKENREWARD_SYNTHETIC_RATE": "20",
-    "TOKENREWARD_SHARD_ITEMS": "10",
-    "TOKENREWARD_LEASE_SECONDS": "3",
-    "TOKENREWARD_CACHE_TTL_SECONDS": "0",
-}
+from harness.stack import Stack
+from tests.support.jobs import SLOW
 
 
 @pytest.fixture(scope="package")

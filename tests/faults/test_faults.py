@@ -12,46 +12,11 @@ import time
 from pathlib import Path
 
 import pytest
-from stack import Stack, http, wait_for
 
-from faults.conftest import SLOW
-from faults.undisturbed import rewards
-
-
-def items(count: int) -> list[dict]:
-    return [{"prompt": f"prompt {n}", "response": f"response {n}", "id": str(n)} for n in range(count)]
-
-
-def submit(stack: Stack, work: list[dict], **options: object) -> str:
-    accepted = http.post(stack.url + "/v1/jobs", json={"items": work, **options}, timeout=30)
-    assert accepted.status_code == 202, accepted.text
-    return str(accepted.json()["id"])
-
-
-def job(stack: Stack, job_id: str) -> dict:
-    return dict(http.get(f"{stack.url}/v1/jobs/{job_id}", timeout=10).json())
-
-
-def results(stack: Stack, job_id: str) -> list[dict]:
-    text = http.get(f"{stack.url}/v1/jobs/{job_id}/results", timeout=30).text
-    return [json.loads(line) for line in text.splitlines()][:-1]
-
-
-def check_undisturbed(stack: Stack, job_id: str, work: list[dict], seconds: float = 60) -> None:
-    """Every item exactly once, in order, with the rewards an undisturbed run gives."""
-    ended = wait_for(
-        lambda: (now := job(stack, job_id))["state"] not in {"queued", "running"} and now, seconds, "the end"
-    )
-    assert ended["state"] == "succeeded"
-    assert (ended["done_items"], ended["failed_items"]) == (len(work), 0)
-    rows = results(stack, job_id)
-    assert [row["id"] for row in rows] == [item["id"] for item in work]
-    assert [row["rewards"] for row in rows] == rewards(work)
-
-
-def in_progress(stack: Stack, job_id: str) -> bool:
-    now = job(stack, job_id)
-    return now["state"] == "running" and now["done_items"] < now["total_items"]
+from harness.stack import Stack, http
+from harness.undisturbed import rewards
+from harness.waiting import patience, wait_for
+from tests.support.jobs import SLOW, check_undisturbed, in_progress, items, job, results, submit
 
 
 def test_a_killed_workers_shard_runs_elsewhere_within_ten_seconds(stack: Stack) -> None:
@@ -65,7 +30,7 @@ def test_a_killed_workers_shard_runs_elsewhere_within_ten_seconds(stack: Stack) 
     stack.start_worker()
     wait_for(lambda: stack.redis.zcard("tr:claimed"), 10, "a new claim")
     check_undisturbed(stack, job_id, work)
-    assert time.monotonic() - killed < 30
+    assert time.monotonic() - killed < patience(30)
 
 
 def test_two_killed_workers_in_a_row_split_the_shard_and_lose_nothing(stack: Stack) -> None:
@@ -102,7 +67,7 @@ def test_a_killed_valkey_server_comes_back_with_everything_accepted(stack: Stack
     assert stack.valkey is not None
     stack.valkey.kill()
     time.sleep(0.5)
-    refused = http.get(f"{stack.url}/v1/jobs/{job_id}", timeout=30)
+    refused = http.get(f"{stack.url}/v1/jobs/{job_id}", timeout=patience(30))
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) > 0
     stack.start_valkey()
@@ -181,14 +146,12 @@ def test_a_full_disk_refuses_new_work_with_503_and_loses_no_old_work(tmp_path: P
         size = max(f.stat().st_size for f in (tmp_path / "appendonlydir").iterdir())
         resource.prlimit(stack.valkey.pid, resource.RLIMIT_FSIZE, (size + 20_000, resource.RLIM_INFINITY))
         big = [{"prompt": "p" * 4000 + str(n), "response": str(time.time_ns())} for n in range(2000)]
-        status = wait_for(
-            lambda: (
-                (code := http.post(stack.url + "/v1/jobs", json={"items": big}, timeout=30).status_code) >= 500 and code
-            ),
+        refused = wait_for(
+            lambda: (answer := http.post(stack.url + "/v1/jobs", json={"items": big})).status_code >= 500 and answer,
             20,
             "a refusal",
         )
-        assert status == 503
+        assert refused.status_code == 503
         resource.prlimit(stack.valkey.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         if stack.valkey.popen.poll() is not None:
             stack.start_valkey()
@@ -212,7 +175,7 @@ def test_a_client_that_vanishes_mid_download_can_come_back(stack: Stack) -> None
     work = items(20)
     job_id = submit_when_known(stack, work)
     check_undisturbed(stack, job_id, work)
-    with http.stream("GET", f"{stack.url}/v1/jobs/{job_id}/results", timeout=10) as response:
+    with http.stream("GET", f"{stack.url}/v1/jobs/{job_id}/results", timeout=patience(10)) as response:
         first = json.loads(next(response.iter_lines()))
     assert first["index"] == 0
     check_undisturbed(stack, job_id, work)

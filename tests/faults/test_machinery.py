@@ -13,9 +13,10 @@ from uuid import uuid4
 import psutil
 import pytest
 from rq import Queue
-from stack import Stack, http, running, wait_for
 
-from faults.test_faults import check_undisturbed, in_progress, items, job, results, submit
+from harness.stack import Stack, http, running
+from harness.waiting import patience, wait_for
+from tests.support.jobs import check_undisturbed, in_progress, items, job, results, submit
 from tokenreward.protocol.arrow_blobs import Entry, pack_failures
 from tokenreward.protocol.records import JobSlice, Shard, commit_args, dump_shards
 from tokenreward.protocol.scripts import Scripts
@@ -32,7 +33,7 @@ def test_cancel_stops_the_work_inside_a_shard(stack: Stack) -> None:
     assert http.post(f"{stack.url}/v1/jobs/{doomed}/cancel").json()["state"] == "cancelled"
     work = items(1)
     check_undisturbed(stack, submit(stack, work), work, seconds=20)
-    assert time.monotonic() - started < 10, "the worker was not busy with what nobody wants"
+    assert time.monotonic() - started < min(patience(10), 19), "the worker was not busy with what nobody wants"
 
 
 def test_a_cancelled_job_that_is_retried_at_once_is_scored_in_full(stack: Stack) -> None:
@@ -105,7 +106,7 @@ def test_interactive_work_overtakes_bulk_work(stack: Stack) -> None:
         stack.url + "/v1/label",
         json={"items": [{"prompt": "quick", "response": "one"}]},
         headers={"Prefer": "wait=20"},
-        timeout=40,
+        timeout=patience(40),
     )
     assert answer.status_code == 200
     assert job(stack, bulk)["done_items"] < 100

@@ -10,14 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
 import pytest
-from stack import Stack, wait_for
+
+from harness.stack import Stack
+from harness.waiting import patience, wait_for
 
 NDJSON = {"content-type": "application/x-ndjson"}
 
 
 @pytest.fixture
 def http(synthetic: Stack) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=synthetic.url, timeout=30) as client:
+    with httpx2.Client(base_url=synthetic.url, timeout=patience(30)) as client:
         yield client
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from fuzz import fuzz
+from benchmarks.fuzz import fuzz
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_made_up_requests_get_documented_answers(tmp_path: Path) -> None:
     tally = fuzz(tmp_path, 900, salt=1)

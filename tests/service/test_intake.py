@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 from fastapi import FastAPI
-from stack import Stack
 
+from harness.stack import Stack
 from tokenreward.schema import JobOptions, JobRequest
 from tokenreward_service import runtime
 from tokenreward_service.intake.job_builder import JobBuilder

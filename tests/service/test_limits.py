@@ -14,14 +14,16 @@ import httpx2
 import psutil
 import pytest
 import zstandard
-from stack import Stack, running, wait_for
+
+from harness.stack import Stack, running
+from harness.waiting import patience, wait_for
 
 NDJSON = {"content-type": "application/x-ndjson"}
 LINE = b'{"prompt":"p","response":"r"}\n'
 
 
 def post(stack: Stack, body: object, path: str = "/v1/jobs", **headers: str) -> httpx2.Response:
-    return httpx2.post(stack.url + path, content=body, headers=NDJSON | headers, timeout=60)
+    return httpx2.post(stack.url + path, content=body, headers=NDJSON | headers, timeout=patience(60))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +162,7 @@ def test_the_cache_leaves_room_for_jobs(tmp_path: Path) -> None:
 
 def test_one_caller_cannot_hold_every_place(tmp_path: Path) -> None:
     slow = {"TOKENREWARD_MAX_REQUESTS_PER_KEY": "4", "TOKENREWARD_SYNTHETIC_RATE": "20"}
-    with running(tmp_path, **slow) as stack, httpx2.Client(base_url=stack.url, timeout=60) as http:
+    with running(tmp_path, **slow) as stack, httpx2.Client(base_url=stack.url, timeout=patience(60)) as http:
 
         def call(n: int) -> int:
             return http.post("/v1/label", json={"items": [{"prompt": "p", "response": f"r{n}"}] * 20}).status_code

@@ -8,14 +8,16 @@ from collections.abc import Iterator
 import httpx2
 import pyarrow as pa
 import pytest
-from stack import Stack, wait_for
+
+from harness.stack import Stack
+from harness.waiting import patience, wait_for
 
 ARROW = "application/vnd.apache.arrow.stream"
 
 
 @pytest.fixture
 def http(synthetic: Stack) -> Iterator[httpx2.Client]:
-    with httpx2.Client(base_url=synthetic.url, timeout=30) as client:
+    with httpx2.Client(base_url=synthetic.url, timeout=patience(30)) as client:
         yield client
 
 

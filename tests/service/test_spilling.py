@@ -13,9 +13,10 @@ from pathlib import Path
 import httpx2
 import pytest
 import redis.asyncio
-from faults.test_faults import check_undisturbed, job, submit
-from stack import Stack, http, running, wait_for
 
+from harness.stack import Stack, http, running
+from harness.waiting import patience, wait_for
+from tests.support.jobs import check_undisturbed, job, submit
 from tokenreward.protocol import keys
 from tokenreward.protocol.arrow_blobs import Entry
 from tokenreward.protocol.spill import Spill
@@ -117,7 +118,7 @@ def test_a_job_whose_first_items_did_not_last_is_not_accepted(stack: Stack) -> N
     lines = [json.dumps(item).encode() + b"\n" for item in large(400)]
     complete = set(stack.redis.scan_iter(match="tr:job:*:items"))
     host, port = stack.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as raw:
+    with socket.create_connection((host, int(port)), timeout=patience(30)) as raw:
         head = f"POST /v1/jobs HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/x-ndjson\r\n"
         raw.sendall(f"{head}Connection: close\r\nContent-Length: {sum(map(len, lines))}\r\n\r\n".encode())
         raw.sendall(b"".join(lines[:300]))
@@ -185,7 +186,7 @@ def test_a_worker_without_the_blob_store_ends_and_says_why(stack: Stack) -> None
     with replaced_worker(stack):
         job_id = submit(stack, work)
         lacking = stack.start_worker(TOKENREWARD_BLOB_URL="")
-        assert lacking.popen.wait(60) == 78, lacking.output()
+        assert lacking.wait(60) == 78, lacking.output()
         assert "set TOKENREWARD_BLOB_URL" in lacking.output().splitlines()[-1]
         shards = [keys.shard(name.decode()) for name in stack.redis.smembers(keys.job(job_id) + ":shards")]
         assert {stack.redis.hget(shard, "attempts") for shard in shards} == {b"0"}, "the shards are not to blame"

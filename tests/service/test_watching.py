@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from stack import Stack, running, wait_for
 
+from harness.stack import Stack, running
+from harness.waiting import wait_for
 from tokenreward.protocol import keys
 from tokenreward.protocol.spill import Spill
 from tokenreward.protocol.worker_records import WorkerRecord

@@ -15,8 +15,8 @@ import pytest
 import sklearn
 from alpaca_eval.metrics import glm_winrate
 from alpaca_eval.utils import load_or_convert_to_dataframe
-from judge_server import by_rule, judge_server
 
+from tests.support.judge_server import by_rule, judge_server
 from tokenreward_trainer.evaluation.answers import Answer, Answers
 from tokenreward_trainer.evaluation.judging.comparisons import Panel
 from tokenreward_trainer.evaluation.judging.judge import Judging

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 from alpaca_eval.metrics import get_winrate
-from judge_server import by_rule, completion, judge_server, longer
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from harness.waiting import patience
+from tests.support.judge_server import by_rule, completion, judge_server, longer
 from tokenreward import cli
 from tokenreward.errors import BadInput, ConnectionFailed
 from tokenreward_trainer.evaluation.judging.baseline_answers import read_reference
@@ -171,11 +172,11 @@ def test_verdicts_that_were_under_way_when_it_broke_are_kept(tmp_path: Path) -> 
 
     def slow(body: dict[str, Any], before: int) -> tuple[int, Any]:
         if before == 0:
-            assert under_way.wait(10)
+            assert under_way.wait(patience(10))
             broken.set()
             return 401, b"out of credit"
         under_way.set()
-        assert broken.wait(10)
+        assert broken.wait(patience(10))
         time.sleep(0.2)
         return 200, completion("A")
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
+from benchmarks._experiment_plan import Run, read_plan, smoke
+from benchmarks._experiment_runs import finished, folder_of, settings_of
+from benchmarks._experiment_table import Results, detectable, tables
 
-from _experiment_plan import Run, read_plan, smoke  # noqa: E402
-from _experiment_runs import finished, folder_of, settings_of  # noqa: E402
-from _experiment_table import Results, detectable, tables  # noqa: E402
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 PLAN = read_plan([])
 

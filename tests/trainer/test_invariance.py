@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from harness.waiting import patience
+from tests.support import two_processes
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.trainer import PreferenceTrainer
@@ -94,11 +95,10 @@ def test_an_uneven_last_batch_is_a_mean_over_its_own_pairs(
     torch.testing.assert_close(uneven, whole, rtol=1e-9, atol=1e-11)
 
 
-def test_two_gloo_processes_take_the_same_step_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_gloo_processes_take_the_same_step_as_one(tmp_path: Path) -> None:
     """Each with two accumulation steps, and those in parts of which one process may have more than the other."""
     alone, both = tmp_path / "one.pt", tmp_path / "two.pt"
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    import_module("two_processes").main(str(alone), "8", "1", "10000")
+    two_processes.main(str(alone), "8", "1", "10000")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -111,10 +111,9 @@ def test_two_gloo_processes_take_the_same_step_as_one(tmp_path: Path, monkeypatc
 
 
 def _start(environments: list[dict[str, str]], out: Path, *arguments: str) -> None:
-    script = Path(__file__).parent / "two_processes.py"
     processes = [
         subprocess.Popen(
-            [sys.executable, str(script), str(out), *arguments],
+            [sys.executable, "-m", "tests.support.two_processes", str(out), *arguments],
             env=os.environ | {"ACCELERATE_USE_CPU": "true"} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -122,7 +121,7 @@ def _start(environments: list[dict[str, str]], out: Path, *arguments: str) -> No
         )
         for environment in environments
     ]
-    outputs = [process.communicate(timeout=200)[0] for process in processes]
+    outputs = [process.communicate(timeout=patience(200))[0] for process in processes]
     assert all(process.returncode == 0 for process in processes), "\n".join(outputs)
 
 

@@ -18,9 +18,10 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
-from stack import COMMAND, Process, wait_for, wait_gone
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from harness.processes import COMMAND, Process, wait_gone
+from harness.waiting import patience, wait_for
 from tokenreward import cli
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_trainer.pipeline import Recipe, read_recipe, run_recipe
@@ -40,7 +41,7 @@ def content(policy: Path, service: str, tmp_path_factory: pytest.TempPathFactory
         "model": {"name": str(policy), "dtype": "float32"},
         "prompts": {"sets": ["arithmetic", "format"], "count": 12},
         "sample": {"n": 3, "max_tokens": 8, "segment": 4, "dtype": "float32"},
-        "rank": {"scorer": "function:brief:brevity"},
+        "rank": {"scorer": "function:tests.support.brevity:brevity"},
         "label": {"url": service, "rows_per_job": 2},
         "data": {"eval_share": 0.25, "max_length": 256, "max_prompt_length": 200},
         "train": {
@@ -55,18 +56,10 @@ def content(policy: Path, service: str, tmp_path_factory: pytest.TempPathFactory
     }
 
 
-@pytest.fixture(autouse=True)
-def _brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes brief.py importable."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-
-
 @pytest.fixture(scope="module")
 def whole(content: Row) -> Path:
     """The directory of a run that nobody disturbed; tests only read it."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.syspath_prepend(str(Path(__file__).parent))
-        return run_recipe(recipe_of(content), progress=False).parent
+    return run_recipe(recipe_of(content), progress=False).parent
 
 
 def stages(directory: Path) -> dict[str, Row]:
@@ -202,14 +195,14 @@ def toml(content: Row) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_in_every_stage_and_between_them_goes_on_to_the_same_end(
     content: Row, whole: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "recipe.toml").write_text(toml(changed(content, "run", directory=str(tmp_path / "run"))))
-    here = Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": str(here), "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, str(here / "killed_runs.py"), str(tmp_path / "recipe.toml")]
-    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+    environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "tests.support.killed_runs", str(tmp_path / "recipe.toml")]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=patience(240))
     assert ran.returncode == 0, ran.stdout + ran.stderr[-4000:]
     attempts = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith('{"point"')]
     *kills, last = attempts
@@ -233,6 +226,7 @@ def test_a_run_that_is_killed_in_every_stage_and_between_them_goes_on_to_the_sam
     assert (tmp_path / "run" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_with_a_service_of_its_own_the_command_leaves_nothing_running_and_goes_on(
     content: Row,
     tmp_path: Path,
@@ -250,7 +244,7 @@ def test_with_a_service_of_its_own_the_command_leaves_nothing_running_and_goes_o
     (tmp_path / "recipe.toml").write_text(toml(content))
     command = ["run", str(tmp_path / "recipe.toml")]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # a second thread is only waited for with a model of this size
-    killed = Process([*COMMAND, *command], tmp_path / "log", {"PYTHONPATH": str(Path(__file__).parent)})
+    killed = Process([*COMMAND, *command], tmp_path / "log")
     wait_for(lambda: list((tmp_path / "run").glob("stages/label-*/*.partial/*.done")), 240, "the first labels")
     killed.send(signal.SIGSTOP)
     children = psutil.Process(killed.pid).children(recursive=True)

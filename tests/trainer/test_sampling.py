@@ -15,9 +15,10 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 import torch
 import transformers
-from stack import COMMAND, Process, wait_for, wait_gone
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from harness.processes import COMMAND, Process, wait_gone
+from harness.waiting import wait_for
 from tokenreward import cli
 from tokenreward.dataset import read_meta
 from tokenreward.errors import BadInput

@@ -23,6 +23,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from harness.waiting import patience
 from tokenreward.errors import BadInput, ConnectionFailed, UnknownName
 from tokenreward_trainer.scorers import Group, scorer_of
 from tokenreward_trainer.scorers.constraints import keeps
@@ -353,7 +354,7 @@ def test_an_endpoint_that_hangs_is_given_up_in_time() -> None:
     ended = threading.Event()
 
     def hang(items: list[dict[str, Any]]) -> tuple[int, Any]:
-        ended.wait(30)
+        ended.wait(patience(30))
         return lengths(items)
 
     with endpoint(hang) as (url, _):

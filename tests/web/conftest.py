@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
-from stack import Stack, running
 
-sys.path.insert(0, str(Path(__file__).parent))
+from harness.stack import Stack, running
+from harness.waiting import patience
 
-expect.set_options(timeout=15_000)
+expect.set_options(timeout=1000 * patience(15))
 
 CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome", "chrome"])), None)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import axe_playwright_python
 import pytest
 from playwright.sync_api import Page, expect
-from stack import Stack
-from webpage import Open, label, make_job
+
+from harness.stack import Stack
+from tests.support.webpage import Open, label, make_job
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}

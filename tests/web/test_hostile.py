@@ -5,8 +5,9 @@ from __future__ import annotations
 import httpx2
 import pytest
 from playwright.sync_api import expect
-from stack import Stack
-from webpage import Open, label, make_job
+
+from harness.stack import Stack
+from tests.support.webpage import Open, label, make_job
 
 HOSTILE = {
     "script": "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">",

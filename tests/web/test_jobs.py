@@ -6,8 +6,10 @@ import json
 
 import httpx2
 from playwright.sync_api import expect
-from stack import Stack, wait_for
-from webpage import Open, make_job
+
+from harness.stack import Stack
+from harness.waiting import wait_for
+from tests.support.webpage import Open, make_job
 
 
 def ended(stack: Stack, job: str) -> dict:

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 from playwright.sync_api import Route, expect
-from stack import COMMAND, Stack, running, wait_for
-from webpage import Open
+
+from harness.processes import COMMAND
+from harness.stack import Stack, running
+from harness.waiting import patience, wait_for
+from tests.support.webpage import Open
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,7 @@ def test_who_has_no_key_is_asked_once(open_page: Open, locked: tuple[Stack, str]
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     expect(page.locator("#alive")).to_contain_text("no key")
-    with page.expect_response(lambda answer: answer.status == 401, timeout=30_000):
+    with page.expect_response(lambda answer: answer.status == 401, timeout=1000 * patience(30)):
         pass  # the page looks again every few seconds
     page.wait_for_timeout(300)
     expect(dialog).to_be_hidden()

@@ -12,8 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 from playwright.sync_api import Page, expect
-from stack import Stack
-from webpage import Open, label
+
+from harness.stack import Stack
+from tests.support.webpage import Open, label
 
 
 def copied(page: Page, button: str) -> str:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from stack import Stack
-from webpage import Open, make_job
+
+from harness.stack import Stack
+from harness.waiting import patience
+from tests.support.webpage import Open, make_job
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 LOOKS = {"light": {"color_scheme": "light"}, "dark": {"color_scheme": "dark"}, "phone": PHONE}
@@ -25,7 +27,7 @@ SENTENCES = [
 def test_the_example_is_labeled_by_a_real_model(open_page: Open, demo_model: Stack, look: str) -> None:
     page = open_page(stack=demo_model, reduced_motion="reduce", **LOOKS[look])
     page.get_by_role("button", name="Label").click()
-    expect(page.locator("#status")).to_contain_text("labeled by SmolLM2-135M-Instruct", timeout=120_000)
+    expect(page.locator("#status")).to_contain_text("labeled by SmolLM2-135M-Instruct", timeout=1000 * patience(120))
     sums = page.locator(".result .figures dd")
     expect(sums).to_have_count(6)
     page.locator(".heat").first.get_by_text(" without", exact=True).focus()
@@ -35,6 +37,6 @@ def test_the_example_is_labeled_by_a_real_model(open_page: Open, demo_model: Sta
         page.screenshot(path=Path(folder) / f"web-playground-{look}.png")
         job = make_job(demo_model, SENTENCES)
         page.goto(f"{demo_model.url}/#/jobs/{job}")
-        expect(page.locator("#job .heat")).to_have_count(3, timeout=60_000)
+        expect(page.locator("#job .heat")).to_have_count(3, timeout=1000 * patience(60))
         expect(page.locator("#job .state")).to_have_text("succeeded")
         page.screenshot(path=Path(folder) / f"web-job-{look}.png")

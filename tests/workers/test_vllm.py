@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stack import wait_for
 
+from harness.waiting import wait_for
 from tokenreward import templates
 from tokenreward.schema import Item
 from tokenreward_workers.engines.base import EngineDied

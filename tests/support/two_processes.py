@@ -1,6 +1,6 @@
 """One optimizer step of a float64 run, written to a file: started alone or as several gloo processes.
 
-python two_processes.py OUT BATCH ACCUMULATION FORWARD_TOKENS
+python -m tests.support.two_processes OUT BATCH ACCUMULATION FORWARD_TOKENS
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import torch
-from conftest import build_llama, build_pairs
 
+from tests.support.tiny_models import build_llama, build_pairs
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.trainer import PreferenceTrainer
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import httpx2
 from playwright.sync_api import Page, expect
-from stack import Stack
+
+from harness.stack import Stack
 
 #: `open_page(path, stack=..., allow=(...), **context options)`
 Open = Callable[..., Page]

@@ -1,88 +1,28 @@
-"""A real stack for tests and benchmarks: valkey-server, API and workers, each a process that may be killed.
+"""A real stack: valkey-server, API and workers, each a process that may be killed.
 
-Nothing here is a stand-in; the engine is `synthetic` unless another is asked for.
+Nothing here is a stand-in. The engine is `synthetic` unless another is asked for.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import psutil  # type: ignore[import-untyped]
 import redis
 
-from tokenreward._process import die_with
+from harness.processes import COMMAND, Process
+from harness.waiting import patience, wait_for
 from tokenreward_service.embedded.valkey import find_server
 
 #: One client for all tests: to make one costs some 30 ms of processor time, which a busy stack would feel.
-http = httpx2.Client(timeout=60, trust_env=False)
-
-COMMAND = [sys.executable, "-m", "tokenreward.cli"]
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0, what: str = "condition") -> Any:
-    """The first true value of `condition`; AssertionError after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx2.TransportError, redis.RedisError):
-            if value := condition():
-                return value
-        time.sleep(0.05)
-    raise AssertionError(f"{what} did not come about within {seconds} s")
-
-
-class Process:
-    """A child with its output in a file, so that a failing test can show it; it dies with the tests."""
-
-    def __init__(
-        self, command: list[str], log: Path, environment: dict[str, str] | None = None, **options: Any
-    ) -> None:
-        self.log = log
-        self._file = log.open("ab")
-        env = os.environ | {"TOKENREWARD_PARENT_PID": str(os.getpid())} | (environment or {})
-        if threading.current_thread() is threading.main_thread():  # the kernel watches the thread that spawns
-            parent = os.getpid()
-            options.setdefault("preexec_fn", lambda: die_with(parent))
-        self.popen = subprocess.Popen(
-            command, stdout=self._file, stderr=subprocess.STDOUT, env=env, start_new_session=True, **options
-        )
-
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
-
-    def output(self) -> str:
-        return self.log.read_text("utf-8", "replace")
-
-    def send(self, sig: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, sig)
-
-    def kill(self) -> None:
-        self.send(signal.SIGKILL)
-        self.popen.wait(10)
-
-    def stop(self, seconds: float = 30) -> int:
-        if self.popen.poll() is None:
-            self.send(signal.SIGCONT)
-            self.popen.terminate()
-            try:
-                self.popen.wait(seconds)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        self._file.close()
-        return int(self.popen.returncode)
+http = httpx2.Client(timeout=patience(60), trust_env=False)
 
 
 class Stack:
@@ -173,19 +113,6 @@ class Served:
 
     def family(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
-
-
-def wait_gone(processes: Iterable[psutil.Process], seconds: float = 30) -> None:
-    """Waits for their end. A zombie has ended: who is to reap an orphan is not ours to say."""
-    left = list(processes)
-
-    def ended(process: psutil.Process) -> bool:
-        try:
-            return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return True
-
-    wait_for(lambda: all(map(ended, left)), seconds, f"the end of {left}")
 
 
 @contextlib.contextmanager

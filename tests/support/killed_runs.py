@@ -1,6 +1,6 @@
 """Runs a recipe in a process that stops itself at a given point, is killed there, and is followed by the next.
 
-    python killed_runs.py RECIPE.toml
+    python -m tests.support.killed_runs RECIPE.toml
 
 A point is a call of a method or function: before or after its n-th time, the process stops (SIGSTOP), so that the
 kill (SIGKILL) comes exactly there and not somewhere near. Modules are imported once and each attempt is a fork. Prints

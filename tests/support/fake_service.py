@@ -18,8 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from staged import FINGERPRINT, PROVENANCE, drop
-
+from tests.support.staged_server import FINGERPRINT, PROVENANCE, drop
 from tokenreward.schema import Job, JobState
 
 
