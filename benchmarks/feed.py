@@ -7,9 +7,9 @@ A real valkey-server (append-only, synced before every answer), a real API proce
 tokenizes with the demo model's tokenizer; items are prompts of some 200 and responses of some 300 tokens under two
 branches. Everything runs on the same two cores.
 
-The share is tokens scored over what the engine could have scored: rate x wall time, from the moment the job was queued.
-`feed_first_10s` is of the first ten seconds, the first claim and the first tokenization included; `feed_busy_share` is of
-the time after the first two. The highest rate is there to show what gives way first, and has no bar.
+The share is tokens scored over what the engine could have scored: rate x wall time from the moment at which the job was
+queued. `feed_first_10s` is of the first ten seconds, the first claim and the first tokenization included, and
+`feed_busy_share` of the time after the first two. The highest rate has no bar: it shows what gives way first.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import os
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,11 +34,12 @@ from harness.waiting import wait_for
 from tokenreward.protocol import keys
 from tokenreward_workers.model_files.resolve import resolve_model
 
-_WORDS = (
-    "the of and to in is that for it as was with be by on not he his but at are this have from or had an they which one "
-    "you were her all she there would their we him been has when who will more no if out so said what up its about into "
-    "than them can only other new some could time these two may then do first any my now such like our over man"
-).split()
+_TEXT = (
+    "the of and to in is that for it as was with be by on not he his but at are this have from or had an they which "
+    "one you were her all she there would their we him been has when who will more no if out so said what up its about "
+    "into than them can only other new some could time these two may then do first any my now such like our over man"
+)
+_WORDS = _TEXT.split()
 _PROMPT_WORDS, _RESPONSE_WORDS = 180, 270
 #: Plain tokens of an item, about: two branches, each with the prompt, the template and the response.
 _ITEM_TOKENS = 1_100
@@ -141,7 +141,9 @@ def main() -> int:
         "cores": arguments.cores,
         "rows": rows,
     }
-    table("feed", [(f"{row['rate']:,.0f} tokens/s", f"{row['busy_share']:.3f}, {row['first_10s']:.3f}") for row in rows])
+    table(
+        "feed", [(f"{row['rate']:,.0f} tokens/s", f"{row['busy_share']:.3f}, {row['first_10s']:.3f}") for row in rows]
+    )
     write("feed", figures)
     return 0
 

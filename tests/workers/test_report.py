@@ -20,10 +20,8 @@ def test_rescoring_is_warned_of_once_and_only_when_there_is_enough_to_judge_by(
         assert not caplog.records
         warning.look(EngineStats(branches=200, rescored=11))
         warning.look(EngineStats(branches=400, rescored=400))
-    assert [record.message for record in caplog.records] == [
-        "11 of 200 branches were scored twice, because some of their rows had not been computed: "
-        "see docs/performance.md"
-    ]
+    (record,) = caplog.records
+    assert record.message.startswith("11 of 200 branches were scored twice")
 
 
 def test_the_share_of_the_peak_needs_the_models_flops_and_the_cards_peak() -> None:

@@ -25,9 +25,7 @@ class Run:
         self.finished: list[ClaimedShard] = []
         self.held = HeldShards()
         self.throughput = Throughput()
-        self.stream = ScoringStream(
-            self.held, self.throughput, mark=self.marks.append, finished=self.finished.append
-        )
+        self.stream = ScoringStream(self.held, self.throughput, mark=self.marks.append, finished=self.finished.append)
 
     def add(self, *shards: ClaimedShard) -> None:
         for shard in shards:
