@@ -201,7 +201,7 @@ def _run(name: str, folder: Path, end: float, results: Results, *, tiny: bool) -
     if limit < (5 if tiny else 20):
         results.fail(name, "no time was left")
         return False
-    argv = [sys.executable, str(Path(__file__).with_name(part.script)), str(folder)]
+    argv = [sys.executable, str(Path(__file__).parent / part.script), str(folder)]
     argv += ["--step", part.step] if part.step else []
     argv += ["--tiny"] if tiny else []
     log = results.path.parent / f"gpu-{name}.log"
