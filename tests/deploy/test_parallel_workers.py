@@ -47,7 +47,8 @@ def test_a_worker_that_once_ran_is_started_again_although_a_restart_fails(tmp_pa
     blobs = tmp_path / "blobs"
     code = (
         "import sys\n"
-        "from tokenreward_workers import cli, supervisor\n"
+        "from tokenreward_workers import cli\n"
+        "from tokenreward_workers.process import supervisor\n"
         "supervisor._HEALTHY_AFTER = 0.5\n"
         "sys.exit(cli.worker(['--engine', 'synthetic']))\n"
     )

@@ -19,7 +19,10 @@ from harness.stack import Served
 from harness.waiting import patience
 from tokenreward.commands import label
 
-ENGINES = ["transformers", pytest.param("vllm", marks=pytest.mark.vllm)]
+ENGINES = [
+    pytest.param("transformers", marks=[pytest.mark.demo_model, pytest.mark.alone]),
+    pytest.param("vllm", marks=pytest.mark.vllm),
+]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 from benchmarks.fuzz import fuzz
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_made_up_requests_get_documented_answers(tmp_path: Path) -> None:
     tally = fuzz(tmp_path, 900, salt=1)

@@ -195,6 +195,7 @@ def toml(content: Row) -> str:
     return "\n".join(lines)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_in_every_stage_and_between_them_goes_on_to_the_same_end(
     content: Row, whole: Path, tmp_path: Path
 ) -> None:
@@ -225,6 +226,7 @@ def test_a_run_that_is_killed_in_every_stage_and_between_them_goes_on_to_the_sam
     assert (tmp_path / "run" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_with_a_service_of_its_own_the_command_leaves_nothing_running_and_goes_on(
     content: Row,
     tmp_path: Path,

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import Page, expect
 
+from harness.waiting import patience
 from tests.support.webpage import Open, label
+
+pytestmark = pytest.mark.alone
 
 
 def text_of(tokens: int) -> str:
@@ -22,7 +26,7 @@ def test_two_thousand_tokens_are_coloured_within_a_second_and_a_half_of_the_answ
     expect(page.locator(".heat .t")).to_have_count(2000)
     taken = heat_map_ms(page)
     print(f"2,000 tokens coloured {taken:.0f} ms after the answer")
-    assert taken <= 1500
+    assert taken <= 1000 * patience(1.5)
 
 
 def test_five_thousand_tokens_stay_smooth(open_page: Open) -> None:
