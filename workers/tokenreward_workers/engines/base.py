@@ -43,6 +43,7 @@ class EngineInfo:
         dtype: Of the weights.
         max_tokens: The longest sequence (prompt + response) that it scores.
         vocabulary: Token ids are in [0, vocabulary).
+        head_dtype: Of the logits.
     """
 
     name: str
@@ -50,6 +51,7 @@ class EngineInfo:
     dtype: str
     max_tokens: int
     vocabulary: int
+    head_dtype: str = "float32"
 
 
 @dataclass(slots=True)
