@@ -53,7 +53,7 @@ def test_chunks_and_factors_and_caps_of_logits_do_what_the_model_does() -> None:
     for rows, calls in ((7, 6), (1000, 1)):
         head.rows = rows
         told: list[None] = []
-        found = head.log_probs(hidden.float(), targets, lambda: told.append(None))
+        found = head.log_probs(hidden.float(), targets, lambda told=told: told.append(None))
         torch.testing.assert_close(found, expected)
         assert len(told) == calls
 
