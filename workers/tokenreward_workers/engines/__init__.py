@@ -18,6 +18,7 @@ class EngineSettings:
 
     Attributes:
         dtype: Of weights and arithmetic: bfloat16, float16 or float32.
+        head_dtype: Of the logits: float32, or the same as dtype; None for what suits the machine.
         max_tokens: The longest prompt and response; None for the model's own limit.
         token_budget: Tokens per forward pass, which bounds memory beside the weights; None for what suits the machine.
         kv_gib: vLLM on the CPU only: the size of its KV cache.
@@ -26,6 +27,7 @@ class EngineSettings:
     """
 
     dtype: str = "bfloat16"
+    head_dtype: str | None = None
     max_tokens: int | None = None
     token_budget: int | None = None
     kv_gib: float = 1.0
@@ -35,6 +37,8 @@ class EngineSettings:
     def __post_init__(self) -> None:
         if self.dtype not in ("bfloat16", "float16", "float32"):
             raise BadInput(f"dtype {self.dtype!r} is none of bfloat16, float16, float32")
+        if self.head_dtype not in (None, "float32", self.dtype):
+            raise BadInput(f"head_dtype {self.head_dtype!r} is neither float32 nor the dtype, {self.dtype}")
         if self.token_budget is not None and self.token_budget < 64:
             raise BadInput(f"a token budget of {self.token_budget} is too small; give at least 64")
 
@@ -65,7 +69,7 @@ def load_engine(name: str, path: Path | None, settings: EngineSettings | None = 
         raise UnknownName("engine", name, sorted(_LOADERS))
     settings = settings or EngineSettings()
     if settings.tensor_parallel > 1 and name != "vllm":
-        raise BadInput(f"engine {name!r} knows no tensor parallelism; take engine vllm")
+        raise BadInput(f"engine {name!r} uses one GPU and knows no tensor parallelism; take engine vllm")
     with loading(name, path):
         return load(path, settings)
 
@@ -80,7 +84,9 @@ def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
     tokenizer = ChatTokenizer.load(_model(path))  # before torch is imported: what is wrong with it is said at once
     from tokenreward_workers.engines.packed.engine import TransformersEngine
 
-    engine = TransformersEngine(_model(path), settings.dtype, settings.max_tokens, settings.token_budget)
+    engine = TransformersEngine(
+        _model(path), settings.dtype, settings.max_tokens, settings.token_budget, settings.head_dtype
+    )
     return LoadedEngine(engine, tokenizer)
 
 
