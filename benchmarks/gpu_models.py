@@ -8,7 +8,6 @@ draws less power on zeros, and runs faster.
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -42,6 +41,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "num_key_value_heads": 2,
     },
 }
+
 
 def configure(shape: str, path: Path, tokenizer: Path) -> Path:
     """Write a model directory without weights: the config of `shape`, and the tokenizer's files.

@@ -72,7 +72,7 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     store.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
     worker = ShardWorker(pipeline, store)
     pipeline.start()
-    heartbeat = Heartbeat(store, reporter(worker_id, started, identity, engine, pipeline))
+    heartbeat = Heartbeat(store, reporter(worker_id, started, loaded, pipeline))
     heartbeat.start()
     log.info("worker %s serves %s (%s, %s)", worker_id, identity.model, identity.engine, identity.digest)
     try:

@@ -11,7 +11,7 @@ from tokenreward.protocol import redis_url as address
 
 
 class WorkerSettings(Settings):
-    """A worker's: what it serves and how."""
+    """What a worker serves, and how. Each field says what it is for."""
 
     redis_url: SecretStr | None = Field(None, description="Redis or Valkey that the service uses.")
     model: str = Field("demo", description="`demo` (SmolLM2-135M-Instruct), or a Hugging Face directory or name.")

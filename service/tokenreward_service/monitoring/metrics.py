@@ -110,6 +110,19 @@ def _add_workers(found: Page, workers: list[WorkerRecord]) -> None:
     add("shards_total", "counter", "Shards finished.", lambda w: w.shards_done)
     add("cache_hits_total", "counter", "Items whose log-probs were known.", lambda w: w.cache_hits)
     add("engine_restarts_total", "counter", "Engines that died and were started again.", lambda w: w.engine_restarts)
+    add("computed_tokens_total", "counter", "Tokens the engine read.", lambda w: w.computed_tokens)
+    add("cached_tokens_total", "counter", "Tokens the prefix cache saved it from reading.", lambda w: w.cached_tokens)
+    add("branches_total", "counter", "Branches scored.", lambda w: w.branches)
+    add("rescored_branches_total", "counter", "Branches scored twice.", lambda w: w.rescored_branches)
+    add("steps_total", "counter", "Forward passes of the engine.", lambda w: w.steps)
+    add("preemptions_total", "counter", "Requests that lost their place in the KV cache.", lambda w: w.preemptions)
+    known = [w for w in workers if w.flops_utilisation is not None]
+    found.add(
+        "worker_flops_utilisation_ratio",
+        "gauge",
+        "Share of the hardware's peak that the model's FLOPs took while the engine was busy.",
+        [(labels[w.id], w.flops_utilisation or 0.0) for w in known],
+    )
 
 
 async def _waiting(client: Any, models: list[ModelInfo]) -> list[tuple[dict[str, str], int, float]]:

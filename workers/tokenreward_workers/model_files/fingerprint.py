@@ -22,7 +22,14 @@ _NOT_COMPUTED = frozenset({"_name_or_path", "transformers_version", "dtype", "to
 
 
 def fingerprint(name: str, path: Path | None, tokenizer: ChatTokenizer, engine: EngineInfo) -> Fingerprint:
-    """What a worker publishes, and jobs are pinned to. `path` is None for an engine without a model (synthetic)."""
+    """Make what a worker publishes, and jobs are pinned to.
+
+    Args:
+        name: The name of the model that clients ask for.
+        path: Its directory; None for an engine without a model (synthetic).
+        tokenizer: Its tokenizer.
+        engine: What scores.
+    """
     return Fingerprint(
         model=name,
         model_hash=model_hash(path, tokenizer.chat_template) if path else digest({"none": engine.name}),
@@ -34,9 +41,12 @@ def fingerprint(name: str, path: Path | None, tokenizer: ChatTokenizer, engine: 
 
 
 def model_hash(path: Path, chat_template: str) -> str:
-    """16 hex digits of the weights' content, the configuration and the chat template.
+    """Hash the weights' content, the configuration and the chat template.
 
     Weights are read once: their hashes are remembered in the cache directory by path, size and time.
+
+    Returns:
+        16 hex digits.
     """
     weights = sorted(path.glob("*.safetensors")) or sorted(path.glob("*.bin"))
     return digest(
@@ -54,7 +64,7 @@ def _config(file: Path) -> dict[str, Any]:
 
 
 def _remembered(file: Path) -> str:
-    """sha256 of the file, from the cache if path, size and modification time are those of an earlier reading."""
+    """Return the sha256 of a file, out of the cache if path, size and time are those of an earlier reading."""
     real = file.resolve()
     stat = real.stat()
     note = cache_dir() / "hashes" / digest({"path": str(real), "size": stat.st_size, "mtime": stat.st_mtime_ns})
