@@ -22,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadgroup
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
-.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity bench label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale load deploy-test clean
+.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale load deploy-test clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -39,6 +39,8 @@ help:
 	@echo "make fuzz                 100,000 made-up requests, and what came back"
 	@echo "make faults               random faults while jobs run, then every item compared"
 	@echo "make bench                engines against the plain ways of doing it"
+	@echo "make gpu                  everything about this machine's card: right, how fast, the trainer, the service (10 minutes)"
+	@echo "make gpu-tiny             the same with toy models on the CPU (part of make test)"
 	@echo "make label-bench          a large file through the client: memory, rows a second"
 	@echo "make bench-training       the trainer against TRL: parity, step time, memory"
 	@echo "make scale                how many GPUs one API process and one Redis feed"
@@ -115,6 +117,13 @@ fidelity: setup
 bench: setup
 	$(BIN)/python benchmarks/labeling.py
 	$(BIN)/python benchmarks/queueing.py
+	$(BIN)/python benchmarks/flops_simulation.py
+
+gpu: setup
+	$(BIN)/python benchmarks/gpu.py
+
+gpu-tiny: setup
+	$(BIN)/python benchmarks/gpu.py --tiny
 
 label-bench: setup
 	$(BIN)/python benchmarks/label_dataset.py

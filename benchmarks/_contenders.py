@@ -108,6 +108,7 @@ def _scorer(name: str, model: Path) -> Any:
         plain = with_hf(str(model))
         return lambda rows: list(plain(rows))
     from tokenreward_workers.engines import load_engine
+    from tokenreward_workers.engines.base import score_all
     from tokenreward_workers.scoring import Scoring
 
     engine: Any = load_engine(name, model).engine
@@ -116,7 +117,7 @@ def _scorer(name: str, model: Path) -> Any:
         if name == "vllm":
             engine._engine.reset_prefix_cache()  # the same work again must not be cheaper
         work = [Scoring.of({side: row[side] for side in ("better", "worse")}, row["response"]) for row in rows]
-        count = sum(isinstance(outcome, dict) for _, outcome in engine.score(work))
+        count = sum(isinstance(outcome, dict) for outcome in score_all(engine, work))
         assert count == len(rows)
 
     return ours

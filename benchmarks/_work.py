@@ -77,12 +77,12 @@ def workload(name: str, renderer: Renderer, size: int, seed: int = 0) -> Work:
     scorings: list[Scoring] = []
     while sum(scoring.tokens for scoring in scorings) < size:
         if name == "best_of_5":
-            question, template = _words(dice, 150), "opposite"
-            items = [Item(prompt=question, response=_words(dice, 60)) for _ in range(5)]
+            question, template = words(dice, 150), "opposite"
+            items = [Item(prompt=question, response=words(dice, 60)) for _ in range(5)]
         elif name == "long_response":
-            items, template = [Item(prompt=_words(dice, 40), response=_words(dice, 250))], "revision"
+            items, template = [Item(prompt=words(dice, 40), response=words(dice, 250))], "revision"
         elif name == "long_prompt":
-            items, template = [Item(prompt=_words(dice, 500), response=_words(dice, 30))], "revision"
+            items, template = [Item(prompt=words(dice, 500), response=words(dice, 30))], "revision"
         else:
             raise SystemExit(f"unknown workload {name!r}; known: {', '.join(WORKLOADS)}")
         prepared = renderer.prepare(items, templates.resolve(template), ["better", "worse"])
@@ -90,7 +90,8 @@ def workload(name: str, renderer: Renderer, size: int, seed: int = 0) -> Work:
     return Work(scorings)
 
 
-def _words(dice: random.Random, about: int) -> str:
+def words(dice: random.Random, about: int) -> str:
+    """Make a sentence of random words, a quarter more or fewer than `about`."""
     return " ".join(dice.choices(_WORDS, k=dice.randint(about * 3 // 4, about * 5 // 4))) + "."
 
 
@@ -106,4 +107,5 @@ def _body(config: Mapping[str, Any], positions: range) -> float:
 
 
 def _head(config: Mapping[str, Any]) -> float:
+    """FLOPs of one row through the LM head."""
     return float(2.0 * config["hidden_size"] * config["vocab_size"])

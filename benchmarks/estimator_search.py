@@ -114,6 +114,7 @@ def chosen_again(scored: Mapping[str, Sequence[Scored]]) -> dict[str, str]:
 def scored_sets(data: Path, template: Template, branches: Sequence[str], every: int) -> dict[str, list[Scored]]:
     """Log-probs of every set in `data` under `branches`."""
     from tokenreward_workers.engines import load_engine
+    from tokenreward_workers.engines.base import ListFeed
     from tokenreward_workers.model_files.resolve import resolve_model
     from tokenreward_workers.rendering import Prepared, Renderer
 
@@ -129,12 +130,13 @@ def scored_sets(data: Path, template: Template, branches: Sequence[str], every: 
         ready = renderer.prepare(items, template, list(branches))
         work += [(name, one, r) for one, r in zip(chosen, ready, strict=True) if isinstance(r, Prepared)]
     outcomes: dict[int, Scored] = {}
-    for index, logprobs in engine.score([prepared.scoring for *_, prepared in work]):
-        if not isinstance(logprobs, dict):
-            raise SystemExit(f"{work[index][1].id}: {logprobs}")
+    for key, outcome in engine.score(ListFeed([prepared.scoring for *_, prepared in work])):
+        index = int(str(key))
+        if not isinstance(outcome, dict):
+            raise SystemExit(f"{work[index][1].id}: {outcome}")
         _, item, prepared = work[index]
         offsets = np.asarray(renderer.pieces(prepared)[1], dtype=np.int64).reshape(-1, 2)
-        wide = {branch: values.astype(np.float64) for branch, values in logprobs.items()}
+        wide = {branch: row.logprobs.astype(np.float64) for branch, row in outcome.items()}
         outcomes[index] = Scored(judged(offsets, item.bad, item.ignore), wide)
         if len(outcomes) % 50 == 0:
             print(f"{len(outcomes)} of {len(work)} responses", file=sys.stderr, flush=True)

@@ -24,10 +24,10 @@ from benchmarks._report import ROOT, table, write
 from tokenreward import estimators, templates
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.schema import Item
-from tokenreward_workers.engines.base import Engine
+from tokenreward_workers.engines.base import Engine, score_all
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Prepared, Renderer
-from tokenreward_workers.scoring import Scored, Scoring
+from tokenreward_workers.scoring import Row, Scored, Scoring
 
 DEMO = ROOT / "client" / "tokenreward" / "demo.jsonl"
 PAIRS = ROOT.parent / "shared" / "data" / "pairs_gsm8k_solutions.jsonl"
@@ -110,15 +110,16 @@ def plain(path: Path, work: Sequence[Scoring], dtype: str, batch: int) -> list[S
             logprobs = model(input_ids=ids, attention_mask=mask, use_cache=False).logits.float().log_softmax(-1)
         picked = logprobs[:, :-1].gather(-1, ids[:, 1:, None])[..., 0].numpy()
         for n, (index, branch, row) in enumerate(chunk):
-            results[index][branch] = picked[n, len(row) - len(work[index].response) - 1 : len(row) - 1].copy()
+            first = len(row) - len(work[index].response) - 1
+            results[index][branch] = Row(picked[n, first : len(row) - 1].copy())
     return results
 
 
 def score(engine: Engine, work: Sequence[Scoring]) -> list[Scored]:
     """What the engine says, in order; a failure ends the benchmark."""
-    found = dict(engine.score(work))
+    found = score_all(engine, work)
     engine.close()
-    return [_certain(found[n]) for n in range(len(work))]
+    return [_certain(outcome) for outcome in found]
 
 
 def vllm_both_ways(path: Path, work: Sequence[Scoring]) -> tuple[list[Scored], list[Scored]]:
@@ -131,7 +132,7 @@ def vllm_both_ways(path: Path, work: Sequence[Scoring]) -> tuple[list[Scored], l
 
 def compared(name: str, ours: Sequence[Scored], theirs: Sequence[Scored]) -> dict[str, float]:
     """Differences of rewards."""
-    a, b = (np.concatenate([CONTRAST.rewards(one) for one in side]) for side in (ours, theirs))
+    a, b = (np.concatenate([_rewards(one) for one in side]) for side in (ours, theirs))
     return {
         f"{name}_max_abs": float(np.abs(a - b).max()),
         f"{name}_mean_abs": float(np.abs(a - b).mean()),
@@ -140,7 +141,7 @@ def compared(name: str, ours: Sequence[Scored], theirs: Sequence[Scored]) -> dic
 
 
 def joined(scored: Iterable[Scored]) -> np.ndarray[Any, Any]:
-    return np.concatenate([one[branch] for one in scored for branch in sorted(one)])
+    return np.concatenate([one[branch].logprobs for one in scored for branch in sorted(one)])
 
 
 def broken(figures: dict[str, Any]) -> list[str]:
@@ -164,6 +165,10 @@ def say(text: str) -> None:
 
 def _lines(path: Path) -> Iterable[dict[str, Any]]:
     return (json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip())
+
+
+def _rewards(scored: Scored) -> np.ndarray[Any, Any]:
+    return CONTRAST.rewards({branch: row.logprobs for branch, row in scored.items()})
 
 
 def _certain(outcome: Any) -> Scored:

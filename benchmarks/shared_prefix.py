@@ -26,10 +26,11 @@ from transformers import AutoModelForCausalLM, DynamicCache
 from benchmarks._report import table, write
 from benchmarks._work import WORKLOADS, workload
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward_workers.engines.base import score_all
 from tokenreward_workers.engines.packed.engine import TransformersEngine
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer
-from tokenreward_workers.scoring import Scored, Scoring
+from tokenreward_workers.scoring import Row, Scored, Scoring
 
 Way = Callable[[Sequence[Scoring]], list[Scored]]
 
@@ -38,8 +39,7 @@ def packs(path: Path) -> Way:
     engine = TransformersEngine(path)
 
     def score(work: Sequence[Scoring]) -> list[Scored]:
-        found = dict(engine.score(work))
-        return [_whole(found[n]) for n in range(len(work))]
+        return [_whole(outcome) for outcome in score_all(engine, work)]
 
     return score
 
@@ -97,10 +97,9 @@ def one_mask(model: Any) -> Way:
     return score
 
 
-def _log_probs(model: Any, rows: torch.Tensor, targets: Sequence[int]) -> np.ndarray[Any, Any]:
+def _log_probs(model: Any, rows: torch.Tensor, targets: Sequence[int]) -> Row:
     logprobs = model.lm_head(rows).log_softmax(-1, dtype=torch.float32)
-    found: np.ndarray[Any, Any] = logprobs.gather(-1, torch.tensor(targets)[:, None])[:, 0].numpy()
-    return found
+    return Row(logprobs.gather(-1, torch.tensor(targets)[:, None])[:, 0].numpy())
 
 
 def _whole(outcome: Any) -> Scored:
@@ -131,7 +130,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(name, {way: round(times[-1], 2) for way, times in seconds.items()}, file=sys.stderr, flush=True)
         for way in ways:
             figures[f"{name}_{way}_seconds"] = statistics.median(seconds[way])
-            apart = [np.abs(a[b] - o[b]).mean() for a, o in zip(found[way], found["packs"], strict=True) for b in a]
+            apart = [
+                np.abs(a[b].logprobs - o[b].logprobs).mean()
+                for a, o in zip(found[way], found["packs"], strict=True)
+                for b in a
+            ]
             figures[f"{name}_{way}_off"] = float(np.mean(apart))
     table("what branches share, once", figures.items())
     print(write("shared-prefix", figures))

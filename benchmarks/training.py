@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks._report import table, write
 from benchmarks._training_parity import parity
+from benchmarks.gpu_models import drawn
 from tokenreward_workers.model_files.resolve import resolve_model
 
 PAIRS = 4
@@ -46,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--shape", choices=["typical", "longest"], default="typical")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--checkpointing", action="store_true", help="gradient checkpointing in both")
+    parser.add_argument("--lora", action="store_true", help="train an adapter of rank 16 in both, not all weights")
+    parser.add_argument("--random-weights", action="store_true", help="draw the weights on the device, read the config")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--child", choices=["parity", *RUNS], help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
@@ -101,7 +104,8 @@ def _child(options: argparse.Namespace, name: str) -> dict[str, Any]:
     command = [sys.executable, __file__, "--child", name]
     for option in ("model", "steps", "reference", "shape", "dtype", "threads"):
         command += [f"--{option}", str(getattr(options, option))]
-    command += ["--checkpointing"] if options.checkpointing else []
+    for switch in ("checkpointing", "lora", "random_weights"):
+        command += [f"--{switch.replace('_', '-')}"] if getattr(options, switch) else []
     environment = os.environ | {
         "OMP_NUM_THREADS": str(options.threads),
         "TOKENIZERS_PARALLELISM": "false",
@@ -141,7 +145,8 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as directory:
         trainer = _trainer(options, directory)
         calls: list[int] = []
-        trainer.model.model.register_forward_hook(lambda *_: calls.append(1))
+        base = trainer.model.get_base_model() if options.lora else trainer.model
+        base.model.register_forward_hook(lambda *_: calls.append(1))
         trainer.train()
     found: dict[str, Any] = {
         "step_s": [round(s, 3) for s in trainer.step_times[1:]],
@@ -179,7 +184,7 @@ def _regularizer_seconds(trainer: Any, repeats: int = 50) -> float:
 
 def _trainer(options: argparse.Namespace, directory: str) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from transformers import AutoTokenizer, TrainerCallback
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
@@ -189,7 +194,8 @@ def _trainer(options: argparse.Namespace, directory: str) -> Any:
             trainer.step_times.append(time.perf_counter() - self.started)
             trainer.step_cpu.append(time.process_time() - self.started_cpu)
 
-    model = AutoModelForCausalLM.from_pretrained(options.model, dtype=getattr(torch, options.dtype))
+    model = _model(options)
+    adapter = _adapter() if options.lora else None
     rows = make_rows(options.shape, model.config.vocab_size)
     common: dict[str, Any] = {
         "output_dir": directory,
@@ -212,8 +218,8 @@ def _trainer(options: argparse.Namespace, directory: str) -> Any:
 
         tokenizer = AutoTokenizer.from_pretrained(options.model)
         reference = None
-        if options.reference == "live":
-            reference = AutoModelForCausalLM.from_pretrained(options.model, dtype=getattr(torch, options.dtype))
+        if options.reference == "live" and not options.lora:  # with an adapter, the model without it is the reference
+            reference = _model(options)
         arguments = DPOConfig(
             **common, max_length=MAX_LENGTH, precompute_ref_log_probs=options.reference == "precompute"
         )
@@ -225,7 +231,12 @@ def _trainer(options: argparse.Namespace, directory: str) -> Any:
                 return dataset
 
         trainer: Any = Tokenized(
-            model, reference, arguments, train_dataset=Dataset.from_list(rows), processing_class=tokenizer
+            model,
+            reference,
+            arguments,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            peft_config=adapter,
         )
     else:
         import numpy as np
@@ -252,10 +263,26 @@ def _trainer(options: argparse.Namespace, directory: str) -> Any:
             reference=options.reference,
             reference_cache=str(Path(directory) / "cache"),
         )
-        trainer = PreferenceTrainer(model, arguments, pairs)
+        trainer = PreferenceTrainer(model, arguments, pairs, peft_config=adapter)
     trainer.step_times, trainer.step_cpu = [], []
     trainer.add_callback(Clock())
     return trainer
+
+
+def _model(options: argparse.Namespace) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    if options.random_weights:
+        return drawn(Path(options.model), options.dtype)
+    return AutoModelForCausalLM.from_pretrained(options.model, dtype=getattr(torch, options.dtype))
+
+
+def _adapter() -> Any:
+    from peft import LoraConfig
+
+    projections = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    return LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, target_modules=projections, task_type="CAUSAL_LM")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ from functools import cache
 
 from tokenreward import estimators, templates
 from tokenreward.schema import Item
+from tokenreward_workers.engines.base import score_all
 from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings, tokenizer
 from tokenreward_workers.rendering import Prepared, Renderer
+from tokenreward_workers.scoring import ScoringFailed
 
 
 @cache
@@ -23,5 +25,10 @@ def rewards(items: Sequence[dict], template: str = "revision", estimator: str = 
     chosen = estimators.resolve(estimator)
     prepared = renderer.prepare([Item(**item) for item in items], templates.resolve(template), chosen.branches)
     assert all(isinstance(p, Prepared) for p in prepared)
-    scored = dict(engine.score([p.scoring for p in prepared if isinstance(p, Prepared)]))
-    return [chosen.rewards(scored[n]).tolist() for n in range(len(items))]  # type: ignore[arg-type]
+    outcomes = score_all(engine, [p.scoring for p in prepared if isinstance(p, Prepared)])
+    assert not any(isinstance(outcome, ScoringFailed) for outcome in outcomes)
+    return [
+        chosen.rewards({branch: row.logprobs for branch, row in outcome.items()}).tolist()
+        for outcome in outcomes
+        if not isinstance(outcome, ScoringFailed)
+    ]

@@ -46,6 +46,8 @@ OTHERS = {
     "is that setting where the environment has none. Default: /run/secrets, if it is there.",
     "cache": "Where a worker keeps converted models and hashes. Default: tokenreward in the XDG cache folder.",
     "synthetic_rate": "Engine `synthetic` only: responses a second; 0: as fast as it goes.",
+    "synthetic_tokens_per_second": "Engine `synthetic` only: tokens a second; 0: as fast as it goes.",
+    "synthetic_tokenizer": "Engine `synthetic` only: a model directory whose tokenizer it uses. Default: one of bytes.",
     "synthetic_poison": "Engine `synthetic` only: a response with this text (or these ids, a JSON list) kills it.",
     "synthetic_bug": "Engine `synthetic` only: a response with this text (or these ids, a JSON list) makes it raise.",
     "screenshots": "Tests of the web page only: a folder for pictures of it.",

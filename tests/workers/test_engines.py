@@ -13,14 +13,14 @@ import torch
 
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines import EngineSettings, load_engine
-from tokenreward_workers.engines.base import EngineDied
+from tokenreward_workers.engines.base import EngineDied, Key, ListFeed, score_all
 from tokenreward_workers.engines.machine import cpus
 from tokenreward_workers.engines.packed import attention as tree_attention
 from tokenreward_workers.engines.packed import engine as transformers_engine
 from tokenreward_workers.engines.packed.engine import TransformersEngine
-from tokenreward_workers.engines.packed.tree import pack, packs
-from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings
-from tokenreward_workers.scoring import Scored, Scoring, ScoringFailed, checked
+from tokenreward_workers.engines.packed.tree import pack
+from tokenreward_workers.engines.packed.window import Window
+from tokenreward_workers.scoring import Row, Scored, Scoring, ScoringFailed, checked
 
 
 def random_ids(seed: int, length: int, vocabulary: int = 320) -> tuple[int, ...]:
@@ -60,7 +60,7 @@ def plain(path: Path, work: Sequence[Scoring]) -> list[Scored]:
             with torch.inference_mode():
                 logprobs = model(ids, use_cache=False).logits[0].float().log_softmax(-1)
             at = torch.arange(ids.shape[1] - len(scoring.response) - 1, ids.shape[1] - 1)
-            one[branch] = logprobs[at, torch.tensor(scoring.response)].numpy()
+            one[branch] = Row(logprobs[at, torch.tensor(scoring.response)].numpy())
         results.append(one)
     return results
 
@@ -68,7 +68,7 @@ def plain(path: Path, work: Sequence[Scoring]) -> list[Scored]:
 def apart(scored: Scored | ScoringFailed, expected: Scored) -> float:
     assert not isinstance(scored, ScoringFailed), scored
     assert scored.keys() == expected.keys()
-    return max(float(np.abs(scored[branch] - expected[branch]).max()) for branch in expected)
+    return max(float(np.abs(scored[branch].logprobs - expected[branch].logprobs).max()) for branch in expected)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "qwen2", "gemma2"])
@@ -77,11 +77,15 @@ def test_packed_scoring_equals_a_plain_pass(tiny: Callable[[str], Path], archite
     expected = plain(tiny(architecture), work)
     for budget in (64, 300, 100_000):
         engine = TransformersEngine(tiny(architecture), "float32", token_budget=budget)
-        scored = dict(engine.score(work))
-        assert sorted(scored) == list(range(len(work)))
-        assert max(apart(scored[n], expected[n]) for n in scored) < 1e-4
-        assert engine.stats.tokens == sum(s.tokens for s in work)
-        assert engine.stats.computed_tokens < engine.stats.tokens
+        scored = dict(engine.score(ListFeed(work)))
+        assert sorted(scored, key=str) == sorted(range(len(work)), key=str)
+        assert max(apart(scored[n], expected[n]) for n in range(len(work))) < 1e-4
+        stats = engine.stats
+        assert stats.tokens == sum(s.tokens for s in work)
+        assert stats.branches == sum(len(s.branches) for s in work)
+        assert stats.computed_tokens + stats.cached_tokens == stats.tokens - stats.branches
+        assert stats.cached_tokens > 0
+        assert 0 < stats.steps <= stats.branches
 
 
 def test_soft_capping_and_the_window_of_the_gemma_checkpoint_change_its_log_probs(tiny: Callable[[str], Path]) -> None:
@@ -109,19 +113,41 @@ def test_an_architecture_that_cannot_be_packed_is_refused(tiny: Callable[[str], 
 def test_what_is_shared_is_packed_once() -> None:
     prefix, response = random_ids(1, 100), random_ids(2, 20)
     scoring = Scoring(prefix, {"a": random_ids(3, 10), "b": random_ids(4, 10)}, response)
-    packed = pack([scoring] * 5, range(5))
+    packed = pack(enumerate([scoring] * 5))
     assert len(packed.ids) == 100 + 2 * (10 + 19)
     assert len(packed.wanted) == 10
+    assert packed.read == 10 * (110 + 19)
     others = [Scoring(prefix, scoring.branches, random_ids(n, 20)) for n in range(10, 15)]
-    assert len(pack(others, range(5)).ids) == 100 + 2 * 10 + 2 * 5 * 19
+    assert len(pack(enumerate(others)).ids) == 100 + 2 * 10 + 2 * 5 * 19
+
+
+def passes(work: Sequence[Scoring], budget: int) -> list[list[int]]:
+    """The keys of each pass that the window makes of `work`."""
+    window = Window(ListFeed(work))
+    made: list[list[int]] = []
+    while True:
+        window.fill(budget)
+        chosen = [int(str(key)) for key, _ in window.next_pass(budget)]
+        if not chosen:
+            return made
+        made.append(chosen)
 
 
 def test_work_with_a_common_beginning_goes_into_one_pass() -> None:
     rests: dict[str, tuple[int, ...]] = {"a": (5,), "b": (6,)}
     work = [Scoring(random_ids(n % 4, 50), rests, random_ids(n, 30)) for n in range(16)]
-    groups = list(packs(work, 300))
+    groups = passes(work, 300)
     assert sorted(index for group in groups for index in group) == list(range(16))
-    assert all(len({index % 4 for index in group}) == 1 for group in groups)
+    assert all(len({index % 4 for index in group}) == 1 for group in groups[:3])
+
+
+def test_no_scoring_is_overtaken_for_ever() -> None:
+    family = random_ids(1, 50)
+    rests: dict[str, tuple[int, ...]] = {"a": (5,), "b": (6,)}
+    work = [Scoring(family, rests, random_ids(n, 30)) for n in range(200)]
+    work[5] = Scoring(random_ids(2, 50), rests, random_ids(5, 30))
+    groups = passes(work, 300)
+    assert any(5 in group for group in groups[:4])
 
 
 def test_dropped_work_is_not_scored_and_progress_is_told(tiny: Callable[[str], Path]) -> None:
@@ -129,12 +155,12 @@ def test_dropped_work_is_not_scored_and_progress_is_told(tiny: Callable[[str], P
     engine = TransformersEngine(tiny("llama"), "float32", token_budget=64)
     steps = 0
 
-    def on_step() -> set[int]:
+    def on_step() -> set[Key]:
         nonlocal steps
         steps += 1
         return set(range(0, len(work), 2))
 
-    scored = dict(engine.score(work, on_step))
+    scored = dict(engine.score(ListFeed(work, on_step)))
     assert steps > 3
     assert set(scored) == set(range(1, len(work), 2))
 
@@ -151,9 +177,11 @@ def test_a_long_pass_shows_signs_of_life_in_every_layer_and_every_chunk_of_rows(
         return set()
 
     monkeypatch.setattr(transformers_engine, "_LOGITS_BYTES", 4 * engine.info.vocabulary * 10)
-    ((_, scored),) = engine.score([Scoring(random_ids(1, 200), {"a": (5,), "b": (6,)}, random_ids(2, 30))], on_step)
+    monkeypatch.setattr(transformers_engine, "_ALIVE_SECONDS", 0.0)
+    work = [Scoring(random_ids(1, 200), {"a": (5,), "b": (6,)}, random_ids(2, 30))]
+    ((_, scored),) = engine.score(ListFeed(work, on_step))
     assert not isinstance(scored, ScoringFailed)
-    assert layers == [0, 1, 2] + [-1] * (2 * 3 + 1)
+    assert layers == ([0, 1, 2] + [-1] * (3 + 1)) * 2
 
 
 def test_running_out_of_memory_is_engine_died_and_restart_halves_the_budget(
@@ -170,19 +198,19 @@ def test_running_out_of_memory_is_engine_died_and_restart_halves_the_budget(
 
     monkeypatch.setattr(engine, "_forward", short_of_memory)
     with pytest.raises(EngineDied):
-        list(engine.score(work))
+        score_all(engine, work)
     engine.restart()
-    assert len(list(engine.score(work))) == len(work)
+    assert len(score_all(engine, work)) == len(work)
     assert engine.stats.restarts == 1
 
 
 def test_a_number_that_is_no_log_prob_is_a_failure_never_a_result() -> None:
-    fine = {"a": np.array([-1.0, 1e-6], dtype=np.float32)}
+    fine = {"a": Row(np.array([-1.0, 1e-6], dtype=np.float32))}
     kept = checked(fine, 2)
     assert isinstance(kept, dict)
-    assert kept["a"].max() <= 0
+    assert kept["a"].logprobs.max() <= 0
     for wrong in (np.nan, np.inf, -np.inf, 0.5):
-        outcome = checked({"a": np.array([-1.0, wrong], dtype=np.float32)}, 2)
+        outcome = checked({"a": Row(np.array([-1.0, wrong], dtype=np.float32))}, 2)
         assert isinstance(outcome, ScoringFailed)
         assert outcome.code in ("non_finite", "engine_error")
     assert isinstance(checked(fine, 3), ScoringFailed)
@@ -202,7 +230,7 @@ def test_there_are_as_many_threads_as_the_user_says_or_as_there_are_cpus(
 def test_broken_weights_fail_every_item_by_name(tiny: Callable[[str], Path]) -> None:
     engine = TransformersEngine(tiny("llama"), "float32")
     engine._model.get_output_embeddings().weight.data[5] = float("nan")
-    ((_, outcome),) = engine.score(tangled()[:1])
+    (outcome,) = score_all(engine, tangled()[:1])
     assert isinstance(outcome, ScoringFailed)
     assert outcome.code == "non_finite"
 
@@ -219,11 +247,11 @@ def test_the_synthetic_engine_is_repeatable_keeps_its_rate_and_needs_no_torch() 
     code = (
         "import sys, time\n"
         "from tokenreward_workers.engines import load_engine\n"
-        "from tokenreward_workers.engines.base import Scoring\n"
+        "from tokenreward_workers.engines.base import Scoring, score_all\n"
         "engine = load_engine('synthetic', None).engine\n"
         "work = [Scoring((1, 2), {'a': (3,), 'b': (4,)}, (n, 5)) for n in range(10)]\n"
         "started = time.monotonic()\n"
-        "print([float(s['a'][0]) for _, s in engine.score(work)])\n"
+        "print([float(s['a'].logprobs[0]) for s in score_all(engine, work)])\n"
         "assert 0.3 < time.monotonic() - started < 5\n"
         "assert not {'torch', 'transformers', 'vllm'} & set(sys.modules)\n"
     )
@@ -236,13 +264,15 @@ def test_the_synthetic_engine_is_repeatable_keeps_its_rate_and_needs_no_torch() 
 
 
 def test_poison_kills_the_process_and_nothing_else_does() -> None:
+    from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings
+
     engine = SyntheticEngine(SyntheticSettings(poison=(7, 8)))
     work = [Scoring((1,), {"a": ()}, (7, 9, 8)), Scoring((1,), {"a": ()}, (8, 7))]
-    assert len(list(engine.score(work))) == 2
+    assert len(score_all(engine, work)) == 2
     code = (
         "from tokenreward_workers.engines import load_engine\n"
-        "from tokenreward_workers.engines.base import Scoring\n"
-        "list(load_engine('synthetic', None).engine.score([Scoring((1,), {'a': ()}, tuple(b'some poison here'))]))\n"
+        "from tokenreward_workers.engines.base import Scoring, score_all\n"
+        "score_all(load_engine('synthetic', None).engine, [Scoring((1,), {'a': ()}, tuple(b'some poison here'))])\n"
     )
     killed = subprocess.run([sys.executable, "-c", code], check=False, env={"TOKENREWARD_SYNTHETIC_POISON": "poison"})
     assert killed.returncode == -9

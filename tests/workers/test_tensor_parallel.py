@@ -15,7 +15,8 @@ def test_tensor_parallelism_reaches_vllm(tmp_path: Path, monkeypatch: pytest.Mon
     pytest.importorskip("vllm")
     from vllm.v1.engine.llm_engine import LLMEngine
 
-    from tokenreward_workers.engines.vllm import engine as ours
+    from tokenreward_workers.engines.vllm.engine import VllmEngine
+    from tokenreward_workers.engines.vllm.settings import VllmSettings
 
     told: list[Any] = []
 
@@ -26,6 +27,6 @@ def test_tensor_parallelism_reaches_vllm(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(LLMEngine, "from_engine_args", from_engine_args)
     for parallel in (1, 4):
         with pytest.raises(BadInput, match="far enough"):
-            ours.VllmEngine(tmp_path, ours.VllmSettings(tensor_parallel=parallel))
+            VllmEngine(tmp_path, VllmSettings(tensor_parallel=parallel))
     seen = [(a.tensor_parallel_size, a.distributed_executor_backend.__name__) for a in told]
     assert seen == [(1, "ScoringExecutor"), (4, "ParallelScoringExecutor")]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from uuid import uuid4
@@ -17,7 +16,8 @@ from tokenreward._process import die_with
 from tokenreward.errors import BadInput
 from tokenreward.protocol import arrow_blobs
 from tokenreward.protocol.spill import Spill
-from tokenreward.protocol.worker_records import ModelRecord, WorkerRecord
+from tokenreward.protocol.worker_records import ModelRecord
+from tokenreward_workers.process.report import reporter
 from tokenreward_workers.process.rq_worker import ShardWorker
 from tokenreward_workers.process.startup import Loaded, load
 from tokenreward_workers.process.supervisor import HOPELESS
@@ -30,7 +30,14 @@ log = logging.getLogger("tokenreward.worker")
 
 
 def run(settings: WorkerSettings) -> int:
-    """Work until SIGTERM or Ctrl-C. Returns the exit status; raises BadInput for settings that cannot work."""
+    """Work until SIGTERM or Ctrl-C.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        BadInput: The settings cannot work, or the model cannot be loaded.
+    """
     if settings.redis_url is None:
         raise BadInput("a worker needs the service's Redis: give --redis-url or set TOKENREWARD_REDIS_URL")
     loaded = load(settings)
@@ -46,49 +53,33 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     worker_id, started = uuid4().hex[:12], time.time()
     client = connect(settings.redis_url.get_secret_value(), worker_id)
     spill = Spill(settings.blob_url, settings.spill_bytes)
-    link = JobStoreClient(client, worker_id, identity.digest, spill, settings.lease_seconds)
+    store = JobStoreClient(client, worker_id, identity.digest, spill, settings.lease_seconds)
     broken: list[BaseException] = []
 
     def on_fatal(error: BaseException) -> None:
         broken.append(error)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    pipeline = Pipeline(engine, loaded.renderer, link, cache_ttl=settings.cache_ttl_seconds, on_fatal=on_fatal)
-
-    def record() -> WorkerRecord:
-        load = pipeline.load
-        return WorkerRecord(
-            id=worker_id,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            fingerprint_digest=identity.digest,
-            model=identity.model,
-            engine=identity.engine,
-            started=started,
-            seen=time.time(),
-            shards=pipeline.held,
-            shards_done=load.shards,
-            items_done=load.items,
-            tokens=load.tokens,
-            tokens_per_second=load.tokens_per_second,
-            busy_seconds=load.busy_seconds,
-            busy_share=load.busy_share,
-            cache_hits=load.cache_hits,
-            engine_restarts=engine.stats.restarts,
-        )
-
+    pipeline = Pipeline(
+        engine,
+        loaded.renderer,
+        store,
+        cache_ttl=settings.cache_ttl_seconds,
+        tokens_per_second=loaded.tokens_per_second,
+        on_fatal=on_fatal,
+    )
     arrow_blobs.warm_up()
-    link.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
-    worker = ShardWorker(pipeline, link)
+    store.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
+    worker = ShardWorker(pipeline, store)
     pipeline.start()
-    pulse = Heartbeat(link, record)
-    pulse.start()
+    heartbeat = Heartbeat(store, reporter(worker_id, started, identity, engine, pipeline))
+    heartbeat.start()
     log.info("worker %s serves %s (%s, %s)", worker_id, identity.model, identity.engine, identity.digest)
     try:
         worker.work(logging_level="WARNING")
     finally:
         pipeline.drain(settings.stop_seconds if not broken else 1.0)
-        pulse.stop()
+        heartbeat.stop()
     if broken and isinstance(broken[0], BadInput):  # no restart can mend it
         raise broken[0]
     return 1 if broken else 0

@@ -9,17 +9,20 @@ from pathlib import Path
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines.base import Engine
+from tokenreward_workers.engines.loading import loading
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """What a user may set, whatever the engine.
 
-    dtype: of weights and arithmetic: bfloat16, float16 or float32.
-    max_tokens: longest prompt + response; the model's own limit if None.
-    token_budget: tokens per forward pass, which bounds memory beside the weights; None: what suits the machine.
-    kv_gib: vLLM on the CPU only, its KV cache.  gpu_memory: vLLM on a GPU only, the share it plans with.
-    tensor_parallel: vLLM only, GPUs that share one copy of the model.
+    Attributes:
+        dtype: Of weights and arithmetic: bfloat16, float16 or float32.
+        max_tokens: The longest prompt and response; None for the model's own limit.
+        token_budget: Tokens per forward pass, which bounds memory beside the weights; None for what suits the machine.
+        kv_gib: vLLM on the CPU only: the size of its KV cache.
+        gpu_memory: vLLM on a GPU only: the share of its memory that it plans with.
+        tensor_parallel: vLLM only: GPUs that share one copy of the model.
     """
 
     dtype: str = "bfloat16"
@@ -45,10 +48,17 @@ class LoadedEngine:
 
 
 def load_engine(name: str, path: Path | None, settings: EngineSettings | None = None) -> LoadedEngine:
-    """The engine `name` ("transformers", "vllm" or "synthetic") with the model directory `path` loaded.
+    """Load a model into an engine. Call this in a thread that lives as long as the engine.
 
-    The synthetic engine has no model: its `path` is ignored and may be None. Call this in a thread that lives as
-    long as the engine. Raises UnknownName for another name, and BadInput if the model cannot be loaded.
+    Args:
+        name: "transformers", "vllm" or "synthetic".
+        path: The model directory. The synthetic engine has no model, and ignores it.
+        settings: What the user set; None for the defaults.
+
+    Raises:
+        UnknownName: There is no engine of that name.
+        BadInput: The settings do not fit the engine.
+        CannotLoad: The engine or the model cannot be loaded (a kind of BadInput).
     """
     load = _LOADERS.get(name)
     if load is None:
@@ -56,7 +66,8 @@ def load_engine(name: str, path: Path | None, settings: EngineSettings | None = 
     settings = settings or EngineSettings()
     if settings.tensor_parallel > 1 and name != "vllm":
         raise BadInput(f"engine {name!r} knows no tensor parallelism; take engine vllm")
-    return load(path, settings)
+    with loading(name, path):
+        return load(path, settings)
 
 
 def _model(path: Path | None) -> Path:
@@ -74,7 +85,8 @@ def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
 
 
 def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    from tokenreward_workers.engines.vllm.engine import VllmEngine, VllmSettings
+    from tokenreward_workers.engines.vllm.engine import VllmEngine
+    from tokenreward_workers.engines.vllm.settings import VllmSettings
 
     own = VllmSettings(
         dtype=settings.dtype,
@@ -89,9 +101,13 @@ def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
 
 
 def _synthetic(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    from tokenreward_workers.engines.synthetic import SyntheticEngine, tokenizer
+    from tokenreward_workers.engines.synthetic.byte_tokenizer import tokenizer
+    from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
+    from tokenreward_workers.engines.synthetic.settings import tokenizer_folder
 
-    return LoadedEngine(SyntheticEngine(), tokenizer())
+    folder = tokenizer_folder()
+    chosen = ChatTokenizer.load(folder) if folder else tokenizer()
+    return LoadedEngine(SyntheticEngine(vocabulary=chosen.vocabulary), chosen)
 
 
 _LOADERS: Mapping[str, Callable[[Path | None, EngineSettings], LoadedEngine]] = {

@@ -68,14 +68,16 @@ class ShardWorker(SimpleWorker):
     max_connection_wait_time = 2.0
     log_job_description = False
 
-    def __init__(self, pipeline: Pipeline, link: JobStoreClient) -> None:
-        connection = link.client
+    """Answers doorbells with claims, as many at once as the pipeline has room for."""
+
+    def __init__(self, pipeline: Pipeline, store: JobStoreClient) -> None:
+        connection = store.client
         queue = DoorbellQueue(
-            doorbell.queue_name(link.fingerprint), connection=connection, job_class=Doorbell, serializer=JSONSerializer
+            doorbell.queue_name(store.fingerprint), connection=connection, job_class=Doorbell, serializer=JSONSerializer
         )
         super().__init__(
             [queue],
-            name=connection_name(link.worker_id),
+            name=connection_name(store.worker_id),
             connection=connection,
             job_class=Doorbell,
             queue_class=DoorbellQueue,
@@ -83,33 +85,52 @@ class ShardWorker(SimpleWorker):
             worker_ttl=_WORKER_TTL,
         )
         self._pipeline = pipeline
-        self._link = link
+        self._store = store
+        self._room = 0
         self._answering = False
         self._beaten = 0.0
 
     def dequeue_job_and_maintain_ttl(self, timeout: int | None, max_idle_time: int | None = None) -> Any:
         """Wait for room first: a doorbell that nobody could answer yet stays on the queue, where others see it."""
-        while not self._pipeline.room(timeout=1.0):
+        while not (room := self._pipeline.room(timeout=1.0)):
             self.heartbeat()
+        self._room = room
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Claim the shard, and clear the doorbell away."""
+        """Claim the shard, and as many more as there is room for, and clear their doorbells away."""
         self._answering = True
         try:
-            claimed = self._pipeline.claim(job.id)
+            shards = [job.id, *self._more(queue, self._room - 1)]
+            claimed = self._pipeline.claim(shards)
             with self.connection.pipeline(transaction=False) as pipe:
-                pipe.lrem(queue.intermediate_queue_key, 1, job.id)
-                pipe.delete(job.key)
+                for shard in shards:
+                    pipe.lrem(queue.intermediate_queue_key, 1, shard)
+                    pipe.delete(Doorbell.of(shard, self.connection).key)
                 pipe.execute()
             if not claimed:  # where one rings for nothing, thousands may
-                self._link.drop_stale_doorbells(queue.key)
+                self._store.drop_stale_doorbells(queue.key)
         except redis.RedisError as error:
             # Not claimed, or claimed without our knowing: the reconciler sees to both.
             log.warning("doorbell %s not answered: %s", job.id, error)
             time.sleep(0.2)
         finally:
             self._answering = False
+
+    def _more(self, queue: Queue, count: int) -> list[str]:
+        """Take up to `count` more doorbells that ring already, in one round trip."""
+        if count < 1:
+            return []
+        with self.connection.pipeline(transaction=False) as pipe:
+            for _ in range(count):
+                pipe.lmove(queue.key, queue.intermediate_queue_key, "LEFT", "RIGHT")
+            popped = [bell for bell in pipe.execute() if bell is not None]
+        shards = [bell.decode("ascii", "replace") for bell in popped]
+        if strange := [bell for bell, shard in zip(popped, shards, strict=True) if not _SHARD_ID.fullmatch(shard)]:
+            log.error("%d things on the queue are no shard's id; they are dropped", len(strange))
+            for bell in strange:
+                self.connection.lrem(queue.intermediate_queue_key, 1, bell)
+        return [shard for shard in shards if _SHARD_ID.fullmatch(shard)]
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
         """RQ's own sign of life, a few times a minute instead of several writes around every job."""
@@ -131,7 +152,7 @@ class ShardWorker(SimpleWorker):
         """The process keeps the name it was started by."""
 
     def subscribe(self) -> None:
-        """RQ's remote commands (shut down, stop a job) stay unheard: whoever can write to Redis cannot stop workers."""
+        """RQ's remote commands (shut down, stop a job) stay unheard, so that writing to Redis cannot stop workers."""
 
     def unsubscribe(self) -> None:
         """There is no subscription."""

@@ -1,12 +1,15 @@
-"""From settings to a loaded engine, its renderer, and the fingerprint of the two."""
+"""From settings to an engine that has proved that it can score, its renderer, and the fingerprint of the two."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from tokenreward.schema import Fingerprint
-from tokenreward_workers.engines import EngineSettings, load_engine
-from tokenreward_workers.engines.base import Engine
+from tokenreward_workers.engines import EngineSettings, LoadedEngine, load_engine
+from tokenreward_workers.engines.base import Engine, EngineDied
+from tokenreward_workers.engines.loading import CannotLoad
+from tokenreward_workers.engines.probe import probe
+from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
 from tokenreward_workers.model_files.fingerprint import fingerprint
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer
@@ -15,13 +18,27 @@ from tokenreward_workers.settings import WorkerSettings
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
+    """Everything that a worker needs to score.
+
+    Attributes:
+        engine: Has scored its probe.
+        renderer: Prepares items for the engine's model.
+        fingerprint: What jobs are pinned to.
+        tokens_per_second: Plain tokens per second that the probe measured; None where nothing was measured.
+    """
+
     engine: Engine
     renderer: Renderer
     fingerprint: Fingerprint
+    tokens_per_second: float | None
 
 
 def load(settings: WorkerSettings) -> Loaded:
-    """Everything a worker needs to score, in the thread that calls it. Raises BadInput for what cannot be loaded."""
+    """Load the model, in the thread that calls this, and let the engine score its probe.
+
+    Raises:
+        BadInput: The settings, the model or the engine cannot be used here; starting again would end the same way.
+    """
     if settings.engine == "synthetic":
         path, name = None, "synthetic"
     else:
@@ -36,6 +53,27 @@ def load(settings: WorkerSettings) -> Loaded:
         tensor_parallel=settings.tensor_parallel,
     )
     loaded = load_engine(settings.engine, path, engine_settings)
+    rate = measured(loaded)
     info = loaded.engine.info
     identity = fingerprint(settings.model_name or name, path, loaded.tokenizer, info)
-    return Loaded(loaded.engine, Renderer(loaded.tokenizer, info.max_tokens, info.vocabulary), identity)
+    renderer = Renderer(loaded.tokenizer, info.max_tokens, info.vocabulary)
+    return Loaded(loaded.engine, renderer, identity, rate)
+
+
+def measured(loaded: LoadedEngine) -> float | None:
+    """Let an engine score its probe, and return its rate in plain tokens per second.
+
+    The synthetic engine has no model that could fail, and its rate is set and not measured.
+
+    Raises:
+        CannotLoad: The engine cannot score. It is closed.
+    """
+    engine = loaded.engine
+    if isinstance(engine, SyntheticEngine):
+        return engine.tokens_per_second
+    try:
+        return probe(engine).tokens_per_second
+    except (EngineDied, RuntimeError, ValueError) as error:
+        engine.close()
+        said = (str(error).splitlines() or [""])[0]
+        raise CannotLoad(f"engine {engine.info.name!r} loaded its model, but cannot score with it: {said}") from error

@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""A worker's shards on their way: claimed, prepared, scored as one stream, and committed."""

@@ -1,52 +1,91 @@
-"""TODO: what this module owns."""
+"""The log-prob cache in the job store: what was scored before, by any job with the same model, is not scored again."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
+import time
 from collections.abc import Sequence
 
 import numpy as np
+import redis
 
-from tokenreward_workers.scoring import Scoring
-from tokenreward_workers.shards.shard import Shard
+from tokenreward_workers.scoring import Row, Scored, Scoring, ScoringFailed, checked
+from tokenreward_workers.shards.claimed_shard import ClaimedShard
 from tokenreward_workers.store.job_store import JobStoreClient
+
+log = logging.getLogger(__name__)
+
+#: Above this share of the store's memory no log-probs are kept: the rest is for jobs, which get 429 at 90%.
+_SHARE = 0.6
+_MEMORY_EVERY = 2.0
 
 
 def content_hash(prompt: Sequence[int], response: Sequence[int]) -> str:
-    """Of one branch of one scoring: the key under which its log-probs are kept."""
+    """Return the key under which the log-probs of one response behind one prompt are kept."""
     ids = np.array([len(prompt), *prompt, *response], dtype=np.int64)
     return hashlib.blake2b(ids.tobytes(), digest_size=16).hexdigest()
 
 
 def branch_hashes(scoring: Scoring) -> dict[str, str]:
+    """Return the cache key of each branch of a scoring, by the branch's name."""
     return {name: content_hash(scoring.prefix + rest, scoring.response) for name, rest in scoring.branches.items()}
 
 
-def cacheable(shard: Shard) -> list[tuple[str, bytes]]:
-    """Fresh log-probs worth keeping."""
+class LogprobCache:
+    """Looks log-probs up and keeps new ones, while the job store has memory to spare."""
+
+    def __init__(self, store: JobStoreClient, ttl: int) -> None:
+        """Use the cache.
+
+        Args:
+            store: The job store that holds it.
+            ttl: Seconds for which log-probs are kept; 0 for no cache at all.
+        """
+        self._store = store
+        self._ttl = ttl
+        self._memory = 0.0
+        self._looked = -_MEMORY_EVERY
+
+    def lookup(self, hashes: Sequence[str]) -> dict[str, Row]:
+        """Return the row behind each key that is known, in one round trip. The rows are not checked."""
+        names = sorted(set(hashes))
+        if not self._ttl or not names:
+            return {}
+        values = self._store.cached(names)
+        # A value that is not an array of float32 was written by somebody else, and is not used.
+        return {
+            name: Row(np.frombuffer(value, dtype=np.float32))
+            for name, value in zip(names, values, strict=True)
+            if value is not None and len(value) % 4 == 0
+        }
+
+    def keep(self, shards: Sequence[ClaimedShard]) -> None:
+        """Keep what the engine scored of these shards, in one round trip."""
+        if not self._ttl:
+            return
+        try:
+            if time.monotonic() - self._looked > _MEMORY_EVERY:
+                self._looked, self._memory = time.monotonic(), self._store.memory_share()
+            if self._memory < _SHARE:
+                self._store.cache([pair for shard in shards for pair in _fresh(shard)], self._ttl)
+        except redis.RedisError as error:  # the cache may be full; rewards are safe
+            log.warning("log-probs not cached: %s", error)
+
+
+def known_rows(scoring: Scoring, hashes: dict[str, str], known: dict[str, Row]) -> Scored | None:
+    """Return a scoring's rows if the cache has every one of them and each is right, else None."""
+    found = {branch: known[name] for branch, name in hashes.items() if name in known}
+    if len(found) < len(hashes):
+        return None
+    rows = checked(found, len(scoring.response))
+    return None if isinstance(rows, ScoringFailed) else rows
+
+
+def _fresh(shard: ClaimedShard) -> list[tuple[str, bytes]]:
     return [
-        (content_hash, places[0].scored[branch].tobytes())
+        (name, places[0].scored[branch].logprobs.tobytes())
         for places, hashes in zip(shard.wanted_by, shard.hashes, strict=True)
         if places[0].scored is not None
-        for branch, content_hash in hashes.items()
+        for branch, name in hashes.items()
     ]
-
-
-def _lookup(hashes: Sequence[dict[str, str]], cache: JobStoreClient) -> dict[str, np.ndarray]:
-    names = sorted({h for own in hashes for h in own.values()})
-    if not names:
-        return {}
-    values = cache.cached(names)
-    # A value that is no array of float32 is a stranger's: it is not used.
-    return {
-        name: np.frombuffer(value, dtype=np.float32)
-        for name, value in zip(names, values, strict=True)
-        if value is not None and len(value) % 4 == 0
-    }
-
-
-#: Above this share of Redis' memory no log-probs are cached: the rest is for jobs, which get 429 at 90%.
-_CACHE_SHARE = 0.6
-
-
-_MEMORY_EVERY = 2.0

@@ -1,139 +1,148 @@
-"""Keeps the engine busy: while it scores one shard, the next is fetched and tokenized and the last is written.
+"""Keeps the engine busy: the threads of a worker, and what they hand to each other.
 
-    doorbell -> claim (main thread) -> prepare (thread) -> score (thread: the engine lives there) -> commit (thread)
+    doorbells -> claim (main thread) -> prepare (thread) -> stream -> score (thread of the engine) -> commit (thread)
 
-Leases are renewed by a fourth thread, but only when the engine showed progress since the last time: an engine that
-hangs loses its shards, whatever else in the process is alive.
+A fourth thread renews the leases.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
 
-import redis
-
-from tokenreward.protocol.records import Claim, Corrupt, JobSlice
-from tokenreward.protocol.spill import BlobsAway
 from tokenreward_workers.engines import recovery
 from tokenreward_workers.engines.base import Engine
 from tokenreward_workers.rendering import Renderer
-from tokenreward_workers.shards.leases import _RENEW_EVERY
-from tokenreward_workers.shards.logprob_cache import _CACHE_SHARE, _MEMORY_EVERY, cacheable
-from tokenreward_workers.shards.preparing import prepare
-from tokenreward_workers.shards.shard import Place, Shard
+from tokenreward_workers.shards.blame import blaming
+from tokenreward_workers.shards.claim_ahead import ClaimAhead
+from tokenreward_workers.shards.claimed_shard import ClaimedShard
+from tokenreward_workers.shards.committing import Committer
+from tokenreward_workers.shards.held_shards import HeldShards
+from tokenreward_workers.shards.leases import Leases
+from tokenreward_workers.shards.logprob_cache import LogprobCache
+from tokenreward_workers.shards.patience import patiently
+from tokenreward_workers.shards.preparing_queue import PreparingQueue
+from tokenreward_workers.shards.scoring_stream import ScoringStream
 from tokenreward_workers.shards.throughput import Throughput
 from tokenreward_workers.store.job_store import JobStoreClient
 
 log = logging.getLogger(__name__)
 
 
-#: Refusals that end when an operator has made room, or Redis has come up.
-_PASSING = ("OOM", "MISCONF", "LOADING", "READONLY", "BUSY")
-
-T = TypeVar("T")
-
-
 class Pipeline:
-    """One engine and the threads around it. `on_fatal` is called when a thread cannot go on."""
+    """One engine and the threads around it.
+
+    Attributes:
+        throughput: What has been done, and how fast.
+        held: The shards that this worker holds.
+    """
 
     def __init__(
         self,
         engine: Engine,
         renderer: Renderer,
-        link: JobStoreClient,
+        store: JobStoreClient,
         *,
         cache_ttl: int,
+        tokens_per_second: float | None,
         on_fatal: Callable[[BaseException], None],
     ) -> None:
-        self.load = Throughput()
+        """Connect everything; `start` sets it going.
+
+        Args:
+            engine: A loaded engine, used from one thread from now on.
+            renderer: Prepares items for that engine's model.
+            store: Where shards come from and results go.
+            cache_ttl: Seconds for which log-probs are kept for reuse; 0 for no cache.
+            tokens_per_second: The engine's rate as far as it is known.
+            on_fatal: Called with the error when a thread cannot go on.
+        """
+        self.throughput = Throughput(tokens_per_second)
+        self.held = HeldShards()
         self._engine = engine
-        self._renderer = renderer
-        self._link = link
-        self._cache_ttl = cache_ttl
+        self._store = store
         self._on_fatal = on_fatal
-        self._claimed: queue.SimpleQueue[Claim | None] = queue.SimpleQueue()
-        self._ready: list[Shard] = []
-        self._scored: queue.SimpleQueue[Shard | None] = queue.SimpleQueue()
-        self._change = threading.Condition()
-        # By identity: a shard that was lost may be claimed again while its first claim is still on its way through.
-        self._held: dict[int, Claim] = {}
-        self._waiting = 0  # claimed, but not yet in the engine
-        self._front_waits = False
-        self._lost: set[int] = set()
-        self._blamed: set[int] = set()
-        self._unwanted: dict[int, set[str]] = {}  # jobs that were over while a claim of theirs was on its way
-        self._memory = 0.0
-        self._memory_seen = -_MEMORY_EVERY
-        self._progress = threading.Event()
-        self._draining = False
-        self._prepared_all = False
-        self._threads = [
-            threading.Thread(target=self._guard, args=(body,), name=body.__name__.strip("_"), daemon=True)
-            for body in (self._prepare, self._score, self._commit, self._renew)
+        self._draining = threading.Event()
+        self._ahead = ClaimAhead(self.held, self.throughput)
+        cache = LogprobCache(store, cache_ttl)
+        self._committer = Committer(store, renderer, cache, self.held, self.throughput, self._draining)
+        self._stream = ScoringStream(self.held, self.throughput, mark=self._mark, finished=self._committer.put)
+        self._preparing = PreparingQueue(store, renderer, cache, self._stream, self._ahead, self._draining)
+        leases = Leases(store, self.held, self._stream, self._ahead)
+        self._working = [
+            threading.Thread(target=self._guard, args=(body,), name=name, daemon=True)
+            for name, body in (
+                ("prepare", self._preparing.run),
+                ("score", self._score),
+                ("commit", self._committer.run),
+            )
         ]
+        self._renewing = threading.Thread(target=self._guard, args=(leases.run,), name="renew", daemon=True)
 
     def start(self) -> None:
-        for thread in self._threads:
+        """Start the threads."""
+        for thread in (*self._working, self._renewing):
             thread.start()
 
-    @property
-    def held(self) -> list[str]:
-        """Shards this worker holds at the moment."""
-        return list({claim.shard: None for claim in list(self._held.values())})
+    def room(self, timeout: float) -> int:
+        """Wait until shards may be claimed, and say how many; 0 if none may within `timeout` seconds."""
+        with self.held.changed:
+            return self.held.changed.wait_for(self._room, timeout)
 
-    def room(self, timeout: float) -> bool:
-        """Wait until a shard may be claimed: one waits for the engine, and a second if it is interactive."""
-        with self._change:
-            return self._change.wait_for(self._has_room, timeout)
-
-    def _has_room(self) -> bool:
-        return self._draining or self._waiting < (3 if self._front_waits else 1)
-
-    def claim(self, shard: str) -> bool:
-        """Answer a doorbell. False, and nothing happens, if the shard is not to be had."""
-        try:
-            claim = self._link.claim(shard)
-        except Corrupt as error:
-            log.error("%s", error)
-            return False
-        if claim is None:
-            return False
-        with self._change:
-            self._held[id(claim)] = claim
-            self._waiting += 1
-            self._front_waits = False
-        self._progress.set()
-        self._claimed.put(claim)
-        return True
+    def claim(self, shards: Sequence[str]) -> bool:
+        """Answer doorbells. Returns whether every one of these shards was to be had."""
+        claims = self._store.claim(shards)
+        for claim in claims:
+            if claim is not None:
+                shard = ClaimedShard(claim)
+                self._ahead.claimed(shard)
+                self.held.add(shard)
+                self._stream.progress.set()
+                self._preparing.put(shard)
+        return all(claim is not None for claim in claims)
 
     def drain(self, seconds: float) -> None:
-        """Finish the shard in the engine, hand the others back, and end the threads.
+        """Finish the shards that the engine has begun, hand the others back, and end the threads.
 
-        A shard on which a thread failed is not handed back, since whoever claims it would fail on it again: the
-        reconciler finds its worker gone, and treats it like one that kills its workers.
+        A shard on which a thread failed is not handed back, since it would fail any other worker too: the reconciler
+        finds its worker gone, and treats it like one that kills its workers.
+
+        Args:
+            seconds: How long the threads may take.
         """
-        with self._change:
-            self._draining = True
-            self._change.notify_all()
-        self._claimed.put(None)
+        self._draining.set()
+        with self.held.changed:
+            self.held.changed.notify_all()
+        self._stream.close()
+        self._preparing.close()
         deadline = time.monotonic() + seconds
-        for thread in self._threads[:3]:
+        for thread in self._working:
             thread.join(max(0.0, deadline - time.monotonic()))
-        blamed = {claim.shard for key, claim in list(self._held.items()) if key in self._blamed}
-        for shard in self.held:
+        held = self.held.all()
+        blamed = {shard.id for shard in held if shard.blamed}
+        for shard in dict.fromkeys(shard.id for shard in held):
             if shard in blamed:
-                self._link.mark_scoring(shard)
+                self._store.mark_scoring(shard)
             else:
-                self._link.hand_back(shard)
+                self._store.hand_back(shard)
 
-    # ---- the threads ------------------------------------------------------------------------------------
+    def _room(self) -> int:
+        return 1 if self._draining.is_set() else self._ahead.wanted()
+
+    def _mark(self, shard: str) -> None:
+        patiently(lambda: self._store.mark_scoring(shard), self._draining)
+
+    def _score(self) -> None:
+        try:
+            for key, outcome in recovery.score(self._engine, self._stream):
+                self._stream.settle(key, outcome)  # type: ignore[arg-type]
+        except BaseException:
+            with blaming(self._stream.shards_in_engine):
+                raise
+        finally:
+            self._committer.close()
 
     def _guard(self, body: Callable[[], None]) -> None:
         try:
@@ -141,130 +150,3 @@ class Pipeline:
         except BaseException as error:
             log.critical("%s stopped", threading.current_thread().name, exc_info=True)
             self._on_fatal(error)
-
-    @contextlib.contextmanager
-    def _blaming(self, claim: Claim) -> Iterator[None]:
-        """Whatever goes wrong in here is the shard's fault, unless Redis or a disk says that it is theirs."""
-        try:
-            yield
-        except (redis.RedisError, OSError):
-            raise
-        except BaseException:
-            self._blamed.add(id(claim))
-            raise
-
-    def _prepare(self) -> None:
-        use_cache = self._cache_ttl > 0
-        while (claim := self._claimed.get()) is not None and not self._draining:
-            with self._blaming(claim):
-                shard = self._patiently(prepare, claim, self._link, self._renderer, use_cache=use_cache)
-            with self._change:
-                self._ready.append(shard)
-                self._change.notify_all()
-        with self._change:
-            self._prepared_all = True
-            self._change.notify_all()
-
-    def _next(self) -> Shard | None:
-        """The shard to score now, interactive ones first; None when draining."""
-        with self._change:
-            self._change.wait_for(lambda: self._ready or self._draining)
-            if self._draining:
-                return None
-            chosen = next((n for n, shard in enumerate(self._ready) if shard.claim.front), 0)
-            shard = self._ready.pop(chosen)
-            self._waiting -= 1
-            self._change.notify_all()
-            return shard
-
-    def _score(self) -> None:
-        suspicion = False
-        while (shard := self._next()) is not None:
-            if shard.claim.attempts or suspicion:  # also to say that the engine is done with the suspect before it
-                self._patiently(self._link.mark_scoring, shard.id)
-            suspicion = shard.claim.attempts > 0
-            started = time.monotonic()
-            on_step = functools.partial(self._on_step, shard)
-            with self._blaming(shard.claim):
-                for n, outcome in recovery.score(self._engine, shard.scorings, on_step):
-                    shard.settle(n, outcome)
-                    self._progress.set()
-            self.load.scored(sum(s.tokens for s in shard.scorings), time.monotonic() - started, bool(shard.scorings))
-            self._scored.put(shard)
-        self._scored.put(None)
-
-    def _on_step(self, shard: Shard) -> Collection[int]:
-        self._progress.set()
-        if id(shard.claim) in self._lost:
-            return range(len(shard.scorings))
-        unwanted = self._unwanted.get(id(shard.claim))
-        return shard.unwanted(unwanted) if unwanted else ()
-
-    def _commit(self) -> None:
-        while (shard := self._scored.get()) is not None:
-            key = id(shard.claim)
-            if key in self._lost and any(not self._settled(place) for place in shard.places):
-                log.warning("shard %s was lost while it was scored: nothing to commit", shard.id)
-            elif self._patiently(self._link.commit, shard.id, self._outcomes(shard)):
-                self.load.committed(len(shard.places), shard.cache_hits)
-                if self._cache_ttl > 0:
-                    self._keep(shard)
-            else:
-                log.info("shard %s had been committed by somebody else, or its jobs were over", shard.id)
-            with self._change:
-                del self._held[key]
-                self._lost.discard(key)
-                self._unwanted.pop(key, None)
-
-    def _outcomes(self, shard: Shard) -> list[tuple[JobSlice, int, int, bytes]]:
-        with self._blaming(shard.claim):
-            return shard.outcomes(self._renderer, self._unwanted.get(id(shard.claim), ()))
-
-    def _patiently(self, call: Callable[..., T], *args: Any, **options: Any) -> T:
-        """`call`, again and again while Redis or the blob store is away or full: scored work is worth waiting with."""
-        while True:
-            try:
-                return call(*args, **options)
-            except (redis.RedisError, BlobsAway) as error:
-                lasting = isinstance(error, redis.ResponseError) and not str(error).startswith(_PASSING)
-                if lasting or self._draining:
-                    raise
-                log.warning("waiting: %s", error)
-                time.sleep(1.0)
-
-    @staticmethod
-    def _settled(place: Place) -> bool:
-        return place.failure is not None or place.scored is not None
-
-    def _keep(self, shard: Shard) -> None:
-        try:
-            if time.monotonic() - self._memory_seen > _MEMORY_EVERY:
-                self._memory_seen, self._memory = time.monotonic(), self._link.memory_share()
-            if self._memory < _CACHE_SHARE:
-                self._link.cache(cacheable(shard), self._cache_ttl)
-        except redis.RedisError as error:  # the cache may be full; rewards are safe
-            log.warning("log-probs not cached: %s", error)
-
-    def _renew(self) -> None:
-        while True:
-            time.sleep(_RENEW_EVERY)
-            held = dict(self._held)
-            if not self._progress.is_set() or not held:
-                continue
-            self._progress.clear()
-            try:
-                owed, front = self._link.renew([claim.shard for claim in held.values()])
-            except redis.RedisError as error:
-                log.warning("leases not renewed: %s", error)
-                self._progress.set()
-                continue
-            with self._change:
-                for key, claim in held.items():
-                    if key not in self._held:
-                        continue
-                    if claim.shard not in owed:
-                        self._lost.add(key)
-                    elif unwanted := {member.job for member in claim.members} - owed[claim.shard]:
-                        self._unwanted[key] = unwanted
-                self._front_waits = front
-                self._change.notify_all()

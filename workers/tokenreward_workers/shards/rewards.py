@@ -12,6 +12,7 @@ from tokenreward_workers.scoring import Scored, ScoringFailed
 
 
 def failed(index: int, item_id: str | None, failure: ItemFailure | ScoringFailed) -> ItemResult:
+    """Return the result of an item that has no rewards."""
     if isinstance(failure, ScoringFailed):
         failure = ItemFailure(code=failure.code, message=failure.message)
     return ItemResult(index=index, id=item_id, error=failure)
@@ -20,8 +21,21 @@ def failed(index: int, item_id: str | None, failure: ItemFailure | ScoringFailed
 def rewarded(
     index: int, item_id: str | None, prepared: Prepared, scored: Scored, options: ScoringOptions, renderer: Renderer
 ) -> ItemResult:
-    """The result of one item, or its error should the estimator break its promise."""
-    rewards = estimators.resolve(options.estimator).rewards(scored)
+    """Compute the result of one item.
+
+    Args:
+        index: The item's index in its job.
+        item_id: The item's id, if it has one.
+        prepared: The item as token ids.
+        scored: The log-probs of its response under each branch.
+        options: The estimator, and what the results are to include.
+        renderer: The one that prepared it, which knows the text of each token.
+
+    Returns:
+        The item's rewards, or its error should the estimator break its promise.
+    """
+    logprobs = {name: row.logprobs for name, row in scored.items()}
+    rewards = estimators.resolve(options.estimator).rewards(logprobs)
     if rewards.shape != (len(prepared.scoring.response),) or not np.isfinite(rewards).all():
         return failed(index, item_id, ScoringFailed("non_finite", "the estimator gave a reward that is no number"))
     tokens = offsets = None
@@ -32,7 +46,7 @@ def rewarded(
         id=item_id,
         token_ids=list(prepared.scoring.response),
         rewards=rewards.tolist(),
-        logprobs={name: scored[name].tolist() for name in scored} if "logprobs" in options.include else None,
+        logprobs={name: row.tolist() for name, row in logprobs.items()} if "logprobs" in options.include else None,
         tokens=tokens,
         offsets=offsets,
     )

@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""A worker's side of the job store."""

@@ -1,7 +1,8 @@
-"""TODO: what this module owns."""
+"""The sign of life of a worker's process: its record in the job store, every two seconds."""
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 
@@ -9,20 +10,26 @@ import redis
 
 from tokenreward.protocol import keys
 from tokenreward.protocol.worker_records import WorkerRecord
-from tokenreward_workers.store.job_store import JobStoreClient, log
+from tokenreward_workers.store.job_store import JobStoreClient
+
+log = logging.getLogger(__name__)
 
 _RECORD_TTL = 15
-
-
 _RECORD_EVERY = 2.0
 
 
 class Heartbeat(threading.Thread):
-    """Publishes the worker's record every two seconds: a sign of life of the process, not of the engine."""
+    """Publishes the worker's record. It tells that the process is alive, not that its engine makes progress."""
 
-    def __init__(self, link: JobStoreClient, record: Callable[[], WorkerRecord]) -> None:
+    def __init__(self, store: JobStoreClient, record: Callable[[], WorkerRecord]) -> None:
+        """Make the thread.
+
+        Args:
+            store: Where the record goes.
+            record: Makes the record of this moment.
+        """
         super().__init__(name="pulse", daemon=True)
-        self._link = link
+        self._store = store
         self._record = record
         self._stopping = threading.Event()
 
@@ -36,7 +43,8 @@ class Heartbeat(threading.Thread):
                 return
 
     def beat(self) -> None:
-        client, worker_id = self._link.client, self._link.worker_id
+        """Publish the record once."""
+        client, worker_id = self._store.client, self._store.worker_id
         now, _ = client.time()  # Redis': the clocks of two hosts may be minutes apart
         with client.pipeline(transaction=True) as pipe:
             pipe.set(keys.worker(worker_id), self._record().model_dump_json(), ex=_RECORD_TTL)
@@ -45,10 +53,10 @@ class Heartbeat(threading.Thread):
             pipe.execute()
 
     def stop(self) -> None:
-        """Stop, and say goodbye."""
+        """Stop, and take the record back."""
         self._stopping.set()
         self.join(5)
-        client, worker_id = self._link.client, self._link.worker_id
+        client, worker_id = self._store.client, self._store.worker_id
         with client.pipeline(transaction=True) as pipe:
             pipe.delete(keys.worker(worker_id))
             pipe.zrem(keys.WORKERS, worker_id)

@@ -1,4 +1,4 @@
-"""A worker's side of Redis: claim, renew, commit, hand back, and the record that says it is alive.
+"""A worker's side of the job store: claim, renew, commit and hand back shards, and keep log-probs.
 
 Every call has a timeout and short retries. Commits are idempotent, so a retry of one that went through is harmless.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
@@ -24,8 +24,24 @@ from tokenreward.protocol.worker_records import ModelRecord, connection_name
 log = logging.getLogger(__name__)
 
 
+class MemberOutcome(NamedTuple):
+    """What is committed of one member of a shard.
+
+    Attributes:
+        member: The run of a job's items.
+        failed: How many of its items have no reward.
+        tokens: Plain tokens of its items.
+        results: Its results, packed.
+    """
+
+    member: JobSlice
+    failed: int
+    tokens: int
+    results: bytes
+
+
 def connect(url: str, worker_id: str) -> Any:
-    """A sync client whose connections carry the worker's name: the reconciler sees them vanish with the worker."""
+    """Return a sync client whose connections carry the worker's name: the reconciler sees them end with the worker."""
     pool = redis.BlockingConnectionPool.from_url(
         url,
         max_connections=12,
@@ -40,6 +56,15 @@ def connect(url: str, worker_id: str) -> Any:
 
 
 class JobStoreClient:
+    """One worker's calls to the job store. Threads may share it.
+
+    Attributes:
+        client: The Redis client.
+        worker_id: Under which the worker claims.
+        fingerprint: The digest of what it serves.
+        lease_seconds: How long a claim holds without progress.
+    """
+
     def __init__(self, client: Any, worker_id: str, fingerprint: str, spill: Spill, lease_seconds: float) -> None:
         self.client = client
         self.worker_id = worker_id
@@ -48,65 +73,102 @@ class JobStoreClient:
         self._spill = spill
         self._scripts = Scripts(client)
 
-    def claim(self, shard: str) -> Claim | None:
-        """The shard's work, or None if there is nothing to do for it. Raises Corrupt."""
-        text = self._scripts.claim(args=[shard, self.worker_id, self.lease_seconds])
-        return Claim.parse(shard, text) if text else None
+    def claim(self, shards: Sequence[str]) -> list[Claim | None]:
+        """Claim shards in one round trip. Returns None for each that is not to be had, or cannot be read."""
+        with self.client.pipeline(transaction=False) as pipe:
+            for shard in shards:
+                self._scripts.claim(args=[shard, self.worker_id, self.lease_seconds], client=pipe)
+            texts = pipe.execute(raise_on_error=False)
+        return [self._claim(shard, text) for shard, text in zip(shards, texts, strict=True)]
+
+    def _claim(self, shard: str, text: Any) -> Claim | None:
+        if isinstance(text, redis.ResponseError):  # its record is not what this version writes
+            log.error("shard %s cannot be claimed: %s", shard, text)
+            return None
+        if isinstance(text, Exception):
+            raise text
+        try:
+            return Claim.parse(shard, text) if text else None
+        except Corrupt as error:
+            log.error("%s", error)
+            return None
 
     def drop_stale_doorbells(self, queue: str) -> None:
         """Take doorbells off the head of a queue that ring for nothing."""
         self._scripts.drop_stale_doorbells(args=[queue])
 
     def mark_scoring(self, shard: str) -> None:
-        """Say which shard the engine is at: should the worker die, it is the one to blame."""
+        """Say which suspect the engine is at, or none: should the worker die, it is the one to blame."""
         self._scripts.mark_scoring(args=[self.worker_id, shard])
 
-    def entries(self, members: Sequence[JobSlice]) -> list[list[Entry]]:
-        """The entries behind each member. Raises Corrupt, BlobsAway, NoBlobStore."""
+    def stored_entries(self, members: Sequence[JobSlice]) -> list[bytes | None]:
+        """Fetch what is stored of each member's items, in one round trip; None for a job that is gone."""
         with self.client.pipeline(transaction=False) as pipe:
             for member in members:
                 pipe.hget(keys.items(member.job), member.slice)
-            stored = pipe.execute()
-        found = []
-        for member, blob in zip(members, stored, strict=True):
-            if blob is None:
-                raise Corrupt(f"the items of job {member.job} are gone")
-            found.append(unpack_entries(self._spill.load(blob), member.offset, member.count))
-        return found
+            stored: list[bytes | None] = pipe.execute()
+        return stored
+
+    def entries(self, member: JobSlice, stored: bytes | None) -> list[Entry]:
+        """Read a member's entries out of what is stored.
+
+        Raises:
+            Corrupt: They are gone, or not what this version writes.
+            BlobsAway: The blob store cannot be used now.
+            NoBlobStore: They were spilled, and this worker has no blob store.
+        """
+        if stored is None:
+            raise Corrupt(f"the items of job {member.job} are gone")
+        return unpack_entries(self._spill.load(stored), member.offset, member.count)
 
     def renew(self, shards: Sequence[str]) -> tuple[dict[str, set[str]], bool]:
-        """Extend the leases: (the jobs that wait for each shard still held, whether interactive work waits)."""
+        """Extend the leases of shards.
+
+        Returns:
+            The jobs that wait for each shard that is still held, and whether interactive work waits for a worker.
+        """
         told = json.loads(self._scripts.renew(args=[self.worker_id, self.lease_seconds, self.fingerprint, *shards]))
         return {shard: set(jobs) for shard, jobs in told["owed"].items()}, told["front"] > 0
 
-    def commit(self, shard: str, outcomes: Sequence[tuple[JobSlice, int, int, bytes]]) -> bool:
-        """(member, failed items, tokens, results) each; False if somebody else had committed the shard.
+    def commit(self, shards: Sequence[tuple[str, Sequence[MemberOutcome]]]) -> list[bool | Exception]:
+        """Commit shards, by their ids, in one round trip.
 
-        Raises BlobsAway.
+        Returns:
+            For each, whether this was the first commit, or why Redis refused it.
+
+        Raises:
+            BlobsAway: The blob store cannot be used now; nothing was committed.
         """
-        stored = [
-            (m, failed, tokens, self._spill.store(m.job, blob, self.client)) for m, failed, tokens, blob in outcomes
-        ]
-        return bool(self._scripts.commit(args=commit_args(shard, stored)) == 1)
+        stored = [(shard, [self._spilled(outcome) for outcome in outcomes]) for shard, outcomes in shards]
+        with self.client.pipeline(transaction=False) as pipe:
+            for shard, outcomes in stored:
+                self._scripts.commit(args=commit_args(shard, outcomes), client=pipe)
+            told = pipe.execute(raise_on_error=False)
+        return [answer if isinstance(answer, Exception) else answer == 1 for answer in told]
+
+    def _spilled(self, outcome: MemberOutcome) -> MemberOutcome:
+        return outcome._replace(results=self._spill.store(outcome.member.job, outcome.results, self.client))
 
     def hand_back(self, shard: str) -> None:
-        """Unharmed, to the front of the queue."""
+        """Put a shard back to the front of the queue, without an attempt on its record."""
         if self._scripts.requeue(args=[shard, self.worker_id, 0]):
             with self.client.pipeline(transaction=True) as pipe:
                 doorbell.ring(self.fingerprint, [shard], self.client, pipe, front=True)
                 pipe.execute()
 
     def cached(self, hashes: Sequence[str]) -> list[bytes | None]:
+        """Fetch log-probs from the cache, float32 as bytes; None for each that is not there."""
         found: list[bytes | None] = self.client.mget([keys.cached(self.fingerprint, h) for h in hashes])
         return found
 
     def memory_share(self) -> float:
-        """Share of Redis' memory that is in use; 0 where it has no limit."""
+        """Return the share of Redis' memory that is in use; 0 where it has no limit."""
         memory = self.client.info("memory")
         most = int(memory.get("maxmemory") or 0)
         return float(memory["used_memory"]) / most if most else 0.0
 
     def cache(self, values: Iterable[tuple[str, bytes]], ttl: int) -> None:
+        """Keep (hash, log-probs) pairs for `ttl` seconds."""
         with self.client.pipeline(transaction=False) as pipe:
             for content_hash, value in values:
                 pipe.set(keys.cached(self.fingerprint, content_hash), value, ex=ttl)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,23 @@ import torch
 import transformers
 
 from tokenreward.errors import BadInput
-from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, OnStep, nothing_dropped
+from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
 from tokenreward_workers.engines.machine import bound_memory, cpus
 from tokenreward_workers.engines.packed import attention as tree_attention
-from tokenreward_workers.engines.packed.tree import Pack, pack, packs
-from tokenreward_workers.scoring import Scored, Scoring, ScoringFailed, checked
+from tokenreward_workers.engines.packed.tree import Pack, pack
+from tokenreward_workers.engines.packed.window import Window, cost
+from tokenreward_workers.scoring import Row, Scored, Scoring, checked
 
 NAME = "transformers"
 #: float32 logits held at a time, in bytes.
 _LOGITS_BYTES = 64 * 2**20
 _SMALLEST_BUDGET = 64
+#: How often a pass tells that it is under way; telling costs more than a layer of a small model.
+_ALIVE_SECONDS = 0.25
+
+
+def _nothing() -> None:
+    pass
 
 
 class TransformersEngine:
@@ -62,25 +69,31 @@ class TransformersEngine:
         self.stats = EngineStats()
         self._self_check()
 
-    def score(
-        self, work: Sequence[Scoring], on_step: OnStep = nothing_dropped
-    ) -> Iterator[tuple[int, Scored | ScoringFailed]]:
-        dropped: set[int] = set()
-        for group in packs(work, self._budget):
-            indices = [index for index in group if index not in dropped]
-            if not indices:
-                continue
+    def score(self, feed: Feed) -> Iterator[tuple[Key, Outcome]]:
+        window = Window(feed)
+        while True:
+            window.fill(self._budget)
+            group = dict(window.next_pass(self._budget))
+            if not group:
+                return
+            step = _Step(feed, window, group)
             started = time.monotonic()
-            packed = pack(work, indices)
-            # One item may be a pass of minutes, on a CPU.
-            scored = self._scored(packed, lambda: dropped.update(on_step()))
+            scored: dict[Key, Scored] = {key: {} for key in group}
+            for part in _parts(group, self._budget):
+                packed = pack(part)
+                for key, rows in self._scored(packed, step.alive).items():
+                    scored[key] |= rows
+                self.stats.steps += 1
+                self.stats.computed_tokens += len(packed.ids)
+                self.stats.cached_tokens += packed.read - len(packed.ids)
+                self.stats.branches += len(packed.wanted)
+                step.done()
+                if not group:
+                    break
             self.stats.busy_seconds += time.monotonic() - started
-            self.stats.computed_tokens += len(packed.ids)
-            dropped.update(on_step())
-            for index in indices:
-                if index not in dropped:
-                    self.stats.tokens += work[index].tokens
-                    yield index, checked(scored[index], len(work[index].response))
+            for key, scoring in group.items():
+                self.stats.tokens += scoring.tokens
+                yield key, checked(scored[key], len(scoring.response))
 
     def restart(self) -> None:
         """After EngineDied (out of memory): half the token budget."""
@@ -92,7 +105,7 @@ class TransformersEngine:
     def close(self) -> None:
         del self._model
 
-    def _scored(self, packed: Pack, alive: Callable[[], object]) -> dict[int, Scored]:
+    def _scored(self, packed: Pack, alive: Callable[[], object]) -> dict[Key, Scored]:
         """Raises EngineDied if memory runs out."""
         try:
             return self._forward(packed, alive)
@@ -104,7 +117,7 @@ class TransformersEngine:
             raise
 
     @torch.inference_mode()
-    def _forward(self, packed: Pack, alive: Callable[[], object] = nothing_dropped) -> dict[int, Scored]:
+    def _forward(self, packed: Pack, alive: Callable[[], object] = _nothing) -> dict[Key, Scored]:
         """alive: called in every layer, and for every chunk of rows."""
         ids = torch.from_numpy(packed.ids)[None].to(self._device)
         positions = torch.from_numpy(packed.positions)[None].to(self._device)
@@ -116,10 +129,10 @@ class TransformersEngine:
         targets = np.concatenate([wanted.targets for wanted in packed.wanted])
         hidden = hidden[torch.from_numpy(rows).to(self._device)]
         logprobs = self._log_probs(hidden, torch.from_numpy(targets), alive)
-        scored: dict[int, Scored] = {wanted.work: {} for wanted in packed.wanted}
+        scored: dict[Key, Scored] = {wanted.key: {} for wanted in packed.wanted}
         at = 0
         for wanted in packed.wanted:
-            scored[wanted.work][wanted.branch] = logprobs[at : at + len(wanted.targets)]
+            scored[wanted.key][wanted.branch] = Row(logprobs[at : at + len(wanted.targets)])
             at += len(wanted.targets)
         return scored
 
@@ -144,21 +157,57 @@ class TransformersEngine:
         """Packed and plain log-probs of a short text must agree."""
         vocabulary = min(self.info.vocabulary, 1000)
         ids = tuple((7 * n * n + 3 * n + 11) % vocabulary for n in range(64))
-        work = [Scoring(ids[:24], {"a": ids[24:30], "b": ids[31:33]}, ids[40:])]
+        work: list[tuple[Key, Scoring]] = [(0, Scoring(ids[:24], {"a": ids[24:30], "b": ids[31:33]}, ids[40:]))]
         try:
-            packed = self._forward(pack(work, [0]))[0]
+            packed = self._forward(pack(work))[0]
         except (NotImplementedError, AttributeError, TypeError) as error:
             raise BadInput(f"{self._model.config.model_type} models cannot be scored in packs: {error}") from error
         self._model.set_attn_implementation("eager")
-        for branch, rest in work[0].branches.items():
-            whole = torch.tensor([[*ids[:24], *rest, *work[0].response]], device=self._device)
+        for branch, rest in work[0][1].branches.items():
+            whole = torch.tensor([[*ids[:24], *rest, *work[0][1].response]], device=self._device)
             logits = self._model(input_ids=whole, use_cache=False).logits[0].float().log_softmax(-1)
-            plain = logits[:-1].gather(-1, whole[0, 1:, None])[-len(work[0].response) :, 0].cpu().numpy()
-            apart = float(np.abs(plain - packed[branch]).mean())
+            plain = logits[:-1].gather(-1, whole[0, 1:, None])[-len(work[0][1].response) :, 0].cpu().numpy()
+            apart = float(np.abs(plain - packed[branch].logprobs).mean())
             if not apart < (1e-3 if self.info.dtype == "float32" else 0.2):
                 model = self._model.config.model_type
                 raise BadInput(f"{model} models cannot be scored in packs: log-probs are {apart:.3g} off a plain pass")
         self._model.set_attn_implementation(tree_attention.NAME)
+
+
+class _Step:
+    """Tells the feed of an engine step, and drops from window and pass the keys that nobody wants any more."""
+
+    def __init__(self, feed: Feed, window: Window, group: dict[Key, Scoring]) -> None:
+        self._feed, self._window, self._group = feed, window, group
+        self._told = time.monotonic()
+
+    def alive(self) -> None:
+        """Tell the feed, unless that has just been done."""
+        if time.monotonic() - self._told >= _ALIVE_SECONDS:
+            self.done()
+
+    def done(self) -> None:
+        """Tell the feed in any case."""
+        unwanted = self._feed.step()
+        self._window.drop(unwanted)
+        for key in unwanted:
+            self._group.pop(key, None)
+        self._told = time.monotonic()
+
+
+def _parts(group: dict[Key, Scoring], budget: int) -> Iterator[list[tuple[Key, Scoring]]]:
+    """The passes of a group: one, but a scoring of more than two passes' tokens is read a few branches at a time."""
+    if sum(map(cost, group.values())) <= 2 * budget or len(group) > 1:
+        yield list(group.items())
+        return
+    ((key, whole),) = group.items()
+    branches: dict[str, tuple[int, ...]] = {}
+    for branch, rest in whole.branches.items():
+        if branches and cost(Scoring(whole.prefix, {**branches, branch: rest}, whole.response)) > 2 * budget:
+            yield [(key, Scoring(whole.prefix, branches, whole.response))]
+            branches = {}
+        branches[branch] = rest
+    yield [(key, Scoring(whole.prefix, branches, whole.response))]
 
 
 def _load(path: Path, dtype: str) -> Any:

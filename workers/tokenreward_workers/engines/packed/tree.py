@@ -1,35 +1,41 @@
 """Sequences packed so that what they have in common is there once.
 
 Many sequences to score begin alike: the branches of one item, the responses to one prompt. Sorted, each shares
-its beginning with the one before it; only what follows that (its *run*) is packed, and its attention looks
-back along its *path*: the stretches of the pack that spell its beginning.
+its beginning with the one before it. Only the tokens after that (its *run*) are packed, and their attention looks
+back along the run's *path*: the stretches of the pack that spell the sequence.
 
     pack: [ question answer better-directive response | worse-directive response | ... ]
             run 0 ------------------------------------  run 1, path = (question answer) + run 1
 
-No padding anywhere, and every token is exactly where a plain pass would have it: same position, same context.
+There is no padding, and every token is exactly where a plain pass would have it: same position, same context.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tokenreward_workers.engines.base import Key
 from tokenreward_workers.scoring import Scoring
 
 #: Sharing fewer tokens than this costs more in separate attention calls than it saves.
 _WORTH_SHARING = 16
+
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """New tokens of one sequence: pack[start:end).
 
-    path: stretches [start, end) of the pack that spell the sequence up to and including the run itself.
-    shared: how many tokens of the path come before the run.
+    Attributes:
+        start: The first token in the pack.
+        end: One past the last token.
+        path: Stretches [start, end) of the pack that spell the sequence up to and including the run itself.
+        shared: How many tokens of the path come before the run.
     """
 
     start: int
@@ -37,96 +43,92 @@ class Run:
     path: tuple[tuple[int, int], ...]
     shared: int
 
+    @property
+    def length(self) -> int:
+        """Tokens of the path: the keys that the run's last token sees."""
+        return self.shared + self.end - self.start
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Log-probs of one branch of one scoring: of `targets` [T], predicted at `rows` [T] of the pack."""
+    """The log-probs that one branch of one scoring asks for.
 
-    work: int
+    Attributes:
+        key: Of the scoring.
+        branch: Name of the branch.
+        rows: int64 `[T]`, the tokens of the pack after which the targets are predicted.
+        targets: int64 `[T]`, the response.
+    """
+
+    key: Key
     branch: str
-    rows: NDArray[np.int64]
-    targets: NDArray[np.int64]
+    rows: Integers
+    targets: Integers
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """ids, positions: int64 [N]; runs cover the pack without a gap; one `Wanted` per branch of every scoring."""
+    """The tokens of one pass.
 
-    ids: NDArray[np.int64]
-    positions: NDArray[np.int64]
+    Attributes:
+        ids: int64 `[N]`.
+        positions: int64 `[N]`, where each token stands in its sequence.
+        runs: They cover the pack in its order, without a gap.
+        wanted: One for each branch of every scoring.
+        read: Tokens of the sequences in full, so that `read - N` is what sharing saves.
+    """
+
+    ids: Integers
+    positions: Integers
     runs: tuple[Run, ...]
     wanted: tuple[Wanted, ...]
+    read: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Sequence:
     ids: tuple[int, ...]
-    work: int
+    key: Key
     branch: str
     response: tuple[int, ...]
 
 
-def packs(work: Sequence[Scoring], budget: int) -> Iterator[list[int]]:
-    """Groups of indices of `work`, those with a common beginning together, of about `budget` tokens when packed."""
-    order = sorted(range(len(work)), key=lambda index: (work[index].prefix, min(work[index].branches.values())))
-    group: list[int] = []
-    size = 0
-    before: tuple[int, ...] = ()
-    for index in order:
-        scoring = work[index]
-        cost = _cost(scoring) - _common(before, scoring.prefix)
-        if group and size + cost > budget:
-            yield group
-            group, size, cost = [], 0, _cost(scoring)
-        group.append(index)
-        size += cost
-        before = scoring.prefix
-    if group:
-        yield group
-
-
-def pack(work: Sequence[Scoring], indices: Sequence[int]) -> Pack:
-    """The scorings `indices` of `work`, packed."""
-    sequences = sorted(
-        (
-            # The last token predicts nothing that is asked for.
-            _Sequence((*s.prefix, *rest, *s.response[:-1]), index, branch, s.response)
-            for index in indices
-            for s in (work[index],)
-            for branch, rest in s.branches.items()
-        ),
-        key=lambda sequence: sequence.ids,
-    )
-    ids: list[int] = []
-    positions: list[int] = []
+def pack(work: Iterable[tuple[Key, Scoring]]) -> Pack:
+    """Pack scorings. The last token of a response is not read, because nothing after it is asked for."""
+    sequences = [
+        _Sequence((*s.prefix, *rest, *s.response[:-1]), key, branch, s.response)
+        for key, s in work
+        for branch, rest in s.branches.items()
+    ]
+    sequences.sort(key=lambda sequence: sequence.ids)
+    ids: list[Integers] = []
+    positions: list[Integers] = []
     runs: list[Run] = []
     wanted: list[Wanted] = []
     before: tuple[int, ...] = ()
     path: tuple[tuple[int, int], ...] = ()
+    start = 0
     for sequence in sequences:
-        shared = _common(before, sequence.ids)
+        length = len(sequence.ids)
+        shared = common(before, sequence.ids)
         if shared < _WORTH_SHARING:
             shared = 0
         path = _first(path, shared)
-        if shared < len(sequence.ids):
-            start, end = len(ids), len(ids) + len(sequence.ids) - shared
-            ids += sequence.ids[shared:]
-            positions += range(shared, len(sequence.ids))
+        if shared < length:
+            end = start + length - shared
+            ids.append(np.array(sequence.ids[shared:], dtype=np.int64))
+            positions.append(np.arange(shared, length))
             path = (*path, (start, end))
             runs.append(Run(start, end, _joined(path), shared))
-        where = np.concatenate([np.arange(start, end) for start, end in path])
+            start = end
         targets = np.array(sequence.response, dtype=np.int64)
-        wanted.append(Wanted(sequence.work, sequence.branch, where[len(where) - len(targets) :], targets))
+        wanted.append(Wanted(sequence.key, sequence.branch, _last(path, len(targets)), targets))
         before = sequence.ids
-    return Pack(np.array(ids, dtype=np.int64), np.array(positions, dtype=np.int64), tuple(runs), tuple(wanted))
+    read = sum(len(sequence.ids) for sequence in sequences)
+    return Pack(np.concatenate(ids), np.concatenate(positions), tuple(runs), tuple(wanted), read)
 
 
-def _cost(scoring: Scoring) -> int:
-    """Tokens of one scoring, its shared prefix once."""
-    return len(scoring.prefix) + sum(len(rest) + len(scoring.response) - 1 for rest in scoring.branches.values())
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
+def common(one: Sequence[int], other: Sequence[int]) -> int:
     """Length of the longest common prefix."""
     low, high = 0, min(len(one), len(other))
     while low < high:  # halving: slices compare at C speed
@@ -138,6 +140,14 @@ def _common(one: Sequence[int], other: Sequence[int]) -> int:
     return low
 
 
+def indices(stretches: Sequence[tuple[int, int]]) -> Integers:
+    """Every index of the stretches [start, end), in their order: int64 `[sum of their lengths]`."""
+    starts, ends = np.array(stretches, dtype=np.int64).reshape(-1, 2).T
+    lengths = ends - starts
+    offsets = np.cumsum(lengths) - lengths
+    return np.repeat(starts - offsets, lengths) + np.arange(int(lengths.sum()))
+
+
 def _first(path: tuple[tuple[int, int], ...], length: int) -> tuple[tuple[int, int], ...]:
     """The stretches that hold the first `length` tokens of `path`."""
     kept = []
@@ -147,6 +157,17 @@ def _first(path: tuple[tuple[int, int], ...], length: int) -> tuple[tuple[int, i
         kept.append((start, min(end, start + length)))
         length -= end - start
     return tuple(kept)
+
+
+def _last(path: tuple[tuple[int, int], ...], length: int) -> Integers:
+    """The indices of the last `length` tokens of `path`."""
+    kept: list[tuple[int, int]] = []
+    for start, end in reversed(path):
+        if length <= 0:
+            break
+        kept.append((max(start, end - length), end))
+        length -= end - start
+    return indices(kept[::-1])
 
 
 def _joined(path: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:

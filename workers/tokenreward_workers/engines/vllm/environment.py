@@ -12,7 +12,11 @@ from contextlib import contextmanager
 
 from tokenreward._vllm import QUIET, cpu_settings
 
-_ALWAYS = QUIET | {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "VLLM_ENABLE_V1_MULTIPROCESSING": "1"}
+_ALWAYS = QUIET | {
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "1",
+    "VLLM_USE_FLASHINFER_SAMPLER": "0",  # it needs nvcc (vllm-project/vllm#49497), and nothing is sampled here
+}
 
 
 def prepare() -> None:

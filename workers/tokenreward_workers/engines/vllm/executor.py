@@ -1,4 +1,4 @@
-"""What runs inside vLLM's EngineCore process: its executor, which sees to it that the process dies with its parent.
+"""What runs inside vLLM's EngineCore process: its executor, which binds that process to its parent and its cache to us.
 
 vLLM leaves EngineCore, and the GPU memory it holds, behind when its parent is killed (vllm-project/vllm#55510).
 An executor of one's own is vLLM's extension point that runs in that process, before any weight is loaded. To be
@@ -16,6 +16,8 @@ import sys
 from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
+from tokenreward_workers.engines.vllm.cache_bound import bound_cache_hits
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -24,6 +26,7 @@ class ScoringExecutor(UniProcExecutor):  # type: ignore[misc]
 
     def _init_executor(self) -> None:
         die_with_parent()
+        bound_cache_hits()
         super()._init_executor()
 
 
@@ -32,6 +35,7 @@ class ParallelScoringExecutor(MultiprocExecutor):  # type: ignore[misc]
 
     def _init_executor(self) -> None:
         die_with_parent()
+        bound_cache_hits()
         super()._init_executor()
 
 

@@ -1,0 +1,112 @@
+"""How much arithmetic the vLLM engine's way of asking costs, against the least that the work needs (in `make bench`).
+
+    python benchmarks/flops_simulation.py [--size 200000] [--model DIR]
+
+Nothing is computed by a model: the engine's requests are followed one after the other through a prefix cache of whole
+blocks, at Llama-3-8B's shape, and their FLOPs are added up. The LM head runs on a request's response rows only, as
+vLLM's V2 model runner does it; a request whose start row was cached is scored again for what it misses, as the engine
+does it. Adds `flops_vs_ideal {workload: ratio}` to build/bench.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import _work
+from benchmarks._report import read, table, write
+from benchmarks.gpu_models import SHAPES
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward_workers.engines.base import ListFeed
+from tokenreward_workers.engines.vllm.requests import InFlight, Request, RequestOrder
+from tokenreward_workers.model_files.resolve import resolve_model
+from tokenreward_workers.rendering import Renderer
+from tokenreward_workers.scoring import Scoring
+
+#: Tokens of a block of vLLM's KV cache on a GPU.
+BLOCK = 16
+#: Plain tokens that the engine takes from its feed at a time on a GPU: eight steps of 8,192.
+AHEAD = 8 * 8192
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Simulate every workload, print the ratios and write them down."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="demo", help="whose tokenizer")
+    parser.add_argument("--size", type=int, default=200_000, help="tokens of a workload, as a plain scorer counts them")
+    options = parser.parse_args(argv)
+    renderer = Renderer(ChatTokenizer.load(Path(resolve_model(options.model).path)), 4096, 10**6)
+    shape = SHAPES["8b"]
+    ratios, plain = {}, {}
+    for name in _work.WORKLOADS:
+        work = _work.workload(name, renderer, options.size)
+        ideal = work.flops(shape)
+        ratios[name] = round(engine_flops(work.scorings, shape) / ideal, 4)
+        plain[name] = round(work.plain_flops(shape) / ideal, 4)
+    table("FLOPs over the ideal", [(name, f"{ratios[name]:.3f} (plain {plain[name]:.2f})") for name in ratios])
+    print(write("bench", read("bench") | {"flops_vs_ideal": ratios, "plain_flops_vs_ideal": plain}))
+    return 0
+
+
+def engine_flops(work: Sequence[Scoring], shape: Mapping[str, Any]) -> float:
+    """Add up the FLOPs of scoring `work` as the vLLM engine asks for it, at a model's shape.
+
+    Args:
+        work: The scorings, in the order of the feed.
+        shape: The model's config.
+
+    Returns:
+        FLOPs of the body for every token that is not read from the cache, attention included, and of the LM head for
+        every response row and for the token that each request generates.
+    """
+    cache = BlockCache()
+    total = 0.0
+    for request in _requests(work):
+        known = cache.hit(request.ids)
+        if request.branch is not None:
+            # The row before the response is needed, so that a longer hit is cut at the block that holds it.
+            known = min(known, (request.start - 1) // BLOCK * BLOCK)
+        rows = 1 if request.branch is None else len(request.ids) - request.start + 1
+        total += _work._body(shape, range(known, len(request.ids))) + rows * _work._head(shape)
+        cache.put(request.ids)
+    return total
+
+
+class BlockCache:
+    """Which whole blocks of tokens are known, each with all that stands before it."""
+
+    def __init__(self) -> None:
+        """Know nothing yet."""
+        self._known: set[int] = set()
+
+    def hit(self, ids: Sequence[int]) -> int:
+        """Return how many tokens need not be read; the last one always is, for its logits."""
+        blocks = 0
+        for block in self._blocks(ids[:-1]):
+            if block not in self._known:
+                break
+            blocks += 1
+        return blocks * BLOCK
+
+    def put(self, ids: Sequence[int]) -> None:
+        """Remember the blocks of a request that was computed."""
+        self._known.update(self._blocks(ids))
+
+    @staticmethod
+    def _blocks(ids: Sequence[int]) -> Iterable[int]:
+        name = 0
+        for start in range(0, len(ids) // BLOCK * BLOCK, BLOCK):
+            name = hash((name, *ids[start : start + BLOCK]))
+            yield name
+
+
+def _requests(work: Sequence[Scoring]) -> Iterable[Request]:
+    feed, order = ListFeed(work), RequestOrder(cached=True)
+    while taken := feed.take(AHEAD, wait=True):
+        yield from order.of([InFlight(key, scoring) for key, scoring in taken])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,55 @@
+"""Claimed shards for tests of the worker, as preparation leaves them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tokenreward import estimators, templates
+from tokenreward.protocol.records import Claim, JobSlice, ScoringOptions
+from tokenreward.schema import Fingerprint, Provenance
+from tokenreward_workers.rendering import Prepared
+from tokenreward_workers.scoring import Scoring
+from tokenreward_workers.shards.claimed_shard import ClaimedShard, Place
+from tokenreward_workers.shards.logprob_cache import branch_hashes
+
+FINGERPRINT = Fingerprint(
+    model="tiny", model_hash="m", tokenizer_hash="t", engine="synthetic", engine_version="1", dtype="float32"
+)
+
+
+def scoring_options(estimator: str = "contrast", include: Sequence[str] = ()) -> ScoringOptions:
+    template, known = templates.resolve("revision"), estimators.shipped()
+    provenance = Provenance(
+        fingerprint=FINGERPRINT,
+        fingerprint_digest=FINGERPRINT.digest,
+        template=template.name,
+        template_hash=template.hash,
+        estimator=estimator,
+        estimator_hash=known[estimator].hash if estimator in known else "unknown",
+        tokenreward_version="0",
+    )
+    return ScoringOptions(template=template, estimator=estimator, include=list(include), provenance=provenance)
+
+
+def scoring(n: int) -> Scoring:
+    return Scoring((1, 2, n), {"better": (3, 4), "worse": (5,)}, (n, 6, 7))
+
+
+def claimed(
+    shard: str, scorings: int, *, front: bool = False, attempts: int = 0, jobs: Sequence[str] = ("j",)
+) -> ClaimedShard:
+    """A shard that is ready for the stream. Its items belong to `jobs` in equal runs."""
+    each = scorings // len(jobs)
+    members = [JobSlice(job=job, slice=0, offset=0, count=max(1, each)) for job in jobs]
+    claim = Claim(
+        shard=shard, members=members, jobs=dict.fromkeys(jobs, scoring_options()), front=front, attempts=attempts
+    )
+    made = ClaimedShard(claim)
+    for n in range(scorings):
+        work = scoring(n + 10 * int(shard[0], 16))
+        place = Place(members[n // each], n, str(n), prepared=Prepared(work, "text"))
+        made.places.append(place)
+        made.scorings.append(work)
+        made.wanted_by.append([place])
+        made.hashes.append(branch_hashes(work))
+    return made

@@ -1,0 +1,104 @@
+"""What cannot be loaded ends in one line and status 78, and nothing registers that has not scored its probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tokenreward.errors import BadInput
+from tokenreward_workers import engines, main
+from tokenreward_workers.engines import LoadedEngine, load_engine, probe
+from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
+from tokenreward_workers.engines.loading import CannotLoad, loading
+from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings, tokenizer
+from tokenreward_workers.process.startup import measured
+from tokenreward_workers.process.supervisor import HOPELESS
+from tokenreward_workers.scoring import Row, ScoringFailed
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named and worded like PyTorch's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ModuleNotFoundError("No module named 'vllm'", name="vllm"), "needs vllm, which cannot be imported"),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore"), "the memory does not suffice"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "the memory does not suffice"),
+        (KeyError("rope_theta"), "KeyError: 'rope_theta'"),
+        (RuntimeError("\nsize mismatch for weight\nand so on"), "RuntimeError: size mismatch for weight"),
+    ],
+)
+def test_an_error_at_load_is_one_line(error: Exception, words: str) -> None:
+    with pytest.raises(CannotLoad) as raised, loading("vllm", Path("/models/x")):
+        raise error
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_bad_input_is_said_as_it_is() -> None:
+    with pytest.raises(BadInput, match=r"^as it is$") as raised, loading("vllm", None):
+        raise BadInput("as it is")
+    assert not isinstance(raised.value, CannotLoad)
+
+
+def test_a_worker_that_cannot_load_ends_with_status_78_and_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(path: Path | None, settings: object) -> LoadedEngine:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(engines, "_LOADERS", {"synthetic": load})
+    monkeypatch.setenv("TOKENREWARD_ENGINE", "synthetic")
+    monkeypatch.setenv("TOKENREWARD_REDIS_URL", "redis://127.0.0.1:1")
+    assert main.main() == HOPELESS
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("tokenreward worker: engine 'synthetic' needs torch")
+    assert not any("Traceback" in line for line in said)
+
+
+class Scripted:
+    """An engine that gives the same outcome for everything, or dies."""
+
+    def __init__(self, outcome: Outcome | Exception) -> None:
+        self.info = EngineInfo("scripted", "1", "float32", 1000, 1000)
+        self.stats = EngineStats()
+        self.closed = False
+        self._outcome = outcome
+
+    def score(self, feed: Feed) -> Iterator[tuple[Key, Outcome]]:
+        while (given := feed.take(1000, wait=True)) is not None:
+            for key, scoring in given:
+                if isinstance(self._outcome, Exception):
+                    raise self._outcome
+                rows = {name: Row(np.full(len(scoring.response), -1, np.float32)) for name in scoring.branches}
+                yield key, rows if self._outcome == {} else self._outcome
+
+    def restart(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("outcome", [ScoringFailed("non_finite", "nan everywhere"), EngineDied("no kernel image")])
+def test_an_engine_that_fails_its_probe_is_closed_and_refused(outcome: Outcome | Exception) -> None:
+    engine = Scripted(outcome)
+    with pytest.raises(CannotLoad, match=r"cannot score with it: .*(nan everywhere|no kernel image)"):
+        measured(LoadedEngine(engine, tokenizer()))
+    assert engine.closed
+
+
+def test_the_probe_measures_a_rate_and_keeps_the_log_probs() -> None:
+    assert (measured(LoadedEngine(Scripted({}), tokenizer())) or 0) > 0
+    result = probe.probe(SyntheticEngine(SyntheticSettings()))
+    assert all(set(rows) for rows in result.logprobs)
+
+
+def test_the_synthetic_engines_rate_is_set_and_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert measured(load_engine("synthetic", None)) is None
+    monkeypatch.setenv("TOKENREWARD_SYNTHETIC_TOKENS_PER_SECOND", "1234")
+    assert measured(load_engine("synthetic", None)) == 1234

@@ -1,0 +1,128 @@
+"""The scorings that the engine has taken and not yet scored, and which of them go into the next pass.
+
+A pass is cheap where its scorings begin alike, so the engine looks further ahead than one pass. No scoring is
+overtaken for ever: each pass is built around the oldest one, and it alone decides which family comes next.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from tokenreward_workers.engines.base import Feed, Key
+from tokenreward_workers.engines.packed.tree import common
+from tokenreward_workers.scoring import Scoring
+
+#: How many passes' worth of tokens the window holds.
+PASSES = 4
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Held:
+    """One scoring of the window. Its order is that of its tokens, so that neighbours begin alike."""
+
+    beginning: tuple[int, ...]
+    age: int
+
+
+class Window:
+    """Scorings in the order of their tokens, filled from a feed."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._sorted: list[_Held] = []
+        self._work: dict[int, tuple[Key, Scoring]] = {}  # by age, the oldest first
+        self._ages: dict[Key, int] = {}
+        self._next_age = 0
+        self._cost = 0
+        self._ended = False
+
+    def __len__(self) -> int:
+        return len(self._work)
+
+    def fill(self, budget: int) -> None:
+        """Take more work while there is room for it.
+
+        Args:
+            budget: Tokens of a pass; the window holds about `PASSES` of them.
+        """
+        while not self._ended and (room := PASSES * budget - self._cost) > 0:
+            taken = self._feed.take(room, wait=not self._work)
+            if taken is None:
+                self._ended = True
+            elif taken:
+                self._add(taken)
+            elif self._work:
+                return
+
+    def next_pass(self, budget: int) -> list[tuple[Key, Scoring]]:
+        """Take out the scorings of the next pass: the oldest one and those that begin most like it.
+
+        Args:
+            budget: Tokens that the pass may have once packed. A single scoring may have more.
+
+        Returns:
+            The scorings in the order of their tokens; none if the window is empty.
+        """
+        if not self._work:
+            return []
+        oldest = next(iter(self._work))
+        at = bisect_left(self._sorted, _held(oldest, self._work[oldest][1]))
+        first, last = at, at + 1
+        size = cost(self._work[oldest][1])
+        while True:
+            before = self._gain(first - 1, first)
+            after = self._gain(last, last - 1)
+            if after is not None and (before is None or after[0] >= before[0]) and size + after[1] <= budget:
+                size += after[1]
+                last += 1
+            elif before is not None and size + before[1] <= budget:
+                size += before[1]
+                first -= 1
+            elif after is not None and size + after[1] <= budget:
+                size += after[1]
+                last += 1
+            else:
+                break
+        chosen = [held.age for held in self._sorted[first:last]]
+        return [self._remove(age) for age in chosen]
+
+    def drop(self, keys: Iterable[Key]) -> None:
+        """Forget the scorings of `keys`, as far as they are still here."""
+        for key in keys:
+            if (age := self._ages.get(key)) is not None:
+                self._remove(age)
+
+    def _gain(self, candidate: int, beside: int) -> tuple[int, int] | None:
+        """(tokens in common, tokens that are added), if the candidate joined its neighbour in a pass."""
+        if not 0 <= candidate < len(self._sorted):
+            return None
+        scoring = self._work[self._sorted[candidate].age][1]
+        shared = common(scoring.prefix, self._work[self._sorted[beside].age][1].prefix)
+        return shared, cost(scoring) - shared
+
+    def _add(self, taken: Collection[tuple[Key, Scoring]]) -> None:
+        for key, scoring in taken:
+            age = self._next_age
+            self._next_age += 1
+            self._work[age] = (key, scoring)
+            self._ages[key] = age
+            self._cost += cost(scoring)
+            insort(self._sorted, _held(age, scoring))
+
+    def _remove(self, age: int) -> tuple[Key, Scoring]:
+        key, scoring = self._work.pop(age)
+        del self._ages[key]
+        self._cost -= cost(scoring)
+        del self._sorted[bisect_left(self._sorted, _held(age, scoring))]
+        return key, scoring
+
+
+def cost(scoring: Scoring) -> int:
+    """Tokens of one scoring once packed: its shared prefix once, and no last token, which predicts nothing."""
+    return len(scoring.prefix) + sum(len(rest) + len(scoring.response) - 1 for rest in scoring.branches.values())
+
+
+def _held(age: int, scoring: Scoring) -> _Held:
+    return _Held((*scoring.prefix, *min(scoring.branches.values())), age)

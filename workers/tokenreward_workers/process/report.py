@@ -1,0 +1,102 @@
+"""What a worker says of itself: its record in the job store, and a warning when its engine does work twice."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+
+from tokenreward.protocol.worker_records import WorkerRecord
+from tokenreward.schema import Fingerprint
+from tokenreward_workers.engines.base import Engine, EngineInfo, EngineStats
+from tokenreward_workers.shards.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+#: A share of branches scored twice that says that something is wrong, and from how many branches on it is believed.
+_RESCORED_SHARE, _RESCORED_BRANCHES = 0.05, 200
+
+
+def reporter(
+    worker_id: str, started: float, identity: Fingerprint, engine: Engine, pipeline: Pipeline
+) -> Callable[[], WorkerRecord]:
+    """Return a function that makes the worker's record of the moment.
+
+    Args:
+        worker_id: The worker's name.
+        started: When it started, in Unix seconds.
+        identity: What it serves.
+        engine: Its engine.
+        pipeline: Its pipeline.
+    """
+    warning = RescoringWarning()
+
+    def record() -> WorkerRecord:
+        warning.look(engine.stats)
+        done, stats = pipeline.throughput, engine.stats
+        return WorkerRecord(
+            id=worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            fingerprint_digest=identity.digest,
+            model=identity.model,
+            engine=identity.engine,
+            started=started,
+            seen=time.time(),
+            shards=pipeline.held.ids,
+            shards_done=done.shards,
+            items_done=done.items,
+            tokens=done.tokens,
+            tokens_per_second=done.tokens_per_second,
+            busy_seconds=done.busy_seconds,
+            busy_share=done.busy_share,
+            cache_hits=done.cache_hits,
+            engine_restarts=stats.restarts,
+            computed_tokens=stats.computed_tokens,
+            cached_tokens=stats.cached_tokens,
+            branches=stats.branches,
+            rescored_branches=stats.rescored,
+            steps=stats.steps,
+            preemptions=stats.preemptions,
+            prefix_hit_share=prefix_hit_share(stats),
+            flops_utilisation=flops_utilisation(engine.info, stats),
+        )
+
+    return record
+
+
+def prefix_hit_share(stats: EngineStats) -> float | None:
+    """Return the share of tokens that the prefix cache saved the engine from reading; None before there are any."""
+    read = stats.cached_tokens + stats.computed_tokens
+    return stats.cached_tokens / read if read else None
+
+
+def flops_utilisation(info: EngineInfo, stats: EngineStats) -> float | None:
+    """Return the share of the card's peak that the computed tokens took while the engine was busy.
+
+    None where the model's FLOPs per token or the card's peak are not known.
+    """
+    if not info.flops_per_token or not info.peak_flops or not stats.busy_seconds:
+        return None
+    return stats.computed_tokens * info.flops_per_token / (stats.busy_seconds * info.peak_flops)
+
+
+class RescoringWarning:
+    """Warns, once, when an engine scores many branches a second time: nothing is wrong then but its speed."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def look(self, stats: EngineStats) -> None:
+        """Warn if it is time to."""
+        if self._said or stats.branches < _RESCORED_BRANCHES:
+            return
+        if stats.rescored > _RESCORED_SHARE * stats.branches:
+            self._said = True
+            log.warning(
+                "%d of %d branches were scored twice, because some of their rows had not been computed: "
+                "see docs/performance.md",
+                *(stats.rescored, stats.branches),
+            )
