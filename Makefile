@@ -20,7 +20,7 @@ comma    := ,
 JOBS   ?= 2
 PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadgroup
-FAST   := -m "not (vllm or demo_model or browser or slow)"
+FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
 .PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale load deploy-test clean
 
@@ -94,10 +94,10 @@ test: lint
 	status=0; $(BESIDE) -m "not alone" || status=1; $(PYTEST) -m alone || status=1; exit $$status
 
 test-fast: $(VENV)/.test-fast
-	$(BESIDE) $(FAST) tests/client tests/service tests/workers tests/trainer
+	$(BESIDE) $(FAST)
 
 test-client: $(VENV)/.test-client
-	$(PYTEST) tests/client
+	$(PYTEST) tests/client $(wildcard tests/chat_format)
 
 test-service: $(VENV)/.test-service
 	$(PYTEST) tests/service

@@ -111,7 +111,13 @@ class Served:
 
         return str(wait_for(look, seconds, "the embedded worker")[1])
 
+    @property
+    def url(self) -> str:
+        """Its address; waits until its worker can label."""
+        return self.ready()
+
     def family(self) -> list[psutil.Process]:
+        """Returns the processes that it started, and theirs."""
         return psutil.Process(self.process.pid).children(recursive=True)
 
 

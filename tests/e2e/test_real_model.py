@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,11 +14,14 @@ import httpx2
 import numpy as np
 import psutil
 import pytest
+import redis
 
 from harness.processes import wait_gone
 from harness.stack import Served
-from harness.waiting import patience
+from harness.waiting import patience, wait_for
+from tests.support.jobs import items, job, results, submit
 from tokenreward.commands import label
+from tokenreward.protocol import keys
 
 ENGINES = [
     pytest.param("transformers", marks=[pytest.mark.demo_model, pytest.mark.alone]),
@@ -113,17 +117,42 @@ def test_a_repeated_response_is_answered_alike(url: str) -> None:
 
 @pytest.mark.vllm
 @pytest.mark.timeout(600)
-def test_engine_core_comes_back_after_a_crash_and_goes_with_the_service_that_is_killed(served: Served) -> None:
+def test_an_engine_core_killed_inside_a_shard_comes_back_with_every_reward_and_goes_with_its_service(
+    served: Served,
+) -> None:
     """The last of this module: it leaves nothing of the service."""
+    undisturbed = rewards_of(served, submit(served, items(24)))
+    forget_log_probs(served)
+    job_id = submit(served, items(24))
+    wait_for(lambda: job(served, job_id)["state"] == "running", 30, "the claim")
     crashed = engine_core(served)
     crashed.kill()
-    (row,) = label_items(served.ready(), [{"prompt": "Name a colour.", "response": "Red, or was it green?"}])
-    assert len(row["rewards"]) == len(row["token_ids"]) > 5
+    again = rewards_of(served, job_id, seconds=300)
+    assert httpx2.get(served.url + "/v1/workers").json()["workers"][0]["engine_restarts"] >= 1
+    for ours, theirs in zip(again, undisturbed, strict=True):
+        assert len(ours) == len(theirs) > 0
+        assert ours == pytest.approx(theirs, abs=0.1)  # bf16 in other batch shapes
+
     family = served.family()
     assert engine_core(served) in family
     assert engine_core(served) != crashed
     served.process.send(signal.SIGKILL)
     wait_gone(family, 20)
+
+
+def rewards_of(served: Served, job_id: str, seconds: float = 120) -> list[list[float]]:
+    wait_for(lambda: job(served, job_id)["state"] == "succeeded", seconds, "the end")
+    return [row["rewards"] for row in results(served, job_id)]
+
+
+def forget_log_probs(served: Served) -> None:
+    """Empties the cache of the embedded store, so that the same items are scored again."""
+    titles = [" ".join(process.cmdline()) for process in served.family()]
+    (address,) = {found[1] for title in titles if (found := re.search(r"unixsocket[: ](\S+)", title))}
+    with redis.Redis(unix_socket_path=address) as store:
+        cached = list(store.scan_iter(match=keys.cached("*", "*"), count=1000))
+        assert cached
+        store.delete(*cached)
 
 
 def engine_core(served: Served) -> psutil.Process:

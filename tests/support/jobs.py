@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from harness.stack import Stack, http
+from harness.stack import Served, Stack, http
 from harness.undisturbed import rewards
 from harness.waiting import patience, wait_for
 
@@ -21,17 +21,17 @@ def items(count: int) -> list[dict]:
     return [{"prompt": f"prompt {n}", "response": f"response {n}", "id": str(n)} for n in range(count)]
 
 
-def submit(stack: Stack, work: list[dict], **options: object) -> str:
+def submit(stack: Stack | Served, work: list[dict], **options: object) -> str:
     accepted = http.post(stack.url + "/v1/jobs", json={"items": work, **options}, timeout=patience(30))
     assert accepted.status_code == 202, accepted.text
     return str(accepted.json()["id"])
 
 
-def job(stack: Stack, job_id: str) -> dict:
+def job(stack: Stack | Served, job_id: str) -> dict:
     return dict(http.get(f"{stack.url}/v1/jobs/{job_id}", timeout=patience(10)).json())
 
 
-def results(stack: Stack, job_id: str) -> list[dict]:
+def results(stack: Stack | Served, job_id: str) -> list[dict]:
     text = http.get(f"{stack.url}/v1/jobs/{job_id}/results", timeout=patience(30)).text
     return [json.loads(line) for line in text.splitlines()][:-1]
 
