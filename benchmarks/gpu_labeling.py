@@ -31,7 +31,7 @@ from _report import ROOT, table, write
 from _work import WORKLOADS, Work, workload
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             build(SHAPES[options.shape], model)
         config = json.loads((model / "config.json").read_text("utf-8"))
         peak = options.peak_tflops * 1e12 if options.peak_tflops else _peak(model)
-        renderer = Renderer(ChatTokenizer.load(model), 4096, config["vocab_size"])
+        renderer = Renderer(ChatFormat.load(model), 4096, config["vocab_size"])
         works = {name: workload(name, renderer, options.size) for name in options.workloads.split(",")}
         for name, work in works.items():
             work.save(folder / f"{name}.jsonl")

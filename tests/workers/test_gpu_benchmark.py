@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from _work import workload
 from gpu_labeling import SHAPES, build, measured
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward_workers.rendering import Renderer
 
 
@@ -30,7 +30,7 @@ def test_an_engine_scores_a_checkpoint_of_random_weights(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for so small a model a second thread is only to be waited for
     config = json.loads((model / "config.json").read_text("utf-8"))
-    work = workload("best_of_5", Renderer(ChatTokenizer.load(model), 4096, config["vocab_size"]), 3000)
+    work = workload("best_of_5", Renderer(ChatFormat.load(model), 4096, config["vocab_size"]), 3000)
     work.save(tmp_path / "best_of_5.jsonl")
     figures = measured(engine, model, tmp_path, {"best_of_5": work}, 1, config, peak=1e12)
     assert f"{engine}_absent" not in figures
@@ -40,7 +40,7 @@ def test_an_engine_scores_a_checkpoint_of_random_weights(
 
 def test_what_branches_and_responses_share_is_counted_once(model: Path) -> None:
     config = json.loads((model / "config.json").read_text("utf-8"))
-    renderer = Renderer(ChatTokenizer.load(model), 4096, config["vocab_size"])
+    renderer = Renderer(ChatFormat.load(model), 4096, config["vocab_size"])
     best_of_5, long_response = (workload(name, renderer, 3000) for name in ("best_of_5", "long_response"))
     shares = [work.plain_flops(config) / work.flops(config) for work in (best_of_5, long_response)]
     assert shares[0] > shares[1] > 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines.base import Engine
 
@@ -38,10 +38,10 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class LoadedEngine:
-    """An engine that is ready to score, and the tokenizer its ids are of."""
+    """An engine that is ready to score, and the chat format its ids are made by."""
 
     engine: Engine
-    tokenizer: ChatTokenizer
+    chat: ChatFormat
 
 
 def load_engine(name: str, path: Path | None, settings: EngineSettings | None = None) -> LoadedEngine:
@@ -66,11 +66,11 @@ def _model(path: Path | None) -> Path:
 
 
 def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    tokenizer = ChatTokenizer.load(_model(path))  # before torch is imported: what is wrong with it is said at once
+    chat = ChatFormat.load(_model(path))  # before torch is imported: what is wrong with it is said at once
     from tokenreward_workers.engines.packed.engine import TransformersEngine
 
     engine = TransformersEngine(_model(path), settings.dtype, settings.max_tokens, settings.token_budget)
-    return LoadedEngine(engine, tokenizer)
+    return LoadedEngine(engine, chat)
 
 
 def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
@@ -85,13 +85,13 @@ def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
         tensor_parallel=settings.tensor_parallel,
     )
     engine = VllmEngine(_model(path), own)
-    return LoadedEngine(engine, ChatTokenizer.load(_model(path)))
+    return LoadedEngine(engine, ChatFormat.load(_model(path)))
 
 
 def _synthetic(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    from tokenreward_workers.engines.synthetic import SyntheticEngine, tokenizer
+    from tokenreward_workers.engines.synthetic import SyntheticEngine, chat_format
 
-    return LoadedEngine(SyntheticEngine(), tokenizer())
+    return LoadedEngine(SyntheticEngine(), chat_format())
 
 
 _LOADERS: Mapping[str, Callable[[Path | None, EngineSettings], LoadedEngine]] = {

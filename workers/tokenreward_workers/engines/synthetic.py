@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer, byte_level_table
+from tokenreward.chat_format import ChatFormat
+from tokenreward.chat_format.byte_level import byte_level_table
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.base import EngineInfo, EngineStats, OnStep, nothing_dropped
 from tokenreward_workers.scoring import Scored, Scoring, ScoringFailed
@@ -94,7 +95,7 @@ class SyntheticEngine:
         pass
 
 
-def tokenizer() -> ChatTokenizer:
+def chat_format() -> ChatFormat:
     """One id per byte, and ChatML."""
     added = [
         {"id": 256 + n, "content": text, "special": True, "normalized": False}
@@ -110,7 +111,7 @@ def tokenizer() -> ChatTokenizer:
         "decoder": byte_level,
         "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
     }
-    return ChatTokenizer(json.dumps(content), _CHAT_TEMPLATE, {"eos_token": "<|im_end|>"})
+    return ChatFormat(json.dumps(content), _CHAT_TEMPLATE, {"eos_token": "<|im_end|>"})
 
 
 def _ids(name: str) -> tuple[int, ...] | None:

@@ -37,5 +37,5 @@ def load(settings: WorkerSettings) -> Loaded:
     )
     loaded = load_engine(settings.engine, path, engine_settings)
     info = loaded.engine.info
-    identity = fingerprint(settings.model_name or name, path, loaded.tokenizer, info)
-    return Loaded(loaded.engine, Renderer(loaded.tokenizer, info.max_tokens, info.vocabulary), identity)
+    identity = fingerprint(settings.model_name or name, path, loaded.chat, info)
+    return Loaded(loaded.engine, Renderer(loaded.chat, info.max_tokens, info.vocabulary), identity)
