@@ -120,7 +120,7 @@ def scored_sets(data: Path, template: Template, branches: Sequence[str], every: 
 
     loaded = load_engine("vllm", resolve_model().path)
     engine = loaded.engine
-    renderer = Renderer(loaded.tokenizer, engine.info.max_tokens, engine.info.vocabulary)
+    renderer = Renderer(loaded.chat, engine.info.max_tokens, engine.info.vocabulary)
     work: list[tuple[str, SpanItem, Prepared]] = []
     for file, name in SETS.items():
         found = load(data / f"{file}.jsonl")

@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks._report import ROOT, table, write
 from tokenreward import estimators, templates
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward.schema import Item
 from tokenreward_workers.engines.base import Engine, score_all
 from tokenreward_workers.model_files.resolve import resolve_model
@@ -89,7 +89,7 @@ def items(pairs: Path, rows: int) -> list[Item]:
 
 def scorings(path: Path, work: Sequence[Item]) -> list[Scoring]:
     """The items under the `revision` template, as an engine gets them."""
-    renderer = Renderer(ChatTokenizer.load(path), 10**6, 10**6)
+    renderer = Renderer(ChatFormat.load(path), 10**6, 10**6)
     prepared = renderer.prepare(work, templates.resolve("revision"), CONTRAST.branches)
     return [ready.scoring for ready in prepared if isinstance(ready, Prepared)]
 

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks._report import read, table, write
 from benchmarks._work import WORKLOADS, workload
 from benchmarks.gpu_models import SHAPES
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward_workers.engines.base import ListFeed
 from tokenreward_workers.engines.flops import body_flops, head_flops
 from tokenreward_workers.engines.vllm.requests import InFlight, Request, RequestOrder
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="demo", help="whose tokenizer")
     parser.add_argument("--size", type=int, default=200_000, help="tokens of a workload, as a plain scorer counts them")
     options = parser.parse_args(argv)
-    renderer = Renderer(ChatTokenizer.load(Path(resolve_model(options.model).path)), 4096, 10**6)
+    renderer = Renderer(ChatFormat.load(Path(resolve_model(options.model).path)), 4096, 10**6)
     shape = SHAPES["8b"]
     ratios, plain = {}, {}
     for name in WORKLOADS:

@@ -14,7 +14,7 @@ from tokenreward.protocol.arrow_blobs import Entry, pack_entries, result_rows, u
 from tokenreward.protocol.records import Claim, JobSlice
 from tokenreward.protocol.spill import Spill
 from tokenreward.schema import Item, ItemFailure
-from tokenreward_workers.engines.synthetic import VOCABULARY, tokenizer
+from tokenreward_workers.engines.synthetic import VOCABULARY, chat_format
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.scoring import Row, ScoringFailed
 from tokenreward_workers.shards import logprob_cache
@@ -39,7 +39,7 @@ def store(valkey: Stack) -> JobStoreClient:
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
-    return Renderer(tokenizer(), 2_000, VOCABULARY)
+    return Renderer(chat_format(), 2_000, VOCABULARY)
 
 
 def put(store: JobStoreClient, job: str, responses: list[str]) -> JobSlice:
@@ -110,7 +110,7 @@ def test_an_estimator_of_tomorrow_fails_every_item(store: JobStoreClient, render
 def test_a_shard_on_which_rendering_has_a_bug_is_blamed_and_its_neighbour_is_not(
     store: JobStoreClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    renderer = Renderer(tokenizer(), 2_000, VOCABULARY)
+    renderer = Renderer(chat_format(), 2_000, VOCABULARY)
     prepared = renderer.prepare
 
     def with_a_bug(items, template, branches):  # type: ignore[no-untyped-def]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines.base import Engine
 from tokenreward_workers.engines.loading import loading
@@ -45,10 +45,10 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class LoadedEngine:
-    """An engine that is ready to score, and the tokenizer its ids are of."""
+    """An engine that is ready to score, and the chat format its ids are made by."""
 
     engine: Engine
-    tokenizer: ChatTokenizer
+    chat: ChatFormat
 
 
 def load_engine(name: str, path: Path | None, settings: EngineSettings | None = None) -> LoadedEngine:
@@ -81,13 +81,13 @@ def _model(path: Path | None) -> Path:
 
 
 def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    tokenizer = ChatTokenizer.load(_model(path))  # before torch is imported: what is wrong with it is said at once
+    chat = ChatFormat.load(_model(path))  # before torch is imported: what is wrong with it is said at once
     from tokenreward_workers.engines.packed.engine import TransformersEngine
 
     engine = TransformersEngine(
         _model(path), settings.dtype, settings.max_tokens, settings.token_budget, settings.head_dtype
     )
-    return LoadedEngine(engine, tokenizer)
+    return LoadedEngine(engine, chat)
 
 
 def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
@@ -104,17 +104,17 @@ def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
         tensor_parallel=settings.tensor_parallel,
     )
     engine = VllmEngine(_model(path), own)
-    return LoadedEngine(engine, ChatTokenizer.load(_model(path)))
+    return LoadedEngine(engine, ChatFormat.load(_model(path)))
 
 
 def _synthetic(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    from tokenreward_workers.engines.synthetic.byte_tokenizer import tokenizer
+    from tokenreward_workers.engines.synthetic.byte_tokenizer import chat_format
     from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
     from tokenreward_workers.engines.synthetic.settings import tokenizer_folder
 
     folder = tokenizer_folder()
-    chosen = ChatTokenizer.load(folder) if folder else tokenizer()
-    return LoadedEngine(SyntheticEngine(vocabulary=chosen.vocabulary), chosen)
+    chosen = ChatFormat.load(folder) if folder else chat_format()
+    return LoadedEngine(SyntheticEngine(vocabulary=chosen.tokenizer.vocabulary), chosen)
 
 
 _LOADERS: Mapping[str, Callable[[Path | None, EngineSettings], LoadedEngine]] = {

@@ -1,7 +1,7 @@
 """A worker's fingerprint: everything that may change its log-probs, as hashes of content, not of names.
 
 model_hash covers the weights, the configuration that shapes the forward pass, and the chat template (it
-decides which text the model reads). tokenizer_hash is `tokenreward.tokenizer_hash`, which the trainer
+decides which text the model reads). tokenizer_hash is `tokenreward.chat_format.tokenizer_hash`, which the trainer
 computes too.
 """
 
@@ -12,7 +12,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.schema import Fingerprint, digest
 from tokenreward_workers.engines.base import EngineInfo
 from tokenreward_workers.model_files.resolve import cache_dir
@@ -21,19 +20,19 @@ from tokenreward_workers.model_files.resolve import cache_dir
 _NOT_COMPUTED = frozenset({"_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache"})
 
 
-def fingerprint(name: str, path: Path | None, tokenizer: ChatTokenizer, engine: EngineInfo) -> Fingerprint:
+def fingerprint(name: str, path: Path | None, chat: ChatFormat, engine: EngineInfo) -> Fingerprint:
     """Make what a worker publishes, and jobs are pinned to.
 
     Args:
         name: The name of the model that clients ask for.
         path: Its directory; None for an engine without a model (synthetic).
-        tokenizer: Its tokenizer.
+        chat: Its tokenizer and chat template.
         engine: What scores.
     """
     return Fingerprint(
         model=name,
-        model_hash=model_hash(path, tokenizer.chat_template) if path else digest({"none": engine.name}),
-        tokenizer_hash=tokenizer.hash,
+        model_hash=model_hash(path, chat.chat_template) if path else digest({"none": engine.name}),
+        tokenizer_hash=chat.hash,
         engine=engine.name,
         engine_version=engine.version,
         dtype=engine.dtype,

@@ -63,8 +63,8 @@ def load(settings: WorkerSettings) -> Loaded:
     loaded = load_engine(settings.engine, path, engine_settings)
     rate = measured(loaded)
     info = loaded.engine.info
-    identity = fingerprint(settings.model_name or name, path, loaded.tokenizer, info)
-    renderer = Renderer(loaded.tokenizer, info.max_tokens, info.vocabulary)
+    identity = fingerprint(settings.model_name or name, path, loaded.chat, info)
+    renderer = Renderer(loaded.chat, info.max_tokens, info.vocabulary)
     return Loaded(loaded.engine, renderer, identity, rate, info.flops_per_token or flops_per_token(path))
 
 
