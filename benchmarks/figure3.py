@@ -21,8 +21,8 @@ import torch
 from _report import ROOT
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tokenreward._serving import embedded_service
 from tokenreward.dataset import label_dataset
+from tokenreward.embedded_service import embedded_service
 from tokenreward_trainer.chat import ChatFormat
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.model.layout_check import choose_layout

@@ -22,7 +22,7 @@ import httpx2
 import psutil  # type: ignore[import-untyped]
 import redis
 
-from tokenreward._process import die_with
+from tokenreward.child_process import die_with
 from tokenreward_service.embedded.valkey import find_server
 
 #: One client for all tests: to make one costs some 30 ms of processor time, which a busy stack would feel.

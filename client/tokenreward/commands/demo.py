@@ -7,8 +7,8 @@ import time
 from importlib import resources
 from pathlib import Path
 
-from tokenreward._serving import embedded_service
 from tokenreward.commands import label, show
+from tokenreward.embedded_service import embedded_service
 
 
 def main(argv: list[str]) -> int:

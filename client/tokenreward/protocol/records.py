@@ -23,12 +23,12 @@ class Corrupt(TokenRewardError):
     """Something read from Redis is not what this version writes there."""
 
 
-class _Record(BaseModel):
+class Record(BaseModel):
     # Unknown fields are those of a newer version: during a rolling upgrade two versions meet in Redis.
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class JobSlice(_Record):
+class JobSlice(Record):
     """A run of one job's items inside a shard: `count` items from `slice + offset` on, input order.
 
     slice: index of the first item of the blob that holds them.  offset: of the first one within that blob.
@@ -51,7 +51,7 @@ class JobSlice(_Record):
         )
 
 
-class Shard(_Record):
+class Shard(Record):
     """One unit of scoring work, about to be queued. front: it overtakes what waits (interactive work)."""
 
     id: str = Field(default_factory=lambda: uuid4().hex)
@@ -66,7 +66,7 @@ class Shard(_Record):
         return sum(member.count for member in self.members)
 
 
-class ScoringOptions(_Record):
+class ScoringOptions(Record):
     """What a worker must know of a job. Stored once with the job."""
 
     template: Template
@@ -75,7 +75,7 @@ class ScoringOptions(_Record):
     provenance: Provenance
 
 
-class Claim(_Record):
+class Claim(Record):
     """What a worker got for answering a doorbell."""
 
     shard: str
@@ -94,7 +94,7 @@ class Claim(_Record):
             raise Corrupt(f"shard {shard}: its record cannot be read") from error
 
 
-class Requeued(_Record):
+class Requeued(Record):
     attempts: int
     fp: str
     members: list[JobSlice]

@@ -11,7 +11,7 @@ from redis.connection import parse_url
 _parse: Callable[[str], object] = parse_url
 
 
-def checked(url: SecretStr | None) -> SecretStr | None:
+def check_redis_url(url: SecretStr | None) -> SecretStr | None:
     """The same. The message shows nothing of it: there is a password in it."""
     if url is not None:
         try:

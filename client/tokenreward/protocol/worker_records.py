@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tokenreward.protocol.records import _Record
+from tokenreward.protocol.records import Record
 from tokenreward.schema import Fingerprint
 
 
-class ModelRecord(_Record):
+class ModelRecord(Record):
     """A model some worker serves or has served; `since` (Unix seconds) is when it was first seen."""
 
     fingerprint: Fingerprint
@@ -16,7 +16,7 @@ class ModelRecord(_Record):
     since: float
 
 
-class WorkerRecord(_Record):
+class WorkerRecord(Record):
     """One live worker. Its Redis connections carry the name `connection_name(id)`.
 
     tokens: those a plain scorer would have read, since start; tokens_per_second: of the engine while busy;
