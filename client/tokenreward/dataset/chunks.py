@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tokenreward.dataset.row_layout import Layout, prefix
-from tokenreward.http.endpoints import item_json
+from tokenreward.http.item_encoding import item_json
 from tokenreward.schema import ItemResult
 
 #: The most text, in bytes, that one job carries, beside its number of rows.
