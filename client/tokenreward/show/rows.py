@@ -8,8 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tokenreward.dataset.columns import LABELS, TEXTS, prefix
 from tokenreward.dataset.formats import read_labeled
-from tokenreward.dataset.row_layout import LABELS, TEXTS, layout_of, prefix
+from tokenreward.dataset.row_layout import layout_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import ItemResult, Message
 from tokenreward.show.cells import Cell, cells
