@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tokenreward.audit.sets import PairItem, PairSet, SpanItem, SpanSet, load, thinned
+from tokenreward.audit.set_files import load
+from tokenreward.audit.sets import PairItem, PairSet, SpanItem, SpanSet, thinned
 from tokenreward.errors import BadInput
 
 GOOD = {"prompt": "What is 2+2?", "response": "It is 5.", "bad_spans": [[6, 7]]}

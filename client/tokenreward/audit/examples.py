@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tokenreward.audit.measures.spans import SpanReport
 from tokenreward.audit.plan import Label
-from tokenreward.audit.scoring import Scored
+from tokenreward.audit.scored import Scored
 from tokenreward.audit.sets import SpanItem
 
 #: Of each kind.

@@ -79,8 +79,9 @@ def main(argv: list[str]) -> int:
 def _sets(arguments: argparse.Namespace) -> list[AuditSet]:
     """The built-in sets asked for, then the files, each under a name of its own."""
     from tokenreward.audit import builtin
-    from tokenreward.audit.sets import load, thinned
-    from tokenreward.audit.study import OVERALL
+    from tokenreward.audit.report import OVERALL
+    from tokenreward.audit.set_files import load
+    from tokenreward.audit.sets import thinned
 
     found: list[AuditSet] = []
     if arguments.builtin is not None or not arguments.files:

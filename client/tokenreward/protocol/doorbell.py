@@ -12,7 +12,7 @@ from typing import Any
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-#: Resolved by nobody: the worker's own Job class runs `ShardWorker.answer` whatever a record says.
+#: A name that nothing resolves: the worker hands the id of any record to its pipeline and never calls a function.
 _FUNCTION = "tokenreward.shard"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenreward.audit.measures.ranks import Flags, Floats, Ints, auroc
-from tokenreward.show.statistics import LENGTHS, PARTS
+from tokenreward.statistics.labeled_rewards import LENGTHS, PARTS
 
 #: Reward bins of a calibration, of equally many tokens (fewer where rewards are equal).
 BINS = 10

@@ -5,52 +5,16 @@ A token's score is its reward's negative: low rewards should stand on what is wr
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tokenreward.audit.measures import groups, ranks
 from tokenreward.audit.measures.groups import Group
-from tokenreward.audit.measures.ranks import Cells, Curve, Flags, Floats, Ints, roc
-from tokenreward.audit.tokens import BAD, LEFT_OUT
+from tokenreward.audit.measures.judged_tokens import SURPRISAL, Tokens
+from tokenreward.audit.measures.ranks import Flags, Floats, Ints
+from tokenreward.audit.measures.resampled_ranks import Cells
+from tokenreward.audit.measures.roc import Curve, roc
 from tokenreward.statistics.bootstrap import Interval, Resamples, Sampled
-
-SURPRISAL, RANDOM, POSITION = "surprisal", "random", "position"
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """The judged tokens of a set's responses, one after another. [N] throughout.
-
-    bad: whether a token is wrong.  response: which response it is of, from 0.  logprob: log p(y_t | x, y_<t).
-    place: where in its response it stands, in [0, 1).  length: tokens of its response.
-    """
-
-    bad: Flags
-    response: Ints
-    logprob: Floats
-    place: Floats
-    length: Ints
-    responses: int
-
-    @property
-    def surprisal(self) -> Floats:
-        """The baseline as rewards: tanh((l_t - c) / 2) / 2, c the mean of l over the set."""
-        centred: Floats = np.tanh((self.logprob - self.logprob.mean()) / 2) / 2
-        return centred
-
-
-def collect(judged: Sequence[NDArray[np.int8]], logprobs: Sequence[Floats]) -> Tokens:
-    """judged, logprobs: of every response, all its tokens."""
-    sizes = [len(one) for one in judged]
-    kept = np.concatenate([one != LEFT_OUT for one in judged]) if sizes else np.zeros(0, bool)
-    response = np.repeat(np.arange(len(sizes)), sizes)[kept]
-    place = np.concatenate([np.arange(n) / n for n in sizes])[kept]
-    bad = (np.concatenate(list(judged)) == BAD)[kept]
-    return Tokens(bad, response, np.concatenate(list(logprobs))[kept], place, np.repeat(sizes, sizes)[kept], len(sizes))
 
 
 @dataclass(frozen=True)
@@ -95,16 +59,6 @@ class SpanReport:
     left_out: int
     unseen: int
     figures: Mapping[str, SpanFigures]
-
-
-def baselines(tokens: Tokens, name: str, seed: int) -> dict[str, Floats]:
-    """Rewards that anybody has without a label: surprisal, chance, and that later tokens are worse."""
-    chance = np.random.default_rng([seed, zlib.crc32(name.encode()), 1])
-    return {
-        SURPRISAL: tokens.surprisal,
-        RANDOM: chance.uniform(-0.5, 0.5, len(tokens.bad)),
-        POSITION: 0.5 - tokens.place,
-    }
 
 
 def measure(tokens: Tokens, rewards: Mapping[str, Floats], resamples: Resamples) -> dict[str, SpanFigures]:

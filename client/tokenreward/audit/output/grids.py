@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tokenreward.audit.measures.judged_tokens import SURPRISAL
 from tokenreward.audit.measures.pairs import PairReport
-from tokenreward.audit.measures.spans import SURPRISAL, SpanReport
+from tokenreward.audit.measures.spans import SpanReport
 from tokenreward.audit.plan import BASELINES
-from tokenreward.audit.study import OVERALL, AuditReport
+from tokenreward.audit.report import OVERALL, AuditReport
 from tokenreward.statistics.bootstrap import Sampled
 
 

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tokenreward.audit.output.grids import Grid, grids
-from tokenreward.audit.output.json_report import grouped, origin, pair_verdicts, verdicts
-from tokenreward.audit.study import OVERALL, AuditReport
+from tokenreward.audit.output.verdict_lines import grouped, origin, pair_verdicts, verdicts
+from tokenreward.audit.report import OVERALL, AuditReport
 from tokenreward.html.escaping import visible
 
 _SHOWN_FAILURES = 5

@@ -8,7 +8,8 @@ from html import escape
 import numpy as np
 
 from tokenreward.html.escaping import visible
-from tokenreward.show.statistics import BINS, LENGTHS, PARTS, Floats, Statistics
+from tokenreward.statistics.labeled_rewards import BINS, LENGTHS, PARTS, Statistics
+from tokenreward.statistics.running_sums import Floats
 
 _WIDTH, _HEIGHT, _GAP = 420, 260, 30
 _INNER = (56, 34, 20, 40)  # left, top, right, bottom of a chart

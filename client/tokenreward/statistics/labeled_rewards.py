@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tokenreward.errors import BadInput
-
-Floats = NDArray[np.float64]
+from tokenreward.statistics.running_sums import Floats, Sums
 
 BINS = 20  # of the reward histogram, over [-0.5, 0.5]
 PARTS = 10  # of a response, by position
@@ -20,28 +18,6 @@ PARTS = 10  # of a response, by position
 LENGTHS = (32, 64, 128, 256, 512, 1024, 2048)
 _MARGINS = 21  # bins of the pairs' margin
 _EDGES = np.linspace(-0.5, 0.5, BINS + 1)
-
-
-@dataclass
-class Sums:
-    """Running sums over groups: how many, their sum and sum of squares."""
-
-    size: int
-    count: Floats = field(init=False)
-    total: Floats = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.count, self.total = np.zeros(self.size), np.zeros(self.size)
-
-    def add(self, groups: NDArray[np.int64], values: Floats) -> None:
-        self.count += np.bincount(groups, minlength=self.size)
-        self.total += np.bincount(groups, weights=values, minlength=self.size)
-
-    @property
-    def mean(self) -> Floats:
-        """NaN for a group with nothing in it."""
-        with np.errstate(invalid="ignore"):
-            return self.total / self.count
 
 
 @dataclass
