@@ -1,4 +1,4 @@
-"""From scored pairs to the figures of one set."""
+"""Measuring the labels on one set of preference pairs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,19 @@ from tokenreward.statistics.bootstrap import Resamples
 def pair_report(
     found: PairSet, scores: Scores, labels: Sequence[Label], failures: list[Failure], seed: int, resamples: int
 ) -> PairReport:
+    """Measure every label and baseline on one set.
+
+    Args:
+        found: The set.
+        scores: The scored responses.
+        labels: The labels.
+        failures: Pairs that could not be scored are added to it.
+        seed: Of the resamples and of the random baseline.
+        resamples: How many resamples the intervals are from.
+
+    Raises:
+        BadInput: No pair could be scored.
+    """
     both = []
     for item in found.items:
         sides = _sides(item, scores)
@@ -45,7 +58,7 @@ def _sides(item: PairItem, scores: Scores) -> tuple[Scored, Scored]:
 
 
 def _margins(rewards: Sequence[Sequence[Floats]]) -> Margins:
-    """rewards: of every pair, those of the chosen and of the rejected response's tokens."""
+    """Return the margins, given the rewards of each pair's chosen and rejected response."""
     total = np.array([chosen.sum() - rejected.sum() for chosen, rejected in rewards])
     mean = np.array([chosen.mean() - rejected.mean() for chosen, rejected in rewards])
     return Margins(total, mean)

@@ -12,13 +12,19 @@ from tokenreward.audit.plan import Label
 from tokenreward.schema import Fingerprint
 from tokenreward.statistics.bootstrap import Sampled
 
-#: What the mean over several sets is called, where a set's name could stand.
+#: The name of the mean over several sets, where a set's name could stand.
 OVERALL = "overall"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A response that could not be scored; no statistic counts it."""
+    """A response or pair that could not be scored. No statistic counts it.
+
+    Attributes:
+        set: The set it is from.
+        id: Its name.
+        reason: Why.
+    """
 
     set: str
     id: str
@@ -27,7 +33,13 @@ class Failure:
 
 @dataclass(frozen=True)
 class Overall:
-    """One label over all sets of responses with known errors, each set counted alike."""
+    """One label over all sets of responses with known errors, each set counted alike.
+
+    Attributes:
+        auroc: The mean AUROC.
+        stratified: The mean stratified AUROC.
+        gain: The mean gain over surprisal.
+    """
 
     auroc: Sampled
     stratified: Sampled
@@ -38,8 +50,21 @@ class Overall:
 class AuditReport:
     """One audit.
 
-    overall, overall_pairs: by label, baselines too; empty without sets of that kind.  examples: by label.
-    responses, tokens: scored, each once.
+    Attributes:
+        labels: The labels that were measured.
+        fingerprint: The set-up that scored.
+        spans: The sets of responses with known errors.
+        pairs: The sets of pairs.
+        overall: Each label over all sets of spans, baselines too. Empty without such sets.
+        overall_pairs: Each label over all sets of pairs, baselines too. Empty without such sets.
+        failures: What could not be scored.
+        examples: The examples of each label.
+        responses: How many responses were scored, each counted once.
+        tokens: Their tokens.
+        scoring_seconds: How long the scoring took.
+        statistics_seconds: How long the statistics took.
+        resamples: How many resamples the intervals are from.
+        seed: The seed of the resamples and of the random baseline.
     """
 
     labels: Sequence[Label]

@@ -16,24 +16,36 @@ from tokenreward.schema import Fingerprint
 
 @dataclass(frozen=True)
 class Response:
+    """One response to score.
+
+    Attributes:
+        prompt: Text or messages.
+        text: The response.
+    """
+
     prompt: Prompt
     text: str
 
     @property
     def key(self) -> tuple[str, str]:
-        """Equal for what need not be scored twice."""
+        """A key that is equal for responses that need not be scored twice."""
         return (self.prompt if isinstance(self.prompt, str) else repr(self.prompt)), self.text
 
     def item(self) -> dict[str, Any]:
+        """Return the response as an item to be labeled."""
         return {"prompt": self.prompt, "response": self.text}
 
 
 @dataclass
 class Scored:
-    """One response: its tokens, and its log-probs by what the branch says.
+    """One response with its tokens and log-probs.
 
-    token_ids, tokens: [T].  offsets: int [T, 2], characters of the response.  logprobs: float32 [T] each.
-    error: why there is nothing of that.
+    Attributes:
+        token_ids: int `[T]`.
+        tokens: The text of each token.
+        offsets: int `[T, 2]`, the characters of the response that each token covers.
+        logprobs: float32 `[T]` for each content of a branch.
+        error: Why there is none of that.
     """
 
     token_ids: list[int] = field(default_factory=list)
@@ -43,22 +55,28 @@ class Scored:
     error: str | None = None
 
     def rewards(self, label: Label) -> Rewards:
-        """float32 [T] in [-0.5, 0.5]."""
+        """Return the rewards of a label, float32 `[T]` in [-0.5, 0.5]."""
         read = {branch: self.logprobs[content] for branch, content in label.contents.items()}
         return label.estimator.rewards(read)
 
     @property
     def plain(self) -> NDArray[np.float64]:
-        """[T]: log p(y_t | x, y_<t)."""
+        """float64 `[T]`: log p(y_t | x, y_<t)."""
         return self.logprobs[PLAIN].astype(np.float64)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """All responses of an audit by their `Response.key`, and the set-up that scored them."""
+    """All responses of an audit.
+
+    Attributes:
+        by_key: The responses by their `Response.key`.
+        fingerprint: The set-up that scored them.
+    """
 
     by_key: dict[tuple[str, str], Scored]
     fingerprint: Fingerprint
 
     def of(self, response: Response) -> Scored:
+        """Return the scores of a response."""
         return self.by_key[response.key]

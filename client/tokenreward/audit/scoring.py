@@ -1,6 +1,7 @@
-"""Asks the service for the log-probs of every branch, once, and computes all labels' rewards from them here.
+"""Asking the service for the log-probs of every branch, once.
 
-The rewards are those that the service itself would have given: the same pure functions of the same float32 log-probs.
+All labels' rewards are computed here from them. They are those that the service itself would have given: the same pure
+functions of the same float32 log-probs.
 """
 
 from __future__ import annotations
@@ -21,7 +22,20 @@ from tokenreward.schema import ItemResult, JobState, Provenance
 def score(
     client: Client, responses: Sequence[Response], labels: Sequence[Label], model: str | None, progress: Progress
 ) -> Scores:
-    """Log-probs of every branch that `labels` read, and of the bare prompt. Raises as the client does."""
+    """Score all responses under every branch that `labels` read, and under the bare prompt.
+
+    Args:
+        client: A client of the service.
+        responses: The responses. Equal ones are scored once.
+        labels: The labels to be measured.
+        model: The model to ask for, or None.
+        progress: Is told of every response.
+
+    Raises:
+        BadInput: The service means other templates or estimators by the same names.
+        JobFailed: A job failed.
+        ConnectionFailed: The service cannot be reached.
+    """
     # Twins come together, so that an engine reads what they have in common once.
     distinct = sorted({response.key: response for response in responses}.values(), key=lambda response: response.key)
     found = [Scored() for _ in distinct]
@@ -66,7 +80,7 @@ def _one_job(
 
 
 def _check(provenance: Provenance, request: Request) -> None:
-    """The service must mean by these names what is meant here."""
+    """Raise BadInput unless the service means the same as this version by the names of the request."""
     pairs = (
         ("template", request.template.name, request.template.hash, provenance.template_hash),
         ("estimator", request.estimator, resolve(request.estimator).hash, provenance.estimator_hash),

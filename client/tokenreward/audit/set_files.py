@@ -1,4 +1,4 @@
-"""Reading an audit's set from a JSON Lines file. Whatever is wrong with it is an error with file, line and field."""
+"""Reading an audit's set from a JSON Lines file. Every error names the file, the line and the field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,15 @@ _KINDS = (
 
 
 def load(path: Path, name: str | None = None) -> AuditSet:
-    """The set in a .jsonl file. Raises BadInput."""
+    """Read a set. Its columns decide whether it is one of spans or of pairs.
+
+    Args:
+        path: A .jsonl file.
+        name: The set's name. None means the file's.
+
+    Raises:
+        BadInput: The file is no such set.
+    """
     if path.suffix not in {".jsonl", ".ndjson"} or not path.is_file():
         reason = "no such file" if not path.exists() else "an audit reads .jsonl files"
         raise BadInput(f"{path}: {reason}")

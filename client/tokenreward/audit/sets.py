@@ -1,7 +1,4 @@
-"""What is audited: responses whose wrong spans are known, and pairs of which one response is known to be better.
-
-A file's kind is told by its columns. Everything that is wrong with it is said with file, line and field.
-"""
+"""The sets of an audit: responses whose wrong spans are known, and pairs of a better and a worse response."""
 
 from __future__ import annotations
 
@@ -16,7 +13,12 @@ Prompt = str | list[dict[str, str]]
 class SpanItem:
     """A response and what is known to be wrong in it. Spans are characters of `response`, half-open.
 
-    ignore: what nobody judged, and no statistic counts.
+    Attributes:
+        id: Its name.
+        prompt: Text or messages.
+        response: The text.
+        bad: The spans that are wrong.
+        ignore: Spans that nobody judged. No statistic counts them.
     """
 
     id: str
@@ -28,7 +30,14 @@ class SpanItem:
 
 @dataclass(frozen=True)
 class PairItem:
-    """Two responses to one prompt, of which `chosen` is known to be better."""
+    """Two responses to one prompt, of which `chosen` is known to be better.
+
+    Attributes:
+        id: Its name.
+        prompt: Text or messages.
+        chosen: The better response.
+        rejected: The other one.
+    """
 
     id: str
     prompt: Prompt
@@ -38,12 +47,16 @@ class PairItem:
 
 @dataclass(frozen=True)
 class SpanSet:
+    """Responses with known errors, under one name."""
+
     name: str
     items: tuple[SpanItem, ...]
 
 
 @dataclass(frozen=True)
 class PairSet:
+    """Pairs, under one name."""
+
     name: str
     items: tuple[PairItem, ...]
 
@@ -52,7 +65,10 @@ AuditSet = SpanSet | PairSet
 
 
 def thinned(found: AuditSet, count: int | None) -> AuditSet:
-    """At most `count` items, evenly spread over the set, so that a file sorted by kind stays mixed."""
+    """Return at most `count` items of a set.
+
+    They are evenly spread over it, so that a file sorted by kind stays mixed.
+    """
     total = len(found.items)
     if count is None or count >= total:
         return found

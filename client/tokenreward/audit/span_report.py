@@ -1,4 +1,4 @@
-"""From scored responses with known errors to the figures of one set."""
+"""Measuring the labels on one set of responses with known errors."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tokenreward.statistics.bootstrap import Resamples
 
 
 def judged_items(found: SpanSet, scores: Scores, failures: list[Failure]) -> Iterator[Judged]:
+    """Yield the responses that could be scored, with their tokens judged, and add the others to `failures`."""
     for item in found.items:
         scored = scores.of(Response(item.prompt, item.response))
         if scored.error is not None:
@@ -29,6 +30,18 @@ def judged_items(found: SpanSet, scores: Scores, failures: list[Failure]) -> Ite
 
 
 def span_report(name: str, items: Sequence[Judged], labels: Sequence[Label], seed: int, resamples: int) -> SpanReport:
+    """Measure every label and baseline on one set.
+
+    Args:
+        name: The set's name.
+        items: Its responses that could be scored.
+        labels: The labels.
+        seed: Of the resamples and of the random baseline.
+        resamples: How many resamples the intervals are from.
+
+    Raises:
+        BadInput: There are no bad or no good tokens.
+    """
     if not items:
         raise BadInput(f"{name}: none of its responses could be scored")
     tokens = collect([one.tokens for one in items], [one.scored.plain for one in items])

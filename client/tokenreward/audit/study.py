@@ -1,4 +1,4 @@
-"""The audit itself: sets and labels in, scored responses between, one report out."""
+"""The audit itself: it scores all sets, measures every label on each, and returns one report."""
 
 from __future__ import annotations
 
@@ -31,8 +31,22 @@ def audit(
     seed: int = 0,
     resamples: int = bootstrap.RESAMPLES,
 ) -> AuditReport:
-    """Scores every response of `sets` under every branch of `labels`, and measures. Raises as the client does, and
-    BadInput if a set leaves nothing to measure."""
+    """Score every response of `sets` under every branch of `labels`, and measure.
+
+    Args:
+        client: A client of the service.
+        sets: What is audited.
+        labels: The labels to be measured.
+        model: The model to ask for, or None.
+        progress: Is told of every response.
+        seed: Of the resamples and of the random baseline.
+        resamples: How many resamples the intervals are from.
+
+    Raises:
+        BadInput: A set leaves nothing to measure.
+        ConnectionFailed: The service cannot be reached.
+        JobFailed: A job failed.
+    """
     started = time.monotonic()
     scores = score(client, [r for found in sets for r in _responses(found)], labels, model, progress)
     scored = time.monotonic()

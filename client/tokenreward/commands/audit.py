@@ -1,4 +1,4 @@
-"""`tokenreward audit`: whether the labels point at what is wrong, before anybody trains on them."""
+"""`tokenreward audit`: whether the labels point at the tokens that are wrong, before anybody trains on them."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ wrong usage.
 
 
 def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv)
     from rich.console import Console
 
@@ -77,7 +78,7 @@ def main(argv: list[str]) -> int:
 
 
 def _sets(arguments: argparse.Namespace) -> list[AuditSet]:
-    """The built-in sets asked for, then the files, each under a name of its own."""
+    """Return the built-in sets asked for, then the files, each under a name of its own."""
     from tokenreward.audit import builtin
     from tokenreward.audit.report import OVERALL
     from tokenreward.audit.set_files import load

@@ -1,4 +1,4 @@
-"""`tokenreward demo`: the whole way once. Serve, label a dozen responses, show them, shut everything down."""
+"""`tokenreward demo`: the whole way once. It serves, labels a dozen responses, shows them, and stops everything."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tokenreward.embedded_service import embedded_service
 
 
 def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="tokenreward demo",
         description="Label a dozen responses with a small model on this machine and show which tokens it rewards.",

@@ -1,4 +1,4 @@
-"""`tokenreward inspect FILE`: what the rewards of a labeled file look like, in numbers and as a picture."""
+"""`tokenreward inspect FILE`: the rewards of a labeled file in numbers and as a picture."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv)
     from tokenreward.dataset.atomic import replace
     from tokenreward.dataset.formats import read_labeled, read_meta

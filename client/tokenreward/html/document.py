@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""HTML pages that need nothing else: no script, no font, no address outside themselves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 
 def document(title: str, head: Iterable[str], body: Iterable[str], style: str = "") -> str:
-    """A page of what is HTML already; `style` comes behind the heat map's own."""
+    """Return a page.
+
+    Args:
+        title: Text.
+        head: HTML below the title.
+        body: HTML of the main part.
+        style: CSS that is added to `page.css`.
+    """
     style = resources.files(__package__).joinpath("page.css").read_text("utf-8") + style
     return "\n".join(
         [
@@ -31,5 +38,5 @@ def document(title: str, head: Iterable[str], body: Iterable[str], style: str = 
 
 
 def text(anything: str) -> str:
-    """As HTML, harmless and visible."""
+    """Return text as HTML, harmless and visible."""
     return escape(visible(anything), quote=True)

@@ -12,7 +12,13 @@ Floats = NDArray[np.float64]
 
 @dataclass
 class Sums:
-    """Running sums over groups: how many, their sum and sum of squares."""
+    """Running sums over groups.
+
+    Attributes:
+        size: How many groups there are.
+        count: float64 `[size]`, how many values each group has.
+        total: float64 `[size]`, their sums.
+    """
 
     size: int
     count: Floats = field(init=False)
@@ -22,11 +28,12 @@ class Sums:
         self.count, self.total = np.zeros(self.size), np.zeros(self.size)
 
     def add(self, groups: NDArray[np.int64], values: Floats) -> None:
+        """Add values, each to the group with its number."""
         self.count += np.bincount(groups, minlength=self.size)
         self.total += np.bincount(groups, weights=values, minlength=self.size)
 
     @property
     def mean(self) -> Floats:
-        """NaN for a group with nothing in it."""
+        """The mean of each group, NaN for one without values."""
         with np.errstate(invalid="ignore"):
             return self.total / self.count

@@ -1,4 +1,4 @@
-"""The judged tokens of a set, one after another, and the rewards that anybody has without a label."""
+"""The judged tokens of a set, one after another, and the baselines: rewards that need no label."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ SURPRISAL, RANDOM, POSITION = "surprisal", "random", "position"
 
 @dataclass(frozen=True)
 class Tokens:
-    """The judged tokens of a set's responses, one after another. [N] throughout.
+    """The `N` judged tokens of a set's responses, one after another.
 
-    bad: whether a token is wrong.  response: which response it is of, from 0.  logprob: log p(y_t | x, y_<t).
-    place: where in its response it stands, in [0, 1).  length: tokens of its response.
+    Attributes:
+        bad: bool `[N]`, whether a token is wrong.
+        response: int64 `[N]`, which response it is of, from 0.
+        logprob: float64 `[N]`, log p(y_t | x, y_<t).
+        place: float64 `[N]` in [0, 1), where in its response it stands.
+        length: int64 `[N]`, the tokens of its response.
+        responses: How many responses there are.
     """
 
     bad: Flags
@@ -32,13 +37,13 @@ class Tokens:
 
     @property
     def surprisal(self) -> Floats:
-        """The baseline as rewards: tanh((l_t - c) / 2) / 2, c the mean of l over the set."""
+        """The baseline as rewards: tanh((l_t - c) / 2) / 2, where c is the mean of l over the set."""
         centred: Floats = np.tanh((self.logprob - self.logprob.mean()) / 2) / 2
         return centred
 
 
 def collect(judged: Sequence[NDArray[np.int8]], logprobs: Sequence[Floats]) -> Tokens:
-    """judged, logprobs: of every response, all its tokens."""
+    """Put the tokens of all responses together, from the judgement and the log-probs of all tokens of each."""
     sizes = [len(one) for one in judged]
     kept = np.concatenate([one != LEFT_OUT for one in judged]) if sizes else np.zeros(0, bool)
     response = np.repeat(np.arange(len(sizes)), sizes)[kept]
@@ -48,7 +53,7 @@ def collect(judged: Sequence[NDArray[np.int8]], logprobs: Sequence[Floats]) -> T
 
 
 def baselines(tokens: Tokens, name: str, seed: int) -> dict[str, Floats]:
-    """Rewards that anybody has without a label: surprisal, chance, and that later tokens are worse."""
+    """Return the rewards of the baselines: surprisal, chance, and that later tokens are worse."""
     chance = np.random.default_rng([seed, zlib.crc32(name.encode()), 1])
     return {
         SURPRISAL: tokens.surprisal,

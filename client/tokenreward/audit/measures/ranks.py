@@ -1,8 +1,4 @@
-"""AUROC and average precision of tokens in responses: exact for the data, and fast for every resample of responses.
-
-A resample gives each response a weight, how often it was drawn. Tokens keep their order by that, so they are counted
-once, by response, in cells of that order; a thousand resamples are then one matrix product.
-"""
+"""AUROC and average precision of tokens, exact for the data."""
 
 from __future__ import annotations
 
@@ -17,10 +13,15 @@ STRATA = 10
 
 
 def auroc(scores: Floats, bad: Flags, group: Ints | None = None) -> float:
-    """The share of (bad, good) pairs of tokens whose bad one scores higher, ties counted half; NaN without pairs.
+    """Return the share of (bad, good) pairs of tokens whose bad one scores higher, ties counted half.
 
-    scores: [N], high for what looks wrong.  group: [N]; only pairs within a group are compared, so that a group counts
-    by its (bad x good) pairs.
+    Args:
+        scores: float64 `[N]`, high for what looks wrong.
+        bad: bool `[N]`.
+        group: int64 `[N]`. Only pairs within a group are compared, so a group counts by its (bad x good) pairs.
+
+    Returns:
+        The share, or NaN without pairs.
     """
     won, pairs = _compared(scores, bad, group)
     total = float(pairs.sum())
@@ -28,7 +29,7 @@ def auroc(scores: Floats, bad: Flags, group: Ints | None = None) -> float:
 
 
 def auroc_by_response(scores: Floats, bad: Flags, response: Ints, responses: int) -> Floats:
-    """[responses]: the AUROC of each, NaN for one without bad or without good tokens."""
+    """Return the AUROC of each response, float64 `[responses]`, NaN for one without bad or without good tokens."""
     won, pairs = (
         np.bincount(response[bad], weights=part, minlength=responses) for part in _compared(scores, bad, response)
     )
@@ -38,7 +39,7 @@ def auroc_by_response(scores: Floats, bad: Flags, response: Ints, responses: int
 
 
 def average_precision(scores: Floats, bad: Flags) -> float:
-    """The mean over bad tokens of the precision at each one's score, ties together; NaN without bad tokens."""
+    """Return the mean over bad tokens of the precision at each one's score, ties together; NaN without bad tokens."""
     if not bad.any():
         return float("nan")
     order = np.argsort(-scores, kind="stable")
@@ -49,7 +50,7 @@ def average_precision(scores: Floats, bad: Flags) -> float:
 
 
 def _compared(scores: Floats, bad: Flags, group: Ints | None) -> tuple[Floats, Floats]:
-    """For every bad token: how many good ones of its group it beats, and how many there are."""
+    """For every bad token, return how many good ones of its group it beats, and how many there are."""
     key, size = ordered_keys(scores, group)
     groups = np.zeros(len(scores), dtype=np.int64) if group is None else group
     goods = np.sort(key[~bad])
@@ -60,13 +61,13 @@ def _compared(scores: Floats, bad: Flags, group: Ints | None) -> tuple[Floats, F
 
 
 def ordered_keys(scores: Floats, group: Ints | None) -> tuple[Ints, int]:
-    """Whole numbers in the order of (group, score), and how far apart groups are."""
+    """Return whole numbers in the order of (group, score), and how far apart groups are."""
     values, rank = np.unique(scores, return_inverse=True)
     size = max(1, len(values))
     return (rank if group is None else group * size + rank), size
 
 
 def strata(logprobs: Floats) -> Ints:
-    """The decile of each log-prob among all of them; equal log-probs share one."""
+    """Return the decile of each log-prob among all of them. Equal log-probs share one."""
     edges = np.quantile(logprobs, np.arange(1, STRATA) / STRATA) if len(logprobs) else np.array([])
     return np.searchsorted(edges, logprobs, side="right").astype(np.int64)

@@ -1,4 +1,8 @@
-"""AUROC and average precision for every resample of responses at once."""
+"""AUROC and average precision for every resample of responses at once.
+
+A resample gives each response a weight, which is how often it was drawn. That does not change the order of tokens, so
+they are counted once, by response, in cells of that order; a thousand resamples are then one matrix product.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ _BLOCK = 2048
 class Cells:
     """The tokens of every response, counted in cells along the order of (group, score).
 
-    Every score that a bad token has is a cell, and so is what lies between two of them.
+    Every score that a bad token has is a cell, and so is the range between two of them.
     """
 
     def __init__(
@@ -41,7 +45,7 @@ class Cells:
         self._starts = np.flatnonzero(np.diff(self._owner, prepend=-1))
 
     def weigh(self, weights: NDArray[np.uint16]) -> Weighed:
-        """weights: [R, responses]."""
+        """Return the cells' weights in each resample, from the responses' weights, uint16 `[R, responses]`."""
         counts = [np.zeros((len(weights), self._cells), dtype=np.float32) for _ in range(2)]
         for start in range(0, weights.shape[1], _BLOCK):
             block = weights[:, start : start + _BLOCK].astype(np.float32)
@@ -57,8 +61,14 @@ class Cells:
 
 @dataclass(frozen=True)
 class Weighed:
-    """bad, good: [R, cells], the weight of such tokens in each cell.  owner: the group of each cell.  starts: the first
-    cell of each group."""
+    """The weights of all cells in `R` resamples.
+
+    Attributes:
+        bad: float64 `[R, cells]`, the weight of bad tokens.
+        good: float64 `[R, cells]`, the weight of good tokens.
+        owner: int64 `[cells]`, the group of each cell.
+        starts: The first cell of each group.
+    """
 
     bad: Floats
     good: Floats
@@ -67,7 +77,7 @@ class Weighed:
 
     @property
     def auroc(self) -> Floats:
-        """[R]"""
+        """float64 `[R]`: the AUROC of each resample."""
         below = np.cumsum(self.good, axis=1) - self.good
         base = below[:, self.starts[np.searchsorted(self.starts, np.arange(len(self.owner)), "right") - 1]]
         won = (self.bad * (below - base + self.good / 2)).sum(axis=1)
@@ -78,7 +88,7 @@ class Weighed:
 
     @property
     def average_precision(self) -> Floats:
-        """[R]; for cells without groups."""
+        """float64 `[R]`: the average precision of each resample, for cells without groups."""
         hits = self.bad[:, ::-1]
         found = np.cumsum(hits, axis=1)
         seen = found + np.cumsum(self.good[:, ::-1], axis=1)

@@ -11,14 +11,19 @@ from tokenreward.audit.measures.ranks import Flags, Floats
 
 @dataclass(frozen=True)
 class Curve:
-    """A ROC curve: shares of good (x) and of bad (y) tokens that score at least a threshold, from (0, 0) to (1, 1)."""
+    """A ROC curve from (0, 0) to (1, 1).
+
+    Attributes:
+        x: Shares of good tokens that score at least a threshold.
+        y: Shares of bad tokens that do.
+    """
 
     x: tuple[float, ...]
     y: tuple[float, ...]
 
 
 def roc(scores: Floats, bad: Flags, points: int = 120) -> Curve:
-    """At most about `points` points of the curve."""
+    """Return about `points` points of the curve, at most."""
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], bad[order]
     ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))

@@ -1,4 +1,4 @@
-"""What an audit says of one set of responses with known errors, for every label and for the baselines.
+"""Figures of a set of responses with known errors, for every label and for the baselines.
 
 A token's score is its reward's negative: low rewards should stand on what is wrong.
 """
@@ -21,11 +21,21 @@ from tokenreward.statistics.bootstrap import Interval, Resamples, Sampled
 class SpanFigures:
     """One label on one set.
 
-    auroc: pooled over tokens.  stratified: only tokens of one decile of log-prob are compared.  per_response: the mean
-    over responses of each one's own.  average_precision: its chance level is the share of bad tokens.
-    gain: auroc less surprisal's, paired.  sign_accuracy: the mean of the share of bad tokens with a reward below 0 and
-    of good tokens with one above (0 counts half), 0.5 for rewards that know nothing.  inside, outside: mean reward of
-    bad and of good tokens.  each: the AUROC of every response, NaN where it has none.
+    Attributes:
+        auroc: Pooled over tokens.
+        stratified: The same, where only tokens of one decile of log-prob are compared.
+        per_response: The mean over responses of each one's own AUROC.
+        average_precision: Its chance level is the share of bad tokens.
+        gain: The AUROC less that of surprisal, paired.
+        sign_accuracy: The mean of the share of bad tokens with a reward below 0 and of good tokens with one above. 0
+            counts half, and rewards that know nothing get 0.5.
+        inside: The mean reward of bad tokens.
+        outside: The mean reward of good tokens.
+        each: The AUROC of every response, NaN where it has none.
+        curve: The ROC curve.
+        by_reward: Groups by reward.
+        by_place: Groups by place in the response.
+        by_length: Groups by length of the response.
     """
 
     auroc: Sampled
@@ -44,13 +54,23 @@ class SpanFigures:
 
     @property
     def gained(self) -> Interval:
+        """The gain with its interval."""
         return self.gain.interval
 
 
 @dataclass(frozen=True)
 class SpanReport:
-    """One set. left_out: tokens that nobody judged.  unseen: bad spans that no token overlaps.
-    figures: by label, the baselines first."""
+    """One set.
+
+    Attributes:
+        name: Its name.
+        responses: How many responses there are.
+        tokens: Their judged tokens.
+        bad_tokens: Those that are bad.
+        left_out: Tokens that nobody judged.
+        unseen: Bad spans that no token overlaps.
+        figures: By label, the baselines first.
+    """
 
     name: str
     responses: int
@@ -62,7 +82,13 @@ class SpanReport:
 
 
 def measure(tokens: Tokens, rewards: Mapping[str, Floats], resamples: Resamples) -> dict[str, SpanFigures]:
-    """rewards: by label, [N] each; SURPRISAL, which the others are compared with, among them."""
+    """Return the figures of every label.
+
+    Args:
+        tokens: The set's tokens.
+        rewards: float64 `[N]` for each label. SURPRISAL, with which the others are compared, is among them.
+        resamples: Resamples of the responses.
+    """
     strata = ranks.strata(tokens.logprob)
     pooled = {name: _pooled(tokens, values, resamples) for name, values in rewards.items()}
     return {
@@ -72,7 +98,7 @@ def measure(tokens: Tokens, rewards: Mapping[str, Floats], resamples: Resamples)
 
 
 def _pooled(tokens: Tokens, rewards: Floats, resamples: Resamples) -> tuple[Sampled, Sampled]:
-    """AUROC and average precision over all tokens."""
+    """Return AUROC and average precision over all tokens."""
     weighed = Cells(-rewards, tokens.bad, tokens.response).weigh(resamples.weights)
     return (
         Sampled(ranks.auroc(-rewards, tokens.bad), weighed.auroc),
@@ -109,7 +135,7 @@ def _figures(
 
 
 def sign_accuracy(rewards: Floats, bad: Flags) -> float:
-    """See SpanFigures; NaN unless there are both bad and good tokens."""
+    """Return `SpanFigures.sign_accuracy`, or NaN unless there are both bad and good tokens."""
     if bad.all() or not bad.any():
         return float("nan")
     below = (rewards < 0) + 0.5 * (rewards == 0)

@@ -18,7 +18,11 @@ Figures = dict[str, dict[str, list[float]]]
 
 
 def figures(report: AuditReport) -> dict[str, Any]:
-    """The short form, for comparing: {statistic: {set: {label: [value, low, high]}}}, and a verdict for every label."""
+    """Return the short form, for comparing.
+
+    Returns:
+        {statistic: {set: {label: [value, low, high]}}}, and a verdict for every label.
+    """
     return _cleaned(
         {
             "auroc": _spans(report, "auroc") | _overall(report, "auroc"),
@@ -43,7 +47,7 @@ def figures(report: AuditReport) -> dict[str, Any]:
 
 
 def full(report: AuditReport) -> dict[str, Any]:
-    """Everything, calibration and provenance included; no text of any response."""
+    """Return everything, calibration and provenance included. It holds no text of any response."""
     return _cleaned(
         {
             "provenance": {
@@ -116,7 +120,7 @@ def _cleaned(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def _clean(value: Any) -> Any:
-    """Floats to six digits, and null for what is not defined: JSON has no NaN."""
+    """Round floats to six digits, and replace what is not defined by None: JSON has no NaN."""
     if isinstance(value, Mapping):
         return {name: _clean(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

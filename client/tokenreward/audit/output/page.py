@@ -1,4 +1,4 @@
-"""The audit as one HTML page that needs nothing else: verdicts, tables, ROC curves, calibration, and heat maps."""
+"""The audit as one HTML page that needs nothing else: verdicts, tables, charts and heat maps."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _INTRODUCTION = (
 
 
 def page(report: AuditReport) -> str:
-    """The whole document."""
+    """Return the whole document."""
     looks = looks_of(report)
     head = [f"<p>{text(_INTRODUCTION)}</p>", f'<p class="quiet">{text(origin(report))}</p>']
     return document("Audit of token rewards", head, _body(report, looks), _STYLE)

@@ -13,7 +13,7 @@ from tokenreward.audit.report import AuditReport
 
 
 def looks_of(report: AuditReport) -> dict[str, Look]:
-    """Baselines first, as in the tables."""
+    """Return the look of every label, baselines first, as in the tables."""
     if not report.spans:
         return {}
     names = list(report.spans[0].figures)
@@ -25,6 +25,7 @@ def looks_of(report: AuditReport) -> dict[str, Look]:
 
 
 def charts(spans: SpanReport, looks: Mapping[str, Look]) -> Iterator[str]:
+    """Yield the charts of one set as SVG."""
     figures = {name: spans.figures[name] for name in looks}
     curves = [Line(name, looks[name], found.curve.x, found.curve.y) for name, found in figures.items()]
     shares = ("share of good tokens", "share of bad tokens")
@@ -52,6 +53,6 @@ def _by_place(name: str, looks: Mapping[str, Look], groups: Sequence[Group]) -> 
 
 
 def _ceiling(values: Sequence[float], most: float) -> float:
-    """A little above the largest value, so that it is not drawn on the edge."""
+    """Return a little more than the largest value, so that it is not drawn on the edge."""
     known = [value for value in values if math.isfinite(value)]
     return min(most, max(0.02, 1.1 * max(known, default=most)))

@@ -15,6 +15,7 @@ from tokenreward.templates import transcript
 
 
 def examples(report: AuditReport) -> Iterator[str]:
+    """Yield the section of examples, if there are any."""
     if not any(report.examples.values()):
         return
     yield "<article>\n<h2>Best and worst examples</h2>"

@@ -1,4 +1,4 @@
-"""The verdicts of an audit by label and set, and the line that says what was measured with."""
+"""The verdicts of an audit by label and set, and one line that names the model and the engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tokenreward.audit.report import OVERALL, AuditReport
 
 
 def verdicts(report: AuditReport, label: str) -> dict[str, str]:
-    """In words, by set with spans, and over all of them."""
+    """Return the verdict on a label in words, by set of spans and over all of them."""
     every = {one.name: one.figures[label] for one in report.spans} | (
         {OVERALL: report.overall[label]} if report.spans else {}
     )
@@ -20,7 +20,7 @@ def verdicts(report: AuditReport, label: str) -> dict[str, str]:
 
 
 def pair_verdicts(report: AuditReport, label: str) -> dict[str, str]:
-    """The same of sets of pairs."""
+    """Return the verdict on a label in words, by set of pairs and over all of them."""
     every = {one.name: one.figures[label] for one in report.pairs} | (
         {OVERALL: report.overall_pairs[label]} if report.pairs else {}
     )
@@ -28,7 +28,7 @@ def pair_verdicts(report: AuditReport, label: str) -> dict[str, str]:
 
 
 def grouped(words: Mapping[str, str]) -> dict[str, list[str]]:
-    """{verdict: the sets it is about}, without the one over all of them."""
+    """Return the sets that each verdict is about, without the verdict over all sets."""
     found: dict[str, list[str]] = {}
     for name, said in words.items():
         if name != OVERALL:
@@ -37,7 +37,7 @@ def grouped(words: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def origin(report: AuditReport) -> str:
-    """What was measured with, in a line."""
+    """Return one line that says with what was measured."""
     found = report.fingerprint
     return (
         f"{found.model}, engine {found.engine} {found.engine_version} in {found.dtype}; {report.responses} responses,"
