@@ -105,7 +105,7 @@ def secrets_folder() -> Path | None:
         return _SECRETS if _SECRETS.is_dir() else None
     folder = Path(named)
     if not folder.is_dir():
-        raise BadInput(f"{PREFIX}SECRETS_DIR: {named} is no folder")
+        raise BadInput(f"{PREFIX}SECRETS_DIR: {named} is not a folder")
     return folder
 
 
@@ -121,7 +121,9 @@ def check_names(environment: Mapping[str, str] | None = None) -> None:
     found += [file.name for file in folder.iterdir()] if folder is not None else []
     for name in sorted(found):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise BadInput(f"{name} is no setting{_guess(name.upper(), known)}; docs/configuration.md lists them all")
+            raise BadInput(
+                f"{name} is not a setting{_guess(name.upper(), known)}; docs/configuration.md lists them all"
+            )
 
 
 def _guess(name: str, known: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ BASELINES = ("surprisal", "random", "position", "length")
 
 @dataclass(frozen=True)
 class Content:
-    """What a branch says, under any name and in any template: equal contents have equal log-probs.
+    """The content of a branch, under any name and in any template: equal contents have equal log-probs.
 
     Attributes:
         conversation: Whether it is the bare prompt.

@@ -25,7 +25,7 @@ def load(path: Path, name: str | None = None) -> AuditSet:
         name: The set's name. None means the file's.
 
     Raises:
-        BadInput: The file is no such set.
+        BadInput: The file is not such a set.
     """
     if path.suffix not in {".jsonl", ".ndjson"} or not path.is_file():
         reason = "no such file" if not path.exists() else "an audit reads .jsonl files"
@@ -63,17 +63,17 @@ def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, where: str) 
 
 def _spans(value: object, field: str, text: str, where: str) -> tuple[Span, ...]:
     if not isinstance(value, list):
-        raise BadInput(f"{where}, field {field!r}: {value!r:.60} is no list of [start, end) pairs")
+        raise BadInput(f"{where}, field {field!r}: {value!r:.60} is not a list of [start, end) pairs")
     return tuple(_span(entry, f"{where}, field '{field}[{n}]'", text) for n, entry in enumerate(value))
 
 
 def _span(entry: object, where: str, text: str) -> Span:
     if not isinstance(entry, Sequence) or isinstance(entry, str) or len(entry) != 2:
-        raise BadInput(f"{where}: {entry!r:.60} is no pair; write [start, end], end not included")
+        raise BadInput(f"{where}: {entry!r:.60} is not a pair; write [start, end], end not included")
     start, end = entry
     for number in (start, end):
         if not isinstance(number, int) or isinstance(number, bool):
-            raise BadInput(f"{where}: {number!r:.60} is no whole number; offsets are characters of the response")
+            raise BadInput(f"{where}: {number!r:.60} is not a whole number; offsets are characters of the response")
     if start < 0:
         raise BadInput(f"{where}: [{start}, {end}] starts below 0; the first character of the response is 0")
     if start >= end:

@@ -37,13 +37,13 @@ def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
     from rich.console import Console
 
+    from tokenreward.audit.auditing import audit
     from tokenreward.audit.output.json_report import full
 
     # All that is needed later too: what cannot be imported should be known before an hour of scoring.
     from tokenreward.audit.output.page import page
     from tokenreward.audit.output.table import draw
     from tokenreward.audit.plan import labels
-    from tokenreward.audit.study import audit
     from tokenreward.dataset.progress import progress_for
     from tokenreward.http import Client
 

@@ -93,7 +93,7 @@ def existing_labeled(out: Path, plan: dict[str, Any]) -> Labeled | None:
         return None
     meta = read_meta(out)
     if meta is None or "labels" not in meta:
-        raise BadInput(f"{out} exists and is no labeled file; nothing was overwritten")
+        raise BadInput(f"{out} exists and is not a labeled file; nothing was overwritten")
     made = meta["labels"]["plan"]
     different = [key for key in plan if key not in {"rows_per_job", "model"} and made.get(key) != plan[key]]
     provenance = Provenance.model_validate(meta["provenance"], extra="ignore")

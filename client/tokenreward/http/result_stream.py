@@ -49,7 +49,7 @@ class ResultsCursor:
 
         Raises:
             ConnectionFailed: The results are out of order.
-            pydantic.ValidationError: A line is no result.
+            pydantic.ValidationError: A line is not a result.
         """
         *lines, self._rest = (self._rest + block).split(b"\n")
         for line in lines:

@@ -1,4 +1,4 @@
-"""What is tried again, when, and for how long.
+"""The rules of retrying: which requests are sent again, when, and for how long.
 
 A request is sent again if that is safe: if the server cannot have seen it, if a second time does no harm, or if the
 answer says that nothing was accepted. Delays grow and are jittered, and they end when the caller's patience does.

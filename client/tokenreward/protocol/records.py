@@ -83,7 +83,7 @@ class Shard(Record):
 
 
 class ScoringOptions(Record):
-    """What a worker must know of a job. It is stored once with the job.
+    """The part of a job that a worker must know. It is stored once with the job.
 
     Attributes:
         template: The template itself.
@@ -99,7 +99,7 @@ class ScoringOptions(Record):
 
 
 class Claim(Record):
-    """What a worker gets for answering a doorbell.
+    """The work that a worker gets for answering a doorbell.
 
     Attributes:
         shard: The shard's id.
@@ -127,7 +127,7 @@ class Claim(Record):
 
 
 class Requeued(Record):
-    """What the requeue script says of a shard.
+    """The state of a shard after the requeue script.
 
     Attributes:
         attempts: How often it has been tried.
