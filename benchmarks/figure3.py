@@ -21,9 +21,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks._report import ROOT
-from tokenreward._serving import embedded_service
 from tokenreward.chat_format import ChatFormat
 from tokenreward.dataset import label_dataset
+from tokenreward.embedded_service import embedded_service
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.model.layout_check import choose_layout
 from tokenreward_trainer.model.scoring import make_scorable

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr, field_validator
 
 from tokenreward.environment import Settings
-from tokenreward.protocol import redis_url as address
+from tokenreward.protocol.redis_url import check_redis_url
 from tokenreward_service.addresses import is_loopback
 from tokenreward_service.monitoring.logs import LogFormat
 
@@ -70,7 +70,7 @@ class ServiceSettings(Settings):
     reconcile_seconds: float = Field(1.0, gt=0, description="How often lost work is looked for.")
     max_attempts: int = Field(3, ge=1, description="Workers that a single item may take down before it gets an error.")
 
-    _usable = field_validator("redis_url")(address.checked)
+    _usable = field_validator("redis_url")(check_redis_url)
 
     @property
     def needs_keys(self) -> bool:

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from tokenreward._process import die_with
+from tokenreward.child_process import die_with
 from tokenreward.environment import check_names
 from tokenreward.errors import BadInput
 

@@ -12,7 +12,7 @@ import sys
 import time
 from uuid import uuid4
 
-from tokenreward._process import die_with
+from tokenreward.child_process import die_with
 from tokenreward.errors import BadInput
 from tokenreward.protocol import arrow_blobs
 from tokenreward.protocol.spill import Spill

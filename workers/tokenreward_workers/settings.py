@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 
 from tokenreward.environment import Settings
-from tokenreward.protocol import redis_url as address
+from tokenreward.protocol.redis_url import check_redis_url
 
 
 class WorkerSettings(Settings):
@@ -34,4 +34,4 @@ class WorkerSettings(Settings):
     cache_ttl_seconds: int = Field(86_400, ge=0, description="How long log-probs are kept for reuse; 0: not at all.")
     stop_seconds: float = Field(60.0, gt=0, description="Time to finish the shard at hand when told to stop.")
 
-    _usable = field_validator("redis_url")(address.checked)
+    _usable = field_validator("redis_url")(check_redis_url)

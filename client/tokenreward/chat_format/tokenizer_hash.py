@@ -1,7 +1,7 @@
-"""One hash for tokenizers that give the same ids, whatever file they were read from.
+"""One hash for tokenizers that give the same ids, from any file they were read from.
 
-A worker puts it into its fingerprint, the trainer computes it of its policy's tokenizer and refuses labels
-made with another. Both hand in what the `tokenizers` library says of the tokenizer they use.
+A worker puts it into its fingerprint. The trainer computes it of its policy's tokenizer and refuses labels made with
+another. Both take it of the tokenizer's serialization by the `tokenizers` library.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ _ADDED = ("id", "content", "single_word", "lstrip", "rstrip", "normalized", "spe
 
 
 def tokenizer_hash(serialized: str) -> str:
-    """16 hex digits of the tokenizer's vocabulary, merges, normaliser, pre-tokenizer and added tokens.
+    """Return 16 hex digits of the tokenizer's vocabulary, merges, normaliser, pre-tokenizer and added tokens.
 
-    `serialized` is the JSON of a `tokenizers.Tokenizer`: its `to_str()`, or with transformers
-    `tokenizer.backend_tokenizer.to_str()`. What does not change the ids of a text is left out: truncation,
-    padding, post-processor, decoder, file layout. The chat template is no part of it either: it decides
-    which text is tokenized, so it belongs to the model's hash.
+    Parts that do not change the ids of a text are left out: truncation, padding, post-processor, decoder, file layout.
+    So is the chat template: it decides which text is tokenized, and belongs to the model's hash.
+
+    Args:
+        serialized: The JSON of a `tokenizers.Tokenizer`: its `to_str()`, or with transformers
+            `tokenizer.backend_tokenizer.to_str()`.
     """
     tokenizer = json.loads(serialized)
     added = sorted(tokenizer.get("added_tokens") or [], key=lambda token: token["id"])
@@ -35,7 +37,7 @@ def tokenizer_hash(serialized: str) -> str:
 
 
 def _model(model: dict[str, Any]) -> dict[str, Any]:
-    """The model part, with merges as pairs: older files write them as one string."""
+    """Return the model part, with merges as pairs. Older files write them as strings."""
     merges = model.get("merges")
     if not merges:
         return model
@@ -43,7 +45,7 @@ def _model(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without(part: Any, key: str) -> Any:
-    """`part` without `key`, at every depth."""
+    """Return `part` without `key`, at every depth."""
     if isinstance(part, dict):
         return {name: _without(value, key) for name, value in part.items() if name != key}
     if isinstance(part, list):

@@ -1,4 +1,4 @@
-"""`tokenreward jobs list|show|watch|cancel|retry`: what the service is at, and a say in it."""
+"""`tokenreward jobs list|show|watch|cancel|retry`: seeing and steering the service's jobs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _SHOWN_ERRORS = 5
 
 
 def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv)
     action: Callable[[Client, argparse.Namespace], int] = arguments.action
     try:
@@ -116,7 +117,7 @@ def _errors(client: Client, job: Job) -> Iterator[str]:
 
 
 def _span(seconds: float) -> str:
-    """A length of time in its largest fitting unit."""
+    """Return a length of time in its largest fitting unit."""
     seconds = max(0.0, seconds)
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from tokenreward._process import die_with
+from tokenreward.child_process import die_with
 
 log = logging.getLogger(__name__)
 

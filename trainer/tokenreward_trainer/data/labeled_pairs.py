@@ -13,8 +13,9 @@ from transformers import PreTrainedTokenizerBase
 
 from tokenreward.chat_format import ChatFormat
 from tokenreward.dataset import read_meta
+from tokenreward.dataset.columns import IDS, LABELS, TEXTS
 from tokenreward.dataset.formats import read_labeled
-from tokenreward.dataset.row_layout import IDS, LABELS, TEXTS, Layout, Response, layout_of
+from tokenreward.dataset.row_layout import Layout, Response, layout_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Provenance
 from tokenreward_trainer.data.pair import Pair, Values

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tokenreward.chat_format import ChatFormat
 from tokenreward.schema import Fingerprint, digest
 from tokenreward_workers.engines.base import EngineInfo
 from tokenreward_workers.model_files.resolve import cache_dir

@@ -1,7 +1,7 @@
-"""The environment that a process with vLLM in it is started in: threads, allocator, silence.
+"""The environment for a process that runs vLLM: threads, allocator, silence.
 
 vLLM reads most of this when it is imported, and the dynamic linker when the process starts. Worker and trainer both
-start such processes and may not import each other, so these facts stand here; nothing imports vLLM or torch.
+start such processes and may not import each other, so these facts are here. Nothing here imports vLLM or torch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-#: Read when vLLM is imported, and of no harm to anything else.
+#: Variables that vLLM reads when it is imported, and that harm nothing else.
 QUIET = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_DO_NOT_TRACK": "1",
@@ -21,14 +21,17 @@ QUIET = {
 
 
 def cpus() -> list[int]:
-    """The CPUs this process may run on."""
+    """Return the CPUs on which this process may run."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def cpu_settings() -> dict[str, str]:
-    """For the process that computes, on a CPU: without them vLLM runs on one thread at about half the speed."""
+    """Return the variables for a process that computes on a CPU.
+
+    Without them vLLM runs on one thread, at about half the speed.
+    """
     mine = cpus()
     settings = {
         "OMP_NUM_THREADS": str(len(mine)),

@@ -1,4 +1,4 @@
-"""The statistics of a labeled file as one SVG: four charts, drawn without a plotting library."""
+"""The statistics of a labeled file as one SVG of four charts, drawn without a plotting library."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from html import escape
 import numpy as np
 
 from tokenreward.html.escaping import visible
-from tokenreward.show.statistics import BINS, LENGTHS, PARTS, Floats, Statistics
+from tokenreward.statistics.labeled_rewards import BINS, LENGTHS, PARTS, Statistics
+from tokenreward.statistics.running_sums import Floats
 
 _WIDTH, _HEIGHT, _GAP = 420, 260, 30
 _INNER = (56, 34, 20, 40)  # left, top, right, bottom of a chart
@@ -18,7 +19,7 @@ _INK, _LINE = "#777", "#9996"
 
 
 def svg(found: Statistics, title: str) -> str:
-    """The picture, self-contained."""
+    """Return the picture. It is self-contained."""
     names = list(found.sides)
     tokens = {name: side.histogram / max(1, side.tokens) for name, side in found.sides.items()}
     edges = [f"{i / BINS - 0.5:+.1f}" if i % 4 == 2 else "" for i in range(BINS)]
@@ -61,9 +62,13 @@ def svg(found: Statistics, title: str) -> str:
 
 
 def _chart(title: str, series: dict[str, Floats], marks: Sequence[str], place: float = 0.5) -> str:
-    """Bars beside each other, one series a colour, with a zero line; a group without values has no bar.
+    """Draw bars beside each other, one series in each colour, with a zero line. A group without values has no bar.
 
-    place: where a mark stands under its group, 0 for its left edge, 0.5 for its middle.
+    Args:
+        title: What stands above the chart.
+        series: The heights of each series, by its name.
+        marks: What stands under each group.
+        place: Where that stands, 0 for the group's left edge and 0.5 for its middle.
     """
     left, top, right, bottom = _INNER
     values = np.concatenate([v[np.isfinite(v)] for v in series.values()])

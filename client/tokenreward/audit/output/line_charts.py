@@ -1,4 +1,4 @@
-"""Line charts as inline SVG: ROC curves, calibration, and rewards by place. No plotting library."""
+"""Line charts as inline SVG, without a plotting library."""
 
 from __future__ import annotations
 
@@ -18,25 +18,39 @@ _DASHES = ("", "6 3", "2 3")
 
 @dataclass(frozen=True)
 class Look:
-    """How one label is drawn, the same in all charts of a page."""
+    """How one label is drawn, the same in all charts of a page.
+
+    Attributes:
+        colour: A CSS colour.
+        dash: An SVG dash pattern.
+    """
 
     colour: str
     dash: str
 
     @classmethod
     def of(cls, number: int, baseline: bool) -> Look:
+        """Return the look of the label with this number, among the baselines or the others."""
         if baseline:
             return cls("#8a8f98", ("1 0", "6 3", "2 3", "8 2 2 2")[number % 4])
         return cls(_COLOURS[number % len(_COLOURS)], _DASHES[number // len(_COLOURS) % len(_DASHES)])
 
     @property
     def stroke(self) -> str:
+        """The look as SVG attributes."""
         return f'stroke="{self.colour}"' + (f' stroke-dasharray="{self.dash}"' if self.dash else "")
 
 
 @dataclass(frozen=True)
 class Line:
-    """One label's points; a point that is not a number is left out."""
+    """One label's points. A point that is not a number is left out.
+
+    Attributes:
+        name: The label.
+        look: How it is drawn.
+        x: The points' places.
+        y: Their heights.
+    """
 
     name: str
     look: Look
@@ -55,7 +69,18 @@ def chart(
     level: float | None = None,
     dots: bool = False,
 ) -> str:
-    """The chart. axes: what x and y are.  diagonal, level: where a line of reference runs, if any."""
+    """Return a chart as SVG.
+
+    Args:
+        title: What stands above it.
+        lines: The lines.
+        axes: What x and y are.
+        x_range: The ends of the x axis.
+        y_range: The ends of the y axis.
+        diagonal: Whether to draw a line of reference from corner to corner.
+        level: The height of a line of reference, if there is one.
+        dots: Whether to mark the points.
+    """
 
     def place(x: float, y: float) -> tuple[float, float]:
         across, down = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
@@ -95,7 +120,7 @@ def chart(
 
 
 def key(looks: Sequence[tuple[str, Look]]) -> str:
-    """Which line is whose."""
+    """Return the key of the lines as HTML."""
     entries = (
         f'<span><svg width="26" height="10" aria-hidden="true"><line x1="0" y1="5" x2="26" y2="5" {look.stroke}'
         f' stroke-width="2.5"/></svg> {text(name)}</span>'

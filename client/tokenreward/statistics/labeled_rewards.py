@@ -1,4 +1,4 @@
-"""A labeled file in numbers, in one pass; of every pair no more is kept than its margin."""
+"""The rewards of a labeled file in numbers, in one pass. Of every pair no more is kept than its margin."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tokenreward.errors import BadInput
-
-Floats = NDArray[np.float64]
+from tokenreward.statistics.running_sums import Floats, Sums
 
 BINS = 20  # of the reward histogram, over [-0.5, 0.5]
 PARTS = 10  # of a response, by position
@@ -23,33 +21,19 @@ _EDGES = np.linspace(-0.5, 0.5, BINS + 1)
 
 
 @dataclass
-class Sums:
-    """Running sums over groups: how many, their sum and sum of squares."""
-
-    size: int
-    count: Floats = field(init=False)
-    total: Floats = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.count, self.total = np.zeros(self.size), np.zeros(self.size)
-
-    def add(self, groups: NDArray[np.int64], values: Floats) -> None:
-        self.count += np.bincount(groups, minlength=self.size)
-        self.total += np.bincount(groups, weights=values, minlength=self.size)
-
-    @property
-    def mean(self) -> Floats:
-        """NaN for a group with nothing in it."""
-        with np.errstate(invalid="ignore"):
-            return self.total / self.count
-
-
-@dataclass
 class SideStatistics:
     """One column of responses: `chosen`, `rejected`, or the only one.
 
-    histogram: tokens by reward, BINS bins over [-0.5, 0.5].  position: mean reward by tenth of the response.
-    length: mean reward by tokens of the response (LENGTHS).  sums: mean sum over the responses.
+    Attributes:
+        responses: How many have rewards.
+        failed: How many have none.
+        tokens: The tokens of all responses.
+        positive: How many tokens have a reward above 0.
+        total: The sum of all rewards.
+        squares: The sum of their squares.
+        histogram: Tokens by reward, BINS bins over [-0.5, 0.5].
+        position: Rewards by tenth of the response.
+        length: Rewards by tokens of the response, in LENGTHS.
     """
 
     responses: int = 0
@@ -64,17 +48,21 @@ class SideStatistics:
 
     @property
     def mean(self) -> float:
+        """The mean reward of a token."""
         return self.total / self.tokens if self.tokens else float("nan")
 
     @property
     def deviation(self) -> float:
+        """The standard deviation of the rewards."""
         return float(np.sqrt(max(0.0, self.squares / self.tokens - self.mean**2))) if self.tokens else float("nan")
 
     @property
     def mean_sum(self) -> float:
+        """The mean sum of rewards of a response."""
         return self.total / self.responses if self.responses else float("nan")
 
     def add(self, rewards: Floats) -> None:
+        """Add the rewards of one response."""
         n = len(rewards)
         self.responses += 1
         self.tokens += n
@@ -88,9 +76,15 @@ class SideStatistics:
 
 @dataclass
 class Statistics:
-    """sides: by name.  pairs: preference rows whose responses both have rewards; the rest is about them.
+    """The rewards of a labeled file.
 
-    won, won_by_mean: chosen's sum (mean) of rewards is above rejected's.  margins: sums chosen - rejected.
+    Attributes:
+        rows: How many rows it has.
+        sides: Each column of responses, by name.
+        pairs: Preference rows whose responses both have rewards. The rest is about them.
+        won: Pairs whose chosen response has the higher sum of rewards.
+        won_by_mean: Pairs whose chosen response has the higher mean reward.
+        margins: The sum of rewards of each chosen response less that of its rejected one.
     """
 
     rows: int = 0
@@ -101,7 +95,7 @@ class Statistics:
     margins: array[float] = field(default_factory=lambda: array("d"))
 
     def margin_histogram(self) -> tuple[Floats, Floats]:
-        """Counts and edges, symmetrical around 0, the outer bins taking the outliers."""
+        """Return counts and edges, symmetrical around 0. The outer bins take the outliers."""
         values = np.asarray(self.margins)
         end = max(1e-6, float(np.quantile(np.abs(values), 0.98))) if len(values) else 1.0
         edges = np.linspace(-end, end, _MARGINS + 1)
@@ -109,7 +103,7 @@ class Statistics:
 
 
 def gather(rows: Iterable[Mapping[str, Any]]) -> Statistics:
-    """The statistics of labeled rows. Raises BadInput."""
+    """Return the statistics of labeled rows. Raises BadInput."""
     found = Statistics()
     names: tuple[str, ...] = ()
     for number, row in enumerate(rows):

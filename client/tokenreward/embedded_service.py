@@ -1,4 +1,4 @@
-"""`tokenreward serve` as a child, for the demos: up before it is used, down after, whatever happens in between."""
+"""`tokenreward serve` as a child process, for the demos. It ends with the block that uses it, however that ends."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
-from tokenreward._process import die_with
+from tokenreward.child_process import die_with
 from tokenreward.errors import TokenRewardError
 
 
 @contextlib.contextmanager
 def embedded_service(arguments: Sequence[str]) -> Iterator[str]:
-    """`tokenreward serve` on a free port for as long as it is needed; yields its URL once a worker is ready."""
+    """Run `tokenreward serve` on a free port for as long as the block lasts.
+
+    Args:
+        arguments: More arguments of `serve`.
+
+    Yields:
+        The service's URL, once a worker is ready.
+
+    Raises:
+        TokenRewardError: The service ended before it was ready.
+    """
     command = [sys.executable, "-m", "tokenreward.cli", "serve", "--port", "0", *arguments]
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
@@ -33,7 +43,10 @@ def embedded_service(arguments: Sequence[str]) -> Iterator[str]:
 
 
 def _dying_with(parent: int) -> Callable[[], None] | None:
-    """A service that outlived us would go on computing for nobody. Call this from a thread that lives on."""
+    """Return what makes the service end with this process. Call it from a thread that lives on.
+
+    A service that outlived this process would go on computing for nobody.
+    """
     if sys.platform != "linux":
         return None  # a thread does not survive exec
     return lambda: die_with(parent)

@@ -1,6 +1,6 @@
 """Child processes that do not outlive their parent, whatever ends it.
 
-On Linux the kernel sees to it (PR_SET_PDEATHSIG); elsewhere a thread in the child watches its parent's pid.
+On Linux the kernel sees to that (PR_SET_PDEATHSIG); elsewhere a thread in the child watches its parent's pid.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with(parent: int, sig: int = signal.SIGKILL) -> None:
-    """In a child, at its start: be sent `sig` when `parent` (a pid) ends, even by SIGKILL.
+    """Have this process receive a signal when its parent ends, even by SIGKILL. Call it in a child, at its start.
 
-    The kernel watches the parent's *thread* that made the child: spawn from a thread that lives on.
+    On Linux the kernel watches the parent's thread that made the child, so spawn it from a thread that lives on.
+
+    Args:
+        parent: The parent's pid.
+        sig: The signal.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, sig, 0, 0, 0)
