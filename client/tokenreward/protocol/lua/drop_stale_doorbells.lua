@@ -3,7 +3,7 @@
 local bells = redis.call('LRANGE', ARGV[1], 0, 999)
 local idle = 0
 for _, shard in ipairs(bells) do
-  if redis.pcall('HGET', shard_key(shard), 'state') == 'queued' then break end
+  if redis.pcall('HGET', tr.shard(shard), 'state') == 'queued' then break end
   redis.call('DEL', 'rq:job:' .. shard)
   idle = idle + 1
 end
