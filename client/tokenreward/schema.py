@@ -150,7 +150,6 @@ class JobState(StrEnum):
     queued = "queued"
     running = "running"
     succeeded = "succeeded"
-    failed = "failed"
     cancelled = "cancelled"
 
     @property
@@ -158,7 +157,7 @@ class JobState(StrEnum):
         return self in TERMINAL
 
 
-TERMINAL = frozenset({JobState.succeeded, JobState.failed, JobState.cancelled})
+TERMINAL = frozenset({JobState.succeeded, JobState.cancelled})
 
 
 class Fingerprint(_Answer):
@@ -234,13 +233,6 @@ class ResultsEnd(_Answer):
     provenance: Provenance
 
 
-class JobProblem(_Answer):
-    """Why a job as a whole failed."""
-
-    code: str
-    message: str
-
-
 class Job(_Answer):
     """A whole snapshot of one job. `version` grows with every change. Times are Unix seconds.
 
@@ -269,7 +261,6 @@ class Job(_Answer):
     estimator: str
     include: list[Include] = []
     provenance: Provenance
-    problem: JobProblem | None = None
 
 
 class LabelResponse(_Answer):
