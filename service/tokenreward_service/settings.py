@@ -20,7 +20,7 @@ class ServiceSettings(Settings):
     host: str = Field("127.0.0.1", description="Address the API binds.")
     port: int = Field(8383, ge=0, le=65535, description="Port the API binds; 0 picks a free one.")
     insecure: bool = Field(
-        False, description="Take anybody beyond loopback while no API key exists: something else keeps strangers away."
+        False, description="Serve beyond loopback although no API key exists: something else keeps strangers away."
     )
     allowed_hosts: str | None = Field(
         None,

@@ -16,18 +16,26 @@ router = APIRouter(prefix="/v1", tags=["catalogue"], dependencies=[Depends(calle
 
 
 class Models(BaseModel):
+    """Models, live ones first."""
+
     models: list[ModelInfo]
 
 
 class Workers(BaseModel):
+    """Live workers, oldest first."""
+
     workers: list[WorkerRecord]
 
 
 class Templates(BaseModel):
+    """Shipped templates."""
+
     templates: list[Template]
 
 
 class Estimators(BaseModel):
+    """Shipped estimators."""
+
     estimators: list[EstimatorInfo]
 
 

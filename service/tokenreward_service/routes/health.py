@@ -1,4 +1,4 @@
-"""`/healthz`: the process answers. `/readyz`: it can take work. `/metrics`: how it is doing."""
+"""`/healthz` (the process answers), `/readyz` (it can take work) and `/metrics` (what an operator watches)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
+    """The process answers."""
+
     status: Literal["ok"] = "ok"
 
 
 class Ready(BaseModel):
-    """workers: live ones, of the model that was asked for or of any."""
+    """The service can take work.
+
+    workers: live ones, of the model that was asked for or of any.
+    """
 
     status: Literal["ready"] = "ready"
     workers: int

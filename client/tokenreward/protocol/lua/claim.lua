@@ -1,5 +1,5 @@
--- A worker answers the doorbell. Returns JSON {members, jobs: {id: options}, front, attempts}, or false when there is nothing to do:
--- somebody else has the shard, it is done, or nobody wants it any more.
+-- A worker answers the doorbell. Returns JSON {members, jobs: {id: options}, front, attempts}, or false when there is
+-- nothing to do: another worker has the shard, it is done, or no job waits for it any more.
 -- ARGV: shard id, worker id, lease seconds
 local shard, worker = ARGV[1], ARGV[2]
 local key = tr.shard(shard)

@@ -1,5 +1,5 @@
--- A job becomes visible: its record, and outcomes for the items that were wrong. Its shards follow in the same
--- transaction (`queue.lua`), as do their doorbells. Items were staged before, under an expiry that is lifted here.
+-- A job becomes visible, with its record and with outcomes for the items that were wrong. Its shards (`queue.lua`) and
+-- their doorbells follow in the same transaction. Its items were staged before, under an expiry that is lifted here.
 -- ARGV: job id, record as JSON {field: value}, owner, then (start, count, blob) of each range of wrong items
 local job = ARGV[1]
 local key = tr.job(job)

@@ -1,4 +1,4 @@
--- A job and everything it owns vanish. ARGV: job id, owner. Returns 1, or 0 when there is no such job.
+-- A job and everything that it owns is removed. ARGV: job id, owner. Returns 1, or 0 when there is no such job.
 local job = ARGV[1]
 local there = redis.call('EXISTS', tr.job(job))
 local idempotency = redis.call('HGET', tr.job(job), 'idempotency')

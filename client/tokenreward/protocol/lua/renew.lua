@@ -1,6 +1,6 @@
--- The engine made progress: whatever its worker holds keeps its lease.
--- Returns JSON {owed: {shard: [job]}, front}: the jobs that wait for each shard the worker still holds (those that are
--- over have left it), and how many interactive shards wait for a worker like it.
+-- The engine made progress: all shards that its worker holds keep their lease.
+-- Returns JSON {owed: {shard: [job]}, front}: the jobs that wait for each shard that the worker still holds (jobs that are
+-- over have left it), and how many interactive shards wait for a worker with its fingerprint.
 -- ARGV: worker id, lease seconds, fingerprint, shard ids...
 local owed = {}
 local deadline = now() + tonumber(ARGV[2])

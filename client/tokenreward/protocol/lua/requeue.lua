@@ -1,7 +1,7 @@
 -- A claimed shard goes back to the queue. ARGV: shard id, worker that held it, 1 if that worker is lost (0: handed back)
--- A lost worker is an attempt on every shard it held the first time; after that, only on the one its engine was at,
--- so that a neighbour that waited for the engine or for its commit is not blamed for what killed it.
--- Returns JSON {attempts, fp, members} or false when that worker holds it no more.
+-- The first loss of a shard's worker counts as an attempt on it. Later losses count only if the engine was at this shard,
+-- so that a shard that waited for the engine or for its commit is not blamed for what killed the worker.
+-- Returns JSON {attempts, fp, members}, or false when that worker does not hold the shard any more.
 local shard = ARGV[1]
 local key = tr.shard(shard)
 local held = redis.call('HMGET', key, 'state', 'worker', 'fp', 'members', 'attempts', 'front')

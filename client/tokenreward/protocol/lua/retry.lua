@@ -1,5 +1,5 @@
--- Failed items of a finished job are forgotten and queued again; what succeeded stays as it is.
--- The caller read the ranges at `version`; if the job moved since, nothing happens (0).
+-- The outcomes of failed items of a finished job are removed, and the items are queued again; the others stay as they are.
+-- The caller read the ranges at `version`; if the job changed since, nothing happens (0).
 -- ARGV: job id, version, ranges to remove as JSON ["start:count"], ranges to add as JSON [[start, count]],
 --       failed items forgotten, shards as JSON (see queue.lua), then one blob for each range to add
 local job = ARGV[1]
