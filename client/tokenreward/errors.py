@@ -59,15 +59,14 @@ class ItemError(TokenRewardError):
 
 
 class JobFailed(TokenRewardError):
-    """The job as a whole failed or was cancelled.
+    """The job was cancelled.
 
     Attributes:
         job: Its last snapshot.
     """
 
     def __init__(self, job: Job) -> None:
-        reason = job.problem.message if job.problem else "no rewards for the items that were not finished"
-        super().__init__(f"job {job.id} {job.state}: {reason}")
+        super().__init__(f"job {job.id} {job.state}: no rewards for the items that were not finished")
         self.job = job
 
 

@@ -90,7 +90,7 @@ class LabelRun:
                 include=self._options.include,
                 idempotency_key=self._state.key(chunk.number, attempt, chunk.digest),
             )
-            if job.state not in {JobState.failed, JobState.cancelled}:
+            if job.state is not JobState.cancelled:
                 break
         else:
             raise JobFailed(job)

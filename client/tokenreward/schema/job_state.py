@@ -9,7 +9,6 @@ class JobState(StrEnum):
     queued = "queued"
     running = "running"
     succeeded = "succeeded"
-    failed = "failed"
     cancelled = "cancelled"
 
     @property
@@ -17,4 +16,4 @@ class JobState(StrEnum):
         return self in TERMINAL
 
 
-TERMINAL = frozenset({JobState.succeeded, JobState.failed, JobState.cancelled})
+TERMINAL = frozenset({JobState.succeeded, JobState.cancelled})

@@ -11,18 +11,6 @@ from tokenreward.schema.results import ItemResult
 from tokenreward.schema.wire import AnswerModel
 
 
-class JobProblem(AnswerModel):
-    """Why a job as a whole failed.
-
-    Attributes:
-        code: For programs.
-        message: For people.
-    """
-
-    code: str
-    message: str
-
-
 class Job(AnswerModel):
     """A snapshot of one job. Times are Unix seconds.
 
@@ -46,7 +34,6 @@ class Job(AnswerModel):
         estimator: The estimator's name.
         include: What the results hold beside token ids and rewards.
         provenance: Where the rewards come from.
-        problem: Why the job failed, if it did.
     """
 
     id: str
@@ -68,7 +55,6 @@ class Job(AnswerModel):
     estimator: str
     include: list[Include] = Field(default=[])
     provenance: Provenance
-    problem: JobProblem | None = None
 
 
 class LabelResponse(AnswerModel):
