@@ -41,7 +41,7 @@ def body_flops(config: Mapping[str, Any], positions: range) -> float:
     keys = (config.get("num_key_value_heads") or heads) * size
     weights = 2 * hidden * heads * size + 2 * hidden * keys + 3 * hidden * _inner(config)
     seen = sum(positions) + len(positions)
-    return float(layers) * (2.0 * weights * len(positions) + 4.0 * heads * size * seen)
+    return float(layers * (2.0 * weights * len(positions) + 4.0 * heads * size * seen))
 
 
 def head_flops(config: Mapping[str, Any]) -> float:

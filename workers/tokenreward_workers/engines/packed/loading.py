@@ -24,7 +24,7 @@ def pick_device() -> torch.device:
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
     if torch.version.cuda is not None and not hidden and Path("/dev/nvidiactl").exists():
         try:
-            torch.cuda.init()
+            torch.cuda.init()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
             raise BadInput(f"torch cannot use the GPU: {_line(error)}") from error
     return torch.device("cpu")
