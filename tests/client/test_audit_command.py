@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 
 from harness.stack import Stack
 from tokenreward import Client, cli, estimators, templates
-from tokenreward.audit import builtin, plan, study
+from tokenreward.audit import auditing, builtin, plan
 from tokenreward.audit.scored import Response
 from tokenreward.audit.scoring import score
 from tokenreward.audit.sets import PairSet, SpanSet, thinned
@@ -288,7 +288,7 @@ def test_statistics_do_not_depend_on_the_other_sets_of_an_audit() -> None:
     other = thinned(builtin.load(["entity"])[0], 12)
     with Client() as client:
         alone, together = (
-            study.audit(client, sets, LABELS, model=None, progress=Quiet(), resamples=50)
+            auditing.audit(client, sets, LABELS, model=None, progress=Quiet(), resamples=50)
             for sets in ([spans_set], [other, spans_set, pair_set])
         )
     for name, figures in alone.spans[0].figures.items():
