@@ -34,7 +34,7 @@ SETTINGS = frozenset(
         *("shard_seconds", "shard_tokens", "shard_items", "merge_milliseconds"),
         *("job_ttl_seconds", "label_ttl_seconds", "label_wait_seconds"),
         *("lease_seconds", "reconcile_seconds", "max_attempts"),
-        *("model", "model_name", "engine", "dtype", "max_tokens", "batch_tokens"),
+        *("model", "model_name", "engine", "dtype", "head_dtype", "max_tokens", "batch_tokens"),
         *("kv_gib", "gpu_memory", "tensor_parallel", "data_parallel"),
         *("cache_ttl_seconds", "stop_seconds"),
     )

@@ -78,9 +78,18 @@ def test_the_tokenizer_hash_is_of_the_vocabulary_not_of_file_bytes(demo_chat: Ch
 
 
 def test_a_fingerprint_names_model_tokenizer_and_engine(demo: ModelFiles, demo_chat: ChatFormat) -> None:
-    info = EngineInfo("transformers", "5.0", "bfloat16", 100, 49152)
+    info = EngineInfo("transformers", "5.0", "bfloat16", 100, 49152, "bfloat16")
     made = fingerprint.fingerprint(demo.name, demo.path, demo_chat, info)
     assert (made.model, made.engine, made.dtype) == ("SmolLM2-135M-Instruct", "transformers", "bfloat16")
     assert made.tokenizer_hash == demo_chat.hash
-    other = fingerprint.fingerprint(demo.name, demo.path, demo_chat, EngineInfo("vllm", "5.0", "bfloat16", 100, 49152))
+    other = fingerprint.fingerprint(demo.name, demo.path, demo_chat, EngineInfo("vllm", "5.0", "bfloat16", 100, 49152, "bfloat16"))
     assert made.digest != other.digest
+
+
+def test_a_head_of_its_own_is_another_set_up_and_none_keeps_the_old_name(demo: ModelFiles, demo_chat: ChatFormat) -> None:
+    same = EngineInfo("vllm", "5.0", "bfloat16", 100, 49152, head_dtype="bfloat16")
+    exact = EngineInfo("vllm", "5.0", "bfloat16", 100, 49152, head_dtype="float32")
+    with_same, with_exact = (fingerprint.fingerprint(demo.name, demo.path, demo_chat, info) for info in (same, exact))
+    assert with_same.head_dtype is None
+    assert with_same.digest == digest(with_same.model_dump(exclude={"head_dtype"}))
+    assert with_exact.digest != with_same.digest

@@ -65,7 +65,7 @@ class Scripted:
     """An engine that gives the same outcome for everything, or dies."""
 
     def __init__(self, outcome: Outcome | Exception) -> None:
-        self.info = EngineInfo("scripted", "1", "float32", 1000, 1000)
+        self.info = EngineInfo("scripted", "1", "float32", 1000, 1000, "float32")
         self.stats = EngineStats()
         self.closed = False
         self._outcome = outcome

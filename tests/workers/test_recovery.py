@@ -17,7 +17,7 @@ class Mortal:
     """An engine that takes `ahead` scorings at a time and dies on some, as an engine without memory does."""
 
     def __init__(self, deadly: Callable[[Scoring, int], bool], ahead: int = 4) -> None:
-        self.info = EngineInfo("mortal", "1", "float32", 100, 1000)
+        self.info = EngineInfo("mortal", "1", "float32", 100, 1000, "float32")
         self.stats = EngineStats()
         self.passes: list[list[int]] = []
         self._deadly = deadly

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tokenreward_workers.settings import WorkerSettings
 
 OPTIONS = (
-    *("redis_url", "model", "model_name", "engine", "dtype"),
+    *("redis_url", "model", "model_name", "engine", "dtype", "head_dtype"),
     *("max_tokens", "batch_tokens", "kv_gib", "gpu_memory", "tensor_parallel", "data_parallel"),
 )
 
@@ -27,6 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model-name", help="the name clients ask for (default: from --model)")
     parser.add_argument("--engine", choices=["transformers", "vllm", "synthetic"], help="default: transformers")
     parser.add_argument("--dtype", choices=["bfloat16", "float16", "float32"], help="default: bfloat16")
+    parser.add_argument("--head-dtype", help="of the logits: float32, or the same as --dtype (default: see the docs)")
     parser.add_argument("--max-tokens", type=int, help="longest prompt + response (default: the model's limit)")
     parser.add_argument(
         "--batch-tokens", type=int, help="most tokens in one forward pass (default: what suits the machine)"

@@ -18,6 +18,9 @@ class WorkerSettings(Settings):
     model_name: str | None = Field(None, description="The name clients ask for; none: taken from `model`.")
     engine: Literal["transformers", "vllm", "synthetic"] = Field("transformers", description="What scores.")
     dtype: str = Field("bfloat16", description="Of weights and activations: bfloat16, float16 or float32.")
+    head_dtype: str | None = Field(
+        None, description="Of the logits: float32, or the same as `dtype`; none: float32 on a GPU, `dtype` on a CPU."
+    )
     max_tokens: int | None = Field(None, gt=0, description="Longest prompt + response; none: the model's own limit.")
     batch_tokens: int | None = Field(None, ge=64, description="Most tokens in one forward pass; none: what suits.")
     kv_gib: float = Field(1.0, gt=0, description="vLLM on the CPU: size of its KV cache.")

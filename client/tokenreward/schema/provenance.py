@@ -18,8 +18,9 @@ class Fingerprint(AnswerModel):
         tokenizer_hash: The canonical hash of vocabulary, merges, normaliser and special tokens, see `tokenizer_hash`.
         engine: The engine's name.
         engine_version: The engine's version.
-        dtype: bfloat16, float32, ...
+        dtype: Of weights and arithmetic: bfloat16, float32, ...
         scoring_version: SCORING_VERSION of the worker.
+        head_dtype: Of the LM head's arithmetic where it is not `dtype`; else None.
     """
 
     model: str
@@ -29,11 +30,13 @@ class Fingerprint(AnswerModel):
     engine_version: str
     dtype: str
     scoring_version: int = SCORING_VERSION
+    head_dtype: str | None = None
 
     @property
     def digest(self) -> str:
         """The hash by which the fingerprint is named."""
-        return digest(self.model_dump())
+        # Without a head of its own, a set-up keeps the name that it had before there was a choice.
+        return digest(self.model_dump(exclude={"head_dtype"} if self.head_dtype is None else None))
 
 
 class Provenance(AnswerModel):

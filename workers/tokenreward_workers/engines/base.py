@@ -53,7 +53,7 @@ class EngineInfo:
     dtype: str
     max_tokens: int
     vocabulary: int
-    head_dtype: str = "float32"
+    head_dtype: str
     flops_per_token: float | None = None
     peak_flops: float | None = None
 

@@ -37,6 +37,7 @@ def fingerprint(name: str, path: Path | None, chat: ChatFormat, engine: EngineIn
         engine=engine.name,
         engine_version=engine.version,
         dtype=engine.dtype,
+        head_dtype=None if engine.head_dtype == engine.dtype else engine.head_dtype,
     )
 
 

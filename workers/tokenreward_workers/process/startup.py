@@ -54,6 +54,7 @@ def load(settings: WorkerSettings) -> Loaded:
         path, name = model.path, model.name
     engine_settings = EngineSettings(
         dtype=settings.dtype,
+        head_dtype=settings.head_dtype,
         max_tokens=settings.max_tokens,
         token_budget=settings.batch_tokens,
         kv_gib=settings.kv_gib,

@@ -43,7 +43,7 @@ class SyntheticEngine:
 
     def __init__(self, settings: SyntheticSettings | None = None, vocabulary: int = VOCABULARY) -> None:
         self.settings = settings or SyntheticSettings.from_environment()
-        self.info = EngineInfo(NAME, "1", "float32", self.settings.max_tokens, vocabulary)
+        self.info = EngineInfo(NAME, "1", "float32", self.settings.max_tokens, vocabulary, head_dtype="float32")
         self.stats = EngineStats()
 
     @property
