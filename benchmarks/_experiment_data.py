@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._experiment_plan import Plan
-from tokenreward._serving import embedded_service
 from tokenreward.audit import builtin
 from tokenreward.dataset import label_dataset
 from tokenreward.dataset.atomic import replace
 from tokenreward.dataset.jsonl import json_line
+from tokenreward.embedded_service import embedded_service
 from tokenreward_trainer.prompts import parts_of, prompt_rows
 from tokenreward_trainer.ranking import rank_file
 from tokenreward_trainer.ranking.pair_selection import Ranking

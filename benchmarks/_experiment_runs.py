@@ -18,9 +18,9 @@ import numpy as np
 
 from benchmarks._experiment_data import labeled_file
 from benchmarks._experiment_plan import SURPRISAL, Plan, Run
-from tokenreward._process import die_with
 from tokenreward.audit.measures.ranks import auroc
 from tokenreward.audit.tokens import BAD, LEFT_OUT, judged
+from tokenreward.child_process import die_with
 from tokenreward.dataset.atomic import replace
 from tokenreward_trainer.resumable.segments import read_rows
 from tokenreward_trainer.sampling import Sampling, sample_file

@@ -11,6 +11,7 @@ from typing import Any
 
 from tokenreward import templates
 from tokenreward.schema import Item
+from tokenreward_workers.engines.flops import body_flops, head_flops
 from tokenreward_workers.rendering import Prepared, Renderer
 from tokenreward_workers.scoring import Scoring
 
@@ -48,7 +49,7 @@ class Work:
         for s in self.scorings:
             for rest in s.branches.values():
                 length = len(s.prefix) + len(rest) + len(s.response)
-                total += _body(config, range(length)) + length * _head(config)
+                total += body_flops(config, range(length)) + length * head_flops(config)
         return total
 
     def flops(self, config: Mapping[str, Any]) -> float:
@@ -60,10 +61,10 @@ class Work:
             shared = next((n for n, (a, b) in enumerate(zip(before, sequence, strict=False)) if a != b), None)
             if shared is None:
                 shared = min(len(before), len(sequence))
-            total += _body(config, range(shared, len(sequence)))
+            total += body_flops(config, range(shared, len(sequence)))
             before = sequence
         rows = sum(len(s.response) * len(s.branches) for s in self.scorings)
-        return total + rows * _head(config)
+        return total + rows * head_flops(config)
 
 
 def workload(name: str, renderer: Renderer, size: int, seed: int = 0) -> Work:
@@ -93,19 +94,3 @@ def workload(name: str, renderer: Renderer, size: int, seed: int = 0) -> Work:
 def words(dice: random.Random, about: int) -> str:
     """Make a sentence of random words, a quarter more or fewer than `about`."""
     return " ".join(dice.choices(_WORDS, k=dice.randint(about * 3 // 4, about * 5 // 4))) + "."
-
-
-def _body(config: Mapping[str, Any], positions: range) -> float:
-    """FLOPs of tokens at `positions` through every layer, attention to all before them included."""
-    hidden, inner, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
-    heads = config["num_attention_heads"]
-    size = config.get("head_dim") or hidden // heads
-    keys = config.get("num_key_value_heads", heads) * size
-    weights = 2 * hidden * heads * size + 2 * hidden * keys + 3 * hidden * inner
-    seen = sum(positions) + len(positions)
-    return float(layers) * (2.0 * weights * len(positions) + 4.0 * heads * size * seen)
-
-
-def _head(config: Mapping[str, Any]) -> float:
-    """FLOPs of one row through the LM head."""
-    return float(2.0 * config["hidden_size"] * config["vocab_size"])

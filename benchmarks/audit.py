@@ -19,8 +19,8 @@ from typing import Any
 
 from benchmarks._report import ROOT, write
 from tokenreward import cli
-from tokenreward._serving import embedded_service
 from tokenreward.commands.audit import SOME_FAILED
+from tokenreward.embedded_service import embedded_service
 
 _DATA = ROOT.parent / "shared" / "data"
 #: Figures that are {set: {label: [value, low, high]}}.

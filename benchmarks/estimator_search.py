@@ -25,9 +25,11 @@ import numpy as np
 
 from benchmarks._combinations import COMBINATIONS, GRID, PLAIN, WANTED, Combination, Floats, apart, less_mean
 from benchmarks._report import ROOT, table, write
+from tokenreward.audit.measures.judged_tokens import SURPRISAL, Tokens, collect
 from tokenreward.audit.measures.ranks import auroc, strata
-from tokenreward.audit.measures.spans import SURPRISAL, Tokens, collect, measure
-from tokenreward.audit.sets import SpanItem, SpanSet, load
+from tokenreward.audit.measures.spans import measure
+from tokenreward.audit.set_files import load
+from tokenreward.audit.sets import SpanItem, SpanSet
 from tokenreward.audit.tokens import LEFT_OUT, judged
 from tokenreward.estimators.evidence import EVIDENCE
 from tokenreward.schema import Item, Template
@@ -120,7 +122,7 @@ def scored_sets(data: Path, template: Template, branches: Sequence[str], every: 
 
     loaded = load_engine("vllm", resolve_model().path)
     engine = loaded.engine
-    renderer = Renderer(loaded.tokenizer, engine.info.max_tokens, engine.info.vocabulary)
+    renderer = Renderer(loaded.chat, engine.info.max_tokens, engine.info.vocabulary)
     work: list[tuple[str, SpanItem, Prepared]] = []
     for file, name in SETS.items():
         found = load(data / f"{file}.jsonl")

@@ -21,9 +21,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from benchmarks._report import ROOT
-from tokenreward._serving import embedded_service
+from tokenreward.chat_format import ChatFormat
 from tokenreward.dataset import label_dataset
-from tokenreward_trainer.chat import ChatFormat
+from tokenreward.embedded_service import embedded_service
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.model.layout_check import choose_layout
 from tokenreward_trainer.model.scoring import make_scorable
@@ -74,12 +74,12 @@ def labeled(model: str) -> list[dict[str, Any]]:
 
 def logps_of(policy: str, start: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
     """[T] log-probs of every response under a policy."""
-    chat = ChatFormat(AutoTokenizer.from_pretrained(start))
+    chat = ChatFormat.from_pretrained_tokenizer(AutoTokenizer.from_pretrained(start))
     model = AutoModelForCausalLM.from_pretrained(policy, dtype=torch.float32)
     make_scorable(model)
     # A pair is what can be scored; there is one response, so it stands on both sides.
     sides = [tuple(row["token_ids"]) for row in rows]
-    prompts = [tuple(chat.prompt(row["prompt"])) for row in rows]
+    prompts = [tuple(chat.prompt_ids(row["prompt"])) for row in rows]
     pairs = [Pair(str(row["id"]), p, ids, ids) for row, p, ids in zip(rows, prompts, sides, strict=True)]
     found = score_pairs(model, pairs, layout=choose_layout(model, "auto")[0], max_tokens=4096)
     return [chosen for chosen, _ in found]

@@ -15,11 +15,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import _work
 from benchmarks._report import read, table, write
+from benchmarks._work import WORKLOADS, workload
 from benchmarks.gpu_models import SHAPES
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward_workers.engines.base import ListFeed
+from tokenreward_workers.engines.flops import body_flops, head_flops
 from tokenreward_workers.engines.vllm.requests import InFlight, Request, RequestOrder
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer
@@ -37,11 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="demo", help="whose tokenizer")
     parser.add_argument("--size", type=int, default=200_000, help="tokens of a workload, as a plain scorer counts them")
     options = parser.parse_args(argv)
-    renderer = Renderer(ChatTokenizer.load(Path(resolve_model(options.model).path)), 4096, 10**6)
+    renderer = Renderer(ChatFormat.load(Path(resolve_model(options.model).path)), 4096, 10**6)
     shape = SHAPES["8b"]
     ratios, plain = {}, {}
-    for name in _work.WORKLOADS:
-        work = _work.workload(name, renderer, options.size)
+    for name in WORKLOADS:
+        work = workload(name, renderer, options.size)
         ideal = work.flops(shape)
         ratios[name] = round(engine_flops(work.scorings, shape) / ideal, 4)
         plain[name] = round(work.plain_flops(shape) / ideal, 4)
@@ -69,7 +70,7 @@ def engine_flops(work: Sequence[Scoring], shape: Mapping[str, Any]) -> float:
             # The row before the response is needed, so that a longer hit is cut at the block that holds it.
             known = min(known, (request.start - 1) // BLOCK * BLOCK)
         rows = 1 if request.branch is None else len(request.ids) - request.start + 1
-        total += _work._body(shape, range(known, len(request.ids))) + rows * _work._head(shape)
+        total += body_flops(shape, range(known, len(request.ids))) + rows * head_flops(shape)
         cache.put(request.ids)
     return total
 

@@ -36,7 +36,7 @@ from benchmarks.gpu_child import RESULT
 from benchmarks.gpu_dummy_weights import install
 from benchmarks.gpu_models import SHAPES, configure
 from harness.waiting import patience
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer
 
@@ -123,7 +123,7 @@ def prepare(folder: Path, tokenizer: Path, *, tiny: bool, checkpoint: bool) -> N
         subprocess.run([*builder, str(tokenizer)], check=True, env=_environment(folder))
     else:
         configure(small, folder / "1b", tokenizer)
-    renderer = Renderer(ChatTokenizer.load(folder / "8b"), 4096, SHAPES["tiny"]["vocab_size"])
+    renderer = Renderer(ChatFormat.load(folder / "8b"), 4096, SHAPES["tiny"]["vocab_size"])
     (folder / "work").mkdir()
     ideal = {}
     for name in WORKLOADS:

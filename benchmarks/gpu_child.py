@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.gpu_models import peak_flops
+from tokenreward_workers.engines.flops import peak_flops
 from tokenreward_workers.scoring import Scoring
 
 RESULT = "RESULT "
@@ -95,7 +95,7 @@ def card() -> str:
 
 def mfu(flops: float, seconds: float) -> float | None:
     """Return the share of the card's stated peak that `flops` in `seconds` are; None if the peak is not known."""
-    peak = peak_flops(card())
+    peak = peak_flops(card(), "bfloat16")
     return None if peak is None else round(flops / seconds / peak, 4)
 
 

@@ -8,7 +8,6 @@ draws less power on zeros, and runs faster.
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -41,19 +40,6 @@ SHAPES: dict[str, dict[str, Any]] = {
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
     },
-}
-
-#: Dense bfloat16 TFLOP/s as the vendor's data sheets state them.
-PEAK_TFLOPS = {
-    "B200": 2250.0,
-    "GH200": 989.0,
-    "H200": 989.0,
-    "H100": 989.0,
-    "A100": 312.0,
-    "A10": 125.0,
-    "L40S": 362.0,
-    "L4": 121.0,
-    "RTX 4090": 165.0,
 }
 
 
@@ -111,14 +97,6 @@ def drawn(path: Path, dtype: str, attention: str = "sdpa") -> Any:
         return AutoModelForCausalLM.from_config(
             AutoConfig.from_pretrained(path), dtype=getattr(torch, dtype), attn_implementation=attention
         )
-
-
-def peak_flops(card: str) -> float | None:
-    """Return the FLOP/s that the vendor states for a card's dense bfloat16 matrices, or None for an unknown card."""
-    for known, peak in PEAK_TFLOPS.items():
-        if re.search(rf"\b{known}\b", card):
-            return peak * 1e12
-    return None
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from typing import Any
 from benchmarks._contenders import NAMES, Contender
 from benchmarks._report import ROOT, table, write
 from benchmarks._work import WORKLOADS, Work, workload
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer
 
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.export or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        renderer = Renderer(ChatTokenizer.load(path), 4096, 10**6)
+        renderer = Renderer(ChatFormat.load(path), 4096, 10**6)
         works = {name: workload(name, renderer, options.size) for name in options.workloads.split(",")}
         for name, work in works.items():
             work.save(folder / f"{name}.jsonl")

@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from benchmarks._report import table, write
 from benchmarks._work import WORKLOADS, workload
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward_workers.engines.base import score_all
 from tokenreward_workers.engines.packed.engine import TransformersEngine
 from tokenreward_workers.model_files.resolve import resolve_model
@@ -114,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--workloads", default=",".join(WORKLOADS))
     options = parser.parse_args(argv)
     path = resolve_model().path
-    renderer = Renderer(ChatTokenizer.load(path), 4096, 10**6)
+    renderer = Renderer(ChatFormat.load(path), 4096, 10**6)
     model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.bfloat16).eval()
     ways = {"packs": packs(path), "cached_prefix": cached_prefix(model), "one_mask": one_mask(model)}
     figures: dict[str, float] = {}

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks._report import ROOT, table, write
 from tokenreward import cli
-from tokenreward._serving import embedded_service
+from tokenreward.embedded_service import embedded_service
 from tokenreward_trainer.prompts.demo_pairs import write_pairs
 from tokenreward_workers.model_files.resolve import resolve_model
 

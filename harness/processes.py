@@ -15,7 +15,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from harness.waiting import patience, wait_for
-from tokenreward._process import die_with
+from tokenreward.child_process import die_with
 
 #: The `tokenreward` command, run with this interpreter.
 COMMAND = [sys.executable, "-m", "tokenreward.cli"]

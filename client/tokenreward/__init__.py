@@ -1,7 +1,7 @@
 """tokenreward: one reward for every token of a response.
 
-The names below are the public API. They are imported when first used, so that `import tokenreward` costs nothing
-and a training job pays only for what it touches.
+The names below are the public API. Each is imported when it is first used, so that `import tokenreward` is quick and a
+training job pays only for what it uses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The command line: a table of names, each imported when it is called, so that help is instant.
+"""The command line: a table of commands, each imported when it is called, so that help is instant.
 
-A command is a function `(argv: list[str]) -> int` anywhere in the distribution; its int is the exit code. Here
-errors become messages: 1 for what the user can mend, 2 for wrong usage, 130 for Ctrl-C.
+A command is a function `(argv: list[str]) -> int` anywhere in the distribution, whose result is the exit code. This
+module turns exceptions into messages and exit codes: 1 for an error that the user can mend, 2 for wrong usage, and 130
+for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from importlib import import_module
 
 Command = Callable[[list[str]], int]
 
-#: name -> (where, what it does in one line)
+#: Name -> (where the command is, what it does in one line).
 COMMANDS = {
     "demo": ("tokenreward.commands.demo:main", "the whole way once: serve, label a dozen responses, show them"),
     "serve": ("tokenreward_service.cli:serve", "run the service; without --redis-url everything it needs beside it"),
@@ -34,12 +35,19 @@ COMMANDS = {
     "keys": ("tokenreward_service.api_keys.cli:keys", "create, list and revoke API keys"),
 }
 
-#: package -> the extra that brings what it needs
+#: Package -> the extra that installs what it needs.
 _EXTRAS = {"tokenreward_service": "service", "tokenreward_workers": "worker", "tokenreward_trainer": "trainer"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The entry point of `tokenreward`."""
+    """Run `tokenreward`.
+
+    Args:
+        argv: The arguments. None means those of the process.
+
+    Returns:
+        The exit code.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
         print(_help())

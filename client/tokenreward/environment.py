@@ -1,11 +1,11 @@
-"""`TOKENREWARD_*`: how every component reads its settings, and all the names there are.
+"""`TOKENREWARD_*`: how every component reads its settings, and the names of all settings.
 
 A setting comes from an argument, else from the environment, else from a file of that name in the secrets folder
 (`TOKENREWARD_SECRETS_DIR`, by default /run/secrets, where container engines put them), else from its default. An empty
-variable counts as none, because compose files write `${NAME:-}`.
+variable counts as absent, because compose files write `${NAME:-}`.
 
-The components share one prefix and often one environment. So that a typo can be told from a neighbour's setting, every
-name stands here, once; a test compares them with the settings classes.
+The components share one prefix and often one environment. Every name is listed here once, so that a typo can be told
+from a setting of another component; a test compares the list with the settings classes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tokenreward.errors import BadInput
 
 PREFIX = "TOKENREWARD_"
 
-#: Fields of the settings classes of all components.
+#: The fields of all components' settings classes.
 SETTINGS = frozenset(
     (
         *("url", "api_key", "timeout", "connect_timeout", "patience"),
@@ -40,7 +40,7 @@ SETTINGS = frozenset(
     )
 )
 
-#: Read from the environment by themselves: name -> what for.
+#: Names that are read from the environment directly, and what for.
 OTHERS = {
     "secrets_dir": "Folder of files, each named like a setting in lower case (`tokenreward_redis_url`), whose content "
     "is that setting where the environment has none. Default: /run/secrets, if it is there.",
@@ -73,11 +73,19 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read arguments first, then the environment, then the secrets folder."""
         return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=secrets_folder())
 
     @classmethod
     def read(cls, **given: Any) -> Self:
-        """The settings, `given` before the environment. Raises BadInput, which never shows a value."""
+        """Return the settings.
+
+        Args:
+            **given: Settings that come before the environment.
+
+        Raises:
+            BadInput: A setting is wrong. The message never shows a value.
+        """
         try:
             return cls(**given)
         except ValidationError as error:
@@ -89,25 +97,35 @@ class Settings(BaseSettings):
 
 
 def secrets_folder() -> Path | None:
-    """Where settings may stand as files; None if there is no such place. Raises BadInput."""
+    """Return the folder where settings may stand as files, or None if there is none.
+
+    Raises:
+        BadInput: TOKENREWARD_SECRETS_DIR names no folder.
+    """
     named = os.environ.get(PREFIX + "SECRETS_DIR")
     if not named:
         return _SECRETS if _SECRETS.is_dir() else None
     folder = Path(named)
     if not folder.is_dir():
-        raise BadInput(f"{PREFIX}SECRETS_DIR: {named} is no folder")
+        raise BadInput(f"{PREFIX}SECRETS_DIR: {named} is not a folder")
     return folder
 
 
 def check_names(environment: Mapping[str, str] | None = None) -> None:
-    """Refuse a `TOKENREWARD_*` variable or secret file that nobody would read. Raises BadInput."""
+    """Refuse a `TOKENREWARD_*` variable or secret file that no component would read.
+
+    Raises:
+        BadInput: There is one. The message suggests the nearest name.
+    """
     known = {PREFIX + name.upper() for name in (*SETTINGS, *OTHERS)}
     found = list(os.environ if environment is None else environment)
     folder = secrets_folder()
     found += [file.name for file in folder.iterdir()] if folder is not None else []
     for name in sorted(found):
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise BadInput(f"{name} is no setting{_guess(name.upper(), known)}; docs/configuration.md lists them all")
+            raise BadInput(
+                f"{name} is not a setting{_guess(name.upper(), known)}; docs/configuration.md lists them all"
+            )
 
 
 def _guess(name: str, known: Iterable[str]) -> str:

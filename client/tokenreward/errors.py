@@ -1,4 +1,4 @@
-"""Every exception a user of the SDK can meet, as one small tree under `TokenRewardError`."""
+"""Every exception that a user of the SDK can meet, as one small tree under `TokenRewardError`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ if TYPE_CHECKING:
 
 
 class TokenRewardError(Exception):
-    """The root: catch this to catch all of the below."""
+    """The root of all exceptions below."""
 
 
 class ConnectionFailed(TokenRewardError):
-    """No answer came from the service: refused, timed out, or broken off, after the retries that were safe."""
+    """No answer came from the service, after the retries that were safe.
+
+    The connection was refused, timed out or broke off.
+    """
 
 
 class Rejected(TokenRewardError):
     """The service refused the request and accepted nothing.
 
-    status: the HTTP status.  problem: the RFC 9457 body, whose `errors` point at what is wrong.
+    Attributes:
+        problem: The RFC 9457 body, whose `errors` point at what is wrong.
+        status: The HTTP status.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -36,11 +41,16 @@ class Rejected(TokenRewardError):
 
 
 class Unavailable(Rejected):
-    """The service answers, but cannot serve now (429 or 503), after the retries that were safe."""
+    """The service answers, but cannot serve now (429, 502, 503 or 504), after the retries that were safe."""
 
 
 class ItemError(TokenRewardError):
-    """One item has no rewards; `failure` says why, `index` which."""
+    """One item has no rewards.
+
+    Attributes:
+        index: The item's place in the input, from 0.
+        failure: Why.
+    """
 
     def __init__(self, index: int, failure: ItemFailure) -> None:
         super().__init__(f"item {index}: {failure.message} [{failure.code}]")
@@ -49,16 +59,23 @@ class ItemError(TokenRewardError):
 
 
 class JobFailed(TokenRewardError):
-    """The job as a whole failed or was cancelled; `job` is its last snapshot."""
+    """The job was cancelled.
+
+    Attributes:
+        job: Its last snapshot.
+    """
 
     def __init__(self, job: Job) -> None:
-        reason = job.problem.message if job.problem else "no rewards for the items that were not finished"
-        super().__init__(f"job {job.id} {job.state}: {reason}")
+        super().__init__(f"job {job.id} {job.state}: no rewards for the items that were not finished")
         self.job = job
 
 
 class WaitTimeout(TokenRewardError):
-    """The job goes on, but the time given to wait for it is over; `job` is its last snapshot."""
+    """The time given to wait for a job is over. The job goes on.
+
+    Attributes:
+        job: Its last snapshot.
+    """
 
     def __init__(self, job: Job) -> None:
         super().__init__(f"job {job.id} is still {job.state} with {job.done_items} of {job.total_items} items done")
@@ -66,11 +83,16 @@ class WaitTimeout(TokenRewardError):
 
 
 class BadInput(TokenRewardError):
-    """A file, row, setting or argument is wrong; the message says where and what to do."""
+    """A file, row, setting or argument is wrong. The message says where, and what to do."""
 
 
 class UnknownName(BadInput):
-    """A template, estimator, model or command by a name that nobody knows."""
+    """There is no template, estimator, model or command of that name.
+
+    Attributes:
+        kind: What the name is of.
+        name: The name.
+    """
 
     def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
         choices = ", ".join(known) if known else "none"

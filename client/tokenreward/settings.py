@@ -1,4 +1,4 @@
-"""What a client needs to know, from arguments or from `TOKENREWARD_*` in the environment."""
+"""The client's settings, from arguments or from `TOKENREWARD_*` in the environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from tokenreward.errors import BadInput
 
 
 class ClientSettings(Settings):
-    """Where the service is and how long to wait for it. Times are seconds."""
+    """Where the service is and how long to wait for it. Times are seconds.
+
+    Attributes:
+        url: The service's base address.
+        api_key: Sent as `Authorization: Bearer`.
+        timeout: Longest silence within one request before it counts as broken.
+        connect_timeout: Longest wait for a connection.
+        patience: How long one call is tried again, where that is safe, while the service is away or busy.
+    """
 
     url: str = Field(default="http://127.0.0.1:8383", description="The service's base address.")
     api_key: SecretStr | None = Field(default=None, description="Sent as `Authorization: Bearer`.")
@@ -47,7 +55,7 @@ class ClientSettings(Settings):
 
     @property
     def loopback(self) -> bool:
-        """Whether the service is on this machine, where a proxy from the environment has no business."""
+        """Whether the service is on this machine, so that a proxy from the environment must not be used."""
         host = urlsplit(self.url).hostname or ""
         if host == "localhost" or host.endswith(".localhost"):
             return True
@@ -58,7 +66,11 @@ class ClientSettings(Settings):
 
 
 def client_settings(**given: object) -> ClientSettings:
-    """The settings, with every argument that is not None before the environment. Raises BadInput."""
+    """Return the settings. Every argument that is not None comes before the environment.
+
+    Raises:
+        BadInput: A setting is wrong.
+    """
     try:
         return ClientSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What counts as this machine."""
+"""Which addresses and host names mean this machine."""
 
 from __future__ import annotations
 

@@ -9,9 +9,8 @@ from fastapi import FastAPI
 
 from tokenreward_service import problems, web
 from tokenreward_service.addresses import is_loopback
-from tokenreward_service.http import openapi
-from tokenreward_service.http import origin_guard as guard
-from tokenreward_service.monitoring.request_log import Observed, RequestFigures
+from tokenreward_service.http import openapi, origin_guard
+from tokenreward_service.monitoring.request_log import RequestFigures, RequestLog
 from tokenreward_service.routes import catalogue, health, job_create, job_results, jobs, label, render
 from tokenreward_service.runtime import running
 from tokenreward_service.settings import ServiceSettings
@@ -19,7 +18,12 @@ from tokenreward_service.version import VERSION
 
 
 def create_app(settings: ServiceSettings, redis_url: str) -> FastAPI:
-    """An application that keeps its jobs in the Redis at `redis_url`."""
+    """The application.
+
+    Args:
+        settings: The service's settings.
+        redis_url: The Redis that holds the jobs; it is first asked when the app starts.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -35,10 +39,10 @@ def create_app(settings: ServiceSettings, redis_url: str) -> FastAPI:
     app.state.figures = RequestFigures()
     problems.install(app)
     if is_loopback(settings.host) or settings.allowed_hosts:
-        guard.install(app, settings.allowed_hosts or "")
+        origin_guard.install(app, settings.allowed_hosts or "")
     for part in (label, job_create, jobs, job_results, catalogue, render, health):
         app.include_router(part.router)
     web.install(app)
     openapi.install(app)
-    app.add_middleware(Observed, figures=app.state.figures)  # added last: around everything else
+    app.add_middleware(RequestLog, figures=app.state.figures)  # added last: around everything else
     return app

@@ -1,4 +1,4 @@
-"""`tokenreward serve`: the API, and without a Redis of one's own everything else too."""
+"""`tokenreward serve`: the API, and, where no Redis is named, a job store and a worker beside it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,17 @@ _KEEP_ALIVE_SECONDS = 75
 
 
 def serve(argv: list[str]) -> int:
+    """Run `tokenreward serve` until it is stopped.
+
+    Args:
+        argv: The arguments after the command's name.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        BadInput: The settings cannot work on this machine.
+    """
     parser = argparse.ArgumentParser(
         prog="tokenreward serve",
         description="Serve the API. Without --redis-url, a private valkey-server and one worker run beside it.",

@@ -1,36 +1,51 @@
-"""What can be asked for: live and past models, and a request's options resolved into what a job is pinned to."""
+"""What workers publish of themselves in Redis: the live workers, and the models that are or were served."""
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from tokenreward import estimators, templates
-from tokenreward.errors import UnknownName
+from pydantic import BaseModel
+
 from tokenreward.protocol import keys
-from tokenreward.protocol.records import Corrupt, ScoringOptions, parse_record
+from tokenreward.protocol.records import Corrupt, parse_record
 from tokenreward.protocol.worker_records import ModelRecord, WorkerRecord
-from tokenreward.schema import JobOptions, ModelInfo, Provenance
-from tokenreward_service.intake.options import _choose, _unprocessable
-from tokenreward_service.store.drafts import Plan
-from tokenreward_service.version import VERSION
+from tokenreward.schema import ModelInfo
 
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 1.0
 
+R = TypeVar("R", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """One look at the fleet.
+
+    Attributes:
+        models: Those with live workers first, newest first within each half.
+        workers: Live workers, oldest first.
+        at: When it was taken, by the monotonic clock.
+    """
+
+    models: list[ModelInfo] = field(default_factory=list)
+    workers: list[WorkerRecord] = field(default_factory=list)
+    at: float = 0.0
+
 
 class Fleet:
-    """Reads what workers publish of themselves."""
+    """Reads models and workers. redis: async client."""
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
-        self._seen: tuple[float, list[ModelInfo], list[WorkerRecord]] = (0.0, [], [])
+        self._seen = FleetView()
 
     async def workers(self) -> list[WorkerRecord]:
         """Live workers, oldest first."""
-        # Whose record is there is alive. When it expires is Redis' to say: no two hosts agree on the time.
+        # A worker is alive while its record is there. Redis decides when that expires: no two hosts agree on the time.
         names = await self._redis.zrange(keys.WORKERS, 0, -1)
         if not names:
             return []
@@ -40,6 +55,10 @@ class Fleet:
 
     async def models(self) -> list[ModelInfo]:
         """Models with live workers first, then those that were served once; newest first within each."""
+        return (await self.look()).models
+
+    async def look(self) -> FleetView:
+        """Models and workers as they are now."""
         workers = await self.workers()
         alive = [worker.fingerprint_digest for worker in workers]
         records = [
@@ -58,59 +77,18 @@ class Fleet:
             for record in sorted(records, key=lambda record: record.since, reverse=True)
         ]
         infos.sort(key=lambda info: info.workers == 0)
-        self._seen = (time.monotonic(), infos, workers)
-        return infos
+        self._seen = FleetView(infos, workers, time.monotonic())
+        return self._seen
 
-    async def _recent(self, model: str | None) -> tuple[list[ModelInfo], list[WorkerRecord]]:
-        """What was seen within the last second, unless the model asked for was not alive then."""
-        at, infos, _ = self._seen
-        live = [info for info in infos if info.workers and model in (None, info.name)]
-        if time.monotonic() - at > _FRESH_SECONDS or not live:
-            await self.models()
-        return self._seen[1], self._seen[2]
-
-    async def plan(self, options: JobOptions) -> Plan:
-        """Resolve `options`. Raises ProblemError: 422 for a name nobody knows, 503 if no model was ever served."""
-        try:
-            template = templates.resolve(options.template)
-        except UnknownName as error:
-            raise _unprocessable("/template", str(error)) from error
-        try:
-            estimator = estimators.resolve(options.estimator)
-        except UnknownName as error:
-            raise _unprocessable("/estimator", str(error)) from error
-        missing = [branch for branch in estimator.branches if branch not in template.branches]
-        if missing:
-            has = ", ".join(template.branches)
-            detail = f"estimator {estimator.name!r} needs branch {missing[0]!r}; template {template.name!r} has: {has}"
-            raise _unprocessable("/template", detail)
-        models, workers = await self._recent(options.model)
-        model = _choose(options.model, models)
-        provenance = Provenance(
-            fingerprint=model.fingerprint,
-            fingerprint_digest=model.fingerprint_digest,
-            template=template.name,
-            template_hash=template.hash,
-            estimator=estimator.name,
-            estimator_hash=estimator.hash,
-            tokenreward_version=VERSION,
-        )
-        speeds = [
-            worker.tokens_per_second
-            for worker in workers
-            if worker.fingerprint_digest == model.fingerprint_digest and worker.tokens_per_second
-        ]
-        return Plan(
-            options=options,
-            scoring=ScoringOptions(
-                template=template, estimator=estimator.name, include=options.include, provenance=provenance
-            ),
-            live=model.workers > 0,
-            speed=min(speeds) if speeds else None,
-        )
+    async def recent(self, model: str | None) -> FleetView:
+        """The last look, if it is at most a second old and `model` (None: any) was alive in it; else a new one."""
+        live = [info for info in self._seen.models if info.workers and model in (None, info.name)]
+        if time.monotonic() - self._seen.at > _FRESH_SECONDS or not live:
+            return await self.look()
+        return self._seen
 
 
-def _readable(kind: Any, text: bytes) -> Any:
+def _readable(kind: type[R], text: bytes) -> R | None:
     try:
         return parse_record(kind, text)
     except Corrupt as error:

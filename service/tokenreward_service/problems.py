@@ -18,11 +18,20 @@ from tokenreward.schema import PointedError, Problem
 log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+#: Most places that one problem points at.
 MAX_POINTED = 50
 
 
 class ProblemError(Exception):
-    """A request that gets a problem instead of what it asked for. Raised where the fact is known."""
+    """A request gets a problem instead of what it asked for. Raised where the fact is known.
+
+    Args:
+        status: The HTTP status.
+        title: What is wrong, in a few words that are the same for every such problem.
+        detail: What is wrong this time, and what the caller can do.
+        errors: The places in the request that are wrong; the first MAX_POINTED are sent.
+        headers: Headers of the answer.
+    """
 
     def __init__(
         self,
@@ -38,13 +47,19 @@ class ProblemError(Exception):
         self.headers = dict(headers or {})
 
     def response(self, request: Request) -> Response:
+        """The answer to that request."""
         problem = self.problem.model_copy(update={"instance": request.url.path})
         body = problem.model_dump_json(exclude_none=True)
         return Response(body, status_code=problem.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
 def pointed(errors: Sequence[ErrorDetails], prefix: str = "") -> list[PointedError]:
-    """pydantic's errors as JSON pointers (RFC 6901) and sentences, without echoing the input."""
+    """pydantic's errors as JSON pointers (RFC 6901) and sentences, without echoing the input.
+
+    Args:
+        errors: Of one validation; the first MAX_POINTED are taken.
+        prefix: Pointer to the part of the request that was validated.
+    """
     found = []
     for error in errors[:MAX_POINTED]:
         # pydantic puts union and model names into the path; what a caller wrote are keys and indices.
@@ -58,11 +73,12 @@ def pointed(errors: Sequence[ErrorDetails], prefix: str = "") -> list[PointedErr
 
 
 def unavailable(detail: str, retry_after: int = 2) -> ProblemError:
+    """A 503 problem. retry_after: seconds until it is worth asking again."""
     return ProblemError(503, "Service unavailable", detail, headers={"Retry-After": str(retry_after)})
 
 
 def install(app: FastAPI) -> None:
-    """Every way to fail ends in a problem."""
+    """Turn every error of a request into a problem."""
 
     @app.exception_handler(ProblemError)
     async def _problem(request: Request, error: ProblemError) -> Response:

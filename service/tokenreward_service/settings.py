@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
 from tokenreward.environment import Settings
-from tokenreward.protocol import redis_url as address
+from tokenreward.protocol.redis_url import check_redis_url
 from tokenreward_service.addresses import is_loopback
-from tokenreward_service.monitoring.logs import LogFormat
+
+LogFormat = Literal["text", "json"]
 
 
 class ServiceSettings(Settings):
-    """The API's, and those of the job store that it owns."""
+    """Settings of the API, and of the job store that it owns. Each field's description says what it is."""
 
     host: str = Field("127.0.0.1", description="Address the API binds.")
     port: int = Field(8383, ge=0, le=65535, description="Port the API binds; 0 picks a free one.")
     insecure: bool = Field(
-        False, description="Take anybody beyond loopback while no API key exists: something else keeps strangers away."
+        False, description="Serve beyond loopback although no API key exists: something else keeps strangers away."
     )
     allowed_hosts: str | None = Field(
         None,
@@ -70,7 +72,7 @@ class ServiceSettings(Settings):
     reconcile_seconds: float = Field(1.0, gt=0, description="How often lost work is looked for.")
     max_attempts: int = Field(3, ge=1, description="Workers that a single item may take down before it gets an error.")
 
-    _usable = field_validator("redis_url")(address.checked)
+    _usable = field_validator("redis_url")(check_redis_url)
 
     @property
     def needs_keys(self) -> bool:

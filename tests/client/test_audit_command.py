@@ -18,7 +18,8 @@ from sklearn.metrics import roc_auc_score
 from harness.stack import Stack
 from tokenreward import Client, cli, estimators, templates
 from tokenreward.audit import builtin, plan, study
-from tokenreward.audit.scoring import Response, score
+from tokenreward.audit.scored import Response
+from tokenreward.audit.scoring import score
 from tokenreward.audit.sets import PairSet, SpanSet, thinned
 from tokenreward.audit.verdict import on_spans
 from tokenreward.commands import audit

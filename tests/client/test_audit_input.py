@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tokenreward.audit.sets import PairItem, PairSet, SpanItem, SpanSet, load, thinned
+from tokenreward.audit.set_files import load
+from tokenreward.audit.sets import PairItem, PairSet, SpanItem, SpanSet, thinned
 from tokenreward.errors import BadInput
 
 GOOD = {"prompt": "What is 2+2?", "response": "It is 5.", "bad_spans": [[6, 7]]}
@@ -52,11 +53,11 @@ def test_a_file_with_chosen_and_rejected_is_a_set_of_pairs(tmp_path: Path) -> No
         ),
         (GOOD | {"bad_spans": [[3, 3]]}, ["line 2, field 'bad_spans[0]'", "is empty"]),
         (GOOD | {"bad_spans": [[-1, 3]]}, ["line 2, field 'bad_spans[0]'", "starts below 0"]),
-        (GOOD | {"bad_spans": [[0.5, 3]]}, ["line 2, field 'bad_spans[0]'", "0.5 is no whole number"]),
-        (GOOD | {"bad_spans": [["0", 3]]}, ["line 2, field 'bad_spans[0]'", "'0' is no whole number"]),
-        (GOOD | {"bad_spans": [[True, 3]]}, ["line 2, field 'bad_spans[0]'", "True is no whole number"]),
-        (GOOD | {"bad_spans": [[1, 2, 3]]}, ["line 2, field 'bad_spans[0]'", "is no pair"]),
-        (GOOD | {"bad_spans": [3]}, ["line 2, field 'bad_spans[0]'", "is no pair"]),
+        (GOOD | {"bad_spans": [[0.5, 3]]}, ["line 2, field 'bad_spans[0]'", "0.5 is not a whole number"]),
+        (GOOD | {"bad_spans": [["0", 3]]}, ["line 2, field 'bad_spans[0]'", "'0' is not a whole number"]),
+        (GOOD | {"bad_spans": [[True, 3]]}, ["line 2, field 'bad_spans[0]'", "True is not a whole number"]),
+        (GOOD | {"bad_spans": [[1, 2, 3]]}, ["line 2, field 'bad_spans[0]'", "is not a pair"]),
+        (GOOD | {"bad_spans": [3]}, ["line 2, field 'bad_spans[0]'", "is not a pair"]),
         (GOOD | {"bad_spans": "0-3"}, ["line 2, field 'bad_spans'", "no list"]),
         (GOOD | {"bad_spans": None}, ["line 2, field 'bad_spans'", "no list"]),
         ({"prompt": "p", "response": "r"}, ["line 2, field 'bad_spans'", "missing", "give []"]),

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
-from tokenreward.audit.measures import groups, pairs, ranks, spans
-from tokenreward.audit.measures.ranks import Cells, roc
-from tokenreward.audit.measures.spans import Tokens
+from tokenreward.audit.measures import groups, judged_tokens, pairs, ranks, spans
+from tokenreward.audit.measures.judged_tokens import Tokens
+from tokenreward.audit.measures.resampled_ranks import Cells
+from tokenreward.audit.measures.roc import roc
 from tokenreward.audit.tokens import BAD, GOOD, LEFT_OUT
 from tokenreward.statistics import bootstrap
 from tokenreward.statistics.bootstrap import Interval, Resamples, Sampled
@@ -166,7 +167,7 @@ def test_intervals_are_the_same_every_time_and_another_seed_gives_others() -> No
     tokens, rewards = tokens_of(9)
 
     def interval(seed: int) -> Interval:
-        given = spans.baselines(tokens, "s", 0) | {"label": rewards}
+        given = judged_tokens.baselines(tokens, "s", 0) | {"label": rewards}
         return spans.measure(tokens, given, Resamples("s", tokens.responses, seed))["label"].auroc.interval
 
     first, again, other = interval(0), interval(0), interval(1)
@@ -197,7 +198,7 @@ def test_the_gain_over_surprisal_is_paired() -> None:
     tokens, rewards = tokens_of(11, responses=40)
     resamples = Resamples("s", tokens.responses)
     # The second is a rising function of surprisal itself: it gains exactly nothing, on every resample.
-    given = spans.baselines(tokens, "s", 0) | {"label": rewards, "copy": tokens.logprob / 20}
+    given = judged_tokens.baselines(tokens, "s", 0) | {"label": rewards, "copy": tokens.logprob / 20}
     found = spans.measure(tokens, given, resamples)
     assert found["copy"].gained == Interval(0.0, 0.0, 0.0)
     label = found["label"]
@@ -207,7 +208,7 @@ def test_the_gain_over_surprisal_is_paired() -> None:
 
 def test_labels_that_know_everything_or_nothing_are_seen_as_such() -> None:
     tokens, _ = tokens_of(13, responses=60)
-    given = spans.baselines(tokens, "s", 0) | {
+    given = judged_tokens.baselines(tokens, "s", 0) | {
         "all": np.where(tokens.bad, -0.5, 0.5),
         "wrong": np.where(tokens.bad, 0.5, -0.5),
     }
@@ -230,7 +231,7 @@ def test_surprisal_is_centred_on_the_set_and_as_good_as_the_log_prob_itself() ->
 
 def test_collecting_leaves_out_what_nobody_judged_and_keeps_places_in_the_whole_response() -> None:
     judged = [np.array([GOOD, BAD, LEFT_OUT, LEFT_OUT], np.int8), np.array([LEFT_OUT, GOOD], np.int8)]
-    found = spans.collect(judged, [np.array([-1.0, -2.0, -3.0, -4.0]), np.array([-5.0, -6.0])])
+    found = judged_tokens.collect(judged, [np.array([-1.0, -2.0, -3.0, -4.0]), np.array([-5.0, -6.0])])
     assert found.bad.tolist() == [False, True, False]
     assert found.response.tolist() == [0, 0, 1]
     assert found.logprob.tolist() == [-1.0, -2.0, -6.0]

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers
 
 from tokenreward import templates
 from tokenreward.audit.tokens import BAD, GOOD, LEFT_OUT, judged, unseen
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward.schema import Item
 from tokenreward_workers.engines import synthetic
 from tokenreward_workers.model_files.resolve import resolve_model
@@ -36,7 +36,7 @@ TEXTS = (
 )
 
 
-def bytes_tokenizer() -> ChatTokenizer:
+def bytes_tokenizer() -> ChatFormat:
     """SentencePiece-like: a few words, and every other character as the bytes of its UTF-8."""
     pieces = [
         "<unk>",
@@ -56,17 +56,17 @@ def bytes_tokenizer() -> ChatTokenizer:
     made.normalizer = normalizers.Replace(" ", "\u2581")
     made.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
     made.add_special_tokens(["</s>"])
-    return ChatTokenizer(made.to_str(), None, {"eos_token": "</s>"})
+    return ChatFormat(made.to_str(), None, {"eos_token": "</s>"})
 
 
-def _renderer(tokenizer: ChatTokenizer) -> Renderer:
-    return Renderer(tokenizer, 4096, tokenizer.vocabulary)
+def _renderer(chat: ChatFormat) -> Renderer:
+    return Renderer(chat, 4096, chat.tokenizer.vocabulary)
 
 
 @pytest.fixture(scope="module", params=[pytest.param("demo", marks=pytest.mark.demo_model), "bytes"])
 def renderer(request: pytest.FixtureRequest) -> Renderer:
-    made: dict[str, Callable[[], ChatTokenizer]] = {
-        "demo": lambda: ChatTokenizer.load(resolve_model("demo").path),
+    made: dict[str, Callable[[], ChatFormat]] = {
+        "demo": lambda: ChatFormat.load(resolve_model("demo").path),
         "bytes": bytes_tokenizer,
     }
     return _renderer(made[request.param]())
@@ -77,14 +77,14 @@ def tokens_of(renderer: Renderer, text: str) -> tuple[list[bytes], np.ndarray]:
     (ready,) = renderer.prepare([Item(prompt="p", response=text)], templates.resolve("opposite"), ["plain"])
     assert isinstance(ready, Prepared), ready
     _, offsets = renderer.pieces(ready)
-    entries = [renderer.tokenizer.token(number) for number in ready.response_ids]
+    entries = [renderer.chat.tokenizer.token(number) for number in ready.response_ids]
     parts = []
     for entry, number in zip(entries, ready.response_ids, strict=True):
-        if renderer.tokenizer.is_special(number):
+        if renderer.chat.tokenizer.is_control(number):
             parts.append(b"")
         elif entry.startswith("<0x"):
             parts.append(bytes([int(entry[3:5], 16)]))
-        elif "ByteLevel" in renderer.tokenizer.decoder:
+        elif "ByteLevel" in renderer.chat.tokenizer.decoder:
             parts.append(_byte_level(entry))
         else:
             parts.append(entry.replace("\u2581", " ").encode())
@@ -163,11 +163,11 @@ def test_a_combining_mark_is_a_character_of_its_own() -> None:
     assert [part for part, kind in zip(parts, found, strict=True) if kind == BAD] == [b"\xcc", b"\x81"]
 
 
-def composing_tokenizer() -> ChatTokenizer:
+def composing_tokenizer() -> ChatFormat:
     """Like Qwen's: bytes behind a normaliser that joins combining marks to their letters (NFC)."""
-    base = json.loads(synthetic.tokenizer().serialized)
+    base = json.loads(synthetic.chat_format().tokenizer.serialized)
     base["normalizer"] = {"type": "NFC"}
-    return ChatTokenizer(json.dumps(base), None, {"eos_token": "<|im_end|>"})
+    return ChatFormat(json.dumps(base), None, {"eos_token": "<|im_end|>"})
 
 
 def test_a_normaliser_that_joins_marks_to_letters_shifts_nothing_behind_them() -> None:

@@ -94,9 +94,9 @@ def test_label_follows_the_job_when_the_service_will_not_wait(server: Staged, ca
     assert answer.job.state == "succeeded"
 
 
-def test_label_of_a_job_that_fails_raises_it(server: Staged, call: Driver) -> None:
-    server.stage(reply(202, job("queued", done=0)), reply(200, job("failed")))
-    with pytest.raises(JobFailed, match="j1 failed"):
+def test_label_of_a_job_that_is_cancelled_raises_it(server: Staged, call: Driver) -> None:
+    server.stage(reply(202, job("queued", done=0)), reply(200, job("cancelled")))
+    with pytest.raises(JobFailed, match="j1 cancelled"):
         call("label", [ITEM])
 
 

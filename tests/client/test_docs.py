@@ -26,10 +26,9 @@ def policy_and_tokenizer() -> dict[str, Any]:
     from tokenizers import Tokenizer
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    ours = engine.tokenizer()
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=Tokenizer.from_str(ours.serialized), eos_token="<|im_end|>", pad_token="<|endoftext|>"
-    )
+    ours = engine.chat_format()
+    backend = Tokenizer.from_str(ours.tokenizer.serialized)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     tokenizer.chat_template = ours.chat_template
     config = LlamaConfig(
         vocab_size=engine.VOCABULARY,

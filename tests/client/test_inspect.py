@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tokenreward import BadInput, cli
-from tokenreward.show.charts import svg
-from tokenreward.show.statistics import gather
+from tokenreward.show.statistics_svg import svg
+from tokenreward.statistics.labeled_rewards import gather
 
 PAIRS: list[dict[str, Any]] = [
     {

@@ -220,7 +220,7 @@ def test_the_same_call_again_does_nothing(service: FakeService, tmp_path: Path) 
 def test_an_output_that_holds_something_else_is_left_alone(service: FakeService, tmp_path: Path) -> None:
     path, out = write_jsonl(tmp_path / "in.jsonl", pairs(5)), tmp_path / "out.jsonl"
     out.write_text("my diary\n")
-    with pytest.raises(BadInput, match="no labeled file; nothing was overwritten"):
+    with pytest.raises(BadInput, match="not a labeled file; nothing was overwritten"):
         label(service, path, out)
     assert out.read_text() == "my diary\n"
     out.unlink()

@@ -64,11 +64,11 @@ def test_every_setting_of_a_container_is_one_that_it_reads() -> None:
     ("variable", "value", "said"),
     [
         ("TOKENREWARD_LEASE_SECOND", "5", "did you mean TOKENREWARD_LEASE_SECONDS?"),
-        ("TOKENREWARD_WHATEVER", "5", "TOKENREWARD_WHATEVER is no setting"),
+        ("TOKENREWARD_WHATEVER", "5", "TOKENREWARD_WHATEVER is not a setting"),
         ("tokenreward_leese_seconds", "5", "did you mean TOKENREWARD_LEASE_SECONDS?"),
         ("TOKENREWARD_LEASE_SECONDS", "soon", "TOKENREWARD_LEASE_SECONDS: Input should be a valid number"),
         ("TOKENREWARD_LEASE_SECONDS", "0", "TOKENREWARD_LEASE_SECONDS: Input should be greater than 0"),
-        ("TOKENREWARD_SECRETS_DIR", "/no/such/folder", "/no/such/folder is no folder"),
+        ("TOKENREWARD_SECRETS_DIR", "/no/such/folder", "/no/such/folder is not a folder"),
         ("TOKENREWARD_REDIS_URL", "store:6379", "TOKENREWARD_REDIS_URL: Should be redis://, rediss:// or unix://"),
         ("TOKENREWARD_REDIS_URL", "redis://api:pass/word@store", "%XX for what is special in the password"),
         ("TOKENREWARD_BLOB_URL", "nowhere://blobs", "TOKENREWARD_BLOB_URL cannot be used: Protocol not known"),

@@ -24,7 +24,7 @@ def http(synthetic: Stack) -> Iterator[httpx2.Client]:
 
 
 def finished(http: httpx2.Client, job_id: str) -> dict:
-    terminal = {"succeeded", "failed", "cancelled"}
+    terminal = {"succeeded", "cancelled"}
     return wait_for(lambda: (job := http.get(f"/v1/jobs/{job_id}").json())["state"] in terminal and job, 30, "the end")
 
 

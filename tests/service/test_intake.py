@@ -11,11 +11,13 @@ from fastapi import FastAPI
 
 from harness.stack import Stack
 from tokenreward.schema import JobOptions, JobRequest
-from tokenreward_service import runtime
 from tokenreward_service.intake.job_builder import JobBuilder
+from tokenreward_service.intake.options import plan
 from tokenreward_service.intake.parsing import check_items, read_json
 from tokenreward_service.problems import ProblemError
+from tokenreward_service.runtime import running
 from tokenreward_service.settings import ServiceSettings
+from tokenreward_service.store.drafts import Draft
 
 ITEM = b'{"prompt":"p","response":"\\ud83d\\ude42 \xc3\xa4"}'
 SETTINGS = ServiceSettings()
@@ -60,11 +62,10 @@ def test_others_get_their_turn_while_a_body_is_parsed() -> None:
 
 def test_others_get_their_turn_while_items_are_checked(synthetic: Stack) -> None:
     async def taken_in() -> None:
-        app = FastAPI()
-        async with runtime.running(app, SETTINGS, synthetic.redis_url):
-            service: runtime.Runtime = app.state.service
-            taking = JobBuilder(service, await service.catalogue.plan(JobOptions()), "owner", 60, dry=True)
-            await other.beside(taking.take(check_items([{"prompt": "p"}] * 2000, SETTINGS)))
+        async with running(FastAPI(), SETTINGS, synthetic.redis_url) as runtime:
+            draft = Draft(await plan(JobOptions(), runtime.fleet), "owner", 60)
+            builder = JobBuilder(runtime.store.drafts, draft, SETTINGS, dry=True)
+            await other.beside(builder.take(check_items([{"prompt": "p"}] * 2000, SETTINGS)))
 
     other = Other()
     asyncio.run(taken_in())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tokenreward_service.app import create_app
 from tokenreward_service.settings import ServiceSettings
-from tokenreward_service.tools import api_docs as reference
+from tokenreward_service.tools import api_docs
 
 DOCUMENT = create_app(ServiceSettings(), "redis://").openapi()
 OPERATIONS = [
@@ -17,7 +17,7 @@ OPERATIONS = [
 
 def test_the_page_in_docs_is_the_document() -> None:
     page = Path(__file__).parents[2] / "docs" / "api.md"
-    assert page.read_text("utf-8") == reference.render(), "python -m tokenreward_service.tools.api_docs > docs/api.md"
+    assert page.read_text("utf-8") == api_docs.render(), "python -m tokenreward_service.tools.api_docs > docs/api.md"
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -22,8 +22,11 @@ from tokenreward.protocol.arrow_blobs import Entry
 from tokenreward.protocol.spill import Spill
 from tokenreward.schema import Item, JobOptions
 from tokenreward_service.fleet import Fleet
+from tokenreward_service.intake.options import plan
 from tokenreward_service.store.drafts import Draft, Slice
-from tokenreward_service.store.publishing import JobStore, shards_of
+from tokenreward_service.store.job_store import JobStore
+from tokenreward_service.store.publishing import shards_of
+from tokenreward_service.store.sweeping import Sweeper
 
 SPILL_BYTES = 1000
 
@@ -64,11 +67,11 @@ def large(count: int) -> list[dict]:
 
 
 @contextlib.asynccontextmanager
-async def store_of(stack: Stack, blobs: Path) -> AsyncIterator[tuple[JobStore, Draft]]:
-    """A second service's store on the same Redis, and a draft of its own."""
+async def store_of(stack: Stack, blobs: Path) -> AsyncIterator[tuple[JobStore, Sweeper, Draft]]:
+    """A second service's store and sweeper on the same Redis, and a draft of its own."""
     async with redis.asyncio.Redis.from_url(stack.redis_url) as client:
-        store = JobStore(client, stack.redis, Spill(str(blobs), SPILL_BYTES))
-        yield store, store.draft(await Fleet(client).plan(JobOptions()), "-", 0)
+        store = JobStore.on(client, stack.redis, Spill(str(blobs), SPILL_BYTES))
+        yield store, Sweeper(client, store.payloads), Draft(await plan(JobOptions(), Fleet(client)), "-", 0)
 
 
 def test_the_sweep_removes_what_expired_and_nothing_else(stack: Stack, blobs: Path) -> None:
@@ -84,9 +87,9 @@ def test_the_sweep_removes_what_expired_and_nothing_else(stack: Stack, blobs: Pa
     stack.redis.sadd(keys.SPILLED, "../blobs/notes", "notes")  # as a forger would
 
     async def sweeps() -> None:
-        async with store_of(stack, blobs) as (store, _):
+        async with store_of(stack, blobs) as (_, sweeper, _):
             for _ in range(2):
-                await store.sweep()
+                await sweeper.sweep()
 
     asyncio.run(sweeps())
     assert all(file.exists() for file in foreign)
@@ -101,13 +104,13 @@ def test_an_upload_in_progress_is_not_swept(stack: Stack, blobs: Path) -> None:
     work = large(2)
 
     async def upload() -> str:
-        async with store_of(stack, blobs) as (store, draft):
+        async with store_of(stack, blobs) as (store, sweeper, draft):
             for n, item in enumerate(work):
-                await store.stage(draft, Slice(n, [Entry(item["id"], Item(**item))], 1000))
+                await store.drafts.stage(draft, Slice(n, [Entry(item["id"], Item(**item))], 1000))
                 for _ in range(2):
-                    await store.sweep()
-            await store.confirm(draft)
-            await store.publish([draft], shards_of(draft))
+                    await sweeper.sweep()
+            await store.drafts.confirm(draft)
+            await store.publisher.publish([draft], shards_of(draft))
             return draft.id
 
     check_undisturbed(stack, asyncio.run(upload()), work)

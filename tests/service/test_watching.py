@@ -50,6 +50,8 @@ def test_metrics_tell_what_happened(synthetic: Stack) -> None:
     assert list(seen["tokenreward_worker_up"].values()) == [1.0]
     for name in ("queue_shards", "queue_age_seconds", "recoveries_total", "store_memory_bytes", "model_workers"):
         assert seen[f"tokenreward_{name}"], name
+    for name in ("computed_tokens_total", "branches_total", "rescored_branches_total", "steps_total"):
+        assert seen[f"tokenreward_worker_{name}"], name
     for name in ("tokens_total", "cache_hits_total", "busy_ratio", "busy_seconds_total", "seen_seconds"):
         assert seen[f"tokenreward_worker_{name}"], name
     assert seen["tokenreward_http_request_seconds_bucket"]

@@ -60,10 +60,10 @@ def test_the_python_shown_trains(
 @pytest.fixture
 def labeled(llama: Callable[..., LlamaForCausalLM], tokenizer: PreTrainedTokenizerFast) -> Callable[[Path], None]:
     """Writes a labeled file as the client does, its rewards made up."""
+    from tokenreward.chat_format import ChatFormat
     from tokenreward.schema import Fingerprint, Provenance
-    from tokenreward_trainer.chat import ChatFormat
 
-    chat = ChatFormat(tokenizer)
+    chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
     parts = {"model": "m", "model_hash": "h", "engine": "e", "engine_version": "1", "dtype": "float32"}
     fingerprint = Fingerprint(tokenizer_hash=chat.hash, **parts)
     hashes = {"template_hash": "t", "estimator_hash": "e", "tokenreward_version": "0"}
@@ -76,7 +76,7 @@ def labeled(llama: Callable[..., LlamaForCausalLM], tokenizer: PreTrainedTokeniz
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         for row in rows:
             for side in ("chosen", "rejected"):
-                ids = chat.answer(row[side])
+                ids = chat.answer_ids(row[side])
                 row |= {
                     f"{side}_token_ids": ids,
                     f"{side}_token_rewards": [0.25] * len(ids),

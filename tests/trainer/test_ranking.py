@@ -11,9 +11,9 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward import cli
+from tokenreward.chat_format import ChatFormat
 from tokenreward.dataset import read_meta
 from tokenreward.errors import BadInput
-from tokenreward_trainer.chat import ChatFormat
 from tokenreward_trainer.data.labeled_pairs import load_pairs
 from tokenreward_trainer.ranking import Ranking, rank_file
 from tokenreward_trainer.ranking.pair_selection import Candidate, choose
@@ -219,10 +219,10 @@ def test_a_stronger_model_s_response_competes_and_is_cut_by_the_policy_s_tokeniz
     rank_file(samples, out, Digits(), extra=extra, model=model)
     first, second, third = read(out)
     assert (first["chosen"], first["rejected"]) == ("9 strong", "1 a")
-    assert first["chosen_token_ids"] == ChatFormat(tokenizer).answer("9 strong")
+    assert first["chosen_token_ids"] == ChatFormat.from_pretrained_tokenizer(tokenizer).answer_ids("9 strong")
     assert first["chosen_token_ids"][-1] == tokenizer.eos_token_id
     assert (second["chosen"], second["rejected"]) == ("6 b", "5 a")
-    assert third["rejected_token_ids"] == ChatFormat(tokenizer).answer("0 cut")[:-1]
+    assert third["rejected_token_ids"] == ChatFormat.from_pretrained_tokenizer(tokenizer).answer_ids("0 cut")[:-1]
     assert not third["rejected_finished"]
     assert [r["source"] for r in read(scores_path(out))[1]["responses"]] == ["policy", "policy", "extra"]
 

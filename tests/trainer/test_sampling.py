@@ -20,9 +20,9 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from harness.processes import COMMAND, Process, wait_gone
 from harness.waiting import wait_for
 from tokenreward import cli
+from tokenreward.chat_format import ChatFormat
 from tokenreward.dataset import read_meta
 from tokenreward.errors import BadInput
-from tokenreward_trainer.chat import ChatFormat
 from tokenreward_trainer.sampling import Sampling, sample_file
 from tokenreward_trainer.sampling.engines import ENGINES, Engine, installed_version
 from tokenreward_trainer.sampling.engines.base import Request
@@ -93,7 +93,7 @@ def test_a_batch_gives_what_each_response_would_be_alone(policy: Path) -> None:
     loaded = Policy.load(str(policy))
     engine = TransformersEngine(str(policy), settings, loaded.stops)
     asked = [
-        Request(tuple(loaded.chat.prompt(text)), tuple(seed_of(1, text, n) for n in range(3)), room=10)
+        Request(tuple(loaded.chat.prompt_ids(text)), tuple(seed_of(1, text, n) for n in range(3)), room=10)
         for text in ("a", "a longer one than the others", "bb")
     ]
     found = engine.sample(asked)
@@ -137,7 +137,7 @@ def test_rows_keep_their_columns_and_gain_responses_with_ids(
     meta = read_meta(tmp_path / "out.jsonl")
     assert meta is not None
     about = meta["sampling"]
-    assert about["tokenizer_hash"] == ChatFormat(tokenizer).hash
+    assert about["tokenizer_hash"] == ChatFormat.from_pretrained_tokenizer(tokenizer).hash
     assert about["plan"]["temperature"] == 0.8
     assert (about["engine"], about["engine_version"]) == ("transformers", transformers.__version__)
     assert about["counts"]["tokens"] == sum(len(response["token_ids"]) for response in responses)

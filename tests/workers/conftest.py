@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward_workers.model_files.resolve import ModelFiles, resolve_model
 from tokenreward_workers.rendering import Renderer
 
@@ -34,13 +34,13 @@ def demo() -> ModelFiles:
 
 
 @pytest.fixture(scope="session")
-def demo_tokenizer(demo: ModelFiles) -> ChatTokenizer:
-    return ChatTokenizer.load(demo.path)
+def demo_chat(demo: ModelFiles) -> ChatFormat:
+    return ChatFormat.load(demo.path)
 
 
 @pytest.fixture(scope="session")
-def renderer(demo_tokenizer: ChatTokenizer) -> Renderer:
-    return Renderer(demo_tokenizer, max_tokens=2048, vocabulary=49152)
+def renderer(demo_chat: ChatFormat) -> Renderer:
+    return Renderer(demo_chat, max_tokens=2048, vocabulary=49152)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +16,8 @@ from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines import EngineSettings, load_engine
 from tokenreward_workers.engines.base import EngineDied, Key, ListFeed, score_all
 from tokenreward_workers.engines.machine import cpus
-from tokenreward_workers.engines.packed import attention as tree_attention
-from tokenreward_workers.engines.packed import engine as transformers_engine
+from tokenreward_workers.engines.packed import attention
+from tokenreward_workers.engines.packed import engine as packed_engine
 from tokenreward_workers.engines.packed.engine import TransformersEngine
 from tokenreward_workers.engines.packed.tree import pack
 from tokenreward_workers.engines.packed.window import Window
@@ -172,12 +173,12 @@ def test_a_long_pass_shows_signs_of_life_in_every_layer_and_every_chunk_of_rows(
     layers: list[int] = []
 
     def on_step() -> set[int]:
-        layout = tree_attention._layout.get(None)
+        layout = attention.current()
         layers.append(layout.layers if layout else -1)
         return set()
 
-    monkeypatch.setattr(transformers_engine, "_LOGITS_BYTES", 4 * engine.info.vocabulary * 10)
-    monkeypatch.setattr(transformers_engine, "_ALIVE_SECONDS", 0.0)
+    monkeypatch.setattr(engine._head, "rows", 10)
+    monkeypatch.setattr(packed_engine, "ALIVE_SECONDS", 0.0)
     work = [Scoring(random_ids(1, 200), {"a": (5,), "b": (6,)}, random_ids(2, 30))]
     ((_, scored),) = engine.score(ListFeed(work, on_step))
     assert not isinstance(scored, ScoringFailed)
@@ -189,14 +190,14 @@ def test_running_out_of_memory_is_engine_died_and_restart_halves_the_budget(
 ) -> None:
     engine = TransformersEngine(tiny("llama"), "float32", token_budget=1000)
     work = tangled()
-    forward = engine._forward
+    forward = packed_engine.forward
 
-    def short_of_memory(packed: object, alive: object) -> dict[int, Scored]:
+    def short_of_memory(model: Any, head: Any, packed: Any, alive: Any) -> dict[Key, Scored]:
         if engine._budget > 500:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        return forward(packed, alive)  # type: ignore[arg-type]
+        return forward(model, head, packed, alive)
 
-    monkeypatch.setattr(engine, "_forward", short_of_memory)
+    monkeypatch.setattr(packed_engine, "forward", short_of_memory)
     with pytest.raises(EngineDied):
         score_all(engine, work)
     engine.restart()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
-from tokenreward.tokenizer_hash import tokenizer_hash
+from tokenreward.chat_format import ChatFormat
+from tokenreward.chat_format.tokenizer_hash import tokenizer_hash
 from tokenreward_workers.engines.base import EngineInfo
 from tokenreward_workers.model_files import fingerprint
 from tokenreward_workers.model_files.resolve import ModelFiles
@@ -56,33 +56,31 @@ def test_weights_are_read_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert fingerprint.model_hash(model, "t") == first
 
 
-def test_the_trainer_computes_the_same_tokenizer_hash(demo: ModelFiles, demo_tokenizer: ChatTokenizer) -> None:
+def test_the_trainer_computes_the_same_tokenizer_hash(demo: ModelFiles, demo_chat: ChatFormat) -> None:
     from transformers import AutoTokenizer
 
     policy = AutoTokenizer.from_pretrained(demo.path)
     policy.padding_side = "left"
     policy("some text", truncation=True, max_length=3, padding="max_length")
-    assert tokenizer_hash(policy.backend_tokenizer.to_str()) == demo_tokenizer.hash
+    assert tokenizer_hash(policy.backend_tokenizer.to_str()) == demo_chat.hash
     policy.add_tokens(["<new>"])
-    assert tokenizer_hash(policy.backend_tokenizer.to_str()) != demo_tokenizer.hash
+    assert tokenizer_hash(policy.backend_tokenizer.to_str()) != demo_chat.hash
 
 
-def test_the_tokenizer_hash_is_of_the_vocabulary_not_of_file_bytes(demo_tokenizer: ChatTokenizer) -> None:
-    content = json.loads(demo_tokenizer.serialized)
+def test_the_tokenizer_hash_is_of_the_vocabulary_not_of_file_bytes(demo_chat: ChatFormat) -> None:
+    content = json.loads(demo_chat.tokenizer.serialized)
     content["model"]["merges"] = [" ".join(pair) for pair in content["model"]["merges"]]
     content["model"]["vocab"] = dict(reversed(content["model"]["vocab"].items()))
     content["decoder"] = content["post_processor"] = None
-    assert tokenizer_hash(json.dumps(content, indent=1)) == demo_tokenizer.hash
+    assert tokenizer_hash(json.dumps(content, indent=1)) == demo_chat.hash
     content["model"]["merges"].reverse()
-    assert tokenizer_hash(json.dumps(content)) != demo_tokenizer.hash
+    assert tokenizer_hash(json.dumps(content)) != demo_chat.hash
 
 
-def test_a_fingerprint_names_model_tokenizer_and_engine(demo: ModelFiles, demo_tokenizer: ChatTokenizer) -> None:
+def test_a_fingerprint_names_model_tokenizer_and_engine(demo: ModelFiles, demo_chat: ChatFormat) -> None:
     info = EngineInfo("transformers", "5.0", "bfloat16", 100, 49152)
-    made = fingerprint.fingerprint(demo.name, demo.path, demo_tokenizer, info)
+    made = fingerprint.fingerprint(demo.name, demo.path, demo_chat, info)
     assert (made.model, made.engine, made.dtype) == ("SmolLM2-135M-Instruct", "transformers", "bfloat16")
-    assert made.tokenizer_hash == demo_tokenizer.hash
-    other = fingerprint.fingerprint(
-        demo.name, demo.path, demo_tokenizer, EngineInfo("vllm", "5.0", "bfloat16", 100, 49152)
-    )
+    assert made.tokenizer_hash == demo_chat.hash
+    other = fingerprint.fingerprint(demo.name, demo.path, demo_chat, EngineInfo("vllm", "5.0", "bfloat16", 100, 49152))
     assert made.digest != other.digest

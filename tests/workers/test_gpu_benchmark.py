@@ -16,7 +16,7 @@ from benchmarks._work import Work, workload
 from benchmarks.flops_simulation import BlockCache, engine_flops
 from benchmarks.gpu_correct import compared
 from benchmarks.gpu_dummy_weights import install
-from benchmarks.gpu_models import SHAPES, peak_flops
+from benchmarks.gpu_models import SHAPES
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.scoring import Row
 
@@ -110,12 +110,6 @@ def test_the_plugin_for_dummy_weights_is_announced_to_vllm(tmp_path: Path) -> No
     assert [(point.group, point.value) for point in announced] == [
         ("vllm.general_plugins", "benchmarks.gpu_dummy_weights:register")
     ]
-
-
-def test_a_known_card_has_a_peak_and_an_unknown_one_has_none() -> None:
-    assert peak_flops("NVIDIA H100 80GB HBM3") == 989e12
-    assert peak_flops("NVIDIA A10G") is None
-    assert peak_flops("CPU") is None
 
 
 def test_a_block_cache_knows_whole_blocks_and_what_stands_before_them() -> None:

@@ -13,7 +13,7 @@ from tokenreward_workers import engines, main
 from tokenreward_workers.engines import LoadedEngine, load_engine, probe
 from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
 from tokenreward_workers.engines.loading import CannotLoad, loading
-from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings, tokenizer
+from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings, chat_format
 from tokenreward_workers.process.startup import measured
 from tokenreward_workers.process.supervisor import HOPELESS
 from tokenreward_workers.scoring import Row, ScoringFailed
@@ -88,12 +88,12 @@ class Scripted:
 def test_an_engine_that_fails_its_probe_is_closed_and_refused(outcome: Outcome | Exception) -> None:
     engine = Scripted(outcome)
     with pytest.raises(CannotLoad, match=r"cannot score with it: .*(nan everywhere|no kernel image)"):
-        measured(LoadedEngine(engine, tokenizer()))
+        measured(LoadedEngine(engine, chat_format()))
     assert engine.closed
 
 
 def test_the_probe_measures_a_rate_and_keeps_the_log_probs() -> None:
-    assert (measured(LoadedEngine(Scripted({}), tokenizer())) or 0) > 0
+    assert (measured(LoadedEngine(Scripted({}), chat_format())) or 0) > 0
     result = probe.probe(SyntheticEngine(SyntheticSettings()))
     assert all(set(rows) for rows in result.logprobs)
 

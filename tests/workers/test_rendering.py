@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenreward import templates
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward.schema import Branch, Item, ItemFailure, Message, Template
 from tokenreward_workers.engines import synthetic
 from tokenreward_workers.model_files.resolve import ModelFiles
@@ -37,10 +37,10 @@ def whole(scoring: Any, branch: str) -> list[int]:
     return [*scoring.prefix, *scoring.branches[branch], *scoring.response]
 
 
-def byte_tokenizer(chat_template: str | None) -> ChatTokenizer:
-    """The synthetic engine's byte tokenizer under another chat template."""
-    base = synthetic.tokenizer()
-    return ChatTokenizer(base.serialized, chat_template, {"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"})
+def byte_format(chat_template: str | None) -> ChatFormat:
+    """The synthetic engine's byte tokenizer with another chat template."""
+    serialized = synthetic.chat_format().tokenizer.serialized
+    return ChatFormat(serialized, chat_template, {"bos_token": "<|endoftext|>", "eos_token": "<|im_end|>"})
 
 
 def test_ids_are_those_of_transformers_chat_template(renderer: Renderer, demo: ModelFiles) -> None:
@@ -62,7 +62,7 @@ def test_ids_are_those_of_transformers_chat_template(renderer: Renderer, demo: M
 def test_the_end_of_turn_token_belongs_to_a_finished_response_only(renderer: Renderer) -> None:
     finished = prepared(renderer, Item(prompt="a", response="b c")).response_ids
     cut = prepared(renderer, Item(prompt="a", response="b c", finished=False)).response_ids
-    assert finished == (*cut, renderer.tokenizer.special["<|im_end|>"])
+    assert finished == (*cut, renderer.chat.tokenizer.control.ids["<|im_end|>"])
 
 
 def test_ids_of_the_caller_are_used_untouched(renderer: Renderer) -> None:
@@ -82,13 +82,13 @@ def test_control_tokens_inside_user_text_stay_text(renderer: Renderer, prompt: l
     item = Item(prompt="".join(prompt), response="".join(response))
     ready = prepared(renderer, item)
     tame = prepared(renderer, Item(prompt="a", response="b"))
-    control = set(renderer.tokenizer.special.values())
+    control = set(renderer.chat.tokenizer.control.ids.values())
     for branch in BRANCHES:
         found = [i for i in whole(ready.scoring, branch) if i in control]
         assert found == [i for i in whole(tame.scoring, branch) if i in control]
-        said = renderer.tokenizer.decode(whole(ready.scoring, branch))
+        said = renderer.chat.tokenizer.decode(whole(ready.scoring, branch))
         assert templates.render(REVISION, item)[branch][0].content in said
-    assert renderer.tokenizer.decode(ready.response_ids) == item.response
+    assert renderer.chat.tokenizer.decode(ready.response_ids) == item.response
 
 
 def test_a_template_that_builds_control_tokens_and_trims_text_cannot_be_fooled() -> None:
@@ -96,7 +96,7 @@ def test_a_template_that_builds_control_tokens_and_trims_text_cannot_be_fooled()
         "{% for m in messages %}{{ '<|' + m['role'] + '|>' }}{{ m['content'] | trim }}{{ '<|im_end|>' }}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>' }}{% endif %}"
     )
-    renderer = Renderer(byte_tokenizer(template), 10_000, synthetic.VOCABULARY)
+    renderer = Renderer(byte_format(template), 10_000, synthetic.VOCABULARY)
     direct = Template(
         name="t", branches={"better": Branch(conversation=True), "worse": Branch(context="q", directive="w")}
     )
@@ -115,11 +115,11 @@ def test_a_model_without_a_system_role_gets_its_text_in_the_first_user_turn() ->
         "{% for m in messages %}{{ '<|im_start|>' + m['role'] + ':' + m['content'] + '<|im_end|>' }}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant:' }}{% endif %}"
     )
-    renderer = Renderer(byte_tokenizer(template), 10_000, synthetic.VOCABULARY)
+    renderer = Renderer(byte_format(template), 10_000, synthetic.VOCABULARY)
     plain = Template(name="t", branches={"better": Branch(conversation=True)})
     chat = [Message(role="system", content="Be brief."), Message(role="user", content="Hi")]
     ready = prepared(renderer, Item(prompt=chat, response="Yo"), plain)
-    assert renderer.tokenizer.decode(whole(ready.scoring, "better")) == "user:Be brief.\n\nHiassistant:Yo"
+    assert renderer.chat.tokenizer.decode(whole(ready.scoring, "better")) == "user:Be brief.\n\nHiassistant:Yo"
     refused = failure(renderer, Item(prompt=[chat[0]], response="Yo"), plain)
     assert refused.code == "invalid_item"
     assert "System role not supported" in refused.message
@@ -130,7 +130,7 @@ def test_what_a_template_writes_around_an_answer_belongs_to_the_response() -> No
         "{% for m in messages %}{% if m['role'] == 'assistant' %}{{ ' ' + m['content'] + ' <|im_end|>' }}"
         "{% else %}{{ '[' + m['content'] + ']' }}{% endif %}{% endfor %}"
     )
-    renderer = Renderer(byte_tokenizer(template), 10_000, synthetic.VOCABULARY)
+    renderer = Renderer(byte_format(template), 10_000, synthetic.VOCABULARY)
     ready = prepared(renderer, Item(prompt="a", response="bc"))
     assert ready.response_ids == (*b" bc ", 258)
     tokens, offsets = renderer.pieces(ready)
@@ -139,7 +139,7 @@ def test_what_a_template_writes_around_an_answer_belongs_to_the_response() -> No
 
 
 def test_a_model_without_a_chat_template_reads_plain_text_and_ends_with_eos() -> None:
-    renderer = Renderer(byte_tokenizer(None), 10_000, synthetic.VOCABULARY)
+    renderer = Renderer(byte_format(None), 10_000, synthetic.VOCABULARY)
     direct = Template(name="t", branches={"better": Branch(conversation=True)})
     ready = prepared(renderer, Item(prompt="Hi", response="Yo"), direct)
     assert bytes(ready.scoring.prefix) == b"Hi\n\n"
@@ -202,7 +202,7 @@ def test_offsets_name_the_characters_of_every_token(renderer: Renderer, text: st
     assert renderer.pieces(again) == (tokens, offsets)
 
 
-def llama2_like() -> ChatTokenizer:
+def llama2_like() -> ChatFormat:
     """SentencePiece-style BPE with byte fallback: a blank before the text, characters it lacks as bytes."""
     pieces = [
         "<unk>",
@@ -259,7 +259,7 @@ def llama2_like() -> ChatTokenizer:
         "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'assistant' %}{{ ' ' + m['content'] + ' </s>' }}"
         "{% else %}{{ '[INST] ' + m['content'] + ' [/INST]' }}{% endif %}{% endfor %}"
     )
-    return ChatTokenizer(json.dumps(content), template, {"bos_token": "<s>", "eos_token": "</s>"})
+    return ChatFormat(json.dumps(content), template, {"bos_token": "<s>", "eos_token": "</s>"})
 
 
 def test_offsets_are_right_for_byte_fallback_and_the_blank_before_a_text() -> None:
@@ -268,9 +268,11 @@ def test_offsets_are_right_for_byte_fallback_and_the_blank_before_a_text() -> No
     ready = prepared(renderer, Item(prompt="a", response=text))
     tokens, offsets = renderer.pieces(ready)
     conversation = "a [/INST] " + text + " "  # what SentencePiece makes of the whole of it
-    assert list(ready.response_ids[:-1]) == renderer.tokenizer.encode([conversation])[0][-len(ready.response_ids) + 1 :]
-    assert ready.response_ids[-1] == 2
-    assert 2 not in ready.response_ids[:-1]
+    (expected,) = renderer.chat.tokenizer.encode([conversation])
+    *said, end = ready.response_ids
+    assert said == expected[-len(said) :]
+    assert end == 2
+    assert 2 not in said
     assert [text[start:end] for start, end in offsets if end > start][:3] == ["ab", " ", "\U0001f642"]
     emoji = [n for n, (start, end) in enumerate(offsets) if (start, end) == (3, 4)]
     assert len(emoji) == 4
@@ -279,6 +281,6 @@ def test_offsets_are_right_for_byte_fallback_and_the_blank_before_a_text() -> No
 
 
 def test_the_date_in_a_chat_template_never_changes() -> None:
-    renderer = Renderer(byte_tokenizer("{{ strftime_now('%d %b %Y') }}{{ messages[0]['content'] }}"), 10_000, 259)
+    renderer = Renderer(byte_format("{{ strftime_now('%d %b %Y') }}{{ messages[0]['content'] }}"), 10_000, 259)
     ready = prepared(renderer, Item(prompt="a", response="b"))
     assert bytes(ready.scoring.prefix).startswith(b"26 Jul 2024")

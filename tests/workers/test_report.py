@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tokenreward_workers.engines.base import EngineInfo, EngineStats
+from tokenreward_workers.engines.base import EngineStats
 from tokenreward_workers.process.report import RescoringWarning, flops_utilisation, prefix_hit_share
 
 
@@ -26,10 +26,10 @@ def test_rescoring_is_warned_of_once_and_only_when_there_is_enough_to_judge_by(
 
 def test_the_share_of_the_peak_needs_the_models_flops_and_the_cards_peak() -> None:
     stats = EngineStats(computed_tokens=1000, busy_seconds=2.0)
-    assert flops_utilisation(EngineInfo("e", "1", "float32", 1, 1), stats) is None
-    known = EngineInfo("e", "1", "float32", 1, 1, flops_per_token=2e9, peak_flops=4e12)
-    assert flops_utilisation(known, stats) == pytest.approx(0.25)
-    assert flops_utilisation(known, EngineStats()) is None
+    assert flops_utilisation(2e9, None, stats) is None
+    assert flops_utilisation(None, 4e12, stats) is None
+    assert flops_utilisation(2e9, 4e12, stats) == pytest.approx(0.25)
+    assert flops_utilisation(2e9, 4e12, EngineStats()) is None
 
 
 def test_the_prefix_hit_share_is_of_all_tokens_that_would_have_been_read() -> None:

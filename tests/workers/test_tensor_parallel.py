@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from tokenreward.errors import BadInput
-
 
 @pytest.mark.vllm
 def test_tensor_parallelism_reaches_vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,7 +24,7 @@ def test_tensor_parallelism_reaches_vllm(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(LLMEngine, "from_engine_args", from_engine_args)
     for parallel in (1, 4):
-        with pytest.raises(BadInput, match="far enough"):
+        with pytest.raises(ValueError, match="far enough"):
             VllmEngine(tmp_path, VllmSettings(tensor_parallel=parallel))
     seen = [(a.tensor_parallel_size, a.distributed_executor_backend.__name__) for a in told]
     assert seen == [(1, "ScoringExecutor"), (4, "ParallelScoringExecutor")]

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from tokenreward._process import die_with
+from tokenreward.child_process import die_with
 from tokenreward.environment import check_names
 from tokenreward.errors import BadInput
 
@@ -22,7 +22,7 @@ OPTIONS = (
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options that say what is served and how; they stand for TOKENREWARD_* variables."""
+    """Add the options that say what is served and how; they stand for TOKENREWARD_* variables."""
     parser.add_argument("--model", help="`demo`, or a Hugging Face model directory or name (default: demo)")
     parser.add_argument("--model-name", help="the name clients ask for (default: from --model)")
     parser.add_argument("--engine", choices=["transformers", "vllm", "synthetic"], help="default: transformers")
@@ -40,12 +40,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def environment(arguments: argparse.Namespace) -> dict[str, str]:
-    """The process environment with the given options as TOKENREWARD_* variables."""
+    """Return the process environment with the given options as TOKENREWARD_* variables."""
     given = {name: getattr(arguments, name, None) for name in OPTIONS}
     return os.environ | {f"TOKENREWARD_{name.upper()}": str(v) for name, v in given.items() if v is not None}
 
 
 def worker(argv: list[str]) -> int:
+    """Run `tokenreward worker`. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="tokenreward worker", description="Run a worker.")
     parser.add_argument("--redis-url", help="the service's Redis, e.g. redis://host:6379/0")
     parser.add_argument("--check", action="store_true", help="only say whether it could start (status 0) or why not")
@@ -75,7 +76,11 @@ def worker(argv: list[str]) -> int:
 
 
 def check(child_environment: dict[str, str]) -> WorkerSettings:
-    """Refuse what cannot work before anything is started. Raises BadInput."""
+    """Refuse what cannot work before anything is started.
+
+    Raises:
+        BadInput: A setting or the model cannot be used.
+    """
     from tokenreward_workers.model_files.resolve import resolve_model
 
     settings = _settings(child_environment)
@@ -89,7 +94,7 @@ def check(child_environment: dict[str, str]) -> WorkerSettings:
 
 
 def _settings(child_environment: dict[str, str]) -> WorkerSettings:
-    """The settings that a child with this environment would read. Raises BadInput."""
+    """Return the settings that a child with this environment would read."""
     from tokenreward_workers.settings import WorkerSettings
 
     old = dict(os.environ)

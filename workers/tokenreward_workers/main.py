@@ -12,7 +12,7 @@ import sys
 import time
 from uuid import uuid4
 
-from tokenreward._process import die_with
+from tokenreward.child_process import die_with
 from tokenreward.errors import BadInput
 from tokenreward.protocol import arrow_blobs
 from tokenreward.protocol.spill import Spill
@@ -72,7 +72,7 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     store.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
     worker = ShardWorker(pipeline, store)
     pipeline.start()
-    heartbeat = Heartbeat(store, reporter(worker_id, started, identity, engine, pipeline))
+    heartbeat = Heartbeat(store, reporter(worker_id, started, loaded, pipeline))
     heartbeat.start()
     log.info("worker %s serves %s (%s, %s)", worker_id, identity.model, identity.engine, identity.digest)
     try:

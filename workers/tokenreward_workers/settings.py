@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 
 from tokenreward.environment import Settings
-from tokenreward.protocol import redis_url as address
+from tokenreward.protocol.redis_url import check_redis_url
 
 
 class WorkerSettings(Settings):
-    """A worker's: what it serves and how."""
+    """What a worker serves, and how. Each field says what it is for."""
 
     redis_url: SecretStr | None = Field(None, description="Redis or Valkey that the service uses.")
     model: str = Field("demo", description="`demo` (SmolLM2-135M-Instruct), or a Hugging Face directory or name.")
@@ -34,4 +34,4 @@ class WorkerSettings(Settings):
     cache_ttl_seconds: int = Field(86_400, ge=0, description="How long log-probs are kept for reuse; 0: not at all.")
     stop_seconds: float = Field(60.0, gt=0, description="Time to finish the shard at hand when told to stop.")
 
-    _usable = field_validator("redis_url")(address.checked)
+    _usable = field_validator("redis_url")(check_redis_url)

@@ -1,7 +1,8 @@
 """The audit: do the rewards point at the tokens that are wrong, and more so than plain surprisal does?
 
-`sets` and `builtin` say what is audited, `plan` which labels, `scoring` asks the service, `tokens` maps character spans
-to tokens, `ranks` and `bootstrap` hold the statistics' machinery, `spans`, `pairs` and `groups` the statistics, `study`
-puts them together, `verdict` says them in words, and `table`, `page` and `report` show them. METHODS are in
-docs/label-quality.md. Pure numpy; the service does the scoring.
+`sets`, `set_files` and `builtin` are what is audited; `plan` decides which labels are, and with which requests.
+`scoring` asks the service, `scored` holds its answers, and `tokens` maps character spans to tokens. `measures` are the
+statistics; `span_report` and `pair_report` apply them to one set, `auditing` to all sets, and `report` is the outcome.
+`verdict` puts it into words, `examples` picks responses to look at, and `output` shows everything. The methods are in
+docs/label-quality.md. The service does the scoring; the rest is numpy.
 """

@@ -11,18 +11,24 @@ from numpy.typing import NDArray
 
 from tokenreward.audit.measures.spans import SpanReport
 from tokenreward.audit.plan import Label
-from tokenreward.audit.scoring import Scored
+from tokenreward.audit.scored import Scored
 from tokenreward.audit.sets import SpanItem
 
-#: Of each kind.
+#: How many examples of each kind.
 COUNT = 3
-#: AUROC, set, and place in it.
+#: An AUROC, a set, and a place in it.
 _Place = tuple[float, str, int]
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A response with what was scored and what is known of it. tokens: int8 [T], see `audit.tokens`."""
+    """A response with its scores and what is known of its tokens.
+
+    Attributes:
+        item: The response and its known errors.
+        scored: Its log-probs.
+        tokens: int8 `[T]`, see `audit.tokens`.
+    """
 
     item: SpanItem
     scored: Scored
@@ -31,7 +37,15 @@ class Judged:
 
 @dataclass(frozen=True)
 class Example:
-    """rewards: float32 [T].  auroc: of this response alone."""
+    """A response picked for a label.
+
+    Attributes:
+        kind: Whether it is one of the best or of the worst.
+        set: The set it is from.
+        judged: The response.
+        rewards: float32 `[T]`, of the label.
+        auroc: Of this response alone.
+    """
 
     kind: Literal["best", "worst"]
     set: str
@@ -41,7 +55,15 @@ class Example:
 
 
 def pick(label: Label, reports: Sequence[SpanReport], judged: Mapping[str, Sequence[Judged]]) -> list[Example]:
-    """The best, then the worst, at most COUNT each, from different sets as long as there are such."""
+    """Return the best examples of a label, then the worst, at most COUNT of each.
+
+    They are from different sets as long as there are such.
+
+    Args:
+        label: The label.
+        reports: The figures of each set.
+        judged: The responses of each set, by its name.
+    """
     found = [
         (float(auroc), report.name, place)
         for report in reports
@@ -59,7 +81,7 @@ def pick(label: Label, reports: Sequence[SpanReport], judged: Mapping[str, Seque
 
 
 def _varied(ordered: Iterable[_Place]) -> list[_Place]:
-    """The first of each set, in order; then the next ones, whatever their set."""
+    """Return the first of each set, in order, then the next ones of any set."""
     first: dict[str, _Place] = {}
     rest = [entry for entry in ordered if first.setdefault(entry[1], entry) is not entry]
     return [*first.values(), *rest][:COUNT]

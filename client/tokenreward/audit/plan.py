@@ -14,13 +14,19 @@ from tokenreward.errors import BadInput
 from tokenreward.estimators import Estimator
 from tokenreward.schema import Branch, Template
 
-#: What the baselines are called; no label of the audit's own may be called so.
+#: The names of the baselines. No label may have one of them.
 BASELINES = ("surprisal", "random", "position", "length")
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a branch says, whatever its name and its template: equal contents have equal log-probs."""
+    """The content of a branch, under any name and in any template: equal contents have equal log-probs.
+
+    Attributes:
+        conversation: Whether it is the bare prompt.
+        context: The first part of its message.
+        directive: The last part of its message.
+    """
 
     conversation: bool
     context: str = ""
@@ -28,11 +34,13 @@ class Content:
 
     @classmethod
     def of(cls, template: Template, branch: Branch) -> Content:
+        """Return the content of a template's branch."""
         if branch.conversation:
             return PLAIN
         return cls(False, template.context if branch.context is None else branch.context, branch.directive)
 
     def branch(self) -> Branch:
+        """Return a branch with this content."""
         if self.conversation:
             return Branch(conversation=True)
         return Branch(context=self.context, directive=self.directive)
@@ -44,7 +52,14 @@ PLAIN = Content(True)
 
 @dataclass(frozen=True)
 class Label:
-    """An estimator under a template. contents: of each branch that the estimator reads."""
+    """An estimator under a template.
+
+    Attributes:
+        name: What the audit calls it.
+        template: The template.
+        estimator: The estimator.
+        contents: The content of each branch that the estimator reads.
+    """
 
     name: str
     template: Template
@@ -54,7 +69,13 @@ class Label:
 
 @dataclass(frozen=True)
 class Request:
-    """One job: its template (named where it is a shipped one), its estimator, and what each branch of it says."""
+    """One job of an audit.
+
+    Attributes:
+        template: Its template.
+        estimator: The name of its estimator.
+        contents: What each branch of the template says.
+    """
 
     template: Template
     estimator: str
@@ -62,14 +83,17 @@ class Request:
 
     @property
     def sent(self) -> str | Template:
+        """The template as it is sent: by name if it is a shipped one."""
         return self.template.name if templates.shipped().get(self.template.name) == self.template else self.template
 
 
 def labels(asked: Sequence[Template], methods: Sequence[Estimator]) -> list[Label]:
-    """Every estimator under every template that has its branches, each distinct contrast once.
+    """Return every estimator under every template that has its branches, each distinct contrast once.
 
-    A label is called by its estimator, and by `template/estimator` where there are several templates. Raises BadInput
-    if nothing fits.
+    A label is called by its estimator, and by `template/estimator` where there are several templates.
+
+    Raises:
+        BadInput: No template has the branches of an estimator.
     """
     found: dict[tuple[str, tuple[Content, ...]], Label] = {}
     for template in asked:
@@ -88,12 +112,15 @@ def labels(asked: Sequence[Template], methods: Sequence[Estimator]) -> list[Labe
 
 
 def requests(wanted: Iterable[Label]) -> list[Request]:
-    """Jobs that together score the contents of all labels, and the bare prompt, each as often as needed and no more."""
+    """Return jobs that score the contents of all labels, and the bare prompt.
+
+    Each content is scored once if that is possible, and there are few jobs.
+    """
     labels = list(wanted)
     missing = {PLAIN}.union(*(label.contents.values() for label in labels))
     made: list[Request] = []
     while missing:
-        # The label that adds most first: branches in one job share their common beginning.
+        # The label that adds most comes first, because branches in one job share their common beginning.
         label = max(labels, key=lambda label: len(missing & set(label.contents.values())))
         new = missing & set(label.contents.values())
         request = Request(label.template, label.estimator.name, label.contents) if new else _bare()
@@ -103,7 +130,7 @@ def requests(wanted: Iterable[Label]) -> list[Request]:
 
 
 def _bare() -> Request:
-    """For the bare prompt, if no label reads it: under every branch of the estimator that reads fewest."""
+    """Return a request for the bare prompt, for when no label reads it."""
     estimator = min(estimators.shipped().values(), key=lambda e: len(e.branches))
     template = Template(name="bare", branches={name: PLAIN.branch() for name in estimator.branches})
     return Request(template, estimator.name, dict.fromkeys(estimator.branches, PLAIN))

@@ -1,80 +1,41 @@
-"""Asks the service for the log-probs of every branch, once, and computes all labels' rewards from them here.
+"""Asking the service for the log-probs of every branch, once.
 
-The rewards are those that the service itself would have given: the same pure functions of the same float32 log-probs.
+All labels' rewards are computed here from them. They are those that the service itself would have given: the same pure
+functions of the same float32 log-probs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tokenreward.audit.plan import PLAIN, Content, Label, Request, requests
-from tokenreward.audit.sets import Prompt
+from tokenreward.audit.plan import Label, Request, requests
+from tokenreward.audit.scored import Response, Scored, Scores
 from tokenreward.dataset.progress import Progress
 from tokenreward.errors import BadInput, JobFailed
-from tokenreward.estimators import Rewards, resolve
+from tokenreward.estimators import resolve
 from tokenreward.http import Client
-from tokenreward.schema import Fingerprint, ItemResult, JobState, Provenance
-
-
-@dataclass(frozen=True)
-class Response:
-    prompt: Prompt
-    text: str
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Equal for what need not be scored twice."""
-        return (self.prompt if isinstance(self.prompt, str) else repr(self.prompt)), self.text
-
-    def item(self) -> dict[str, Any]:
-        return {"prompt": self.prompt, "response": self.text}
-
-
-@dataclass
-class Scored:
-    """One response: its tokens, and its log-probs by what the branch says.
-
-    token_ids, tokens: [T].  offsets: int [T, 2], characters of the response.  logprobs: float32 [T] each.
-    error: why there is nothing of that.
-    """
-
-    token_ids: list[int] = field(default_factory=list)
-    tokens: list[str] = field(default_factory=list)
-    offsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
-    logprobs: dict[Content, NDArray[np.float32]] = field(default_factory=dict)
-    error: str | None = None
-
-    def rewards(self, label: Label) -> Rewards:
-        """float32 [T] in [-0.5, 0.5]."""
-        read = {branch: self.logprobs[content] for branch, content in label.contents.items()}
-        return label.estimator.rewards(read)
-
-    @property
-    def plain(self) -> NDArray[np.float64]:
-        """[T]: log p(y_t | x, y_<t)."""
-        return self.logprobs[PLAIN].astype(np.float64)
-
-
-@dataclass(frozen=True)
-class Scores:
-    """All responses of an audit by their `Response.key`, and the set-up that scored them."""
-
-    by_key: dict[tuple[str, str], Scored]
-    fingerprint: Fingerprint
-
-    def of(self, response: Response) -> Scored:
-        return self.by_key[response.key]
+from tokenreward.schema import ItemResult, JobState, Provenance
 
 
 def score(
     client: Client, responses: Sequence[Response], labels: Sequence[Label], model: str | None, progress: Progress
 ) -> Scores:
-    """Log-probs of every branch that `labels` read, and of the bare prompt. Raises as the client does."""
+    """Score all responses under every branch that `labels` read, and under the bare prompt.
+
+    Args:
+        client: A client of the service.
+        responses: The responses. Equal ones are scored once.
+        labels: The labels to be measured.
+        model: The model to ask for, or None.
+        progress: Is told of every response.
+
+    Raises:
+        BadInput: The service means other templates or estimators by the same names.
+        JobFailed: A job failed.
+        ConnectionFailed: The service cannot be reached.
+    """
     # Twins come together, so that an engine reads what they have in common once.
     distinct = sorted({response.key: response for response in responses}.values(), key=lambda response: response.key)
     found = [Scored() for _ in distinct]
@@ -119,7 +80,7 @@ def _one_job(
 
 
 def _check(provenance: Provenance, request: Request) -> None:
-    """The service must mean by these names what is meant here."""
+    """Raise BadInput unless the service means the same as this version by the names of the request."""
     pairs = (
         ("template", request.template.name, request.template.hash, provenance.template_hash),
         ("estimator", request.estimator, resolve(request.estimator).hash, provenance.estimator_hash),

@@ -1,34 +1,24 @@
-"""What is audited: responses whose wrong spans are known, and pairs of which one response is known to be better.
-
-A file's kind is told by its columns. Everything that is wrong with it is said with file, line and field.
-"""
+"""The sets of an audit: responses whose wrong spans are known, and pairs of a better and a worse response."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-from tokenreward.dataset.jsonl import JsonlSource
-from tokenreward.dataset.row_layout import Layout, layout_of
-from tokenreward.errors import BadInput
 
 #: [start, end) in characters of a response.
 Span = tuple[int, int]
 Prompt = str | list[dict[str, str]]
-
-_KINDS = (
-    "an audit reads `prompt`, `response` and `bad_spans` (and, if you like, `ignore_spans`),"
-    " or `prompt`, `chosen` and `rejected`"
-)
 
 
 @dataclass(frozen=True)
 class SpanItem:
     """A response and what is known to be wrong in it. Spans are characters of `response`, half-open.
 
-    ignore: what nobody judged, and no statistic counts.
+    Attributes:
+        id: Its name.
+        prompt: Text or messages.
+        response: The text.
+        bad: The spans that are wrong.
+        ignore: Spans that nobody judged. No statistic counts them.
     """
 
     id: str
@@ -40,7 +30,14 @@ class SpanItem:
 
 @dataclass(frozen=True)
 class PairItem:
-    """Two responses to one prompt, of which `chosen` is known to be better."""
+    """Two responses to one prompt, of which `chosen` is known to be better.
+
+    Attributes:
+        id: Its name.
+        prompt: Text or messages.
+        chosen: The better response.
+        rejected: The other one.
+    """
 
     id: str
     prompt: Prompt
@@ -50,12 +47,16 @@ class PairItem:
 
 @dataclass(frozen=True)
 class SpanSet:
+    """Responses with known errors, under one name."""
+
     name: str
     items: tuple[SpanItem, ...]
 
 
 @dataclass(frozen=True)
 class PairSet:
+    """Pairs, under one name."""
+
     name: str
     items: tuple[PairItem, ...]
 
@@ -63,30 +64,11 @@ class PairSet:
 AuditSet = SpanSet | PairSet
 
 
-def load(path: Path, name: str | None = None) -> AuditSet:
-    """The set in a .jsonl file. Raises BadInput."""
-    if path.suffix not in {".jsonl", ".ndjson"} or not path.is_file():
-        reason = "no such file" if not path.exists() else "an audit reads .jsonl files"
-        raise BadInput(f"{path}: {reason}")
-    source = JsonlSource(path)
-    rows = [(source.where(first + n), row) for first, batch, _ in source.batches(256) for n, row in enumerate(batch)]
-    if not rows:
-        raise BadInput(f"{path}: there are no rows; {_KINDS}")
-    where, row = rows[0]
-    if not {"bad_spans"} & row.keys() and not {"chosen", "rejected"} <= row.keys():
-        columns = ", ".join(map(repr, row)) or "none"
-        raise BadInput(f"{where}: the columns are {columns}; {_KINDS}")
-    name = name or path.stem
-    layout = layout_of(row, where)
-    if "bad_spans" in row:
-        if layout.kind != "response":
-            raise BadInput(f"{where}: both `bad_spans` and `chosen`; a file is of one kind: {_KINDS}")
-        return SpanSet(name, tuple(_span_item(row, n, layout, where) for n, (where, row) in enumerate(rows)))
-    return PairSet(name, tuple(_pair_item(row, n, layout, where) for n, (where, row) in enumerate(rows)))
-
-
 def thinned(found: AuditSet, count: int | None) -> AuditSet:
-    """At most `count` items, evenly spread over the set, so that a file sorted by kind stays mixed."""
+    """Return at most `count` items of a set.
+
+    They are evenly spread over it, so that a file sorted by kind stays mixed.
+    """
     total = len(found.items)
     if count is None or count >= total:
         return found
@@ -94,42 +76,3 @@ def thinned(found: AuditSet, count: int | None) -> AuditSet:
     if isinstance(found, SpanSet):
         return SpanSet(found.name, tuple(found.items[n] for n in kept))
     return PairSet(found.name, tuple(found.items[n] for n in kept))
-
-
-def _span_item(row: Mapping[str, Any], number: int, layout: Layout, where: str) -> SpanItem:
-    (response,) = layout.responses(row, where)
-    if "bad_spans" not in row:
-        raise BadInput(f"{where}, field 'bad_spans': missing; give [] for a response without errors")
-    bad = _spans(row["bad_spans"], "bad_spans", response.text, where)
-    ignore = _spans(row.get("ignore_spans") or [], "ignore_spans", response.text, where)
-    return SpanItem(str(row.get("id", number)), response.prompt, response.text, bad, ignore)
-
-
-def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, where: str) -> PairItem:
-    chosen, rejected = layout.responses(row, where)
-    return PairItem(str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text)
-
-
-def _spans(value: object, field: str, text: str, where: str) -> tuple[Span, ...]:
-    if not isinstance(value, list):
-        raise BadInput(f"{where}, field {field!r}: {value!r:.60} is no list of [start, end) pairs")
-    return tuple(_span(entry, f"{where}, field '{field}[{n}]'", text) for n, entry in enumerate(value))
-
-
-def _span(entry: object, where: str, text: str) -> Span:
-    if not isinstance(entry, Sequence) or isinstance(entry, str) or len(entry) != 2:
-        raise BadInput(f"{where}: {entry!r:.60} is no pair; write [start, end], end not included")
-    start, end = entry
-    for number in (start, end):
-        if not isinstance(number, int) or isinstance(number, bool):
-            raise BadInput(f"{where}: {number!r:.60} is no whole number; offsets are characters of the response")
-    if start < 0:
-        raise BadInput(f"{where}: [{start}, {end}] starts below 0; the first character of the response is 0")
-    if start >= end:
-        raise BadInput(f"{where}: [{start}, {end}] is empty; the end is not included, so it must be above the start")
-    if end > len(text):
-        raise BadInput(
-            f"{where}: [{start}, {end}] ends beyond the response, which has {len(text)} characters;"
-            " offsets count characters (Unicode code points), not bytes or UTF-16 units"
-        )
-    return start, end

@@ -1,4 +1,7 @@
-"""What a label's figures mean for someone who wants to train on it, in words; from the intervals, not the values."""
+"""Verdicts: what a label's figures mean, in words, for someone who wants to train on it.
+
+They follow from the intervals, not from the values alone.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ WEAK = 0.6
 
 
 class Advice(StrEnum):
-    """no: these labels are worth nothing or worse.  doubtful: they know little that surprisal does not.  yes: they know
-    more."""
+    """Whether to train on labels.
+
+    `no`: they are worth nothing or less. `doubtful`: they know little that surprisal does not. `yes`: they know more.
+    """
 
     no = "no"
     doubtful = "doubtful"
@@ -23,13 +28,25 @@ class Advice(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
+    """A verdict.
+
+    Attributes:
+        advice: The verdict for programs.
+        words: The verdict for people.
+    """
+
     advice: Advice
     words: str
 
 
 def on_spans(auroc: Interval, stratified: Interval, gain: Interval) -> Verdict:
-    """auroc: of finding what is wrong.  stratified: the same among tokens that are equally likely.  gain: over
-    surprisal."""
+    """Return the verdict on a label, from responses with known errors.
+
+    Args:
+        auroc: Of finding what is wrong.
+        stratified: The same among tokens that are equally likely.
+        gain: The AUROC less that of surprisal.
+    """
     beyond = stratified.above(0.5)
     if auroc.below(0.5):
         return Verdict(Advice.no, f"these labels reward the errors (AUROC below chance): {STOP}")
@@ -65,7 +82,12 @@ def on_spans(auroc: Interval, stratified: Interval, gain: Interval) -> Verdict:
 
 
 def on_pairs(accuracy: Interval, controlled: Interval) -> str:
-    """accuracy: by mean reward.  controlled: the same with length controlled, NaN where that cannot be said."""
+    """Return the verdict on a label, from preference pairs.
+
+    Args:
+        accuracy: By mean reward.
+        controlled: The same with length controlled, NaN where that is not defined.
+    """
     judged = controlled if controlled.value == controlled.value else accuracy
     if judged.below(0.5):
         return f"they prefer the worse response: {STOP}"

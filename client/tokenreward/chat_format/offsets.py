@@ -1,6 +1,6 @@
 """Which characters of a response each of its tokens is: right for bytes, emoji, combining marks and CJK.
 
-A token that holds only some bytes of a character covers that whole character; a special token covers
+A token that holds only some bytes of a character covers that whole character; a control token covers
 nothing and stands where it stands.
 """
 
@@ -12,20 +12,28 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import accumulate
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer, byte_level_table
+from tokenreward.chat_format.byte_level import byte_level_table
+from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 
 
 def pieces(
     tokenizer: ChatTokenizer, ids: Sequence[int], text: str, before: int = 0
 ) -> tuple[list[str], list[tuple[int, int]]]:
-    """Each token's own text, and its [start, end) characters in `text`.
+    """Each token's own text, and the characters of `text` that it stands for.
 
-    `text` is what `ids` say, special tokens left out; the ids may say `before` characters more in front of it,
-    and any number behind it (what a chat template adds), which no span covers.
+    Args:
+        tokenizer: The tokenizer of `ids`.
+        ids: A response's token ids.
+        text: What the ids say, control tokens left out.
+        before: How many characters the ids say in front of `text`. They may also say any number behind it. Both are
+            what a chat template adds, and no span covers them.
+
+    Returns:
+        The text of each token, and its `[start, end)` in characters of `text`.
     """
     parts = [_bytes(tokenizer, token_id) for token_id in ids]
     names = [
-        tokenizer.token(token_id) if tokenizer.is_special(token_id) else part.decode("utf-8", "replace")
+        tokenizer.token(token_id) if tokenizer.is_control(token_id) else part.decode("utf-8", "replace")
         for token_id, part in zip(ids, parts, strict=True)
     ]
     said = b"".join(parts).decode("utf-8", "replace")
@@ -47,7 +55,7 @@ def _clip(position: int, length: int) -> int:
 
 
 def _spans(lengths: Sequence[int], said: str) -> list[tuple[int, int]]:
-    """Byte lengths of consecutive parts of `said` -> the characters that each touches."""
+    """The characters of `said` that each of its consecutive parts touches, given their lengths in bytes."""
     starts = list(accumulate((len(c.encode("utf-8")) for c in said), initial=0))  # byte where each character starts
     spans, at = [], 0
     for length in lengths:
@@ -59,10 +67,10 @@ def _spans(lengths: Sequence[int], said: str) -> list[tuple[int, int]]:
 
 
 def _aligned_spans(tokenizer: ChatTokenizer, ids: Sequence[int], text: str) -> list[tuple[int, int]] | None:
-    """By the tokenizer's own record of what its normaliser did, in characters of `text`; None if `ids` are not those
-    that it cuts `text` into.
+    """The spans by the tokenizer's own record of what its normaliser did; None if it cuts `text` into other ids.
 
-    What a normaliser joined to the character before it (a combining mark) or left out belongs to the token before.
+    A character that the normaliser left out, or joined to the one before it (a combining mark), belongs to the token
+    before.
     """
     for lead in (tokenizer.anchor, "", "\n"):
         own, places = tokenizer.located(lead, text)
@@ -80,7 +88,7 @@ def _aligned_spans(tokenizer: ChatTokenizer, ids: Sequence[int], text: str) -> l
 
 
 def _decoded_spans(tokenizer: ChatTokenizer, ids: Sequence[int]) -> list[tuple[int, int]]:
-    """By decoding every prefix: right for any decoder, quadratic in the length."""
+    """The spans by decoding every prefix, which is right for any decoder and quadratic in the length."""
     said = [tokenizer.decode(ids[: n + 1]) for n in range(len(ids))]
     ends = [len(text.rstrip("\ufffd")) for text in said]
     spans = [(start, max(start, end)) for start, end in zip([0, *ends], ends, strict=False)]
@@ -91,8 +99,8 @@ def _decoded_spans(tokenizer: ChatTokenizer, ids: Sequence[int]) -> list[tuple[i
 
 
 def _bytes(tokenizer: ChatTokenizer, token_id: int) -> bytes:
-    """What a token says, as UTF-8; a special token says nothing."""
-    if tokenizer.is_special(token_id):
+    """What a token says, in UTF-8; a control token says nothing."""
+    if tokenizer.is_control(token_id):
         return b""
     entry = tokenizer.token(token_id)
     if _is_byte_level(tokenizer.decoder):

@@ -1,1 +1,1 @@
-"""The client's commands, one module each with `main(argv) -> int`."""
+"""The client's commands, one module each with `main(argv) -> int`, whose result is the exit code."""

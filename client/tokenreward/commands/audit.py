@@ -1,4 +1,4 @@
-"""`tokenreward audit`: whether the labels point at what is wrong, before anybody trains on them."""
+"""`tokenreward audit`: whether the labels point at the tokens that are wrong, before anybody trains on them."""
 
 from __future__ import annotations
 
@@ -33,16 +33,17 @@ wrong usage.
 
 
 def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv)
     from rich.console import Console
 
+    from tokenreward.audit.auditing import audit
     from tokenreward.audit.output.json_report import full
 
     # All that is needed later too: what cannot be imported should be known before an hour of scoring.
     from tokenreward.audit.output.page import page
     from tokenreward.audit.output.table import draw
     from tokenreward.audit.plan import labels
-    from tokenreward.audit.study import audit
     from tokenreward.dataset.progress import progress_for
     from tokenreward.http import Client
 
@@ -77,10 +78,11 @@ def main(argv: list[str]) -> int:
 
 
 def _sets(arguments: argparse.Namespace) -> list[AuditSet]:
-    """The built-in sets asked for, then the files, each under a name of its own."""
+    """Return the built-in sets asked for, then the files, each under a name of its own."""
     from tokenreward.audit import builtin
-    from tokenreward.audit.sets import load, thinned
-    from tokenreward.audit.study import OVERALL
+    from tokenreward.audit.report import OVERALL
+    from tokenreward.audit.set_files import load
+    from tokenreward.audit.sets import thinned
 
     found: list[AuditSet] = []
     if arguments.builtin is not None or not arguments.files:

@@ -1,4 +1,4 @@
-"""What the commands that talk to a service have in common."""
+"""The options and messages that the commands which talk to a service share."""
 
 from __future__ import annotations
 
@@ -8,5 +8,6 @@ ADDRESS_HELP = "Is the service running? `tokenreward serve` starts one here; --u
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where the service is."""
     parser.add_argument("--url", help="the service's address (default: TOKENREWARD_URL, or http://127.0.0.1:8383)")
     parser.add_argument("--key", help="an API key; TOKENREWARD_API_KEY keeps it out of the process list")

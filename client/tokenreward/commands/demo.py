@@ -1,4 +1,4 @@
-"""`tokenreward demo`: the whole way once. Serve, label a dozen responses, show them, shut everything down."""
+"""`tokenreward demo`: the whole way once. It serves, labels a dozen responses, shows them, and stops everything."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import time
 from importlib import resources
 from pathlib import Path
 
-from tokenreward._serving import embedded_service
 from tokenreward.commands import label, show
+from tokenreward.embedded_service import embedded_service
 
 
 def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="tokenreward demo",
         description="Label a dozen responses with a small model on this machine and show which tokens it rewards.",

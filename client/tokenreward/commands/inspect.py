@@ -1,4 +1,4 @@
-"""`tokenreward inspect FILE`: what the rewards of a labeled file look like, in numbers and as a picture."""
+"""`tokenreward inspect FILE`: the rewards of a labeled file in numbers and as a picture."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 from tokenreward.errors import BadInput
 
 if TYPE_CHECKING:
-    from tokenreward.show.statistics import Statistics
+    from tokenreward.statistics.labeled_rewards import Statistics
 
 
 def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv)
     from tokenreward.dataset.atomic import replace
     from tokenreward.dataset.formats import read_labeled, read_meta
     from tokenreward.html.escaping import visible
-    from tokenreward.show.charts import svg
     from tokenreward.show.legend import origin
-    from tokenreward.show.statistics import gather
+    from tokenreward.show.statistics_svg import svg
+    from tokenreward.statistics.labeled_rewards import gather
 
     path = Path(arguments.file)
     found = gather(read_labeled(path))
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> int:
 
 
 def _lines(found: Statistics) -> Iterator[str]:
-    from tokenreward.show.statistics import BINS, LENGTHS, PARTS
+    from tokenreward.statistics.labeled_rewards import BINS, LENGTHS, PARTS
 
     sides = found.sides
     yield ""

@@ -1,4 +1,4 @@
-"""`tokenreward jobs list|show|watch|cancel|retry`: what the service is at, and a say in it."""
+"""`tokenreward jobs list|show|watch|cancel|retry`: seeing and steering the service's jobs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ _SHOWN_ERRORS = 5
 
 
 def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv)
     action: Callable[[Client, argparse.Namespace], int] = arguments.action
     try:
@@ -87,8 +88,7 @@ def _retry(client: Client, arguments: argparse.Namespace) -> int:
 
 
 def _ended(job: Job) -> int:
-    reason = f": {job.problem.message}" if job.problem else ""
-    print(visible(f"{job.id} {job.state}{reason}, {job.failed_items} of {job.total_items} items failed"))
+    print(visible(f"{job.id} {job.state}, {job.failed_items} of {job.total_items} items failed"))
     if job.state is not JobState.succeeded:
         return 1
     return SOME_FAILED if job.failed_items else 0
@@ -96,7 +96,7 @@ def _ended(job: Job) -> int:
 
 def _description(job: Job) -> Iterator[str]:
     fingerprint, provenance = job.provenance.fingerprint, job.provenance
-    yield f"{job.id} {job.state}" + (f": {job.problem.message}" if job.problem else "")
+    yield f"{job.id} {job.state}"
     yield f"items      {job.done_items} of {job.total_items} done, {job.failed_items} of them failed"
     rate = f", {job.tokens_per_second:.0f} tokens/s" if job.tokens_per_second else ""
     eta = f", {_span(job.eta_seconds)} left" if job.eta_seconds is not None and not job.state.terminal else ""
@@ -116,7 +116,7 @@ def _errors(client: Client, job: Job) -> Iterator[str]:
 
 
 def _span(seconds: float) -> str:
-    """A length of time in its largest fitting unit."""
+    """Return a length of time in its largest fitting unit."""
     seconds = max(0.0, seconds)
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size:

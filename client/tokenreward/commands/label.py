@@ -1,4 +1,4 @@
-"""`tokenreward label IN --out OUT`: labels a file, and says what came of it."""
+"""`tokenreward label IN --out OUT`: labels a file and prints a summary."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ error instead of rewards (their rows say which), 1 nothing was written, 2 wrong 
 
 
 def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv)
     from tokenreward.dataset import label_dataset
 

@@ -24,6 +24,7 @@ is needed; otherwise the service is asked for it, which costs no scoring while i
 
 
 def main(argv: list[str]) -> int:
+    """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv)
     from tokenreward.dataset.formats import read_meta
     from tokenreward.show.rows import shown_rows
@@ -56,13 +57,13 @@ def main(argv: list[str]) -> int:
 
 
 def _pager(console: Console) -> AbstractContextManager[object]:
-    """The user's pager; colours only go to `less`, which is told to let them through."""
+    """Return the user's pager. Only `less` gets colours, since it is told to let them through."""
     os.environ.setdefault("LESS", "-FRX")
     return console.pager(styles="less" in os.environ.get("PAGER", "less"))
 
 
 class _Service:
-    """Asks the service for the tokens of responses, if anything must be asked at all."""
+    """Asks the service for the tokens of responses, and connects only if anything must be asked."""
 
     def __init__(self, meta: dict[str, Any] | None, url: str | None, key: str | None) -> None:
         self._provenance = (meta or {}).get("provenance") or {}

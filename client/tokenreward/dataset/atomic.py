@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""Files that appear whole or not at all, and a lock that ends with its process."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from tokenreward.errors import BadInput
-
-if TYPE_CHECKING:
-    pass
 
 
 @contextmanager
 def replace(path: Path) -> Iterator[IO[bytes]]:
-    """A file that stands at `path`, whole and on disk, once the block ends well, and not at all before."""
+    """Open a file that will stand at `path`, complete and on disk, once the block ends without an exception.
+
+    Until then, and after an exception, `path` is what it was.
+
+    Args:
+        path: Where the file will stand.
+
+    Yields:
+        A temporary file beside it, to be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -30,7 +36,17 @@ def replace(path: Path) -> Iterator[IO[bytes]]:
 
 
 def locked(path: Path) -> IO[bytes]:
-    """A lock that ends with its process, however that ends."""
+    """Take a lock that ends with its process, however that ends.
+
+    Args:
+        path: The lock file.
+
+    Returns:
+        The open file, which holds the lock until it is closed.
+
+    Raises:
+        BadInput: Another process has the lock.
+    """
     file = path.open("ab")
     with contextlib.suppress(ImportError):  # no fcntl on Windows: there, two runs at once are the user's to avoid
         import fcntl

@@ -1,59 +1,90 @@
-"""Which format a path means, what a labeled file says of itself, and files that appear only when whole."""
+"""Which format a path means: how its rows are read, how labeled rows are written, and what a labeled file states.
+
+`read_labeled` is how every part of the project reads labeled rows. pyarrow is imported only for the formats that need
+it.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenreward.dataset.jsonl import JsonlSink, JsonlSource, json_rows
 from tokenreward.dataset.meta import META_KEY, meta_path
 from tokenreward.errors import BadInput
 
 if TYPE_CHECKING:
-    from tokenreward.dataset.chunks import Sink, Source
+    from tokenreward.dataset.base import Sink, Source
 
 COLUMNAR = (".parquet", ".arrow")
 _LINES = (".jsonl", ".ndjson")
 
 
 def source_of(path: Path, out: Path, split: str | None = None) -> Source:
-    """The reader for an input path whose rows go to `out`. Raises BadInput."""
+    """Return the reader for an input path.
+
+    Args:
+        path: A .jsonl, .parquet or .arrow file, or a dataset directory.
+        out: Where the labeled rows will go, which decides the type of the reader's rows.
+        split: Which split of a dataset directory.
+
+    Raises:
+        BadInput: There is no such file, or it is of another format.
+    """
     if not path.exists():
         raise BadInput(f"{path}: no such file")
     if path.is_dir() or path.suffix in COLUMNAR:
-        arrow = _arrow()
-        opened: Source = arrow.open_source(path, split)
-        return opened
+        with _pyarrow_needed():
+            from tokenreward.dataset.arrow_source import open_source
+
+        return open_source(path, split)
     if split is not None:
         raise BadInput(f"{path}: a split is only for a dataset directory")
     if path.suffix not in _LINES:
         raise BadInput(f"{path}: labels .jsonl, .parquet, .arrow and dataset directories, not {path.suffix!r}")
-    from tokenreward.dataset.jsonl import JsonlSource
+    if out.suffix not in COLUMNAR:
+        return JsonlSource(path)
+    with _pyarrow_needed():
+        from tokenreward.dataset.typed_rows import TypedSource
 
-    rows = JsonlSource(path)
-    return _arrow().TypedSource(rows) if out.suffix in COLUMNAR else rows
+    return TypedSource(JsonlSource(path))
 
 
 def sink_of(out: Path, source: Source) -> Sink:
-    """The writer for an output path, which must suit its source. Raises BadInput."""
-    if source.suffix == ".jsonl" and out.suffix in _LINES:
-        from tokenreward.dataset.jsonl import JsonlSink
+    """Return the writer for an output path.
 
+    Raises:
+        BadInput: The output's format does not suit the source.
+    """
+    if source.suffix == ".jsonl" and out.suffix in _LINES:
         return JsonlSink()
     if source.suffix == ".arrow" and out.suffix in COLUMNAR:
-        columnar: Sink = _arrow().ArrowSink()
-        return columnar
+        with _pyarrow_needed():
+            from tokenreward.dataset.arrow_sink import ArrowSink
+
+        return ArrowSink()
     fitting = COLUMNAR if source.suffix == ".arrow" else (".jsonl", *COLUMNAR)
     raise BadInput(f"{out}: from this input the output is {' or '.join(fitting)}, not {out.suffix!r}")
 
 
 def read_meta(path: str | Path) -> dict[str, Any] | None:
-    """What a labeled file says of itself: `provenance` and more; None if it is no labeled file. Raises BadInput."""
+    """Return what a labeled file states about itself: `provenance` and more.
+
+    Returns:
+        The metadata, or None if the file is not labeled.
+
+    Raises:
+        BadInput: The file or its metadata cannot be read.
+    """
     path = Path(path)
     if path.suffix in COLUMNAR:
-        raw = _arrow().schema_of(path).metadata or {}
-        content = raw.get(META_KEY)
+        with _pyarrow_needed():
+            from tokenreward.dataset.arrow_tables import schema_of
+
+        content = (schema_of(path).metadata or {}).get(META_KEY)
     else:
         content = meta_path(path).read_bytes() if meta_path(path).exists() else None
     try:
@@ -62,30 +93,27 @@ def read_meta(path: str | Path) -> dict[str, Any] | None:
         raise BadInput(f"{path}: its tokenreward metadata cannot be read") from None
 
 
-def _arrow() -> Any:
-    try:
-        from tokenreward.dataset import arrow
-    except ModuleNotFoundError:
-        raise BadInput("parquet, arrow and datasets need pyarrow; pip install 'tokenreward[files]'") from None
-    return arrow
-
-
 def read_labeled(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a labeled file. Raises BadInput."""
+    """Yield the rows of a labeled file as they are, with every column.
+
+    Raises:
+        BadInput: The file cannot be read.
+    """
     if not path.exists():
         raise BadInput(f"{path}: no such file")
     if path.suffix in COLUMNAR:
-        from tokenreward.dataset.arrow import read_rows
+        with _pyarrow_needed():
+            from tokenreward.dataset.arrow_tables import read_rows
 
         yield from read_rows(path)
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise BadInput(f"{path}, line {number}: not JSON ({error})") from None
-                if not isinstance(row, dict):
-                    raise BadInput(f"{path}, line {number}: not a JSON object")
-                yield row
+    else:
+        for _, row in json_rows(path):
+            yield row
+
+
+@contextmanager
+def _pyarrow_needed() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError:
+        raise BadInput("parquet, arrow and datasets need pyarrow; pip install 'tokenreward[files]'") from None

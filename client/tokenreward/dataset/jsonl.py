@@ -1,4 +1,4 @@
-"""JSON Lines in and out. Every column of a row stays; labels are added behind them."""
+"""JSON Lines in and out. Every column of a row stays; labels are added after them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tokenreward.errors import BadInput
 
 
 class JsonlSource:
-    """A file of JSON objects, one a line; blank lines are passed over, and rows are named by their line."""
+    """A file of JSON objects, one on each line. Blank lines are skipped, and rows are named by their line."""
 
     suffix = ".jsonl"
 
@@ -26,40 +26,31 @@ class JsonlSource:
         self._first = 0
 
     def layout(self) -> Layout:
+        """See `Source.layout`."""
         for _, rows, _ in self.batches(1):
             return layout_of(rows[0], self.where(0))
         raise BadInput(f"{self._path}: there are no rows")
 
     def where(self, row: int) -> str:
+        """See `Source.where`. Only rows of the batch that was read last can be named."""
         return f"{self._path}, line {self._lines[row - self._first]}"
 
     def batches(self, rows: int) -> Iterator[tuple[int, list[dict[str, Any]], list[dict[str, Any]]]]:
+        """See `Source.batches`. The payload is the rows themselves."""
         first = 0
-        numbered = self._rows()
+        numbered = json_rows(self._path)
         while batch := list(islice(numbered, rows)):
             self._first, self._lines = first, [line for line, _ in batch]
             content = [row for _, row in batch]
             yield first, content, content
             first += len(batch)
 
-    def _rows(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise BadInput(f"{self._path}, line {number}: not JSON ({error})") from None
-                if not isinstance(row, dict):
-                    raise BadInput(f"{self._path}, line {number}: not a JSON object")
-                yield number, row
-
 
 class JsonlSink:
-    """Labeled rows as JSON Lines, with the provenance in `OUT.meta.json`."""
+    """Labeled rows as JSON Lines, with the metadata in `OUT.meta.json`."""
 
     def write(self, path: Path, payload: list[dict[str, Any]], labels: dict[str, list[Any]]) -> None:
+        """See `Sink.write`."""
         with path.open("wb") as file:
             for number, row in enumerate(payload):
                 mine = {name: values[number] for name, values in labels.items()}
@@ -68,6 +59,7 @@ class JsonlSink:
                 file.write(json_line(labeled))
 
     def assemble(self, parts: Sequence[Path], out: Path, meta: dict[str, Any]) -> None:
+        """See `Sink.assemble`."""
         with replace(meta_path(out)) as file:
             file.write(json.dumps(meta, indent=2, ensure_ascii=False).encode() + b"\n")
         with replace(out) as file:  # last: where OUT is, it is complete and its meta is there
@@ -76,8 +68,27 @@ class JsonlSink:
                     shutil.copyfileobj(labeled, file, 1 << 20)
 
 
+def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of a file with the number of each one's line, from 1.
+
+    Raises:
+        BadInput: A line is no JSON object.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise BadInput(f"{path}, line {number}: not JSON ({error})") from None
+            if not isinstance(row, dict):
+                raise BadInput(f"{path}, line {number}: not a JSON object")
+            yield number, row
+
+
 def json_line(row: Mapping[str, Any]) -> bytes:
-    """A row as it stands in a file, line end included."""
+    """Return a row as it stands in a file, line end included."""
     try:
         return json.dumps(row, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:  # a lone surrogate came in escaped, and leaves so

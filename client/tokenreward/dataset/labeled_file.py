@@ -1,4 +1,4 @@
-"""What a run is for and what it leaves: the plan that identifies it, the finished file, and what it says of itself."""
+"""The finished labeled file: its identifying plan, the check whether it stands there already, and its writing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward import templates
-from tokenreward.dataset.chunks import Sink, Survey
+from tokenreward.dataset.base import Sink
+from tokenreward.dataset.chunks import Survey
 from tokenreward.dataset.formats import read_meta
 from tokenreward.dataset.resume import RunState
 from tokenreward.dataset.row_layout import Layout
@@ -19,8 +20,15 @@ from tokenreward.schema import Provenance, Template
 class Labeled:
     """A finished labeled file.
 
-    failed: responses without rewards, whose rows have nulls and an error.  reasons: of these, message -> how often.
-    already: the file stood there before, and nothing was done.
+    Attributes:
+        path: Where it stands.
+        rows: How many rows it has.
+        responses: How many responses they hold.
+        tokens: How many tokens these have.
+        failed: Responses without rewards. Their rows have nulls and an error.
+        reasons: How often each of the most frequent errors occurred, by message.
+        provenance: Where the rewards came from.
+        already: Whether the file stood there before, so that nothing was done.
     """
 
     path: Path
@@ -33,7 +41,7 @@ class Labeled:
     already: bool = False
 
     def dataset(self) -> Any:
-        """The file as a `datasets.Dataset`."""
+        """Return the file as a `datasets.Dataset`."""
         import datasets
 
         if self.path.suffix == ".arrow":
@@ -43,10 +51,19 @@ class Labeled:
         return datasets.Dataset.from_json(str(self.path))
 
 
-def plan_of(
+def labeling_plan(
     extent: Survey, model: str | None, template: str | Template, estimator: str, tokens: bool, rows_per_job: int
 ) -> dict[str, Any]:
-    """What identifies this piece of work: two runs with equal plans give the same file."""
+    """Return what identifies a labeling run: two runs with equal plans give the same file.
+
+    Args:
+        extent: The size and digest of the input.
+        model: The model asked for.
+        template: The template, by name or itself.
+        estimator: The estimator's name.
+        tokens: Whether each token's text is kept.
+        rows_per_job: The most rows in a job.
+    """
     try:
         template_hash = templates.resolve(template).hash
     except UnknownName:  # the service may know it
@@ -63,13 +80,20 @@ def plan_of(
     }
 
 
-def finished(out: Path, plan: dict[str, Any]) -> Labeled | None:
-    """The labeled file that stands at `out`, if it is what this call would make. Raises BadInput if it is not."""
+def existing_labeled(out: Path, plan: dict[str, Any]) -> Labeled | None:
+    """Return the labeled file at `out`, if it is the one that this plan would make.
+
+    Returns:
+        The file, or None if nothing stands there.
+
+    Raises:
+        BadInput: Something else stands there.
+    """
     if not out.exists():
         return None
     meta = read_meta(out)
     if meta is None or "labels" not in meta:
-        raise BadInput(f"{out} exists and is no labeled file; nothing was overwritten")
+        raise BadInput(f"{out} exists and is not a labeled file; nothing was overwritten")
     made = meta["labels"]["plan"]
     different = [key for key in plan if key not in {"rows_per_job", "model"} and made.get(key) != plan[key]]
     provenance = Provenance.model_validate(meta["provenance"], extra="ignore")
@@ -87,7 +111,8 @@ def finished(out: Path, plan: dict[str, Any]) -> Labeled | None:
     return Labeled(out, **counts, provenance=provenance, already=True)
 
 
-def assembled(out: Path, sink: Sink, state: RunState, plan: dict[str, Any], layout: Layout) -> Labeled:
+def assemble(out: Path, sink: Sink, state: RunState, plan: dict[str, Any], layout: Layout) -> Labeled:
+    """Write the finished file from the parts of a complete run, and remove the run's directory."""
     totals, provenance = state.totals(), state.provenance
     assert provenance is not None
     counts: dict[str, Any] = {

@@ -1,36 +1,30 @@
-"""Labels a whole file or dataset: chunks become jobs, several in flight, and their results one complete file.
+"""Labeling a whole file or dataset with one call.
 
-Rows are read twice: once to check every one of them before any is paid for, once to send them. The service works
-on the next jobs while the oldest is read, so results are written in order and memory holds a few chunks only.
+Rows are read twice: once to check every one of them before any is paid for, and once to send them. The service works on
+the next jobs while the oldest is read, so results are written in order and memory holds a few chunks only.
 """
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
-from collections import Counter, deque
-from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenreward.dataset.atomic import replace
-from tokenreward.dataset.chunks import Chunk, Sink, Source, Survey, chunks, label_columns, survey
+from tokenreward.dataset.base import Source
+from tokenreward.dataset.chunks import chunks, survey
 from tokenreward.dataset.formats import sink_of, source_of
-from tokenreward.dataset.labeled_file import Labeled, assembled, finished, plan_of
-from tokenreward.dataset.progress import Progress, progress_for
-from tokenreward.dataset.resume import Done, RunState
-from tokenreward.dataset.row_layout import Layout
-from tokenreward.errors import BadInput, ConnectionFailed, JobFailed, TokenRewardError
+from tokenreward.dataset.label_run import LabelOptions, LabelRun
+from tokenreward.dataset.labeled_file import Labeled, assemble, existing_labeled, labeling_plan
+from tokenreward.dataset.progress import progress_for
+from tokenreward.dataset.resume import RunState
+from tokenreward.errors import BadInput
 from tokenreward.http import Client
-from tokenreward.schema import Include, ItemResult, Job, JobState, Template
+from tokenreward.schema import Include, Template
 from tokenreward.settings import client_settings
 
 #: How long a run that may take hours lets the service be away, at least, seconds.
 PATIENCE = 300.0
-#: Finished jobs of one chunk that did not succeed, after which labeling gives up.
-_ATTEMPTS = 5
 
 
 def label_dataset(
@@ -50,117 +44,55 @@ def label_dataset(
     jobs_in_flight: int = 4,
     keep_jobs: bool = False,
 ) -> Labeled:
-    """Labels every response of `data` and writes the labeled rows to `out`.
+    """Label every response of `data` and write the labeled rows to `out`.
 
-    data: a .jsonl, .parquet or .arrow file, a directory from `save_to_disk`, or a `datasets` dataset.
-    out: .parquet or .arrow, or .jsonl from JSONL; for a dataset it may be left out (a temporary .arrow).
-    tokens: also keep each token's text and its place in the response.
-    progress: True always shows it, False never, None only in a terminal.
-    keep_jobs: leave the jobs on the service; by default each is removed once its rows are on disk.
+    If it is interrupted, at any moment, the same call goes on where it stopped.
 
-    Interrupted at any moment, the same call goes on where it stopped. Raises BadInput for a row that cannot be read,
-    before anything is labeled, and for an `out` that holds something else.
+    Args:
+        data: A .jsonl, .parquet or .arrow file, a directory from `save_to_disk`, or a `datasets` dataset.
+        out: A .parquet or .arrow file, or from JSONL a .jsonl file. For a dataset it may be left out, which makes a
+            temporary .arrow file.
+        model: A served model's name, or `name@fingerprint`. None means the only model that is served.
+        template: A shipped template's name, or a template of your own.
+        estimator: A shipped estimator's name.
+        tokens: Also keep each token's text and its place in the response.
+        split: Which split of a dataset with several.
+        client: The client to use, instead of one with `url` and `api_key`.
+        url: The service's base address.
+        api_key: An API key.
+        progress: True always shows progress, False never, and None only in a terminal.
+        rows_per_job: The most rows in a job.
+        jobs_in_flight: How many jobs the service has at a time.
+        keep_jobs: Leave the jobs on the service. By default each is removed once its rows are on disk.
+
+    Returns:
+        The labeled file with its counts and provenance.
+
+    Raises:
+        BadInput: A row cannot be read, in which case nothing was labeled, or `out` holds something else.
+        ConnectionFailed: The service cannot be reached.
+        JobFailed: A job failed several times.
     """
     source, target = _opened(data, out, split)
     sink = sink_of(target, source)
     layout = source.layout()
     extent = survey(chunks(source, layout, rows_per_job))
-    plan = plan_of(extent, model, template, estimator, tokens, rows_per_job)
-    if (existing := finished(target, plan)) is not None:
+    plan = labeling_plan(extent, model, template, estimator, tokens, rows_per_job)
+    if (existing := existing_labeled(target, plan)) is not None:
         return existing
     with ExitStack() as stack:
         here = client or stack.enter_context(_patient_client(url, api_key))
         state = stack.enter_context(RunState(target, plan, source.suffix))
         shown = stack.enter_context(progress_for(progress))
         include: list[Include] = ["tokens"] if tokens else []
-        options = _Options(template, estimator, include, model, jobs_in_flight, keep_jobs)
-        _Run(here, state, sink, layout, options, shown).everything(chunks(source, layout, rows_per_job), extent)
-        return assembled(target, sink, state, plan, layout)
-
-
-@dataclass(frozen=True)
-class _Options:
-    template: str | Template
-    estimator: str
-    include: list[Include]
-    model: str | None
-    jobs_in_flight: int
-    keep_jobs: bool
-
-
-class _Run:
-    """The loop: submit a chunk, and when enough are in flight, collect the oldest."""
-
-    def __init__(
-        self, client: Client, state: RunState, sink: Sink, layout: Layout, options: _Options, shown: Progress
-    ) -> None:
-        self._client, self._state, self._sink, self._layout = client, state, sink, layout
-        self._options, self._shown = options, shown
-
-    def everything(self, work: Iterator[Chunk], extent: Survey) -> None:
-        done = self._state.done
-        self._shown.begin(extent.responses, sum(d.responses for d in done.values()))
-        in_flight: deque[tuple[Chunk, Job]] = deque()
-        for chunk in work:
-            if chunk.number in done:
-                if done[chunk.number].digest != chunk.digest:
-                    raise BadInput("the input changed while it was being labeled")
-                continue
-            in_flight.append((chunk, self._submit(chunk)))
-            if len(in_flight) >= self._options.jobs_in_flight:
-                self._collect(*in_flight.popleft())
-        while in_flight:
-            self._collect(*in_flight.popleft())
-
-    def _submit(self, chunk: Chunk) -> Job:
-        """The chunk's job: the one a former run made, unless that came to nothing."""
-        for attempt in range(_ATTEMPTS):
-            job = self._client.jobs.create(
-                chunk.items,
-                model=self._model(chunk.number),
-                template=self._options.template,
-                estimator=self._options.estimator,
-                include=self._options.include,
-                idempotency_key=self._state.key(chunk.number, attempt, chunk.digest),
-            )
-            if job.state not in {JobState.failed, JobState.cancelled}:
-                break
-        else:
-            raise JobFailed(job)
-        self._state.learn(job.provenance)
-        return job
-
-    def _model(self, number: int) -> str | None:
-        """After the first job, every other must go to exactly the same set-up.
-
-        The first one is asked for in the same words by every run: under its idempotency key, other words are refused.
-        """
-        if number == 0 or (known := self._state.provenance) is None:
-            return self._options.model
-        return f"{known.fingerprint.model}@{known.fingerprint_digest}"
-
-    def _collect(self, chunk: Chunk, job: Job) -> None:
-        results = []
-        for result in self._client.jobs.results(job.id):
-            self._shown.advance(len(result.token_ids or ()))
-            results.append(result)
-        ended = self._client.jobs.get(job.id)
-        if ended.state is not JobState.succeeded:
-            raise JobFailed(ended)
-        _check(chunk, job, results)
-        part = self._state.part(chunk.number)
-        with replace(part) as file:
-            columns = label_columns(results, self._layout, bool(self._options.include))
-            self._sink.write(Path(file.name), chunk.payload, columns)
-        self._state.finish(chunk.number, _counted(chunk, results))
-        if not self._options.keep_jobs:
-            with contextlib.suppress(TokenRewardError):  # it is only tidiness; the service forgets jobs by itself
-                self._client.jobs.delete(job.id)
+        options = LabelOptions(template, estimator, include, model, jobs_in_flight, keep_jobs)
+        LabelRun(here, state, sink, layout, options, shown).run(chunks(source, layout, rows_per_job), extent)
+        return assemble(target, sink, state, plan, layout)
 
 
 def _opened(data: Any, out: str | Path | None, split: str | None) -> tuple[Source, Path]:
     if not isinstance(data, str | Path):
-        from tokenreward.dataset.arrow import dataset_source
+        from tokenreward.dataset.arrow_source import dataset_source
 
         target = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="tokenreward-")) / "labeled.arrow"
         return dataset_source(data[split] if split is not None else data), target
@@ -174,23 +106,8 @@ def _opened(data: Any, out: str | Path | None, split: str | None) -> tuple[Sourc
     return source_of(path, target, split), target
 
 
-def _check(chunk: Chunk, job: Job, results: list[ItemResult]) -> None:
-    if len(results) != len(chunk.items):
-        raise ConnectionFailed(f"job {job.id} gave {len(results)} results for {len(chunk.items)} responses")
-    for result in results:
-        ids, rewards = result.token_ids, result.rewards
-        if result.error is None and (not ids or not rewards or len(ids) != len(rewards)):
-            raise ConnectionFailed(f"job {job.id}, item {result.index}: not one reward per token")
-
-
-def _counted(chunk: Chunk, results: list[ItemResult]) -> Done:
-    reasons = Counter(f"{r.error.code}: {r.error.message}"[:200] for r in results if r.error)
-    tokens = sum(len(r.token_ids or ()) for r in results)
-    return Done(chunk.digest, chunk.rows, len(results), tokens, reasons.total(), dict(reasons.most_common(5)))
-
-
 def _patient_client(url: str | None, api_key: str | None) -> Client:
-    """A client that waits through a restart of the service, once it has answered at all."""
+    """Return a client that waits through a restart of the service, once the service has answered at all."""
     settings = client_settings(url=url, api_key=api_key)
     with Client(settings=settings.model_copy(update={"patience": 0.0})) as probe:
         probe.health()

@@ -1,4 +1,4 @@
-"""What a person sees while responses are worked on: a bar in a terminal, a plain line now and then elsewhere."""
+"""Progress for people: a bar in a terminal, and a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any, Protocol, Self
 
 
 class Progress(Protocol):
-    """Told of every response as it comes; `begin` says how many there are and how many a former run has done."""
+    """Something that is told of every response as it comes. Use it in a `with` statement."""
 
-    def begin(self, total: int, done: int) -> None: ...
+    def begin(self, total: int, done: int) -> None:
+        """Say how many responses there are, and how many of them an earlier run has done."""
 
-    def advance(self, tokens: int, responses: int = 1) -> None: ...
+    def advance(self, tokens: int, responses: int = 1) -> None:
+        """Say that some responses, with `tokens` tokens in all, have come."""
 
     def __enter__(self) -> Self: ...
 
@@ -23,13 +25,13 @@ class Progress(Protocol):
 
 
 class Quiet:
-    """Says nothing."""
+    """Progress that shows nothing."""
 
     def begin(self, total: int, done: int) -> None:
-        pass
+        """See `Progress.begin`."""
 
     def advance(self, tokens: int, responses: int = 1) -> None:
-        pass
+        """See `Progress.advance`."""
 
     def __enter__(self) -> Self:
         return self
@@ -45,10 +47,12 @@ class Lines(Quiet):
         self._every, self._verb = every, done
 
     def begin(self, total: int, done: int) -> None:
+        """See `Progress.begin`."""
         self._total, self._before, self._done, self._tokens = total, done, done, 0
         self._started = self._said = time.monotonic()
 
     def advance(self, tokens: int, responses: int = 1) -> None:
+        """See `Progress.advance`."""
         self._done += responses
         self._tokens += tokens
         if time.monotonic() - self._said >= self._every or self._done == self._total:
@@ -79,10 +83,12 @@ class Bar(Quiet):
         )
 
     def begin(self, total: int, done: int) -> None:
+        """See `Progress.begin`."""
         self._tokens, self._started = 0, time.monotonic()
         self._task = self._rich.add_task("", total=total, completed=done, rate="-")
 
     def advance(self, tokens: int, responses: int = 1) -> None:
+        """See `Progress.advance`."""
         self._tokens += tokens
         rate = self._tokens / max(1e-6, time.monotonic() - self._started)
         self._rich.update(self._task, advance=responses, rate=f"{rate:.0f}")
@@ -96,9 +102,12 @@ class Bar(Quiet):
 
 
 def progress_for(shown: bool | None, doing: str = "labeling", done: str = "labeled") -> Progress:
-    """A bar in a terminal and lines elsewhere; nothing if not wanted. None: only in a terminal.
+    """Return what shows progress here: a bar in a terminal, and lines elsewhere.
 
-    doing, done: what is done to the responses.
+    Args:
+        shown: True always shows progress, False never, and None only in a terminal.
+        doing: What is being done to the responses, for the bar.
+        done: The same as a participle, for the lines.
     """
     if shown is False:
         return Quiet()

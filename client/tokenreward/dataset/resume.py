@@ -1,8 +1,8 @@
-"""What a labeling run leaves beside its output, so that the same command goes on after any interruption.
+"""The state of a labeling run on disk, so that the same command goes on after any interruption.
 
-`OUT.partial/` holds `run.json` (what is being done, under which run id and provenance), one labeled part a finished
-chunk, and beside it a `.done` file with its counts, written last. All appear by rename, so a SIGKILL leaves whole
-files or none. The directory is removed once OUT stands.
+`OUT.partial/` holds `run.json` (the plan, the run's id and its provenance), one labeled part for each finished chunk,
+and beside each part a `.done` file with its counts, which is written last. All of them appear by renaming, so a SIGKILL
+leaves whole files or none. The directory is removed once OUT stands.
 """
 
 from __future__ import annotations
@@ -23,7 +23,16 @@ from tokenreward.schema import Provenance
 
 @dataclass(frozen=True)
 class Done:
-    """The counts of one finished chunk. reasons: error text without its numbers -> how often."""
+    """The counts of one finished chunk.
+
+    Attributes:
+        digest: The SHA-256 of its items.
+        rows: Its rows.
+        responses: Its responses.
+        tokens: Their tokens.
+        failed: Responses without rewards.
+        reasons: How often each error occurred, by message.
+    """
 
     digest: str
     rows: int
@@ -34,10 +43,23 @@ class Done:
 
 
 class RunState:
-    """The partial directory, locked against a second run; use it in a `with`."""
+    """The partial directory, locked against a second run. Use it in a `with` statement.
+
+    Attributes:
+        directory: Where it is.
+        provenance: The provenance of the run's first job, or None before that.
+        done: The finished chunks by number.
+        run: The run's id, which is the same in every rerun.
+    """
 
     def __init__(self, out: Path, plan: dict[str, Any], suffix: str) -> None:
-        """plan: what identifies the work; a directory with another plan is an error, not a start over."""
+        """Name the directory. It is opened on entering the `with` statement.
+
+        Args:
+            out: Where the finished file will stand.
+            plan: What identifies the run. A directory with another plan is an error.
+            suffix: The suffix of parts.
+        """
         self.directory = out.with_name(out.name + ".partial")
         self._suffix = suffix
         self._plan = plan
@@ -58,14 +80,19 @@ class RunState:
         self._lock.close()
 
     def part(self, number: int) -> Path:
+        """Return where the labeled part of a chunk stands."""
         return self.directory / f"{number:07d}{self._suffix}"
 
     def key(self, number: int, attempt: int, digest: str) -> str:
-        """The idempotency key of one chunk's job: the same in every rerun, another in every other run."""
+        """Return the idempotency key of one chunk's job: the same in every rerun, and another in every other run."""
         return f"label-{self.run}-{number}-{attempt}-{digest[:32]}"
 
     def learn(self, provenance: Provenance) -> None:
-        """Pins the run to the provenance of its first job. Raises BadInput if a later one differs."""
+        """Pin the run to the provenance of its first job.
+
+        Raises:
+            BadInput: A later job has another provenance.
+        """
         if self.provenance is None:
             self.provenance = provenance
             self._save()
@@ -76,12 +103,13 @@ class RunState:
             )
 
     def finish(self, number: int, done: Done) -> None:
-        """The chunk's part has been written; from here on it is never labeled again."""
+        """Note that the chunk's part has been written. From here on it is never labeled again."""
         with replace(self._done_path(number)) as file:
             file.write(json.dumps(asdict(done)).encode())
         self.done[number] = done
 
     def totals(self) -> Done:
+        """Return the sums over all finished chunks."""
         reasons: Counter[str] = Counter()
         for done in self.done.values():
             reasons.update(done.reasons)
@@ -90,6 +118,7 @@ class RunState:
         return Done("", rows, responses, tokens, failed, dict(reasons))
 
     def remove(self) -> None:
+        """Remove the directory."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _open(self) -> None:
@@ -120,7 +149,7 @@ class RunState:
 
 
 def _identity(provenance: Provenance) -> str:
-    """What must not change within a file: everything but the service's version."""
+    """Return what must not change within a file: everything but the service's version."""
     p = provenance
     return (
         f"{p.fingerprint.model}@{p.fingerprint_digest} {p.template}#{p.template_hash} {p.estimator}#{p.estimator_hash}"

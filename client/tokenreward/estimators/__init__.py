@@ -1,4 +1,7 @@
-"""Estimators: one small file each, found by name. A new one needs no engine path, only branches and a function."""
+"""Estimators: one small file each, found by name.
+
+A new one needs no change in an engine, only the branches it reads and a function.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,16 @@ _SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in 
 
 
 def shipped() -> Mapping[str, Estimator]:
-    """Every estimator that comes with the package, by name."""
+    """Return every estimator that comes with the package, by name."""
     return _SHIPPED
 
 
 def resolve(name: str) -> Estimator:
-    """The estimator of that name. Raises UnknownName."""
+    """Return the estimator of that name.
+
+    Raises:
+        UnknownName: There is none.
+    """
     found = _SHIPPED.get(name)
     if found is None:
         raise UnknownName("estimator", name, sorted(_SHIPPED))

@@ -1,15 +1,15 @@
-"""Local evidence: what the question adds to the likelihood around a token. Ours, not the paper's.
+"""Local evidence: what the question adds to the likelihood around a token. It is ours, not the paper's.
 
 d_t = G_{1,3}(log p(y | x))_t - G_{4,4}(log p(y | null))_t
 r_t = sigmoid(d_t - mean_t d_t + 0.75 (mean_t log p(y_t | null) + 2)) - 1/2
 
 `plain` is the bare prompt x; `null` is a prompt that knows nothing of the question but asks for a text of the same
-kind, so that what is rare anyway (a name, a number) does not count as wrong. G_{a,b} is a Gaussian average over
+kind, so that text which is rare anyway (a name, a number) does not count as wrong. G_{a,b} is a Gaussian average over
 neighbouring tokens, with a standard deviation of a tokens before t and of b after it, cut at 3 of the wider and
-normalised where the response ends: one token's log-prob says little, and an error makes what follows it unlikely too.
+normalised where the response ends: one token's log-prob says little, and an error makes the text after it unlikely too.
 
-Less the mean of d, a token is compared with its own response only. The last term compares responses, by how likely
-their text is anyway: an answer full of rare text has more of its tokens wrong than one of commonplaces. Where it is
+With the mean of d subtracted, a token is compared with its own response only. The last term compares responses, by how
+likely their text is anyway: an answer full of rare text has more wrong tokens than one of commonplaces. Where it is
 about as likely as usual (2 nats a token) the term is 0. The numbers are from a search on development data
 (benchmarks/estimator_search.py, docs/label-quality.md).
 """
@@ -25,14 +25,20 @@ from tokenreward.estimators.base import Estimator, LogProbs, Rewards, squash
 
 _BEFORE, _AFTER, _AROUND_NULL = 1.0, 3.0, 4.0
 _WEIGHT_RESPONSE = 0.75
-#: Decides where all rewards lean, never how two tokens are ranked.
+#: It shifts all rewards of a response alike, and never changes how two of its tokens are ranked.
 _USUAL_NATS = 2.0
 
 
 def averaged(values: LogProbs, before: float, after: float) -> NDArray[np.float64]:
-    """Gaussian average of `values` [T] over neighbours; the widths are standard deviations in tokens."""
+    """Return the Gaussian average of `values` over neighbouring tokens, float64 `[T]`.
+
+    Args:
+        values: float32 `[T]`.
+        before: The standard deviation before a token, in tokens.
+        after: The standard deviation after it, in tokens.
+    """
     reach = int(3 * max(before, after) + 1)
-    # A convolution turns its kernel round: what lies before a token meets the kernel's second half.
+    # A convolution reverses its kernel: the tokens before a token meet the kernel's second half.
     steps = np.arange(-reach, reach + 1)
     kernel = np.exp(-0.5 * (steps / np.where(steps > 0, before, after)) ** 2)
     inside = slice(reach, reach + len(values))

@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""HTML documents, and making text of unknown origin harmless in them."""

@@ -1,4 +1,4 @@
-"""Text of unknown origin made harmless and visible before it reaches a terminal or a page."""
+"""Making text of unknown origin harmless and visible before it reaches a terminal or a page."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def visible(text: str) -> str:
-    """`text` with every character that could act or hide, rather than be seen, written as <U+XXXX>.
+    """Return `text` with every character that could act or hide, instead of being seen, written as <U+XXXX>.
 
-    Escape sequences, carriage returns, direction overrides, zero-width characters and lone surrogates among them;
-    line feeds and tabs stay.
+    Among them are escape sequences, carriage returns, direction overrides, zero-width characters and lone surrogates.
+    Line feeds and tabs stay.
     """
     if text.isascii() and text.isprintable():
         return text

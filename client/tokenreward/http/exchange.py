@@ -1,4 +1,8 @@
-"""What passes between a flow and a shell: a request or a pause one way, an answer or a broken connection the other."""
+"""The vocabulary between the protocol and the network: requests and pauses go out, replies or failures come back.
+
+An `Operation` is a generator that yields a `Request` or a `Pause` and is sent the `Outcome`. It does no I/O itself, so
+the sync and the async connection run the same operations.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +16,24 @@ NDJSON = "application/x-ndjson"
 
 @dataclass(frozen=True)
 class SpooledBody:
-    """A body in a temporary file, `length` bytes long. It can be sent again: both readers start at the beginning."""
+    """A request body in a temporary file. It can be sent again, because both readers start at the beginning.
+
+    Attributes:
+        file: The open file.
+        length: Its size in bytes.
+    """
 
     file: IO[bytes]
     length: int
 
     def blocks(self) -> Iterator[bytes]:
+        """Yield the body in blocks of 64 KiB."""
         self.file.seek(0)
         while block := self.file.read(1 << 16):
             yield block
 
     async def ablocks(self) -> AsyncIterator[bytes]:
+        """Yield the same blocks for an async transport."""
         for block in self.blocks():
             yield block
 
@@ -31,9 +42,16 @@ class SpooledBody:
 class Request:
     """One HTTP request.
 
-    repeatable: twice does no more than once, so that a broken connection may be followed by another try.
-    wait: seconds the server was asked to hold its answer back, which come on top of the timeout.
-    already: a status that, after a broken try, says that the broken try had worked.
+    Attributes:
+        method: The HTTP method.
+        path: The path below the service's base address.
+        params: Query parameters, in order; a name may occur several times.
+        headers: Headers beside those that every request carries.
+        body: The body, if there is one.
+        repeatable: Whether sending it twice does no more than sending it once, so that it may be sent again after the
+            connection broke.
+        wait: Seconds for which the server was asked to hold its answer back. They are added to the read timeout.
+        already: A status that means success after a broken attempt, because that attempt had got through.
     """
 
     method: str
@@ -48,7 +66,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer, whatever its status."""
+    """A complete answer, whatever its status."""
 
     status: int
     headers: Mapping[str, str]
@@ -57,7 +75,12 @@ class Reply:
 
 @dataclass(frozen=True)
 class Broken:
-    """No whole answer came. sent: whether the server may have seen the request."""
+    """The outcome of a request to which no complete answer came.
+
+    Attributes:
+        reason: A message for the user.
+        sent: Whether the server may have seen the request.
+    """
 
     reason: str
     sent: bool
@@ -65,9 +88,11 @@ class Broken:
 
 @dataclass(frozen=True)
 class Pause:
+    """A wait between two requests, in seconds."""
+
     seconds: float
 
 
 Outcome = Reply | Broken | None
 T = TypeVar("T")
-Flow = Generator[Request | Pause, Outcome, T]
+Operation = Generator[Request | Pause, Outcome, T]

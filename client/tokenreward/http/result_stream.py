@@ -1,4 +1,4 @@
-"""Following a result set: where we are, what to ask for next, and what a broken connection means. No I/O."""
+"""Following a result set without I/O: the reader's place, the next request, and what to do when a connection breaks."""
 
 from __future__ import annotations
 
@@ -7,21 +7,25 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from tokenreward.errors import ConnectionFailed
-from tokenreward.http import endpoints
+from tokenreward.http import endpoints, responses
 from tokenreward.http.exchange import Broken, Reply, Request
 from tokenreward.http.retries import Backoff, may_try_again, retry_after
 from tokenreward.schema import ItemResult, ResultsEnd
 
-#: How long one request for results that are not there yet is held by the server, seconds.
+#: Seconds for which the server holds one request for results that are not there yet.
 FOLLOW_WAIT = 10.0
 
 
 class ResultsCursor:
     """One reader's place in a job's results.
 
-    A shell asks for `request`, hands every block of the answer to `feed`, and reports how the answer ended by
-    `ended`, `refused` or `broken`; these return the seconds to pause before the next request. Every result comes
-    once and in order, however often the connection breaks.
+    The caller asks for `request`, passes every block of the answer to `feed`, and reports how the answer ended with
+    `ended`, `refused` or `broken`. These return the seconds to pause before the next request. Every result comes once
+    and in order, however often the connection breaks.
+
+    Attributes:
+        next: The index of the next item.
+        finished: Whether there is nothing more to ask for.
     """
 
     def __init__(self, job_id: str, start: int, follow: bool, patience: float) -> None:
@@ -34,11 +38,19 @@ class ResultsCursor:
         self._end: ResultsEnd | None = None
 
     def request(self) -> Request:
+        """Return the request for the results from `next` on."""
         self._rest, self._end, self._asked_from = b"", None, self.next
         return endpoints.results(self._job_id, self.next, FOLLOW_WAIT if self._follow else 0.0)
 
     def feed(self, block: bytes) -> Iterator[ItemResult]:
-        """The results that `block` completes. Lines end in a line feed and nothing else: JSON may hold the rest."""
+        """Yield the results that `block` completes.
+
+        Only a line feed ends a line, because JSON may contain the other line separators.
+
+        Raises:
+            ConnectionFailed: The results are out of order.
+            pydantic.ValidationError: A line is not a result.
+        """
         *lines, self._rest = (self._rest + block).split(b"\n")
         for line in lines:
             if not line.strip():
@@ -53,7 +65,7 @@ class ResultsCursor:
             yield result
 
     def ended(self) -> float:
-        """The answer is over."""
+        """Note that the answer is over, and return the seconds to pause."""
         if self._end is None or self._rest.strip():
             return self.broken(Broken("the results broke off in the middle", sent=True))
         self.finished = self._end.complete or not self._follow
@@ -63,13 +75,24 @@ class ResultsCursor:
         return 0.0 if progress or self.finished else 0.2  # a server that does not wait must not be hammered
 
     def refused(self, reply: Reply) -> float:
+        """Note an answer other than 200, and return the seconds to pause.
+
+        Raises:
+            Rejected: The service will not answer otherwise later.
+            ConnectionFailed: The status is a success that has no results.
+        """
         delay = self._backoff.next(retry_after(reply)) if may_try_again(self.request(), reply) else None
         if delay is None:
-            error = endpoints.refusal(reply)
+            error = responses.refusal(reply)
             raise error or ConnectionFailed(f"HTTP {reply.status} where results were due")
         return delay
 
     def broken(self, outcome: Broken) -> float:
+        """Note that the connection broke, and return the seconds to pause.
+
+        Raises:
+            ConnectionFailed: The patience for tries without progress is spent.
+        """
         if self.next > self._asked_from:
             self._backoff.reset()
         delay = self._backoff.next()
@@ -79,6 +102,6 @@ class ResultsCursor:
 
 
 def unreadable(error: ValidationError) -> Broken:
-    """A line that is not what it should be: cut short by a proxy, as far as anyone can tell."""
+    """Treat a line that cannot be parsed as a broken connection: a proxy may have cut it short."""
     first = error.errors(include_url=False, include_input=False)[0]
     return Broken(f"a line of the results cannot be read ({first['msg']})", sent=True)

@@ -1,7 +1,7 @@
-"""Operations of several steps, without I/O: each is a generator that yields what it needs done.
+"""The rules of retrying: which requests are sent again, when, and for how long.
 
-`reply = yield Request(...)` and `yield Pause(seconds)`; a shell performs them and sends the outcome back, so that
-the sync and the async client cannot differ in what they retry or how long they wait.
+A request is sent again if that is safe: if the server cannot have seen it, if a second time does no harm, or if the
+answer says that nothing was accepted. Delays grow and are jittered, and they end when the caller's patience does.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from tokenreward.errors import ConnectionFailed, WaitTimeout
-from tokenreward.http import endpoints
-from tokenreward.http.exchange import Broken, Flow, Pause, Reply, Request
-from tokenreward.schema import Job, LabelResponse
+from tokenreward.errors import ConnectionFailed
+from tokenreward.http import responses
+from tokenreward.http.exchange import Broken, Operation, Outcome, Pause, Reply, Request
 
 Clock = Callable[[], float]
 
 
 class Backoff:
-    """Delays that double from 0.25 s to 8 s, each drawn from its upper half, until `patience` seconds are spent."""
+    """Delays that double from 0.25 s to 8 s, each drawn from the upper half of its range.
+
+    They end once `patience` seconds are spent.
+    """
 
     def __init__(self, patience: float, clock: Clock = time.monotonic) -> None:
         self._patience = patience
@@ -29,28 +31,35 @@ class Backoff:
         self.reset()
 
     def reset(self) -> None:
-        """Begins anew, after progress."""
+        """Begin anew, after progress."""
         self._delay = 0.25
         self._deadline = self._clock() + self._patience
 
     def next(self, at_least: float = 0.0) -> float | None:
-        """Seconds until the next try; None if that would be past the deadline."""
+        """Return the seconds until the next try, or None if that try would be past the deadline."""
         delay = max(at_least, self._delay * random.uniform(0.5, 1.0))
         self._delay = min(8.0, self._delay * 2)
         return delay if self._clock() + delay <= self._deadline else None
 
 
-def exchange(request: Request, patience: float) -> Flow[Reply]:
-    """One request, tried again where that is safe, until it succeeds.
+def send(request: Request, patience: float) -> Operation[Reply]:
+    """Send one request, and send it again where that is safe, until it succeeds.
 
-    Raises ConnectionFailed, Rejected or Unavailable.
+    Args:
+        request: What is sent.
+        patience: Seconds after which no further try begins.
+
+    Raises:
+        ConnectionFailed: No answer came.
+        Rejected: The service refused the request.
+        Unavailable: The service could not serve for as long as it was tried.
     """
     backoff = Backoff(patience)
     broke = False
     while True:
         outcome = yield request
         if isinstance(outcome, Reply):
-            error = endpoints.refusal(outcome)
+            error = responses.refusal(outcome)
             if error is None or (broke and outcome.status == request.already):
                 return outcome
         broke = broke or isinstance(outcome, Broken)
@@ -65,16 +74,17 @@ def exchange(request: Request, patience: float) -> Flow[Reply]:
             raise ConnectionFailed(outcome.reason)
 
 
-def may_try_again(request: Request, outcome: Reply | Broken | None) -> bool:
+def may_try_again(request: Request, outcome: Outcome) -> bool:
+    """Return whether it is safe, and worth a try, to send `request` again after `outcome`."""
     if isinstance(outcome, Broken):
         return request.repeatable or not outcome.sent
     assert outcome is not None
     in_flight = outcome.status == 409 and "idempotency-key" in request.headers
-    return outcome.status in endpoints.NOT_NOW or in_flight
+    return outcome.status in responses.NOT_NOW or in_flight
 
 
-def retry_after(outcome: Reply | Broken | None) -> float:
-    """Seconds that the server asks to wait; 0 if it does not."""
+def retry_after(outcome: Outcome) -> float:
+    """Return the seconds that the server asks to wait in `Retry-After`, or 0 if it does not."""
     value = outcome.headers.get("retry-after", "") if isinstance(outcome, Reply) else ""
     if value.isascii() and value.isdigit():
         return float(value)
@@ -82,29 +92,3 @@ def retry_after(outcome: Reply | Broken | None) -> float:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return 0.0
-
-
-def wait(job_id: str, timeout: float | None, patience: float) -> Flow[Job]:
-    """The job once it is over. Raises WaitTimeout, which leaves the job running."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    pause = 0.1
-    while True:
-        job = endpoints.read(Job, (yield from exchange(endpoints.job(job_id), patience)))
-        if job.state.terminal:
-            return job
-        left = pause if deadline is None else min(pause, deadline - time.monotonic())
-        if left <= 0:
-            raise WaitTimeout(job)
-        yield Pause(left)
-        pause = min(2.0, pause * 1.5)
-
-
-def label(request: Request, timeout: float | None, patience: float) -> Flow[LabelResponse | Job]:
-    """The answer of `POST /v1/label`, or the finished job if it took longer than the service would wait."""
-    started = time.monotonic()
-    reply = yield from exchange(request, patience)
-    if reply.status == 200:
-        return endpoints.read(LabelResponse, reply)
-    job = endpoints.read(Job, reply)
-    left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
-    return (yield from wait(job.id, left, patience))

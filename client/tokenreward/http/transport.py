@@ -1,8 +1,9 @@
-"""What both shells tell httpx2, and how its answers and errors are told to the flows."""
+"""The options that the sync and the async connection give to httpx2, and what httpx2's errors mean."""
 
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import httpx2
@@ -12,8 +13,12 @@ from tokenreward.settings import ClientSettings
 
 
 def connection_options(settings: ClientSettings) -> dict[str, Any]:
-    """Arguments for httpx2's clients. A proxy in the environment is not asked for a service on this machine."""
-    headers = {"user-agent": f"tokenreward/{_version()} python/{sys.version_info.major}.{sys.version_info.minor}"}
+    """Return the arguments for httpx2's clients.
+
+    A proxy named in the environment is ignored for a service on this machine.
+    """
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    headers = {"user-agent": f"tokenreward/{version('tokenreward')} python/{python}"}
     if settings.api_key is not None:
         headers["authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
     return {
@@ -26,7 +31,7 @@ def connection_options(settings: ClientSettings) -> dict[str, Any]:
 
 
 def request_options(settings: ClientSettings, request: Request, *, asynchronous: bool = False) -> dict[str, Any]:
-    """Arguments for `request()` and `stream()` of httpx2's clients."""
+    """Return the arguments for `request()` and `stream()` of httpx2's clients."""
     headers = dict(request.headers)
     content: Any = request.body
     if isinstance(request.body, SpooledBody):
@@ -41,6 +46,7 @@ def request_options(settings: ClientSettings, request: Request, *, asynchronous:
 
 
 def broken(error: httpx2.RequestError, settings: ClientSettings) -> Broken:
+    """Describe an error of httpx2, and whether the server may have seen the request."""
     unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout | httpx2.ProxyError)
     what = str(error) or type(error).__name__
     if isinstance(error, httpx2.TimeoutException):
@@ -50,9 +56,3 @@ def broken(error: httpx2.RequestError, settings: ClientSettings) -> Broken:
 
 def _timeout(settings: ClientSettings, wait: float) -> httpx2.Timeout:
     return httpx2.Timeout(settings.timeout, connect=settings.connect_timeout, read=settings.timeout + wait)
-
-
-def _version() -> str:
-    import tokenreward
-
-    return tokenreward.__version__

@@ -1,13 +1,12 @@
-"""What the service and the workers say to each other through Redis.
+"""The protocol between the service and the workers, who never import one another, over Redis.
 
-The two never import one another; this is the whole of what they share:
+- `keys` names all keys.
+- `scripts` are the changes of state, as Lua that Redis runs atomically. The transition table is in
+  `lua/_job_state.lua`.
+- `records` are the shards and claims, `worker_records` the workers and models.
+- `arrow_blobs` are items and results as compressed Arrow, `spill` decides whether Redis or a blob store holds them.
+- `doorbell` is the RQ queue that tells a worker of a shard.
+- `redis_url` checks the store's address.
 
-- `keys`: the names of all keys;
-- `scripts`: every change of state, as Lua that Redis runs atomically (`lua/`; the transition table is in
-  `_job_state.lua`);
-- `shards`: the records of shards and workers;
-- `blobs`: items and results as zstd-compressed Arrow, inline or spilled;
-- `doorbell`: the RQ queue that tells a worker of a shard.
-
-Nothing here opens a connection, and nothing read from Redis is ever executed.
+Nothing here opens a connection to Redis, and nothing read from Redis is ever executed.
 """

@@ -1,80 +1,159 @@
-"""Every Redis key, in one place.
+"""The name of every Redis key, for Python and for Lua.
 
-tr:job:{id}           hash    state, counts, options, provenance: see `lua/_job_state.lua`
-tr:job:{id}:items     hash    first index of a slice -> blob of its items
-tr:job:{id}:results   hash    first index of a range -> blob of its results
-tr:job:{id}:ranges    zset    "start:count" of every finished range, by start
-tr:job:{id}:shards    set     shards that still owe the job something
-tr:jobs:{owner}       zset    job ids by creation time
-tr:shard:{id}         hash    state, members, attempts, worker
-tr:queued:{fp}        zset    shards waiting for a worker of that fingerprint, by time queued
-tr:claimed            zset    shards some worker holds, by the end of their lease
-tr:workers            zset    worker ids by the time their record expires (Redis' clock)
-tr:worker:{id}        string  WorkerRecord as JSON
-tr:job:spilled        set     jobs that may have payloads in the blob store
-tr:models             hash    fingerprint digest -> ModelRecord as JSON
-tr:cache:{fp}:{hash}  string  log-probs of one scoring
-tr:apikeys            hash    key id -> ApiKey as JSON (the service's own; workers have no use for it)
-tr:events             channel "{job} {version}" after every change of a job
+`PATTERNS` is the one list. The functions and constants below build the names for Python from it, `lua` builds them for
+the scripts, and `glob` gives the patterns that access rules are written in. No other file spells a key out.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
-QUEUED_PREFIX = "tr:queued:"
-CLAIMED = "tr:claimed"
-WORKERS = "tr:workers"
-MODELS = "tr:models"
-EVENTS = "tr:events"
-RECONCILER_LOCK = "tr:reconciler"
-COUNTERS = "tr:counters"
-API_KEYS = "tr:apikeys"
-#: No job has that id. It begins as a job's keys do, because a worker's Redis user may touch those.
-SPILLED = "tr:job:spilled"
+PATTERNS: Mapping[str, str] = {
+    # hash: state, counts, options, provenance (see `lua/_job_state.lua`)
+    "job": "tr:job:{job}",
+    # hash: first index of a slice -> blob of its items
+    "items": "tr:job:{job}:items",
+    # hash: first index of a range -> blob of its results
+    "results": "tr:job:{job}:results",
+    # sorted set: "start:count" of every finished range, by start
+    "ranges": "tr:job:{job}:ranges",
+    # set: shards that still owe the job something
+    "shards": "tr:job:{job}:shards",
+    # set: jobs that may have payloads in the blob store. No job has this id; the name begins as the keys of jobs do, as
+    # a worker's Redis user may touch those.
+    "spilled": "tr:job:spilled",
+    # sorted set: job ids by creation time
+    "jobs": "tr:jobs:{owner}",
+    # string: what an earlier request with this Idempotency-Key left (see the service's `intake/idempotency.py`)
+    "idempotency": "tr:idem:{owner}:{key_hash}",
+    # hash: state, members, attempts, worker
+    "shard": "tr:shard:{shard}",
+    # sorted set: shards that wait for a worker of that fingerprint, by the time they were queued
+    "queued": "tr:queued:{fingerprint}",
+    # set: those of the waiting shards that hold interactive work
+    "front": "tr:front:{fingerprint}",
+    # sorted set: shards that some worker holds, by the end of their lease
+    "claimed": "tr:claimed",
+    # string: the suspect shard that a worker's engine is at; it expires after a day
+    "scoring": "tr:scoring:{worker}",
+    # sorted set: worker ids by the time their record expires (Redis' clock)
+    "workers": "tr:workers",
+    # string: WorkerRecord as JSON
+    "worker": "tr:worker:{worker}",
+    # hash: fingerprint digest -> ModelRecord as JSON
+    "models": "tr:models",
+    # string: log-probs of one scoring
+    "cache": "tr:cache:{fingerprint}:{content_hash}",
+    # string: bytes of memory that the service lets the store use, if its settings limit it (see `memory.py`)
+    "store_limit": "tr:store_limit",
+    # hash: counts that outlive the service's process, such as `recoveries`
+    "counters": "tr:counters",
+    # string: lock of the service that reconciles
+    "reconciler": "tr:reconciler",
+    # hash: key id -> ApiKey as JSON (for the service only)
+    "apikeys": "tr:apikeys",
+    # channel: "{job} {version}" after every change of a job
+    "events": "tr:events",
+}
+
+QUEUED_PREFIX = PATTERNS["queued"].removesuffix("{fingerprint}")
+CLAIMED = PATTERNS["claimed"]
+WORKERS = PATTERNS["workers"]
+MODELS = PATTERNS["models"]
+EVENTS = PATTERNS["events"]
+RECONCILER_LOCK = PATTERNS["reconciler"]
+COUNTERS = PATTERNS["counters"]
+API_KEYS = PATTERNS["apikeys"]
+SPILLED = PATTERNS["spilled"]
+STORE_LIMIT = PATTERNS["store_limit"]
 
 _JOB_ID = re.compile("[0-9a-f]{32}")
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_LAST_PLACEHOLDERS = re.compile(r"\{.*\}$")
 
 
 def is_job_id(text: str) -> bool:
+    """Whether `text` has the form of a job's id, so that it cannot name another key."""
     return _JOB_ID.fullmatch(text) is not None
 
 
 def job(job_id: str) -> str:
-    return f"tr:job:{job_id}"
+    """The record of a job."""
+    return PATTERNS["job"].format(job=job_id)
 
 
 def items(job_id: str) -> str:
-    return f"tr:job:{job_id}:items"
+    """The items of a job."""
+    return PATTERNS["items"].format(job=job_id)
 
 
 def results(job_id: str) -> str:
-    return f"tr:job:{job_id}:results"
+    """The results of a job."""
+    return PATTERNS["results"].format(job=job_id)
 
 
 def ranges(job_id: str) -> str:
-    return f"tr:job:{job_id}:ranges"
+    """The finished ranges of a job."""
+    return PATTERNS["ranges"].format(job=job_id)
+
+
+def shards(job_id: str) -> str:
+    """The shards that owe a job something."""
+    return PATTERNS["shards"].format(job=job_id)
 
 
 def jobs(owner: str) -> str:
-    return f"tr:jobs:{owner}"
+    """The list of an owner's jobs."""
+    return PATTERNS["jobs"].format(owner=owner)
 
 
 def shard(shard_id: str) -> str:
-    return f"tr:shard:{shard_id}"
+    """The record of a shard."""
+    return PATTERNS["shard"].format(shard=shard_id)
 
 
 def queued(fingerprint: str) -> str:
-    return QUEUED_PREFIX + fingerprint
+    """The shards that wait for a worker with this fingerprint."""
+    return PATTERNS["queued"].format(fingerprint=fingerprint)
 
 
 def worker(worker_id: str) -> str:
-    return f"tr:worker:{worker_id}"
+    """The record of a live worker."""
+    return PATTERNS["worker"].format(worker=worker_id)
 
 
 def cached(fingerprint: str, content_hash: str) -> str:
-    return f"tr:cache:{fingerprint}:{content_hash}"
+    """The cached log-probs of one scoring."""
+    return PATTERNS["cache"].format(fingerprint=fingerprint, content_hash=content_hash)
 
 
 def idempotency(owner: str, key_hash: str) -> str:
-    return f"tr:idem:{owner}:{key_hash}"
+    """The record of an Idempotency-Key of one owner."""
+    return PATTERNS["idempotency"].format(owner=owner, key_hash=key_hash)
+
+
+def glob(name: str) -> str:
+    """The keys of one entry of `PATTERNS` as a glob, for Redis' access rules: `tr:shard:*`."""
+    return _PLACEHOLDER.sub("*", _LAST_PLACEHOLDERS.sub("*", PATTERNS[name]))
+
+
+def lua(names: Iterable[str]) -> str:
+    """Lua code that defines the table `tr` with these entries of `PATTERNS`.
+
+    A name without a placeholder becomes a string (`tr.claimed`), one with placeholders a function of them
+    (`tr.shard(id)`).
+
+    Raises:
+        KeyError: A name is not in `PATTERNS`.
+    """
+    return "".join(["local tr = {}\n", *(f"tr.{name} = {_lua_value(PATTERNS[name])}\n" for name in sorted(names))])
+
+
+def _lua_value(pattern: str) -> str:
+    # Split at its placeholders, a pattern is text and parameter in turn.
+    pieces = _PLACEHOLDER.split(pattern)
+    parameters = pieces[1::2]
+    parts = [piece if i % 2 else f"'{piece}'" for i, piece in enumerate(pieces) if piece]
+    value = " .. ".join(parts)
+    return f"function({', '.join(parameters)}) return {value} end" if parameters else value

@@ -1,7 +1,6 @@
-"""The records that cross Redis: members of a shard, claims, workers, models. Frozen, parsed strictly.
+"""The records that cross Redis: slices of jobs, shards, options and claims. All are frozen.
 
-What comes out of Redis is data from a stranger: anything that does not parse is a `Corrupt` error, which
-callers log and step over.
+Redis' content is untrusted. A record that does not parse is a `Corrupt` error, which callers log and skip.
 """
 
 from __future__ import annotations
@@ -23,15 +22,20 @@ class Corrupt(TokenRewardError):
     """Something read from Redis is not what this version writes there."""
 
 
-class _Record(BaseModel):
-    # Unknown fields are those of a newer version: during a rolling upgrade two versions meet in Redis.
+class Record(BaseModel):
+    """The base of all records. Unknown fields are ignored: two versions meet in Redis during a rolling upgrade."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class JobSlice(_Record):
-    """A run of one job's items inside a shard: `count` items from `slice + offset` on, input order.
+class JobSlice(Record):
+    """A run of one job's items inside a shard, in input order.
 
-    slice: index of the first item of the blob that holds them.  offset: of the first one within that blob.
+    Attributes:
+        job: The job's id.
+        slice: The index of the first item of the blob that holds them.
+        offset: The place of the first one within that blob.
+        count: How many items.
     """
 
     job: str
@@ -41,9 +45,11 @@ class JobSlice(_Record):
 
     @property
     def start(self) -> int:
+        """The index of the first item in the job."""
         return self.slice + self.offset
 
     def halves(self) -> tuple[JobSlice, JobSlice]:
+        """Return the two halves, for a shard that is split."""
         first = self.count // 2
         return (
             self.model_copy(update={"count": first}),
@@ -51,8 +57,17 @@ class JobSlice(_Record):
         )
 
 
-class Shard(_Record):
-    """One unit of scoring work, about to be queued. front: it overtakes what waits (interactive work)."""
+class Shard(Record):
+    """One unit of scoring work, about to be queued.
+
+    Attributes:
+        id: 32 hex digits.
+        fp: The digest of the fingerprint it is for.
+        members: The items, in slices.
+        attempts: How often it has been tried.
+        estimated: Its tokens, estimated.
+        front: Whether it overtakes those that wait, as interactive work does.
+    """
 
     id: str = Field(default_factory=lambda: uuid4().hex)
     fp: str
@@ -63,11 +78,19 @@ class Shard(_Record):
 
     @property
     def items(self) -> int:
+        """How many items it has."""
         return sum(member.count for member in self.members)
 
 
-class ScoringOptions(_Record):
-    """What a worker must know of a job. Stored once with the job."""
+class ScoringOptions(Record):
+    """The part of a job that a worker must know. It is stored once with the job.
+
+    Attributes:
+        template: The template itself.
+        estimator: The estimator's name.
+        include: What the results hold beside token ids and rewards.
+        provenance: Where the rewards come from.
+    """
 
     template: Template
     estimator: str
@@ -75,8 +98,16 @@ class ScoringOptions(_Record):
     provenance: Provenance
 
 
-class Claim(_Record):
-    """What a worker got for answering a doorbell."""
+class Claim(Record):
+    """The work that a worker gets for answering a doorbell.
+
+    Attributes:
+        shard: The shard's id.
+        members: Its items, in slices.
+        jobs: The options of each job, by its id.
+        front: Whether it is interactive work.
+        attempts: How often it was tried before.
+    """
 
     shard: str
     members: list[JobSlice]
@@ -86,6 +117,7 @@ class Claim(_Record):
 
     @classmethod
     def parse(cls, shard: str, text: bytes | str) -> Claim:
+        """Read the answer of the claim script. Raises Corrupt."""
         try:
             raw = json.loads(text)
             jobs = {job: ScoringOptions.model_validate_json(options) for job, options in raw["jobs"].items()}
@@ -94,14 +126,22 @@ class Claim(_Record):
             raise Corrupt(f"shard {shard}: its record cannot be read") from error
 
 
-class Requeued(_Record):
+class Requeued(Record):
+    """The state of a shard after the requeue script.
+
+    Attributes:
+        attempts: How often it has been tried.
+        fp: The digest of its fingerprint.
+        members: Its items, in slices.
+    """
+
     attempts: int
     fp: str
     members: list[JobSlice]
 
 
 def parse_record(kind: type[R], text: bytes | str) -> R:
-    """One record from JSON. Raises Corrupt."""
+    """Read one record from JSON. Raises Corrupt."""
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
@@ -109,11 +149,12 @@ def parse_record(kind: type[R], text: bytes | str) -> R:
 
 
 def dump_shards(shards: Iterable[Shard]) -> str:
+    """Return shards as the JSON that the scripts take."""
     return json.dumps([shard.model_dump() for shard in shards])
 
 
 def commit_args(shard: str, outcomes: Sequence[tuple[JobSlice, int, int, bytes]]) -> list[Any]:
-    """Arguments of the commit script from (member, failed items, tokens, results blob) each."""
+    """Return the arguments of the commit script, from (slice, failed items, tokens, results blob) of each slice."""
     args: list[Any] = [shard]
     for member, failed, tokens, blob in outcomes:
         args += [member.job, member.start, member.count, failed, tokens, blob]

@@ -1,4 +1,4 @@
-"""The address of the job store, as a setting: one that could never work stops the start and not the first request."""
+"""The check of the store's address, so that an address that could never work stops the start, not the first request."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from redis.connection import parse_url
 _parse: Callable[[str], object] = parse_url
 
 
-def checked(url: SecretStr | None) -> SecretStr | None:
-    """The same. The message shows nothing of it: there is a password in it."""
+def check_redis_url(url: SecretStr | None) -> SecretStr | None:
+    """Return the address itself, if it can be parsed.
+
+    Raises:
+        pydantic_core.PydanticCustomError: It cannot. The message shows nothing of it, since there is a password in it.
+    """
     if url is not None:
         try:
             _parse(url.get_secret_value())

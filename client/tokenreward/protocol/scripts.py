@@ -1,13 +1,17 @@
-"""The Lua scripts of `lua/`, each with the shared prelude, ready for a redis-py client of either kind.
+"""The Lua scripts of `lua/`, ready for a redis-py client of either kind.
 
+Each script gets the names of its keys (`keys.lua`) and the shared state machine (`lua/_job_state.lua`) in front.
 `Scripts(client)` registers them; calling one inside a pipeline works as for any registered script.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib import resources
 from typing import Any
+
+from tokenreward.protocol import keys
 
 NAMES = (
     "publish",
@@ -21,19 +25,25 @@ NAMES = (
     "split",
     "cancel",
     "retry",
-    "fail",
     "purge",
 )
+
+_KEY_NAME = re.compile(r"\btr\.(\w+)")
 
 
 @cache
 def source(name: str) -> str:
+    """The whole text of a script, as Redis gets it."""
     folder = resources.files(__package__).joinpath("lua")
-    return folder.joinpath("_job_state.lua").read_text("utf-8") + folder.joinpath(f"{name}.lua").read_text("utf-8")
+    code = "".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("_job_state", name))
+    return keys.lua(set(_KEY_NAME.findall(code))) + code
 
 
 class Scripts:
-    """Every script, registered with one redis-py client (sync or async): `await scripts.claim(args=[...])`."""
+    """Every script, registered with one redis-py client (sync or async): `await scripts.claim(args=[...])`.
+
+    What each script does, takes and returns stands at the top of its file in `lua/`.
+    """
 
     publish: Any
     queue: Any
@@ -46,7 +56,6 @@ class Scripts:
     split: Any
     cancel: Any
     retry: Any
-    fail: Any
     purge: Any
 
     def __init__(self, client: Any) -> None:

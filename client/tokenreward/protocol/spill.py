@@ -1,4 +1,7 @@
-"""TODO: what this module owns."""
+"""Where payloads are kept: small ones in Redis, large ones in a blob store, with a reference to them in Redis.
+
+A stored payload is one tag byte, and then either the payload itself or the path of the file that holds it.
+"""
 
 from __future__ import annotations
 
@@ -15,21 +18,30 @@ _INLINE, _SPILLED = b"i", b"s"
 
 
 class BlobsAway(TokenRewardError, OSError):
-    """The blob store does not answer, or not as it should; asked again, it may."""
+    """The blob store does not answer, or not as it should. A later try may succeed."""
 
 
 class NoBlobStore(BadInput, OSError):
-    """A payload was spilled, and here is no blob store to read it from."""
+    """A payload is in a blob store, and none is configured here."""
 
 
 class Spill:
-    """Where payloads above `threshold` bytes go: any fsspec URL; None keeps everything in Redis. Raises BadInput.
+    """The rule and the place for large payloads.
 
-    A blob is written once under a name of its own and never changed, so no lock is needed. Whatever else is in that
-    place, another deployment's payloads say, is left alone: Redis knows which jobs have something there.
+    A blob is written once, under a name of its own, and never changed, so no lock is needed. Anything else in that
+    place, such as another deployment's payloads, is left alone: Redis knows which jobs have something there.
     """
 
     def __init__(self, url: str | None, threshold: int) -> None:
+        """Open the blob store.
+
+        Args:
+            url: Any fsspec URL. None keeps everything in Redis.
+            threshold: Payloads of at least so many bytes go to the blob store.
+
+        Raises:
+            BadInput: The URL cannot be used.
+        """
         self._threshold = threshold
         self._fs: Any = None
         self._root = ""
@@ -44,24 +56,41 @@ class Spill:
 
     @property
     def used(self) -> bool:
+        """Whether there is a blob store."""
         return self._fs is not None
 
     def store(self, job_id: str, data: bytes, redis: Any) -> bytes:
-        """What to put into Redis for `data`. Raises BlobsAway.
+        """Store a payload.
 
-        redis: sync client. It learns of the job before anything is written, so that the sweep finds it in any case.
+        Args:
+            job_id: The job it belongs to.
+            data: The payload.
+            redis: A sync client. It learns of the job before anything is written, so that the sweep finds it in any
+                case.
+
+        Returns:
+            What to put into Redis.
+
+        Raises:
+            BlobsAway: The blob store cannot be used now.
         """
         if self._fs is None or len(data) < self._threshold:
             return _INLINE + data
         redis.sadd(keys.SPILLED, job_id)
         path = f"{job_id}/{uuid.uuid4().hex}.arrow"
-        with _asking():
+        with _blob_store_errors():
             self._fs.makedirs(f"{self._root}/{job_id}", exist_ok=True)
             self._fs.pipe_file(f"{self._root}/{path}", data)
         return _SPILLED + path.encode()
 
     def load(self, stored: bytes) -> bytes:
-        """The payload behind what Redis held. Raises Corrupt, BlobsAway, NoBlobStore."""
+        """Return the payload behind what Redis held.
+
+        Raises:
+            Corrupt: The reference is broken, or the blob is gone.
+            BlobsAway: The blob store cannot be used now.
+            NoBlobStore: There is no blob store.
+        """
         tag, rest = stored[:1], stored[1:]
         if tag == _INLINE:
             return rest
@@ -72,7 +101,7 @@ class Spill:
             raise Corrupt("a blob reference in Redis cannot be followed")
         if self._fs is None:
             raise NoBlobStore("a payload was spilled: set TOKENREWARD_BLOB_URL to what the service has")
-        with _asking():
+        with _blob_store_errors():
             try:
                 data: bytes = self._fs.cat_file(f"{self._root}/{path}")
             except FileNotFoundError as error:
@@ -84,18 +113,19 @@ class Spill:
         # A forged id must not remove anything else.
         if self._fs is None or not keys.is_job_id(job_id):
             return
-        with _asking():
+        with _blob_store_errors():
             if self._fs.exists(f"{self._root}/{job_id}"):
                 self._fs.rm(f"{self._root}/{job_id}", recursive=True)
 
 
 def spilled(stored: bytes) -> bool:
-    """Whether what Redis is to hold is a reference only."""
+    """Return whether what Redis is to hold is a reference only."""
     return stored[:1] == _SPILLED
 
 
 @contextlib.contextmanager
-def _asking() -> Iterator[None]:
+def _blob_store_errors() -> Iterator[None]:
+    """Turn the blob store's errors, within the block, into BlobsAway."""
     try:
         yield
     except OSError as error:

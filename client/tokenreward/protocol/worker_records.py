@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tokenreward.protocol.records import _Record
+from tokenreward.protocol.records import Record
 from tokenreward.schema import Fingerprint
 
 
-class ModelRecord(_Record):
+class ModelRecord(Record):
     """A model that some worker serves or has served.
 
     Attributes:
@@ -22,8 +22,8 @@ class ModelRecord(_Record):
     since: float
 
 
-class WorkerRecord(_Record):
-    """One live worker. Its Redis connections carry the name `connection_name(id)`.
+class WorkerRecord(Record):
+    """One live worker.
 
     Counters are since its start. A plain scorer reads every branch of every response in full; `tokens` counts those.
 

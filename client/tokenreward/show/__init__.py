@@ -1,5 +1,6 @@
 """Drawing a labeled file: which tokens were rewarded and which punished.
 
-`rows` reads the file, `cells` turns a response into drawable pieces, `visible` makes hostile text harmless,
-`scale` says how strong a colour is; `terminal` and `page` draw.
+`rows` prepares its rows, `cells` turns a response into drawable pieces, `scale` says how strong a colour is, and
+`legend` has the words. `terminal` and `page` draw the heat map, `statistics_svg` the statistics. Only drawing code
+imports this package.
 """

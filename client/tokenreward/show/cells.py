@@ -11,9 +11,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cell:
-    """text: what is drawn.  rewards: one for each of its tokens; none for text between tokens.
+    """A piece of a response.
 
-    special: a token that is no part of the response's text, such as the end of turn; `text` is then its name.
+    Attributes:
+        text: What is drawn.
+        rewards: One for each of its tokens, or none for text between tokens.
+        special: Whether it is a token that is no part of the response's text, such as the end of turn. `text` is then
+            its name.
     """
 
     text: str
@@ -22,7 +26,7 @@ class Cell:
 
     @property
     def reward(self) -> float:
-        """The mean over its tokens; 0 for none."""
+        """The mean over its tokens, or 0 without tokens."""
         return sum(self.rewards) / len(self.rewards) if self.rewards else 0.0
 
 
@@ -32,7 +36,16 @@ def cells(
     offsets: Sequence[Sequence[int]] | None,
     rewards: Sequence[float],
 ) -> list[Cell]:
-    """The cells of a response. Without its text or offsets every token is a cell of its own."""
+    """Return the cells of a response.
+
+    Without its text or fitting offsets every token is a cell of its own.
+
+    Args:
+        text: The response.
+        tokens: The text of each token.
+        offsets: int `[T, 2]`, the characters that each token covers.
+        rewards: One for each token.
+    """
     if text is None or offsets is None or not _fits(text, offsets):
         return [Cell(token, (reward,)) for token, reward in zip(tokens, rewards, strict=True)]
     drawn: list[Cell] = []
@@ -65,7 +78,7 @@ def cells(
 
 
 def _fits(text: str, offsets: Sequence[Sequence[int]]) -> bool:
-    """Whether the spans lie in the text and go forward."""
+    """Return whether the spans lie in the text and go forward."""
     before = 0
     for first, last in offsets:
         if not before <= first + 1 or not first <= last <= len(text):

@@ -1,4 +1,4 @@
-"""The words that go with a heat map, wherever it is drawn."""
+"""The words that go with a heat map, in the terminal and on a page."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ MEANING = (
 
 
 def meaning(meta: dict[str, Any] | None) -> str:
-    """What the rewards mean, as far as the file's provenance says."""
+    """Return what the rewards mean, as far as the file's metadata says."""
     provenance = (meta or {}).get("provenance", {})
     known = provenance.get("estimator", "contrast") == "contrast"
     return MEANING if known else f"Rewards of the estimator {provenance['estimator']!r}, from -0.5 to +0.5."
 
 
 def origin(meta: dict[str, Any] | None) -> str:
-    """Where the rewards came from, in a line."""
+    """Return where the rewards came from, in a line."""
     provenance = (meta or {}).get("provenance")
     if not provenance:
         return "no provenance in this file"
@@ -32,7 +32,7 @@ def origin(meta: dict[str, Any] | None) -> str:
 
 
 def counts(response: Shown) -> str:
-    """`24 tokens, sum -1.23, mean -0.05`; the error of a response without rewards."""
+    """Return a line such as `24 tokens, sum -1.23, mean -0.05`, or the error of a response without rewards."""
     if response.error is not None:
         return f"no rewards: {response.error}"
     return f"{len(response.rewards)} tokens, sum {response.total:+.2f}, mean {response.mean:+.3f}"

@@ -1,4 +1,4 @@
-"""The heat map as one HTML page that needs nothing else: no script, no font, no address outside itself."""
+"""The heat map as one HTML page."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tokenreward.show.scale import LEVELS, Scale
 
 
 def page(rows: Sequence[ShownRow], meta: dict[str, Any] | None, title: str) -> str:
-    """The whole document."""
+    """Return the whole document."""
     scale = Scale.of(reward for row in rows for response in row.responses for reward in response.rewards)
     head = [f"<p>{text(meaning(meta))}</p>", legend(scale), f'<p class="quiet">{text(origin(meta))}</p>']
     return document(title, head, (_row(row, scale) for row in rows))
 
 
 def legend(scale: Scale) -> str:
-    """What the colours mean."""
+    """Return the legend of the colours as HTML."""
     shades = [scale.end * level / LEVELS for level in range(-LEVELS, LEVELS + 1)]
     ramp = "".join(_span(f"{reward:+.2f}", reward, scale, "") for reward in shades)
     return (
@@ -51,7 +51,13 @@ def _response(response: Shown, scale: Scale) -> str:
 
 
 def heat(cells: Sequence[Cell], scale: Scale, wrong: Sequence[Sequence[int]] = ()) -> Iterator[str]:
-    """The cells of a response; those that overlap one of the [start, end) characters of `wrong` are marked."""
+    """Yield the cells of a response as HTML.
+
+    Args:
+        cells: The cells.
+        scale: How strong a reward looks.
+        wrong: Characters [start, end) of the response. Cells that overlap them are marked.
+    """
     at = 0
     for cell in cells:
         end = at if cell.special else at + len(cell.text)

@@ -1,4 +1,7 @@
-"""Reads a labeled file for drawing. What it does not hold, each token's place in its response, the service is asked."""
+"""The rows of a labeled file, prepared for drawing.
+
+If the file does not hold each token's place in its response, the service is asked for it.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,28 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from tokenreward.dataset.columns import LABELS, TEXTS, prefix
 from tokenreward.dataset.formats import read_labeled
-from tokenreward.dataset.row_layout import LABELS, TEXTS, layout_of, prefix
+from tokenreward.dataset.row_layout import layout_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import ItemResult, Message
 from tokenreward.show.cells import Cell, cells
 from tokenreward.templates import transcript
 
-#: Asks for results with tokens and offsets, one for every item.
+#: A function that returns results with tokens and offsets, one for every item.
 Ask = Callable[[list[dict[str, Any]]], Sequence[ItemResult]]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One response as it is drawn. rewards: one a token.  error: why there are none."""
+    """One response as it is drawn.
+
+    Attributes:
+        side: The column it is from.
+        cells: Its pieces.
+        rewards: One for each token.
+        error: Why there are none.
+    """
 
     side: str
     cells: tuple[Cell, ...]
@@ -30,16 +41,24 @@ class Shown:
 
     @property
     def total(self) -> float:
+        """The sum of the rewards."""
         return sum(self.rewards)
 
     @property
     def mean(self) -> float:
+        """The mean reward, or 0 without tokens."""
         return self.total / len(self.rewards) if self.rewards else 0.0
 
 
 @dataclass(frozen=True)
 class ShownRow:
-    """One row: its name, its prompt as text, and its one response or its chosen and rejected ones."""
+    """One row as it is drawn.
+
+    Attributes:
+        name: Its id, or its number.
+        prompt: The prompt as text.
+        responses: Its one response, or its chosen and rejected ones.
+    """
 
     name: str
     prompt: str
@@ -47,7 +66,17 @@ class ShownRow:
 
 
 def shown_rows(path: Path, start: int, count: int, ask: Ask) -> list[ShownRow]:
-    """`count` rows from `start`. Raises BadInput."""
+    """Return some rows of a labeled file.
+
+    Args:
+        path: The file.
+        start: The number of the first row.
+        count: How many rows.
+        ask: Asks the service for the tokens of items, if the file does not hold them.
+
+    Raises:
+        BadInput: There are no such rows, or they are not labeled.
+    """
     rows = list(islice(read_labeled(path), start, start + count))
     if not rows:
         raise BadInput(f"{path}: no rows from {start}")

@@ -1,4 +1,4 @@
-"""The heat map in a terminal: blue helps, red hurts; without colour, signs do."""
+"""The heat map in a terminal. Blue tokens help and red ones hurt; without colour, signs say so."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _SIDE_BY_SIDE = 110  # columns from which chosen and rejected stand beside each 
 
 
 def draw(console: Console, rows: Sequence[ShownRow], meta: dict[str, Any] | None) -> None:
-    """Prints every row and, at the end, the legend."""
+    """Print every row and, at the end, the legend."""
     scale = Scale.of(reward for row in rows for response in row.responses for reward in response.rewards)
     styles = _styles(console)
     for row in rows:
@@ -61,13 +61,14 @@ def draw(console: Console, rows: Sequence[ShownRow], meta: dict[str, Any] | None
 
 
 def _styles(console: Console) -> Styles:
-    """The colours for this console; None for one without."""
+    """Return the colours for this console, or None for one without colours."""
     if console.color_system is None or console.no_color:
         return None
     return _FEW_COLOURS if console.color_system in {"standard", "windows"} else _STYLES
 
 
 def legend(scale: Scale, styles: Styles) -> Text:
+    """Return the legend of the colours or signs."""
     text = Text("hurts  ")
     for level in (*range(-LEVELS, 0), *range(1, LEVELS + 1)):
         reward = f"{scale.end * level / LEVELS:+.2f}"

@@ -1,6 +1,6 @@
-"""Intervals by resampling responses: tokens of one response are not independent, responses are.
+"""Intervals by resampling responses: the tokens of one response are not independent, but responses are.
 
-All estimators of a set are measured on the same resamples, so that differences between them are paired.
+All statistics of a set are measured on the same resamples, so that differences between them are paired.
 """
 
 from __future__ import annotations
@@ -20,32 +20,46 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the ends of its 95% interval (percentiles of the bootstrap)."""
+    """A value and its 95% interval (percentiles of the bootstrap).
+
+    Attributes:
+        value: The value on the data.
+        low: The lower end, NaN where there is no interval.
+        high: The upper end.
+    """
 
     value: float
     low: float
     high: float
 
     def above(self, bound: float) -> bool:
-        """Whether the whole interval lies above; never, where there is no interval."""
+        """Return whether the whole interval lies above `bound`. It never does where there is no interval."""
         return self.low > bound
 
     def below(self, bound: float) -> bool:
+        """Return whether the whole interval lies below `bound`."""
         return self.high < bound
 
     def triple(self) -> list[float]:
+        """Return value, low and high."""
         return [self.value, self.low, self.high]
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """A statistic on the data themselves and on every resample (NaN where a resample does not define it)."""
+    """A statistic on the data and on every resample.
+
+    Attributes:
+        value: On the data.
+        draws: float64 `[R]`, on the resamples; NaN where a resample does not define it.
+    """
 
     value: float
     draws: Floats
 
     @property
     def interval(self) -> Interval:
+        """The value with its interval."""
         known = self.draws[np.isfinite(self.draws)]
         if not len(known):
             return Interval(self.value, float("nan"), float("nan"))
@@ -53,7 +67,7 @@ class Sampled:
         return Interval(self.value, float(low), float(high))
 
     def __sub__(self, other: Sampled) -> Sampled:
-        """The paired difference: both must be of the same resamples."""
+        """Return the paired difference. Both must be of the same resamples."""
         return Sampled(self.value - other.value, self.draws - other.draws)
 
     def __add__(self, other: Sampled) -> Sampled:
@@ -64,18 +78,19 @@ class Sampled:
 
 
 def mean(parts: Sequence[Sampled]) -> Sampled:
-    """Of several sets, each counted alike; those without a value are left out.
+    """Return the mean over several sets, each counted alike. Those without a value are left out.
 
-    Their resamples are independent, so that draws may be added as they come.
+    The sets' resamples are independent, so their draws may be added as they come.
     """
     known = [part for part in parts if np.isfinite(part.value)]
     return sum(known[1:], start=known[0]) / len(known) if known else parts[0]
 
 
 class Resamples:
-    """How often each of `count` responses is in each resample; the same for one (name, count, seed), always.
+    """How often each of `count` responses is in each resample. The same name, count and seed give the same resamples.
 
-    weights: [draws, count].
+    Attributes:
+        weights: uint16 `[draws, count]`.
     """
 
     def __init__(self, name: str, count: int, seed: int = 0, draws: int = RESAMPLES) -> None:
@@ -85,7 +100,7 @@ class Resamples:
             row[:] = np.bincount(chance.integers(0, count, count), minlength=count)
 
     def mean(self, values: Floats) -> Sampled:
-        """The mean of one value a response; NaN values are left out."""
+        """Return the mean of one value for each response. NaN values are left out."""
         known = np.isfinite(values)
         filled = np.where(known, values, 0.0)
         with np.errstate(invalid="ignore"):

@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""API keys: how they are stored and checked, and the command that manages them."""

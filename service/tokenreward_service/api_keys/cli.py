@@ -13,11 +13,22 @@ import redis
 
 from tokenreward.errors import BadInput
 from tokenreward_service.api_keys.store import SCOPES, ApiKey, KeyFile
-from tokenreward_service.embedded import valkey as embedded
+from tokenreward_service.embedded.valkey import reach
 from tokenreward_service.settings import ServiceSettings
 
 
 def keys(argv: list[str]) -> int:
+    """Run `tokenreward keys`.
+
+    Args:
+        argv: The arguments after the command's name.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        BadInput: A key cannot be made, or Redis cannot be reached.
+    """
     parser = argparse.ArgumentParser(prog="tokenreward keys", description="Manage the API keys of a service.")
     where = argparse.ArgumentParser(add_help=False)
     where.add_argument("--redis-url", help="the service's Redis (default: TOKENREWARD_REDIS_URL)")
@@ -76,17 +87,17 @@ def _when(key: ApiKey) -> str:
 
 @contextlib.contextmanager
 def _connection(redis_url: str | None, data_dir: Path | None) -> Iterator[Any]:
-    """A client of the service's Redis. Raises BadInput."""
+    """A client of the service's Redis. Raises BadInput if none is named or it cannot be reached."""
     settings = ServiceSettings.read()
     with contextlib.ExitStack() as stack:
         if data_dir is not None and redis_url is None:
-            url = stack.enter_context(embedded.reach(data_dir))
+            url = stack.enter_context(reach(data_dir))
         elif redis_url is not None:
             url = redis_url
         elif settings.redis_url is not None:
             url = settings.redis_url.get_secret_value()
         elif settings.data_dir is not None:
-            url = stack.enter_context(embedded.reach(settings.data_dir))
+            url = stack.enter_context(reach(settings.data_dir))
         else:
             raise BadInput("say which service: --redis-url, or --data-dir for one that runs its own Redis")
         client: Any = stack.enter_context(

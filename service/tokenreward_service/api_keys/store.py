@@ -32,7 +32,16 @@ _FRESH_SECONDS = 1.0
 
 
 class ApiKey(BaseModel):
-    """A key as Redis holds it. Times are Unix seconds.  sha256: of the whole token, in hex."""
+    """A key as Redis holds it.
+
+    Attributes:
+        id: Part of the token, and the owner of the jobs that are sent with it.
+        name: What people call it.
+        scopes: What it allows.
+        sha256: Hash of the whole token, in hex.
+        created: When it was made, in Unix seconds.
+        revoked: When it was revoked, in Unix seconds; None while it is valid.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,18 +54,29 @@ class ApiKey(BaseModel):
 
 
 class KeyFile:
-    """The keys in one Redis, for whoever manages them. client: a sync redis-py client."""
+    """The keys in one Redis, for the command that manages them. client: a sync redis-py client."""
 
     def __init__(self, client: Any) -> None:
         self._redis = client
 
     def all(self) -> list[ApiKey]:
-        """Oldest first, revoked ones included. Raises Corrupt."""
+        """All keys, oldest first, revoked ones included. Raises Corrupt."""
         found = [parse_record(ApiKey, text) for text in self._redis.hvals(keys.API_KEYS)]
         return sorted(found, key=lambda key: key.created)
 
     def create(self, name: str, scopes: Sequence[Scope]) -> tuple[ApiKey, str]:
-        """A new key and its token, which nobody can look up again. Raises BadInput."""
+        """Make a key.
+
+        Args:
+            name: 1 to 64 letters, digits and any of `_.@-`, not the name of a live key.
+            scopes: What it allows.
+
+        Returns:
+            The key and its token, which cannot be looked up again.
+
+        Raises:
+            BadInput: The name is no name, or is taken.
+        """
         if not _NAME.fullmatch(name):
             raise BadInput(f"a key's name is 1 to 64 letters, digits and any of _.@- , not {name!r}")
         if any(key.name == name and key.revoked is None for key in self.all()):
@@ -68,7 +88,14 @@ class KeyFile:
         return key, token
 
     def revoke(self, name: str) -> list[ApiKey]:
-        """Revoke the live keys of that name or id. Raises UnknownName."""
+        """Revoke the live keys of that name or id.
+
+        Returns:
+            The keys that were revoked.
+
+        Raises:
+            UnknownName: There is no such key.
+        """
         live = [key for key in self.all() if key.revoked is None]
         found = [key for key in live if name in (key.name, key.id)]
         if not found:
@@ -79,7 +106,11 @@ class KeyFile:
         return found
 
     def forget_revoked(self) -> int:
-        """Remove the records of revoked keys; how many. Without any record, a service on loopback asks for no key."""
+        """Remove the records of revoked keys. Without any record, a service on loopback asks for no key.
+
+        Returns:
+            How many were removed.
+        """
         gone = [key.id for key in self.all() if key.revoked is not None]
         return int(self._redis.hdel(keys.API_KEYS, *gone)) if gone else 0
 
@@ -87,7 +118,9 @@ class KeyFile:
 class KeyRing:
     """Checks tokens. A change of the keys is noticed within a second; an unreachable Redis lets nobody in.
 
-    redis: async client.  required: ask for a key even where none was ever made.
+    Args:
+        redis: Async client.
+        required: Ask for a key even where none was ever made.
     """
 
     def __init__(self, redis: Any, *, required: bool) -> None:

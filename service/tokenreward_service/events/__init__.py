@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""Changes of jobs: the Redis subscription that hears of them, and the event streams that tell readers."""

@@ -9,31 +9,40 @@ from collections.abc import AsyncIterator
 
 import redis.exceptions
 
-from tokenreward_service.events.subscription import Watcher
-from tokenreward_service.store.publishing import JobStore
+from tokenreward_service.events.subscription import LOOK_ANYWAY_SECONDS, Subscription
+from tokenreward_service.store.snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
-MEDIA_TYPE = "text/event-stream"
 #: Changes closer together than this are one event.
 _APART_SECONDS = 0.2
 #: A comment this often keeps proxies from closing a quiet connection, and notices a reader who is gone.
 _BEAT_SECONDS = 15.0
-_LOOK_ANYWAY = 1.0
 
 
-async def events(
-    store: JobStore, watcher: Watcher, job_id: str, owner: str | None, seen: str | None
+async def job_events(
+    snapshots: Snapshots, subscription: Subscription, job_id: str, owner: str | None, seen: str | None
 ) -> AsyncIterator[bytes]:
-    """Events from now on until the job is over or gone. seen: the version that the reader has already."""
+    """Follow a job until it is over or gone.
+
+    Args:
+        snapshots: Where to look.
+        subscription: Says when to look.
+        job_id: The job.
+        owner: Whose job it has to be; None for anybody's.
+        seen: The version that the reader has already.
+
+    Yields:
+        Events of the `text/event-stream` format, one a change.
+    """
     loop = asyncio.get_running_loop()
     quiet_since = loop.time()
     yield b"retry: 2000\n\n"
-    with watcher.watching(job_id) as changed:
+    with subscription.watching(job_id) as changed:
         while True:
             changed.clear()
             try:
-                job = await store.get(job_id, owner)
+                job = await snapshots.get(job_id, owner)
             except redis.exceptions.RedisError as error:  # the reader comes back by itself
                 log.warning("events of job %s broken off: %s", job_id, error)
                 return
@@ -51,4 +60,4 @@ async def events(
                 return
             await asyncio.sleep(_APART_SECONDS)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), _LOOK_ANYWAY)
+                await asyncio.wait_for(changed.wait(), LOOK_ANYWAY_SECONDS)

@@ -1,7 +1,7 @@
 """Request bodies as they were before compression: gzip or zstd, expanded piece by piece and bounded.
 
-What is limited is the expanded size. An expanded piece is at most some megabytes, whatever the compressed one promises,
-and a body that expands like nothing a dataset contains is refused long before its size is reached.
+The limit is on the expanded size. An expanded piece has at most some megabytes, whatever the compressed one promises,
+and a body that expands more than any dataset does is refused long before it reaches the limit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,14 @@ _SUSPECT_RATIO = 200
 
 
 async def expanded(request: Request, settings: ServiceSettings) -> AsyncIterator[bytes]:
-    """The body, decompressed. Raises ProblemError: 400 not what it says, 413 too large, 415 unknown coding."""
+    """Read a request's body, decompressed.
+
+    Yields:
+        Pieces of at most 8 MiB.
+
+    Raises:
+        ProblemError: 400 if the body is not what its coding says, 413 if it is too large, 415 for an unknown coding.
+    """
     coding = request.headers.get("content-encoding", "").strip().lower() or "identity"
     if coding not in (*CODINGS, "identity"):
         raise ProblemError(

@@ -32,6 +32,8 @@ _RESULTS = '{"index": 0, "token_ids": [7042, 30, 2], "rewards": [0.1, -0.3, 0.0]
 
 
 def install(app: FastAPI) -> None:
+    """Make `app.openapi` return our document."""
+
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _document(app)

@@ -1,6 +1,7 @@
 """Requests that were not meant for us are refused: a foreign Host (DNS rebinding) or Origin (CSRF).
 
-On loopback always; on a wide bind where the names to answer to were given (`allowed_hosts`)."""
+It is always on for a bind to loopback, and for a wide one where the names to answer to were given (`allowed_hosts`).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +15,12 @@ from tokenreward_service.problems import ProblemError
 
 
 def install(app: FastAPI, allowed: str = "") -> None:
-    """allowed: names to answer to beside this machine's own, with commas between them."""
+    """Refuse requests to foreign hosts (421) and from foreign origins (403).
+
+    Args:
+        app: The application to guard.
+        allowed: Names to answer to beside this machine's own, with commas between them.
+    """
     names = {name.strip().lower() for name in allowed.split(",") if name.strip()}
 
     @app.middleware("http")
@@ -30,7 +36,7 @@ def install(app: FastAPI, allowed: str = "") -> None:
 
 
 def _split(url: str) -> SplitResult:
-    """What cannot be read names nobody."""
+    """The parts of a URL; those of an empty one, which has no host, if it cannot be read."""
     try:
         return urlsplit(url)
     except ValueError:

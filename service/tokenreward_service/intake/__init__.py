@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""From a request for work to a published job: admission, options, body, entries, slices, publication."""

@@ -14,19 +14,26 @@ from collections.abc import Sequence
 from tokenreward.protocol.records import JobSlice, Shard
 from tokenreward_service.settings import ServiceSettings
 from tokenreward_service.store.drafts import Draft
-from tokenreward_service.store.publishing import JobStore
+from tokenreward_service.store.publishing import Publisher
 
 
 class Coalescer:
-    def __init__(self, store: JobStore, settings: ServiceSettings) -> None:
-        self._store = store
+    """Publishes small jobs, those that arrive together in one transaction and in shared shards.
+
+    Args:
+        publisher: Publishes the batches.
+        settings: How long calls wait for each other, and how large a shard is.
+    """
+
+    def __init__(self, publisher: Publisher, settings: ServiceSettings) -> None:
+        self._publisher = publisher
         self._settings = settings
         self._waiting: list[tuple[Draft, asyncio.Future[None]]] = []
         self._task: asyncio.Task[None] | None = None
         self._recent = 0
 
     async def publish(self, draft: Draft) -> None:
-        """Returns when the job is published; raises what the store raised."""
+        """Publish a job, and return when it is on disk. Raises what the store raised."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((draft, done))
         if self._task is None or self._task.done():
@@ -35,14 +42,14 @@ class Coalescer:
 
     async def _work(self) -> None:
         while self._waiting:
-            # Company lately means company now: give it a moment to arrive.
+            # If calls came together lately, more are on their way: give them a moment to arrive.
             if self._recent > 1 and self._settings.merge_milliseconds:
                 await asyncio.sleep(self._settings.merge_milliseconds / 1000)
             batch, self._waiting = self._waiting, []
             self._recent = len(batch)
             drafts = [draft for draft, _ in batch]
             try:
-                await self._store.publish(drafts, merged_shards(drafts, self._settings.shard_tokens))
+                await self._publisher.publish(drafts, merged_shards(drafts, self._settings.shard_tokens))
             except BaseException as error:
                 for _, done in batch:
                     if not done.done():
@@ -56,7 +63,12 @@ class Coalescer:
 
 
 def merged_shards(drafts: Sequence[Draft], budget: int) -> list[Shard]:
-    """Shards of at most `budget` estimated tokens (or one slice), for one fingerprint each, that jump the queue."""
+    """Shards for the work of several drafts, which overtake bulk work.
+
+    Args:
+        drafts: The jobs whose slices share shards; each shard holds work for one fingerprint.
+        budget: Most estimated tokens in a shard. A slice above it gets a shard of its own.
+    """
     shards: list[Shard] = []
     by_fingerprint: defaultdict[str, list[tuple[JobSlice, int]]] = defaultdict(list)
     for draft in drafts:

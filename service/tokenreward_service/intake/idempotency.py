@@ -20,8 +20,18 @@ _PENDING_SECONDS = 20
 _PENDING = b"pending"
 
 
-class Request:
-    """One request with a key. Feed it the body through `hashing`; `claim` first, `release` if nothing came of it."""
+class IdempotentRequest:
+    """One request with a key: `claim` it, read its body through `hashing`, `release` it at the end.
+
+    Args:
+        redis: Async client.
+        owner: Whose key it is.
+        key: The Idempotency-Key.
+        described: Media type and options, which must be the same in a repetition.
+
+    Attributes:
+        record: The Redis key that holds what is known of the request.
+    """
 
     def __init__(self, redis: Any, owner: str, key: str, described: str) -> None:
         self._redis = redis
@@ -31,9 +41,13 @@ class Request:
         self._settling = False
 
     async def claim(self) -> bytes | None:
-        """None: the request is ours to carry out. Otherwise what an earlier one left.
+        """Make the request ours to carry out.
 
-        Raises ProblemError (409) while the earlier one is under way.
+        Returns:
+            None if it is ours; otherwise what an earlier request left, for `same_job`.
+
+        Raises:
+            ProblemError: 409, while the earlier request is under way.
         """
         if await self._redis.set(self.record, _PENDING, nx=True, ex=_PENDING_SECONDS):
             self._renewing = asyncio.create_task(self._renew())
@@ -55,7 +69,7 @@ class Request:
         return left
 
     async def hashing(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The body as it is, taken note of."""
+        """The body as it is; it becomes part of what a repetition is compared with."""
         async for chunk in body:
             self._hash.update(chunk)
             yield chunk
@@ -68,14 +82,18 @@ class Request:
         return f"{self._hash.hexdigest()} {job_id}".encode()
 
     def same_job(self, left: bytes) -> str:
-        """The earlier request's job, once the whole body went through `hashing`. Raises ProblemError (422)."""
+        """The id of the earlier request's job, once the whole body went through `hashing`.
+
+        Raises:
+            ProblemError: 422, if this request has another body or other options.
+        """
         digest, _, job_id = left.partition(b" ")
         if digest.decode("ascii", "replace") != self._hash.hexdigest():
             raise ProblemError(422, "Idempotency-Key reused", "This key was used with another body or other options.")
         return job_id.decode("ascii", "replace")
 
     async def release(self) -> None:
-        """The request is over. Unless it came to the point of publishing a job, its key is free again."""
+        """End the request. Its key is free again, unless the request came to the point of publishing a job."""
         if self._renewing is None:
             return
         self._renewing.cancel()

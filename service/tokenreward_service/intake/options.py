@@ -1,14 +1,79 @@
-"""TODO: what this module owns."""
+"""Resolves a request's options: the template, the estimator, and the fingerprint that the job is pinned to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tokenreward.schema import ModelInfo, PointedError
+from tokenreward import estimators, templates
+from tokenreward.errors import UnknownName
+from tokenreward.protocol.records import ScoringOptions
+from tokenreward.schema import JobOptions, ModelInfo, PointedError, Provenance
+from tokenreward_service.fleet import Fleet
 from tokenreward_service.problems import ProblemError
+from tokenreward_service.store.drafts import Plan
+from tokenreward_service.version import VERSION
 
 
-def _choose(name: str | None, models: Sequence[ModelInfo]) -> ModelInfo:
+async def plan(options: JobOptions, fleet: Fleet) -> Plan:
+    """Resolve a request's options.
+
+    Args:
+        options: As they were sent.
+        fleet: What models there are.
+
+    Raises:
+        ProblemError: 422 for a name that is not known or a branch that the template lacks, 503 if no worker ever
+            served a model.
+    """
+    try:
+        template = templates.resolve(options.template)
+    except UnknownName as error:
+        raise _unprocessable("/template", str(error)) from error
+    try:
+        estimator = estimators.resolve(options.estimator)
+    except UnknownName as error:
+        raise _unprocessable("/estimator", str(error)) from error
+    missing = [branch for branch in estimator.branches if branch not in template.branches]
+    if missing:
+        has = ", ".join(template.branches)
+        detail = f"estimator {estimator.name!r} needs branch {missing[0]!r}; template {template.name!r} has: {has}"
+        raise _unprocessable("/template", detail)
+    seen = await fleet.recent(options.model)
+    model = choose_model(options.model, seen.models)
+    provenance = Provenance(
+        fingerprint=model.fingerprint,
+        fingerprint_digest=model.fingerprint_digest,
+        template=template.name,
+        template_hash=template.hash,
+        estimator=estimator.name,
+        estimator_hash=estimator.hash,
+        tokenreward_version=VERSION,
+    )
+    speeds = [
+        worker.tokens_per_second
+        for worker in seen.workers
+        if worker.fingerprint_digest == model.fingerprint_digest and worker.tokens_per_second
+    ]
+    return Plan(
+        options=options,
+        scoring=ScoringOptions(
+            template=template, estimator=estimator.name, include=options.include, provenance=provenance
+        ),
+        live=model.workers > 0,
+        speed=min(speeds) if speeds else None,
+    )
+
+
+def choose_model(name: str | None, models: Sequence[ModelInfo]) -> ModelInfo:
+    """The model that a request is for.
+
+    Args:
+        name: `model`, `model@fingerprint`, or None for the only one that is served.
+        models: Live ones first, newest first.
+
+    Raises:
+        ProblemError: 422 for an unknown or an ambiguous name, 503 if there is no model at all.
+    """
     if name is None:
         serving = {info.name for info in models if info.workers} or {info.name for info in models}
         if not serving:
@@ -17,7 +82,7 @@ def _choose(name: str | None, models: Sequence[ModelInfo]) -> ModelInfo:
             raise _unprocessable("/model", f"several models are served; name one of: {', '.join(sorted(serving))}")
         name = serving.pop()
     plain, _, fingerprint = name.rpartition("@")
-    for info in models:  # live ones first, newest first
+    for info in models:
         if name == info.name or (plain == info.name and fingerprint == info.fingerprint_digest):
             return info
     known = ", ".join(sorted({info.name for info in models})) or "none"

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tokenreward.protocol.arrow_blobs import Entry
-from tokenreward.schema import Item, ItemFailure, PointedError
+from tokenreward.schema import Item, ItemFailure, JobOptions, PointedError
 from tokenreward_service.intake.admission import Admission
 from tokenreward_service.problems import ProblemError, pointed
 from tokenreward_service.settings import ServiceSettings
@@ -32,7 +32,18 @@ Body = TypeVar("Body", bound=BaseModel)
 async def read_json(
     body: AsyncIterator[bytes], kind: type[Body], settings: ServiceSettings, admission: Admission | None = None
 ) -> Body:
-    """The whole JSON body as `kind`. Raises ProblemError: 400 unparsable, 413 too large, 422 wrong, 429 no memory."""
+    """Read a whole JSON body.
+
+    Args:
+        body: The decompressed body.
+        kind: The model that it has to be.
+        settings: The limits.
+        admission: Accounts for the memory that the body takes.
+
+    Raises:
+        ProblemError: 400 if it cannot be parsed, 413 if it is too large, 422 if it is no `kind`, 429 if there is no
+            memory for it.
+    """
     data = bytearray()
     async for chunk in body:
         if admission is not None:
@@ -67,8 +78,17 @@ def _sound(found: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def options_of(request: JobOptions) -> JobOptions:
+    """The options of a request without its items."""
+    return JobOptions(**{name: getattr(request, name) for name in JobOptions.model_fields})
+
+
 def check_items(items: list[Any], settings: ServiceSettings) -> Iterator[Entry]:
-    """An entry for every parsed item."""
+    """An entry for every parsed item; a wrong one becomes an entry with a failure.
+
+    Raises:
+        ProblemError: 413, if there are more items than a job takes.
+    """
     _check_count(len(items), settings)
     for number, raw in enumerate(items):
         try:
@@ -78,7 +98,15 @@ def check_items(items: list[Any], settings: ServiceSettings) -> Iterator[Entry]:
 
 
 async def read_ndjson(body: AsyncIterator[bytes], settings: ServiceSettings) -> AsyncIterator[list[Entry]]:
-    """Runs of entries, one a line; blank lines are passed over. Raises ProblemError as `read_json` does."""
+    """Read a body of one item a line; blank lines are passed over.
+
+    Yields:
+        Runs of entries, in input order.
+
+    Raises:
+        ProblemError: 400 if a line cannot be parsed, 413 if a line is too long or there are too many, 422 if there is
+            no item.
+    """
     line_number = count = 0
     rest = b""
     pending: list[bytes] = []
@@ -124,7 +152,7 @@ def _lines(lines: list[bytes], before: int, settings: ServiceSettings) -> list[E
 
 
 def too_long(item: Item, settings: ServiceSettings) -> ItemFailure | None:
-    """Why the item has more characters than the service takes; None if it has not."""
+    """The failure of an item that has more characters than the service takes; None if it has not."""
     size = len(item.response or "") + len(item.token_ids or "")
     size += len(item.prompt) if isinstance(item.prompt, str) else sum(len(message.content) for message in item.prompt)
     if size > settings.max_item_chars:

@@ -15,8 +15,16 @@ _BYTES_PER_TOKEN = 4.0
 _CHAT_TOKENS = 24
 
 
-class Cutter:
-    """Takes entries in input order, gives full slices; `rest` gives the last one."""
+class Slicer:
+    """Cuts entries, which come in input order, into slices.
+
+    Args:
+        plan: Its branches and its workers' speed decide how much work an entry is and how much a slice takes.
+        settings: How large a slice may be.
+
+    Attributes:
+        budget: Most estimated tokens in a slice that has more than one entry.
+    """
 
     def __init__(self, plan: Plan, settings: ServiceSettings) -> None:
         self.budget = _budget(plan, settings)
@@ -25,6 +33,7 @@ class Cutter:
         self._open = Slice(0)
 
     def add(self, entries: Iterable[Entry]) -> Iterator[Slice]:
+        """Add entries; yields the slices that are full."""
         for entry in entries:
             cost = self._costs.of(entry.item) if entry.item is not None else 0
             full = self._open.estimated + cost > self.budget or len(self._open.entries) >= self._most
@@ -34,6 +43,7 @@ class Cutter:
             self._open.estimated += cost
 
     def rest(self) -> Iterator[Slice]:
+        """Yields the last slice, if there is any entry in it."""
         if self._open.entries:
             yield self._next()
 

@@ -1,89 +1,144 @@
-"""TODO: what this module owns."""
+"""One request for work, from its body to a published job; `POST /v1/jobs` and `POST /v1/label` share it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-
-from fastapi import Request
+from dataclasses import dataclass, replace
+from typing import Any
 
 from tokenreward.schema import JobOptions, JobRequest
-from tokenreward_service.http.decompression import expanded
-from tokenreward_service.intake import idempotency
+from tokenreward_service.fleet import Fleet
+from tokenreward_service.http.media_types import NDJSON
 from tokenreward_service.intake.admission import Admission
+from tokenreward_service.intake.coalescing import Coalescer
+from tokenreward_service.intake.idempotency import IdempotentRequest
 from tokenreward_service.intake.job_builder import JobBuilder
-from tokenreward_service.intake.parsing import check_items, read_json, read_ndjson
-from tokenreward_service.routes.request_parsing import NDJSON, options_of
-from tokenreward_service.runtime import Runtime
-from tokenreward_service.store.drafts import Draft
+from tokenreward_service.intake.options import plan
+from tokenreward_service.intake.parsing import check_items, options_of, read_json, read_ndjson
+from tokenreward_service.problems import ProblemError, unavailable
+from tokenreward_service.settings import ServiceSettings
+from tokenreward_service.store.drafts import Draft, Plan
+from tokenreward_service.store.job_store import JobStore
 from tokenreward_service.store.publishing import shards_of
 
 
-async def _once(
-    request: Request,
-    state: Runtime,
-    owner: str,
-    admission: Admission,
-    kind: str,
-    options: JobOptions,
-    key: str | None,
-) -> str:
-    """The job of this request: a new one, or the one that an earlier request with the same key made."""
-    body = expanded(request, state.settings)
-    if key is None:
-        return (await _publish(body, state, owner, admission, kind, options, None)).id
-    earlier = idempotency.Request(state.redis, owner, key, f"{kind} {options.model_dump_json()}")
-    left = await earlier.claim()
-    if left is not None:
-        async for _ in earlier.hashing(body):
-            pass
-        return earlier.same_job(left)
-    try:
-        return (await _publish(earlier.hashing(body), state, owner, admission, kind, options, earlier)).id
-    finally:
-        await earlier.release()
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One request for work.
+
+    Attributes:
+        body: The decompressed body. It is read once.
+        kind: Its media type, JSON or NDJSON.
+        options: The job's options, where the body is NDJSON; a JSON body holds them itself.
+        owner: Whose job it will be.
+        ttl: Seconds that the job is kept after its end; 0 keeps it until it is deleted.
+        admission: The request's place among those that are being taken in.
+        key: Its Idempotency-Key.
+        interactive: Somebody waits for the answer: the request may have few items only, needs a live worker, and shares
+            shards, which overtake bulk work, with other such requests.
+        dry: Only count; nothing is staged, and the draft cannot be published.
+    """
+
+    body: AsyncIterator[bytes]
+    kind: str
+    options: JobOptions
+    owner: str
+    ttl: int
+    admission: Admission
+    key: str | None = None
+    interactive: bool = False
+    dry: bool = False
 
 
-async def _publish(
-    body: AsyncIterator[bytes],
-    state: Runtime,
-    owner: str,
-    admission: Admission,
-    kind: str,
-    options: JobOptions,
-    request: idempotency.Request | None,
-) -> Draft:
-    draft = await _taken_in(body, state, owner, admission, kind, options)
-    if request is not None:
-        draft.idempotency = (request.record, request.settled(draft.id))
-    # From here on the job may exist even if we are told otherwise (an answer can get lost): nothing is taken back.
-    await state.store.publish([draft], shards_of(draft))
-    return draft
+class Intake:
+    """Turns submissions into jobs.
 
+    Args:
+        redis: Async client.
+        store: The job store.
+        fleet: What models there are.
+        coalescer: Publishes interactive work.
+        settings: The service's settings.
+    """
 
-async def _taken_in(
-    body: AsyncIterator[bytes],
-    state: Runtime,
-    owner: str,
-    admission: Admission,
-    kind: str,
-    options: JobOptions,
-    *,
-    dry: bool = False,
-) -> Draft:
-    """The whole body as a draft; what was staged of it is gone if anything is wrong."""
-    taking: JobBuilder | None = None
-    ttl = state.settings.job_ttl_seconds
-    try:
-        if kind == NDJSON:
-            taking = JobBuilder(state, await state.catalogue.plan(options), owner, ttl, dry=dry)
-            async for entries in read_ndjson(body, state.settings):
-                await taking.take(entries)
+    def __init__(
+        self, redis: Any, store: JobStore, fleet: Fleet, coalescer: Coalescer, settings: ServiceSettings
+    ) -> None:
+        self._redis = redis
+        self._store = store
+        self._fleet = fleet
+        self._coalescer = coalescer
+        self._settings = settings
+
+    async def submit(self, submission: Submission) -> str:
+        """Publish the submission's job.
+
+        Returns:
+            The id of the new job, or of the one that an earlier request with the same key and content made.
+
+        Raises:
+            ProblemError: The request is refused; nothing of it was accepted.
+        """
+        if submission.key is None:
+            return (await self._publish(submission)).id
+        described = f"{submission.kind} {submission.options.model_dump_json()}"
+        request = IdempotentRequest(self._redis, submission.owner, submission.key, described)
+        earlier = await request.claim()
+        noted = replace(submission, body=request.hashing(submission.body))
+        if earlier is not None:
+            async for _ in noted.body:
+                pass
+            return request.same_job(earlier)
+        try:
+            return (await self._publish(noted, request)).id
+        finally:
+            await request.release()
+
+    async def read(self, submission: Submission) -> Draft:
+        """The whole body as a draft, ready to be published.
+
+        Raises:
+            ProblemError: Something is wrong with the request; what was staged of it is gone.
+        """
+        builder: JobBuilder | None = None
+        try:
+            if submission.kind == NDJSON:
+                builder = self._builder(submission, await self._plan(submission.options, submission))
+                async for entries in read_ndjson(submission.body, self._settings):
+                    await builder.take(entries)
+            else:
+                request = await read_json(submission.body, JobRequest, self._settings, submission.admission)
+                self._check_count(request, submission)
+                builder = self._builder(submission, await self._plan(options_of(request), submission))
+                await builder.take(check_items(request.items, self._settings))
+            return await builder.end()
+        except BaseException:
+            if builder is not None:
+                await self._store.drafts.abandon(builder.draft)
+            raise
+
+    async def _publish(self, submission: Submission, request: IdempotentRequest | None = None) -> Draft:
+        draft = await self.read(submission)
+        if request is not None:
+            draft.idempotency = (request.record, request.settled(draft.id))
+        # From here on the job may exist even if we are told otherwise (an answer can get lost): nothing is taken back.
+        if submission.interactive:
+            await self._coalescer.publish(draft)
         else:
-            parsed = await read_json(body, JobRequest, state.settings, admission)
-            taking = JobBuilder(state, await state.catalogue.plan(options_of(parsed)), owner, ttl, dry=dry)
-            await taking.take(check_items(parsed.items, state.settings))
-        return await taking.end()
-    except BaseException:
-        if taking is not None:
-            await state.store.abandon(taking.draft)
-        raise
+            await self._store.publisher.publish([draft], shards_of(draft))
+        return draft
+
+    async def _plan(self, options: JobOptions, submission: Submission) -> Plan:
+        found = await plan(options, self._fleet)
+        if submission.interactive and not found.live:
+            raise unavailable("No live worker serves this model.", 5)
+        return found
+
+    def _builder(self, submission: Submission, found: Plan) -> JobBuilder:
+        draft = Draft(found, submission.owner, submission.ttl)
+        return JobBuilder(self._store.drafts, draft, self._settings, dry=submission.dry)
+
+    def _check_count(self, request: JobRequest, submission: Submission) -> None:
+        most = self._settings.max_label_items
+        if submission.interactive and len(request.items) > most:
+            raise ProblemError(413, "Too many items", f"At most {most} items at once; use POST /v1/jobs for more.")

@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""What an operator sees of the service: log lines and metrics."""

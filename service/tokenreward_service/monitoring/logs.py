@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Literal
 
 from tokenreward_service.monitoring.request_log import request_id
-
-LogFormat = Literal["text", "json"]
+from tokenreward_service.settings import LogFormat
 
 #: What a log call may add by `extra=`. Nothing else is written, so that nothing else can leak.
 _FIELDS = ("job", "shard", "worker", "method", "route", "status", "ms")
 
 
 class JsonLines(logging.Formatter):
+    """One JSON object a line; fields without a value are left out."""
+
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": round(record.created, 3),
@@ -30,10 +30,10 @@ class JsonLines(logging.Formatter):
         return json.dumps({name: value for name, value in line.items() if value is not None}, ensure_ascii=False)
 
 
-def configure(form: LogFormat) -> None:
-    """Log to standard error. As text, a line for each request only where something went wrong on our side."""
+def configure(log_format: LogFormat) -> None:
+    """Log to standard error. As text, a request has a line only where something went wrong on our side."""
     handler = logging.StreamHandler(sys.stderr)
-    if form == "json":
+    if log_format == "json":
         handler.setFormatter(JsonLines())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

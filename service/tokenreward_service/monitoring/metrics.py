@@ -17,6 +17,7 @@ from tokenreward.schema import ModelInfo
 from tokenreward_service.fleet import Fleet
 from tokenreward_service.monitoring.request_log import BUCKETS, RequestFigures
 
+#: The media type of the page.
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _MOST_WORKERS = 1000
 
@@ -24,16 +25,25 @@ Sample = tuple[Mapping[str, str], float]
 
 
 class Page:
-    """Collects metrics; `text` is the page."""
+    """Collects metrics. `text` is the page in Prometheus' text format."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
 
     def add(self, name: str, kind: str, description: str, samples: Iterable[Sample]) -> None:
+        """Add one metric.
+
+        Args:
+            name: Without the prefix `tokenreward_`.
+            kind: counter, gauge or histogram.
+            description: The metric's HELP line.
+            samples: (labels, value) each.
+        """
         self._lines += [f"# HELP tokenreward_{name} {description}", f"# TYPE tokenreward_{name} {kind}"]
         self._lines += [_line(name, labels, value) for labels, value in samples]
 
     def add_requests(self, figures: RequestFigures) -> None:
+        """Add the counts and the times of the requests."""
         self.add(
             "http_requests_total",
             "counter",
@@ -58,15 +68,22 @@ class Page:
 
     @property
     def text(self) -> str:
+        """The page so far."""
         return "\n".join(self._lines) + "\n"
 
 
-async def page(client: Any, catalogue: Fleet, figures: RequestFigures) -> str:
-    """The whole page. client: async Redis client."""
+async def page(client: Any, fleet: Fleet, figures: RequestFigures) -> str:
+    """The whole page.
+
+    Args:
+        client: Async Redis client.
+        fleet: Models and workers.
+        figures: The requests of this process.
+    """
     found = Page()
     found.add_requests(figures)
     try:
-        await _add_store(found, client, catalogue)
+        await _add_store(found, client, fleet)
         up = 1.0
     except (redis.exceptions.RedisError, OSError):
         up = 0.0
@@ -74,9 +91,9 @@ async def page(client: Any, catalogue: Fleet, figures: RequestFigures) -> str:
     return found.text
 
 
-async def _add_store(found: Page, client: Any, catalogue: Fleet) -> None:
-    models = await catalogue.models()
-    workers = (await catalogue.workers())[:_MOST_WORKERS]
+async def _add_store(found: Page, client: Any, fleet: Fleet) -> None:
+    models = await fleet.models()
+    workers = (await fleet.workers())[:_MOST_WORKERS]
     waiting = await _waiting(client, models)
     claimed = await client.zcard(keys.CLAIMED)
     recoveries = int(await client.hget(keys.COUNTERS, "recoveries") or 0)
@@ -110,6 +127,19 @@ def _add_workers(found: Page, workers: list[WorkerRecord]) -> None:
     add("shards_total", "counter", "Shards finished.", lambda w: w.shards_done)
     add("cache_hits_total", "counter", "Items whose log-probs were known.", lambda w: w.cache_hits)
     add("engine_restarts_total", "counter", "Engines that died and were started again.", lambda w: w.engine_restarts)
+    add("computed_tokens_total", "counter", "Tokens the engine read.", lambda w: w.computed_tokens)
+    add("cached_tokens_total", "counter", "Tokens the prefix cache saved it from reading.", lambda w: w.cached_tokens)
+    add("branches_total", "counter", "Branches scored.", lambda w: w.branches)
+    add("rescored_branches_total", "counter", "Branches scored twice.", lambda w: w.rescored_branches)
+    add("steps_total", "counter", "Forward passes of the engine.", lambda w: w.steps)
+    add("preemptions_total", "counter", "Requests that lost their place in the KV cache.", lambda w: w.preemptions)
+    known = [w for w in workers if w.flops_utilisation is not None]
+    found.add(
+        "worker_flops_utilisation_ratio",
+        "gauge",
+        "Share of the hardware's peak that the model's FLOPs took while the engine was busy.",
+        [(labels[w.id], w.flops_utilisation or 0.0) for w in known],
+    )
 
 
 async def _waiting(client: Any, models: list[ModelInfo]) -> list[tuple[dict[str, str], int, float]]:

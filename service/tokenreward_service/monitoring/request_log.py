@@ -1,4 +1,4 @@
-"""What is remembered of every request: an id that ties its log lines together, a count, a duration, one log line.
+"""What is kept of every request: an id that ties its log lines together, a count, a duration, and one log line.
 
 Route templates stand for paths, so that no label and no line grows with what callers make up; a query or a body is
 never logged.
@@ -20,6 +20,7 @@ log = logging.getLogger("tokenreward_service.routes.auth")
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
+#: Upper bounds of the histogram of answer times, in seconds.
 BUCKETS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0)
 _GIVEN_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _METHODS = frozenset({"GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT", "PATCH"})
@@ -27,7 +28,14 @@ _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 class RequestFigures:
-    """Counts since this process started.  seconds, le: by route; time until the answer's first byte."""
+    """Counts since this process started.
+
+    Attributes:
+        requests: Answers, by (method, route, status).
+        count: Answers, by route.
+        seconds: Sum of the times until the first byte of the answer, by route.
+        le: How many of those times were at most a bound of BUCKETS, by (route, bound).
+    """
 
     def __init__(self) -> None:
         self.requests: Counter[tuple[str, str, int]] = Counter()
@@ -36,6 +44,7 @@ class RequestFigures:
         self.count: Counter[str] = Counter()
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one answer. seconds: time until its first byte."""
         self.requests[method, route, status] += 1
         self.count[route] += 1
         self.seconds[route] += seconds
@@ -44,8 +53,8 @@ class RequestFigures:
                 self.le[route, bound] += 1
 
 
-class Observed:
-    """ASGI middleware around the whole application."""
+class RequestLog:
+    """ASGI middleware around the whole application: gives each request an id, counts it, and logs it."""
 
     def __init__(self, app: ASGIApp, figures: RequestFigures) -> None:
         self._app = app
@@ -71,10 +80,10 @@ class Observed:
         try:
             await self._app(scope, receive, sending)
         finally:
-            self._told(scope, status, seconds or time.perf_counter() - started)
+            self._note(scope, status, seconds or time.perf_counter() - started)
             request_id.reset(token)
 
-    def _told(self, scope: Scope, status: int, seconds: float) -> None:
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
         route = getattr(scope.get("route"), "path", "unmatched")
         self._figures.note(method, route, status, seconds)

@@ -1,10 +1,53 @@
-"""TODO: what this module owns."""
+"""Rings for shards that are queued again, and for queued shards that no doorbell announces any more."""
 
 from __future__ import annotations
 
-_DOORBELL_GRACE = 3.0
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import anyio.to_thread
+
+from tokenreward.protocol import doorbell, keys
+from tokenreward_service.recovery.ghosts import drop_ghosts
+
+log = logging.getLogger(__name__)
+
+#: A shard that was queued less than this many seconds ago may be in the hands of a worker that is about to claim it.
+_GRACE_SECONDS = 3.0
 
 
-def _ids(shard: str, worker: str | None = None, job: str | None = None) -> dict[str, str | None]:
-    """What a structured log line says beside its message."""
-    return {"shard": shard, "worker": worker, "job": job}
+class Doorbells:
+    """Rings doorbells.
+
+    Args:
+        redis: Async client.
+        sync: Sync client of the same server, because RQ is synchronous.
+    """
+
+    def __init__(self, redis: Any, sync: Any) -> None:
+        self._redis = redis
+        self._sync = sync
+
+    async def ring(self, fingerprint: str, shards: Sequence[str]) -> None:
+        """Announce shards at the front of the queue of their fingerprint."""
+        await anyio.to_thread.run_sync(self._ring, fingerprint, shards)
+
+    async def ring_again(self) -> None:
+        """Announce the queued shards whose doorbell is gone; a worker may have taken it and crashed."""
+        for key in [key async for key in self._redis.scan_iter(match=keys.glob("queued"), count=1000)]:
+            fingerprint = key.decode("utf-8", "replace").removeprefix(keys.QUEUED_PREFIX)
+            seconds, micros = await self._redis.time()
+            old = await self._redis.zrangebyscore(key, "-inf", seconds + micros / 1e6 - _GRACE_SECONDS)
+            if not old:
+                continue
+            bells = set(await self._redis.lrange(doorbell.queue(fingerprint, self._sync).key, 0, -1))
+            silent = [name.decode("utf-8", "replace") for name in old if name not in bells]
+            if silent:
+                log.info("%d queued shards had no doorbell", len(silent))
+                await self.ring(fingerprint, await drop_ghosts(self._redis, key, silent))
+
+    def _ring(self, fingerprint: str, shards: Sequence[str]) -> None:
+        with self._sync.pipeline(transaction=True) as pipe:
+            doorbell.ring(fingerprint, shards, self._sync, pipe, front=True)
+            pipe.execute()

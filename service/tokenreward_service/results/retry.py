@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""Runs again those items of a finished job that failed or were never finished."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ from collections.abc import Sequence
 from tokenreward.protocol.arrow_blobs import pack_table
 from tokenreward.protocol.records import JobSlice, Shard, dump_shards
 from tokenreward.schema import Job
-from tokenreward_service.store.publishing import JobStore
+from tokenreward_service.store.job_store import JobStore
+from tokenreward_service.store.payloads import Payloads
 
 
-async def retry(store: JobStore, job: Job) -> bool:
+async def retry_failed(store: JobStore, job: Job) -> bool:
     """Queue again what failed or was never finished; what succeeded stays as it is.
 
-    False if there is nothing to do, or the job moved while its results were read.
+    Returns:
+        False if there is nothing to do, or the job changed while its results were read.
+
+    Raises:
+        Corrupt: Stored items or results cannot be read.
     """
+    payloads = store.payloads
     remove: list[str] = []
     kept: list[tuple[int, int, bytes]] = []
     again: list[tuple[int, int]] = []
     failed = at = 0
     while at < job.total_items:
-        ranges = await store.ranges(job.id, at)
+        ranges = await payloads.ranges(job.id, at)
         gap_end = ranges[0][0] if ranges else job.total_items
         if gap_end > at:
             again.append((at, gap_end - at))
@@ -30,7 +36,7 @@ async def retry(store: JobStore, job: Job) -> bool:
             continue
         first, count = ranges[0]
         at = first + count
-        table = await store.range_results(job.id, first, count)
+        table = await payloads.range_results(job.id, first, count)
         if table is None:
             return False
         bad = table["error"].is_valid().to_pylist()
@@ -43,21 +49,21 @@ async def retry(store: JobStore, job: Job) -> bool:
                 again.append((first + offset, length))
             else:
                 blob = pack_table(table.slice(offset, length))
-                kept.append((first + offset, length, await store.store_blob(job.id, blob)))
+                kept.append((first + offset, length, await payloads.store_blob(job.id, blob)))
     if not again:
         return False
-    shards = await _shards(store, job, again)
+    shards = await _shards(payloads, job, again)
     added = json.dumps([[first, count] for first, count, _ in kept])
     args = [job.id, job.version, json.dumps(remove), added, failed, dump_shards(shards), *(blob for _, _, blob in kept)]
-    return await store.requeue_failed(args, shards)
+    return await store.publisher.requeue_failed(args, shards)
 
 
-async def _shards(store: JobStore, job: Job, ranges: Sequence[tuple[int, int]]) -> list[Shard]:
+async def _shards(payloads: Payloads, job: Job, ranges: Sequence[tuple[int, int]]) -> list[Shard]:
     """Shards for ranges of a job's items, in order, cut where its slices are."""
     shards = []
     left = deque(ranges)
-    for first in await store.slices(job.id):
-        slice_end = first + len(await store.ids(job.id, first))
+    for first in await payloads.slices(job.id):
+        slice_end = first + len(await payloads.ids(job.id, first))
         while left and left[0][0] < slice_end:
             start, count = left[0]
             begin, end = max(start, first), min(start + count, slice_end)

@@ -1,1 +1,1 @@
-"""The HTTP surface, one module a resource. What a request means is decided here; the work is done elsewhere."""
+"""The HTTP API: one module a group of routes. A route reads the request, asks the floors below, and answers."""

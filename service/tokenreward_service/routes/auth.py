@@ -1,4 +1,4 @@
-"""Who is calling, and may they: the dependency every `/v1` route has."""
+"""Who a request is from, and what the caller may do: the dependency that every `/v1` route has."""
 
 from __future__ import annotations
 
@@ -26,26 +26,35 @@ _bearer = HTTPBearer(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """owner: whose jobs these are; a key's id, or ANONYMOUS.  scopes: what the caller may do."""
+    """Somebody who may call.
+
+    Attributes:
+        owner: The owner of the caller's jobs: a key's id, or ANONYMOUS.
+        scopes: What the caller may do.
+    """
 
     owner: str
     scopes: frozenset[Scope]
 
     @property
     def manages(self) -> str | None:
-        """Whose jobs the caller may show, cancel and delete: an owner, or None for everybody's."""
+        """The owner whose jobs the caller may show, cancel and delete; None for everybody's."""
         return None if self.owner != ANONYMOUS and "admin" in self.scopes else self.owner
 
 
 async def caller(
-    state: RuntimeDep, shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None
+    runtime: RuntimeDep, shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None
 ) -> Caller:
-    """Raises ProblemError (401)."""
-    if not await state.keyring.locked():
+    """The caller of a request.
+
+    Raises:
+        ProblemError: 401, where a key is asked for and none, or no valid one, was shown.
+    """
+    if not await runtime.keyring.locked():
         return Caller(ANONYMOUS, frozenset(SCOPES))
     if shown is None:
         raise _unauthorized("This service asks for an API key: `Authorization: Bearer trk_...`.", "")
-    key = await state.keyring.holder(shown.credentials)
+    key = await runtime.keyring.holder(shown.credentials)
     if key is None:
         raise _unauthorized("This API key is unknown or was revoked.", ', error="invalid_token"')
     return Caller(key.id, frozenset(key.scopes))
@@ -63,21 +72,26 @@ def _having(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:
     return check
 
 
-#: Any key will do.
+#: A caller with any key.
 CallerDep = Annotated[Caller, Depends(caller)]
+#: A caller who may send work.
 LabelerDep = Annotated[Caller, Depends(_having("label"))]
 
 
 async def metrics_reader(
-    state: RuntimeDep, shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None
+    runtime: RuntimeDep, shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)] = None
 ) -> None:
-    """Whoever shows the `metrics_key` of the settings, or a key with scope `admin`. Raises ProblemError (401, 403)."""
-    own = state.settings.metrics_key
+    """Let those pass who show the `metrics_key` of the settings, or a key with scope `admin`.
+
+    Raises:
+        ProblemError: 401 or 403 for all others.
+    """
+    own = runtime.settings.metrics_key
     if own is not None and shown is not None:
         given = shown.credentials.encode("utf-8", "replace")
         if hmac.compare_digest(given, own.get_secret_value().encode()):
             return
-    await _having("admin")(await caller(state, shown))
+    await _having("admin")(await caller(runtime, shown))
 
 
 MetricsDep = Annotated[None, Depends(metrics_reader)]

@@ -1,4 +1,4 @@
-"""What there is: models, workers, templates, estimators, and how a template renders an item."""
+"""`GET /v1/models`, `/workers`, `/templates` and `/estimators`: what a request may name, and who is at work."""
 
 from __future__ import annotations
 
@@ -7,11 +7,7 @@ from pydantic import BaseModel
 
 from tokenreward import estimators, templates
 from tokenreward.protocol.worker_records import WorkerRecord
-from tokenreward.schema import (
-    EstimatorInfo,
-    ModelInfo,
-    Template,
-)
+from tokenreward.schema import EstimatorInfo, ModelInfo, Template
 from tokenreward_service.routes.auth import caller
 from tokenreward_service.routes.openapi_responses import problems
 from tokenreward_service.runtime import RuntimeDep
@@ -20,31 +16,39 @@ router = APIRouter(prefix="/v1", tags=["catalogue"], dependencies=[Depends(calle
 
 
 class Models(BaseModel):
+    """Models, live ones first."""
+
     models: list[ModelInfo]
 
 
 class Workers(BaseModel):
+    """Live workers, oldest first."""
+
     workers: list[WorkerRecord]
 
 
 class Templates(BaseModel):
+    """Shipped templates."""
+
     templates: list[Template]
 
 
 class Estimators(BaseModel):
+    """Shipped estimators."""
+
     estimators: list[EstimatorInfo]
 
 
 @router.get("/models", response_model=Models, responses=problems(401, 503))
-async def models(state: RuntimeDep) -> Models:
+async def models(runtime: RuntimeDep) -> Models:
     """Models that are served, and those that were (`workers: 0`)."""
-    return Models(models=await state.catalogue.models())
+    return Models(models=await runtime.fleet.models())
 
 
 @router.get("/workers", response_model=Workers, responses=problems(401, 503))
-async def workers(state: RuntimeDep) -> Workers:
+async def workers(runtime: RuntimeDep) -> Workers:
     """Live workers: what they serve, what they hold, how busy they are."""
-    return Workers(workers=await state.catalogue.workers())
+    return Workers(workers=await runtime.fleet.workers())
 
 
 @router.get("/templates", response_model=Templates, responses=problems(401, 503))

@@ -1,4 +1,4 @@
-"""`/healthz`: the process answers. `/readyz`: it can take work. `/metrics`: how it is doing."""
+"""`/healthz` (the process answers), `/readyz` (it can take work) and `/metrics` (what an operator watches)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,16 @@ router = APIRouter(tags=["health"])
 
 
 class Health(BaseModel):
+    """The process answers."""
+
     status: Literal["ok"] = "ok"
 
 
 class Ready(BaseModel):
-    """workers: live ones, of the model that was asked for or of any."""
+    """The service can take work.
+
+    workers: live ones, of the model that was asked for or of any.
+    """
 
     status: Literal["ready"] = "ready"
     workers: int
@@ -35,11 +40,11 @@ async def healthz() -> Health:
 
 @router.get("/readyz", response_model=Ready, responses=problems(422, 503))
 async def readyz(
-    state: RuntimeDep,
+    runtime: RuntimeDep,
     model: Annotated[str | None, Query(max_length=512, description="Ready for this model, not just for any.")] = None,
 ) -> Ready:
     """The job store answers and at least one worker serves a model, or the one asked for. Needs no key."""
-    workers = await state.catalogue.workers()
+    workers = await runtime.fleet.workers()
     serving = [w for w in workers if model in (None, w.model, f"{w.model}@{w.fingerprint_digest}")]
     if not serving:
         raise unavailable("No worker is alive." if model is None else "No live worker serves this model.")
@@ -54,7 +59,7 @@ async def readyz(
     },
     response_class=Response,
 )
-async def show_metrics(request: Request, state: RuntimeDep, allowed: MetricsDep) -> Response:
+async def show_metrics(request: Request, runtime: RuntimeDep, allowed: MetricsDep) -> Response:
     """Prometheus metrics. Where keys are in use, this needs one with scope `admin`."""
-    text = await metrics.page(state.redis, state.catalogue, request.app.state.figures)
+    text = await metrics.page(runtime.redis, runtime.fleet, request.app.state.figures)
     return Response(text, media_type=metrics.MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""`POST /v1/jobs`: queue responses to be labeled, or estimate what that would take."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pydantic import BaseModel, ValidationError
 
 from tokenreward.schema import Include, Job, JobOptions, Provenance
 from tokenreward_service.http.decompression import expanded
-from tokenreward_service.intake.submission import _once, _taken_in
+from tokenreward_service.http.media_types import JSON, NDJSON
+from tokenreward_service.intake.submission import Submission
 from tokenreward_service.problems import ProblemError, pointed
 from tokenreward_service.routes.auth import LabelerDep
 from tokenreward_service.routes.openapi_responses import problems
-from tokenreward_service.routes.request_parsing import NDJSON, existing, media_type
+from tokenreward_service.routes.request_parsing import existing, media_type
 from tokenreward_service.runtime import RuntimeDep
 from tokenreward_service.store.drafts import Draft
 
@@ -23,7 +24,7 @@ _BODIES = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": {"$ref": "#/components/schemas/JobRequest"}},
+            JSON: {"schema": {"$ref": "#/components/schemas/JobRequest"}},
             NDJSON: {"schema": {"type": "string", "description": "One Item a line; options are query parameters."}},
         },
     }
@@ -46,6 +47,7 @@ class Estimate(BaseModel):
 
     @classmethod
     def of(cls, draft: Draft) -> Estimate:
+        """The estimate of a draft that was only counted."""
         speed = draft.plan.speed
         return cls(
             total_items=draft.total,
@@ -70,7 +72,7 @@ class Estimate(BaseModel):
 async def create(
     request: Request,
     response: Response,
-    state: RuntimeDep,
+    runtime: RuntimeDep,
     caller: LabelerDep,
     model: str | None = None,
     template: str | None = None,
@@ -84,20 +86,29 @@ async def create(
     given = {"model": model, "template": template, "estimator": estimator, "include": include, "strict": strict}
     query = {name: value for name, value in given.items() if value is not None}
     kind = media_type(request)
-    if kind not in ("application/json", NDJSON):
+    if kind not in (JSON, NDJSON):
         raise ProblemError(415, "Unsupported media type", f"Send application/json or {NDJSON}, not {kind!r}.")
-    if kind == "application/json" and query:
+    if kind == JSON and query:
         raise ProblemError(422, "Invalid request", f"With a JSON body, {', '.join(query)} belong into the body.")
     options = _options(query)
-    await state.load.check()
-    with state.load.admit(caller.owner) as admission:
+    await runtime.admission.check()
+    with runtime.admission.admit(caller.owner) as admission:
+        submission = Submission(
+            body=expanded(request, runtime.settings),
+            kind=kind,
+            options=options,
+            owner=caller.owner,
+            ttl=runtime.settings.job_ttl_seconds,
+            admission=admission,
+            key=idempotency_key,
+            dry=dry_run,
+        )
         if dry_run:
-            body = expanded(request, state.settings)
-            draft = await _taken_in(body, state, caller.owner, admission, kind, options, dry=True)
-            return Response(Estimate.of(draft).model_dump_json(), 200, media_type="application/json")
-        job_id = await _once(request, state, caller.owner, admission, kind, options, idempotency_key)
+            draft = await runtime.intake.read(submission)
+            return Response(Estimate.of(draft).model_dump_json(), 200, media_type=JSON)
+        job_id = await runtime.intake.submit(submission)
     response.headers["Location"] = f"/v1/jobs/{job_id}"
-    return await existing(state, job_id, caller.owner)
+    return await existing(runtime, job_id, caller.owner)
 
 
 def _options(query: dict[str, Any]) -> JobOptions:

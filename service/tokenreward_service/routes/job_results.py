@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""`GET /v1/jobs/{id}/results`: the results of a job, in input order or otherwise, as NDJSON or Arrow."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from tokenreward.schema import Job, PointedError
+from tokenreward_service.http.media_types import ARROW, NDJSON
 from tokenreward_service.problems import ProblemError
-from tokenreward_service.results.encoding import ARROW, Delivery
-from tokenreward_service.results.ordering import Sort, View
+from tokenreward_service.results.encoding import encode_arrow, encode_ndjson
+from tokenreward_service.results.ordering import Selection, Sort, View
 from tokenreward_service.routes.auth import LabelerDep
 from tokenreward_service.routes.openapi_responses import problems
-from tokenreward_service.routes.request_parsing import NDJSON, existing, preferred_wait
+from tokenreward_service.routes.request_parsing import existing, preferred_wait
 from tokenreward_service.routes.streaming import TEXT, begun
 from tokenreward_service.runtime import RuntimeDep
 
@@ -34,7 +35,7 @@ _BINARY: dict[str, Any] = {"type": "string", "format": "binary"}
 async def read(
     job_id: str,
     request: Request,
-    state: RuntimeDep,
+    runtime: RuntimeDep,
     caller: LabelerDep,
     start: Annotated[int, Query(alias="from", ge=0, le=2**53)] = 0,
     errors: Annotated[Literal["only"] | None, Query(description="Items without rewards only.")] = None,
@@ -51,15 +52,15 @@ async def read(
     if errors and sort:
         detail = "errors have no mean reward to sort by"
         raise ProblemError(422, "Invalid request", errors=[PointedError(pointer="/sort", detail=detail)])
-    job = await existing(state, job_id, caller.owner)
-    wait = preferred_wait(request, state.settings.label_wait_seconds)
+    job = await existing(runtime, job_id, caller.owner)
+    wait = preferred_wait(request, runtime.settings.label_wait_seconds)
     if wait is not None:
 
         async def look() -> tuple[Job, bool]:
-            seen = await existing(state, job_id, caller.owner)
-            return seen, bool((found := await state.store.ranges(job_id, start)) and found[0][0] <= start)
+            seen = await existing(runtime, job_id, caller.owner)
+            return seen, bool((found := await runtime.store.payloads.ranges(job_id, start)) and found[0][0] <= start)
 
-        job, _ = await state.watcher.until(job_id, look, lambda seen: seen[1] or seen[0].state.terminal, wait)
+        job, _ = await runtime.subscription.until(job_id, look, lambda seen: seen[1] or seen[0].state.terminal, wait)
     view = View(start, errors == "only", sort, limit)
     kind = ARROW if ARROW in request.headers.get("accept", "").lower() else NDJSON
     headers = {"Vary": "Accept"}
@@ -68,6 +69,6 @@ async def read(
         known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
         if known & {headers["ETag"], "*"}:
             return Response(status_code=304, headers=headers)
-    delivery = Delivery(state.store, job, view)
-    body = await begun(delivery.arrow() if kind == ARROW else delivery.ndjson())
+    selection = Selection(runtime.store.payloads, job, view)
+    body = await begun(encode_arrow(selection) if kind == ARROW else encode_ndjson(selection))
     return StreamingResponse(body, media_type=kind, headers=headers)

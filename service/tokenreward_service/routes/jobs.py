@@ -1,4 +1,4 @@
-"""`/v1/jobs`: create, look, list, results, cancel, retry, purge."""
+"""`/v1/jobs`: list, show, cancel, retry, purge, and follow jobs. Creating one is in `job_create.py`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from tokenreward.schema import Job
-from tokenreward_service.events import sse as progress
+from tokenreward_service.events.sse import job_events
+from tokenreward_service.http.media_types import EVENTS
 from tokenreward_service.problems import ProblemError
-from tokenreward_service.results.retry import retry as retry_items
+from tokenreward_service.results.retry import retry_failed
 from tokenreward_service.routes.auth import CallerDep, LabelerDep
 from tokenreward_service.routes.openapi_responses import problems
 from tokenreward_service.routes.request_parsing import existing
@@ -31,72 +32,74 @@ class JobPage(BaseModel):
 
 @router.get("", response_model=JobPage, responses=problems(401, 403, 422, 503))
 async def page(
-    state: RuntimeDep,
+    runtime: RuntimeDep,
     caller: LabelerDep,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(pattern=r"^\d{1,12}(\.\d{1,9})?$")] = None,
 ) -> JobPage:
     """Your jobs, newest first."""
-    jobs = await state.store.page(caller.owner, limit, float(cursor) if cursor else None)
+    jobs = await runtime.store.snapshots.page(caller.owner, limit, float(cursor) if cursor else None)
     return JobPage(jobs=jobs, next_cursor=f"{jobs[-1].created_at:.6f}" if len(jobs) == limit else None)
 
 
 @router.get("/{job_id}", response_model=Job, responses=problems(401, 404, 503))
-async def show(job_id: str, state: RuntimeDep, caller: CallerDep) -> Job:
+async def show(job_id: str, runtime: RuntimeDep, caller: CallerDep) -> Job:
     """One job's snapshot."""
-    return await existing(state, job_id, caller.manages)
+    return await existing(runtime, job_id, caller.manages)
 
 
 @router.delete("/{job_id}", status_code=204, responses=problems(401, 404, 503))
-async def purge(job_id: str, state: RuntimeDep, caller: CallerDep) -> Response:
+async def purge(job_id: str, runtime: RuntimeDep, caller: CallerDep) -> Response:
     """Forget a job, its items and its results; cancels it if it is not over."""
-    await existing(state, job_id, caller.manages)
-    await state.store.purge(job_id)
+    await existing(runtime, job_id, caller.manages)
+    await runtime.store.purge(job_id)
     return Response(status_code=204)
 
 
 @router.post("/{job_id}/cancel", response_model=Job, responses=problems(401, 404, 409, 503))
-async def cancel(job_id: str, state: RuntimeDep, caller: CallerDep) -> Job:
+async def cancel(job_id: str, runtime: RuntimeDep, caller: CallerDep) -> Job:
     """Stop what is not finished. Finished items keep their results."""
-    job = await existing(state, job_id, caller.manages)
-    if not await state.store.cancel(job_id) and job.state != "cancelled":
+    job = await existing(runtime, job_id, caller.manages)
+    if not await runtime.store.cancel(job_id) and job.state != "cancelled":
         raise ProblemError(409, "Job is over", f"The job has {job.state}; there is nothing to cancel.")
-    return await existing(state, job_id, caller.manages)
+    return await existing(runtime, job_id, caller.manages)
 
 
 @router.post("/{job_id}/retry", response_model=Job, responses=problems(401, 403, 404, 409, 429, 503))
-async def retry(job_id: str, state: RuntimeDep, caller: LabelerDep) -> Job:
+async def retry(job_id: str, runtime: RuntimeDep, caller: LabelerDep) -> Job:
     """Run again what failed or was cancelled. What succeeded stays as it is."""
-    job = await existing(state, job_id, caller.owner)
+    job = await existing(runtime, job_id, caller.owner)
     if not job.state.terminal:
         raise ProblemError(409, "Job is not over", f"The job is {job.state}; retry it when it has ended.")
-    await state.load.check()
-    if not await retry_items(state.store, job):
+    await runtime.admission.check()
+    if not await retry_failed(runtime.store, job):
         raise ProblemError(409, "Nothing to retry", "Every item has its rewards.")
-    return await existing(state, job_id, caller.owner)
+    return await existing(runtime, job_id, caller.owner)
 
 
 @router.get(
     "/{job_id}/events",
     responses={
-        200: {"description": "One `job` event a change.", "content": {progress.MEDIA_TYPE: {"schema": TEXT}}},
+        200: {"description": "One `job` event a change.", "content": {EVENTS: {"schema": TEXT}}},
         204: {"description": "The job is over and `Last-Event-ID` names its last version: do not come back."},
         **problems(401, 404, 429, 503),
     },
     response_class=Response,
 )
 async def follow(
-    job_id: str, state: RuntimeDep, caller: CallerDep, last_event_id: Annotated[str | None, Header()] = None
+    job_id: str, runtime: RuntimeDep, caller: CallerDep, last_event_id: Annotated[str | None, Header()] = None
 ) -> Response:
     """The job's snapshots as server-sent events: id = version, each event a whole Job, nothing replayed."""
-    job = await existing(state, job_id, caller.manages)
+    job = await existing(runtime, job_id, caller.manages)
     if job.state.terminal and last_event_id == str(job.version):
         return Response(status_code=204)
 
     async def body() -> AsyncIterator[bytes]:
-        with state.load.admit(caller.owner):
-            async for event in progress.events(state.store, state.watcher, job_id, caller.manages, last_event_id):
+        with runtime.admission.admit(caller.owner):
+            async for event in job_events(
+                runtime.store.snapshots, runtime.subscription, job_id, caller.manages, last_event_id
+            ):
                 yield event
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(await begun(body()), media_type=progress.MEDIA_TYPE, headers=headers)
+    return StreamingResponse(await begun(body()), media_type=EVENTS, headers=headers)

@@ -1,4 +1,4 @@
-"""What several routes share: parsing a body into a draft, preferences, and the problems that OpenAPI shows."""
+"""The problems that a route may answer with, as OpenAPI shows them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from tokenreward_service.problems import MEDIA_TYPE
 
-#: What each problem means, wherever it comes.
+#: What each problem means, whichever route it comes from.
 _WHY = {
     400: "Malformed body; nothing was accepted",
     401: "API key needed; none was sent, or it is unknown or revoked",
@@ -28,7 +28,7 @@ _HEADERS = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI's `responses` for these statuses."""
+    """OpenAPI's `responses` for these statuses, for a route's `responses=`."""
     return {status: _problem_response(status) for status in statuses}
 
 

@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""`POST /v1/render`: the text that every branch of a template shows for one item."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ from fastapi import APIRouter, Depends, Request
 
 from tokenreward import templates
 from tokenreward.errors import UnknownName
-from tokenreward.schema import (
-    PointedError,
-    Rendered,
-    RenderedBranch,
-    RenderRequest,
-)
+from tokenreward.schema import PointedError, Rendered, RenderedBranch, RenderRequest
 from tokenreward_service.http.decompression import expanded
 from tokenreward_service.intake.parsing import read_json, too_long
 from tokenreward_service.problems import ProblemError
@@ -21,9 +16,8 @@ from tokenreward_service.runtime import RuntimeDep
 
 router = APIRouter(prefix="/v1", tags=["catalogue"], dependencies=[Depends(caller)])
 
-#: What all branches together may show: as if each of the most that a template has showed the longest item.
+#: All branches together may show this many times the longest item; a template has at most as many branches.
 _MOST_ITEMS_SHOWN = 16
-
 
 _BODY = {
     "requestBody": {
@@ -34,17 +28,17 @@ _BODY = {
 
 
 @router.post("/render", response_model=Rendered, responses=problems(400, 401, 413, 415, 422, 503), openapi_extra=_BODY)
-async def render(request: Request, state: RuntimeDep) -> Rendered:
+async def render(request: Request, runtime: RuntimeDep) -> Rendered:
     """The text of every branch for one item, before the model's own chat template."""
-    body = await read_json(expanded(request, state.settings), RenderRequest, state.settings)
-    if failure := too_long(body.item, state.settings):
+    body = await read_json(expanded(request, runtime.settings), RenderRequest, runtime.settings)
+    if failure := too_long(body.item, runtime.settings):
         raise _cannot_render("/item", failure.message)
     try:
         template = templates.resolve(body.template)
     except UnknownName as error:
         raise _cannot_render("/template", str(error)) from error
     length = sum(templates.lengths(template, body.item).values())
-    most = _MOST_ITEMS_SHOWN * state.settings.max_item_chars
+    most = _MOST_ITEMS_SHOWN * runtime.settings.max_item_chars
     if length > most:
         raise _cannot_render("/template", f"it makes {length} characters of this item, the service shows {most}")
     try:

@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""What several routes read from a request: its media type, how long it wants to wait, and the job that it names."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 
 from fastapi import Request
 
-from tokenreward.schema import Job, JobOptions
+from tokenreward.schema import Job
+from tokenreward_service.http.media_types import JSON
 from tokenreward_service.problems import ProblemError
 from tokenreward_service.runtime import Runtime
 
-NDJSON = "application/x-ndjson"
-
 
 def media_type(request: Request) -> str:
-    return request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
+    """The media type of the body, without parameters; JSON where none is given."""
+    return request.headers.get("content-type", JSON).split(";")[0].strip().lower()
 
 
 def preferred_wait(request: Request, most: float) -> float | None:
-    """Seconds of `Prefer: wait=N` (RFC 7240), at most `most`."""
+    """The seconds of `Prefer: wait=N` (RFC 7240), at most `most`; None if the request names none."""
     for header in request.headers.getlist("prefer"):
         found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?:$|[,;\s])", header)
         if found:
@@ -26,13 +26,18 @@ def preferred_wait(request: Request, most: float) -> float | None:
     return None
 
 
-async def existing(state: Runtime, job_id: str, owner: str | None) -> Job:
-    """The job's snapshot, if it is that owner's (None: anybody's). Raises ProblemError (404)."""
-    job = await state.store.get(job_id, owner)
+async def existing(runtime: Runtime, job_id: str, owner: str | None) -> Job:
+    """The snapshot of a job.
+
+    Args:
+        runtime: Its store has the job.
+        job_id: Any text.
+        owner: Whose job it has to be; None for anybody's.
+
+    Raises:
+        ProblemError: 404, if there is no such job of that owner.
+    """
+    job = await runtime.store.snapshots.get(job_id, owner)
     if job is None:
         raise ProblemError(404, "No such job", f"There is no job {job_id!r}, or it has expired.")
     return job
-
-
-def options_of(request_options: JobOptions) -> JobOptions:
-    return JobOptions(**{name: getattr(request_options, name) for name in JobOptions.model_fields})

@@ -9,7 +9,10 @@ TEXT: dict[str, Any] = {"type": "string"}
 
 
 async def begun(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same body with its first piece made, so that what is wrong with it can still be a problem."""
+    """The same body with its first piece made, so that an error in it can still become a problem.
+
+    Raises whatever the first piece raises.
+    """
     first = await anext(body)
 
     async def whole() -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""Connections to the job store: clients with explicit timeouts, and the check that this Redis may hold jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ _TIMEOUTS: dict[str, Any] = {"socket_timeout": 10, "socket_connect_timeout": 3, 
 
 
 def connect(url: str) -> tuple[Any, Any]:
-    """An async and a sync client, both with explicit timeouts and a short retry."""
+    """Clients of the Redis at `url`, with explicit timeouts and a short retry.
+
+    Returns:
+        An async client, and a sync one of the same server.
+    """
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url, max_connections=64, timeout=10, retry=AsyncRetry(ExponentialWithJitterBackoff(0.5, 0.02), 2), **_TIMEOUTS
     )
@@ -27,7 +31,11 @@ def connect(url: str) -> tuple[Any, Any]:
 
 
 def check_redis(url: str) -> None:
-    """Refuse a Redis that could drop jobs. Raises BadInput."""
+    """Refuse a Redis that could drop jobs.
+
+    Raises:
+        BadInput: It cannot be reached, or it evicts keys when memory is short.
+    """
     client = redis.Redis.from_url(url, **_TIMEOUTS)
     try:
         policy = client.info("memory").get("maxmemory_policy", "noeviction")

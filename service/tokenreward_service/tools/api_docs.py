@@ -27,7 +27,7 @@ Written from the service's OpenAPI document (`GET /openapi.json`; `/docs` shows 
 
 
 def render() -> str:
-    """The page as Markdown."""
+    """The whole page, as Markdown."""
     document = create_app(ServiceSettings(), "redis://").openapi()
     parts = [_HEAD]
     for path, operations in document["paths"].items():

@@ -11,8 +11,8 @@ may run before every start; delete a folder's files (all of them) to have new on
     prometheus/metrics_key
     grafana/admin_password
 
-In Redis, `worker` cannot see or change API keys, `default` (whoever has no password) can only ask whether it is up, and
-`admin` may do everything.
+In Redis, `worker` cannot see or change API keys, `default` (a client without a password) can only ask whether it is up,
+and `admin` may do everything.
 """
 
 from __future__ import annotations
@@ -24,12 +24,20 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tokenreward.protocol import keys
+
+#: The keys that workers read and write, by their names in `keys.PATTERNS`.
+_WORKERS_KEYS = [
+    *["job", "idempotency", "shard", "queued", "front", "claimed"],
+    *["scoring", "worker", "workers", "models", "cache"],
+]
+
 #: What each user may do, as Redis ACL rules. `tests/deploy` runs a whole stack with them.
 RULES: Mapping[str, str] = {
-    "api": "resetchannels &tr:events ~tr:* ~rq:* +@all -@admin -@dangerous +info +client|list +acl|whoami",
-    "worker": "resetchannels &tr:events"
-    " ~tr:job:* ~tr:idem:* ~tr:shard:* ~tr:queued:* ~tr:front:* ~tr:claimed ~tr:scoring:*"
-    " ~tr:worker:* ~tr:workers ~tr:models ~tr:cache:* ~rq:*"
+    "api": f"resetchannels &{keys.EVENTS} ~tr:* ~rq:* +@all -@admin -@dangerous +info +client|list +acl|whoami",
+    "worker": f"resetchannels &{keys.EVENTS} "
+    + " ".join(f"~{keys.glob(name)}" for name in _WORKERS_KEYS)
+    + f" %R~{keys.STORE_LIMIT} ~rq:*"
     " +@read +@write +@connection +@transaction +@scripting -@admin -@dangerous -keys"
     " +info +time +client|list +client|setname +client|setinfo +publish",
     "admin": "~* &* +@all",
@@ -38,7 +46,7 @@ _NOBODY = "user default on nopass resetkeys resetchannels -@all +ping"
 
 
 def acl(passwords: Mapping[str, str]) -> str:
-    """An ACL file for Redis or Valkey; it holds the passwords' hashes, not the passwords."""
+    """An ACL file for Redis or Valkey, from a password for each user of RULES; it holds their hashes only."""
     lines = [_NOBODY]
     for user, rules in RULES.items():
         hashed = hashlib.sha256(passwords[user].encode()).hexdigest()
@@ -47,7 +55,7 @@ def acl(passwords: Mapping[str, str]) -> str:
 
 
 def contents(redis: str) -> dict[str, str]:
-    """Path below the folder -> content, with fresh passwords. redis: `host:port`."""
+    """The content of every file, by its path below the folder, with fresh passwords. redis: `host:port`."""
     passwords = {user: secrets.token_urlsafe(32) for user in RULES}
     metrics_key = secrets.token_urlsafe(32)
     return {
@@ -62,7 +70,18 @@ def contents(redis: str) -> dict[str, str]:
 
 
 def write(folder: Path, redis: str) -> bool:
-    """Make what is not there; whether anything was made. Raises SystemExit if only a part is there."""
+    """Make the secrets, if none is there.
+
+    Args:
+        folder: Where they go.
+        redis: `host:port` at which the others find Redis.
+
+    Returns:
+        Whether they were made.
+
+    Raises:
+        SystemExit: A part of them is there, and a part is not.
+    """
     made = contents(redis)
     there = [path for path in made if (folder / path).exists()]
     if len(there) == len(made):
@@ -81,6 +100,7 @@ def write(folder: Path, redis: str) -> bool:
 
 
 def main() -> int:
+    """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tokenreward_service.tools.redis_acl", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--redis", default="redis:6379", metavar="HOST:PORT", help="where the others find Redis")

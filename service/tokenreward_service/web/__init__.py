@@ -1,7 +1,7 @@
 """The web page at `/`: static files out of this package, under a policy that lets nothing else in.
 
-No build step and nothing from another host: what is in `static/` is what the browser runs. The page is public, as it
-holds no data; what it shows it asks of the API like any other client, with the caller's key where keys are on.
+There is no build step and nothing from another host: the browser runs the files of `static/` as they are. The page is
+public, as it holds no data; it asks the API like any other client, with the caller's key where keys are on.
 """
 
 from __future__ import annotations

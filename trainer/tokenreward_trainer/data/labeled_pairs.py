@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from tokenreward.chat_format import ChatFormat
 from tokenreward.dataset import read_meta
+from tokenreward.dataset.columns import IDS, LABELS, TEXTS
 from tokenreward.dataset.formats import read_labeled
-from tokenreward.dataset.row_layout import IDS, LABELS, TEXTS, Layout, Response, layout_of
+from tokenreward.dataset.row_layout import Layout, Response, layout_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Provenance
-from tokenreward_trainer.chat import ChatFormat
 from tokenreward_trainer.data.pair import Pair, Values
 from tokenreward_trainer.doubtful import DoubtfulOption
 
@@ -87,7 +88,7 @@ def pairs_of(
             f"max_prompt_length = {max_prompt_length} must be above 0 and below max_length = {max_length}, "
             "or nothing is left for the completions"
         )
-    chat = ChatFormat(tokenizer)
+    chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
     reader = _Reader(chat, provenance, name)
     pairs, truncated, skipped = [], 0, 0
     for number, row in enumerate(rows):
@@ -156,7 +157,7 @@ class _Reader:
             ids.append(tuple(token_ids))
             rewards.append(token_rewards)
         try:
-            prompt = tuple(self._chat.prompt(responses[0].prompt))
+            prompt = tuple(self._chat.prompt_ids(responses[0].prompt))
         except BadInput as error:
             raise BadInput(f"{where}: {error}") from None
         return Pair(str(row.get("id", number)), prompt, ids[0], ids[1], rewards[0], rewards[1])
@@ -185,14 +186,18 @@ class _Reader:
 
     def _unlabeled(self, response: Response, where: str) -> list[int]:
         if response.token_ids is None:
-            return self._chat.answer(response.text, finished=response.finished)
+            try:
+                return self._chat.answer_ids(response.text, finished=response.finished)
+            except BadInput as error:
+                raise BadInput(f"{where}, {response.side}: {error}") from None
         self._check_ids(response.token_ids, response.side, where)
         return list(response.token_ids)
 
     def _check_ids(self, ids: Sequence[int], side: str, where: str) -> None:
-        outside = next((token for token in ids if not 0 <= token < self._chat.vocabulary), None)
+        vocabulary = self._chat.tokenizer.vocabulary
+        outside = next((token for token in ids if not 0 <= token < vocabulary), None)
         if outside is not None:
-            raise BadInput(f"{where}: {side}_token_ids has {outside}, the vocabulary has {self._chat.vocabulary}")
+            raise BadInput(f"{where}: {side}_token_ids has {outside}, the vocabulary has {vocabulary}")
 
     def _label(self, row: Mapping[str, Any], side: str, where: str) -> tuple[list[int], Values]:
         ids, rewards = row.get(f"{side}_token_ids"), row.get(f"{side}_token_rewards")

@@ -101,7 +101,7 @@ def read_extra(path: Path, rows: Sequence[Row], model: str | None, samples: Path
         finished = row.get("finished", True)
         if ids is None:
             chat = chat or _chat(model, samples)
-            ids = chat.answer(text, finished=finished)
+            ids = chat.answer_ids(text, finished=finished)
         found.setdefault(place, []).append(Sampled(text, tuple(ids), finished, "extra"))
     return found
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 
+from tokenreward.chat_format import ChatFormat
 from tokenreward.errors import BadInput
-from tokenreward_trainer.chat import ChatFormat
 from tokenreward_trainer.sampling.engines.base import Request, Response
 from tokenreward_trainer.sampling.settings import Sampling
 
@@ -40,7 +40,7 @@ class Policy:
             config = AutoConfig.from_pretrained(name)
         except (OSError, ValueError) as error:
             raise BadInput(f"model {name!r} cannot be loaded: {error}") from None
-        chat = ChatFormat(tokenizer)
+        chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
         longest = getattr(config.get_text_config(), "max_position_embeddings", None)
         return cls(name, tokenizer, chat, _stops(name, tokenizer, chat), longest)
 
@@ -62,7 +62,7 @@ class Policy:
             raise BadInput(f"{where}: `prompt` must be text, or messages with text `role` and `content`")
         assert prompt is not None
         try:
-            ids = tuple(self.chat.prompt(prompt))
+            ids = tuple(self.chat.prompt_ids(prompt))
         except BadInput as error:
             raise BadInput(f"{where}: {error}") from None
         room = settings.max_tokens if self.longest is None else min(settings.max_tokens, self.longest - len(ids))
@@ -95,7 +95,7 @@ def _stops(name: str, tokenizer: PreTrainedTokenizerBase, chat: ChatFormat) -> f
         ends = GenerationConfig.from_pretrained(name).eos_token_id
     except OSError:  # A model need not have one.
         ends = None
-    last = chat.answer("a")[-1]
+    last = chat.answer_ids("a")[-1]
     found = {
         *(ends if isinstance(ends, list) else [ends]),
         tokenizer.eos_token_id,

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import httpx2
 
 from tokenreward.errors import BadInput, ConnectionFailed
-from tokenreward.http.endpoints import NOT_NOW
 from tokenreward.http.exchange import Reply
+from tokenreward.http.responses import NOT_NOW
 from tokenreward.http.retries import Backoff, retry_after
 from tokenreward.settings import client_settings
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines.base import Engine
 from tokenreward_workers.engines.loading import loading
@@ -18,6 +18,7 @@ class EngineSettings:
 
     Attributes:
         dtype: Of weights and arithmetic: bfloat16, float16 or float32.
+        head_dtype: Of the logits: float32, or the same as `dtype`; None for what suits the machine.
         max_tokens: The longest prompt and response; None for the model's own limit.
         token_budget: Tokens per forward pass, which bounds memory beside the weights; None for what suits the machine.
         kv_gib: vLLM on the CPU only: the size of its KV cache.
@@ -26,6 +27,7 @@ class EngineSettings:
     """
 
     dtype: str = "bfloat16"
+    head_dtype: str | None = None
     max_tokens: int | None = None
     token_budget: int | None = None
     kv_gib: float = 1.0
@@ -35,16 +37,18 @@ class EngineSettings:
     def __post_init__(self) -> None:
         if self.dtype not in ("bfloat16", "float16", "float32"):
             raise BadInput(f"dtype {self.dtype!r} is none of bfloat16, float16, float32")
+        if self.head_dtype not in (None, "float32", self.dtype):
+            raise BadInput(f"head_dtype {self.head_dtype!r} is neither float32 nor the dtype, {self.dtype}")
         if self.token_budget is not None and self.token_budget < 64:
             raise BadInput(f"a token budget of {self.token_budget} is too small; give at least 64")
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedEngine:
-    """An engine that is ready to score, and the tokenizer its ids are of."""
+    """An engine that is ready to score, and the chat format its ids are made by."""
 
     engine: Engine
-    tokenizer: ChatTokenizer
+    chat: ChatFormat
 
 
 def load_engine(name: str, path: Path | None, settings: EngineSettings | None = None) -> LoadedEngine:
@@ -65,7 +69,7 @@ def load_engine(name: str, path: Path | None, settings: EngineSettings | None = 
         raise UnknownName("engine", name, sorted(_LOADERS))
     settings = settings or EngineSettings()
     if settings.tensor_parallel > 1 and name != "vllm":
-        raise BadInput(f"engine {name!r} knows no tensor parallelism; take engine vllm")
+        raise BadInput(f"engine {name!r} uses one GPU and knows no tensor parallelism; take engine vllm")
     with loading(name, path):
         return load(path, settings)
 
@@ -77,11 +81,13 @@ def _model(path: Path | None) -> Path:
 
 
 def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    tokenizer = ChatTokenizer.load(_model(path))  # before torch is imported: what is wrong with it is said at once
+    chat = ChatFormat.load(_model(path))  # before torch is imported: what is wrong with it is said at once
     from tokenreward_workers.engines.packed.engine import TransformersEngine
 
-    engine = TransformersEngine(_model(path), settings.dtype, settings.max_tokens, settings.token_budget)
-    return LoadedEngine(engine, tokenizer)
+    engine = TransformersEngine(
+        _model(path), settings.dtype, settings.max_tokens, settings.token_budget, settings.head_dtype
+    )
+    return LoadedEngine(engine, chat)
 
 
 def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
@@ -90,6 +96,7 @@ def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
 
     own = VllmSettings(
         dtype=settings.dtype,
+        head_dtype=settings.head_dtype,
         max_tokens=settings.max_tokens,
         token_budget=settings.token_budget,
         kv_gib=settings.kv_gib,
@@ -97,17 +104,17 @@ def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
         tensor_parallel=settings.tensor_parallel,
     )
     engine = VllmEngine(_model(path), own)
-    return LoadedEngine(engine, ChatTokenizer.load(_model(path)))
+    return LoadedEngine(engine, ChatFormat.load(_model(path)))
 
 
 def _synthetic(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    from tokenreward_workers.engines.synthetic.byte_tokenizer import tokenizer
+    from tokenreward_workers.engines.synthetic.byte_tokenizer import chat_format
     from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
     from tokenreward_workers.engines.synthetic.settings import tokenizer_folder
 
     folder = tokenizer_folder()
-    chosen = ChatTokenizer.load(folder) if folder else tokenizer()
-    return LoadedEngine(SyntheticEngine(vocabulary=chosen.vocabulary), chosen)
+    chosen = ChatFormat.load(folder) if folder else chat_format()
+    return LoadedEngine(SyntheticEngine(vocabulary=chosen.tokenizer.vocabulary), chosen)
 
 
 _LOADERS: Mapping[str, Callable[[Path | None, EngineSettings], LoadedEngine]] = {

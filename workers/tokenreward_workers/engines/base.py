@@ -43,6 +43,7 @@ class EngineInfo:
         dtype: Of the weights.
         max_tokens: The longest sequence (prompt + response) that it scores.
         vocabulary: Token ids are in [0, vocabulary).
+        head_dtype: Of the logits.
         flops_per_token: Floating-point operations of a forward pass per token, of the model; None if not known.
         peak_flops: Of the hardware, per second, in `dtype`; None if not known.
     """
@@ -52,6 +53,7 @@ class EngineInfo:
     dtype: str
     max_tokens: int
     vocabulary: int
+    head_dtype: str = "float32"
     flops_per_token: float | None = None
     peak_flops: float | None = None
 

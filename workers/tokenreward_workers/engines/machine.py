@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 
-from tokenreward._vllm import cpus
+from tokenreward.vllm_environment import cpus
 
 __all__ = ["bound_memory", "cpus"]
 

@@ -6,10 +6,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tokenreward_workers.engines.base import Engine, score_all
+import numpy as np
+
+from tokenreward_workers.engines.base import Engine, Outcome, score_all
 from tokenreward_workers.scoring import LogProbs, Scoring, ScoringFailed
 
 _SCORINGS, _PROMPT, _REST, _RESPONSE = 8, 48, 16, 64
+
+#: Mean difference of log-probs that another batch may make (bfloat16 makes 0.01 to 0.05 of well-known text; these
+#: tokens are none). A row that was read from uninitialised memory, or not computed, is far beyond.
+_NOISE = {"float32": 0.01, "float16": 0.2, "bfloat16": 0.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +32,36 @@ class ProbeResult:
 
 
 def probe(engine: Engine) -> ProbeResult:
-    """Let `engine` score the probe, once to warm up and once to be timed.
+    """Let `engine` score the probe: once to warm up, once to be timed, and once more out of its cache.
 
     Raises:
         EngineDied: It did.
-        RuntimeError: A scoring failed.
+        RuntimeError: A scoring failed, or the engine says something else of the same tokens the second time.
     """
     score_all(engine, _scorings(engine, 0))
     work = _scorings(engine, _SCORINGS)
     started = time.perf_counter()
-    outcomes = score_all(engine, work)
+    first = _rows(score_all(engine, work))
     seconds = time.perf_counter() - started
+    apart = _apart(first, _rows(score_all(engine, work)))
+    if not apart <= _NOISE.get(engine.info.dtype, _NOISE["bfloat16"]):
+        raise RuntimeError(f"the same tokens got log-probs that are {apart:.3g} apart (mean) when scored again")
+    return ProbeResult(sum(scoring.tokens for scoring in work) / seconds, first)
+
+
+def _rows(outcomes: Sequence[Outcome]) -> list[dict[str, LogProbs]]:
     rows = []
     for outcome in outcomes:
         if isinstance(outcome, ScoringFailed):
             raise RuntimeError(f"the probe failed ({outcome.code}): {outcome.message}")
         rows.append({branch: row.logprobs for branch, row in outcome.items()})
-    return ProbeResult(sum(scoring.tokens for scoring in work) / seconds, rows)
+    return rows
+
+
+def _apart(one: Sequence[dict[str, LogProbs]], other: Sequence[dict[str, LogProbs]]) -> float:
+    """Mean |difference| of two answers to the same work."""
+    pairs = [np.abs(a[branch] - b[branch]) for a, b in zip(one, other, strict=True) for branch in a]
+    return float(np.concatenate(pairs).mean())
 
 
 def _scorings(engine: Engine, first: int) -> list[Scoring]:

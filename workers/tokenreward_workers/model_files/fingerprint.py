@@ -1,7 +1,7 @@
 """A worker's fingerprint: everything that may change its log-probs, as hashes of content, not of names.
 
 model_hash covers the weights, the configuration that shapes the forward pass, and the chat template (it
-decides which text the model reads). tokenizer_hash is `tokenreward.tokenizer_hash`, which the trainer
+decides which text the model reads). tokenizer_hash is `tokenreward.chat_format.tokenizer_hash`, which the trainer
 computes too.
 """
 
@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
+from tokenreward.chat_format import ChatFormat
 from tokenreward.schema import Fingerprint, digest
 from tokenreward_workers.engines.base import EngineInfo
 from tokenreward_workers.model_files.resolve import cache_dir
@@ -21,12 +21,19 @@ from tokenreward_workers.model_files.resolve import cache_dir
 _NOT_COMPUTED = frozenset({"_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache"})
 
 
-def fingerprint(name: str, path: Path | None, tokenizer: ChatTokenizer, engine: EngineInfo) -> Fingerprint:
-    """What a worker publishes, and jobs are pinned to. `path` is None for an engine without a model (synthetic)."""
+def fingerprint(name: str, path: Path | None, chat: ChatFormat, engine: EngineInfo) -> Fingerprint:
+    """Make what a worker publishes, and jobs are pinned to.
+
+    Args:
+        name: The name of the model that clients ask for.
+        path: Its directory; None for an engine without a model (synthetic).
+        chat: Its tokenizer and chat template.
+        engine: What scores.
+    """
     return Fingerprint(
         model=name,
-        model_hash=model_hash(path, tokenizer.chat_template) if path else digest({"none": engine.name}),
-        tokenizer_hash=tokenizer.hash,
+        model_hash=model_hash(path, chat.chat_template) if path else digest({"none": engine.name}),
+        tokenizer_hash=chat.hash,
         engine=engine.name,
         engine_version=engine.version,
         dtype=engine.dtype,
@@ -34,9 +41,12 @@ def fingerprint(name: str, path: Path | None, tokenizer: ChatTokenizer, engine: 
 
 
 def model_hash(path: Path, chat_template: str) -> str:
-    """16 hex digits of the weights' content, the configuration and the chat template.
+    """Hash the weights' content, the configuration and the chat template.
 
     Weights are read once: their hashes are remembered in the cache directory by path, size and time.
+
+    Returns:
+        16 hex digits.
     """
     weights = sorted(path.glob("*.safetensors")) or sorted(path.glob("*.bin"))
     return digest(
@@ -54,7 +64,7 @@ def _config(file: Path) -> dict[str, Any]:
 
 
 def _remembered(file: Path) -> str:
-    """sha256 of the file, from the cache if path, size and modification time are those of an earlier reading."""
+    """Return the sha256 of a file, out of the cache if path, size and time are those of an earlier reading."""
     real = file.resolve()
     stat = real.stat()
     note = cache_dir() / "hashes" / digest({"path": str(real), "size": stat.st_size, "mtime": stat.st_mtime_ns})

@@ -25,8 +25,9 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vo
 class ModelFiles:
     """A model on disk.
 
-    path: directory with config.json, weights and tokenizer.
-    name: what clients ask for, and what provenance says.
+    Attributes:
+        path: The directory with config.json, weights and tokenizer.
+        name: What clients ask for, and what provenance says.
     """
 
     path: Path
@@ -34,7 +35,7 @@ class ModelFiles:
 
 
 def cache_dir() -> Path:
-    """Where converted models and hashes are kept: TOKENREWARD_CACHE, else the XDG cache directory."""
+    """Return where converted models and hashes are kept: TOKENREWARD_CACHE, else the XDG cache directory."""
     own = os.environ.get("TOKENREWARD_CACHE")
     if own:
         return Path(own).expanduser().absolute()
@@ -43,10 +44,13 @@ def cache_dir() -> Path:
 
 
 def resolve_model(name: str = DEMO) -> ModelFiles:
-    """The files of the model `name`: "demo", a model directory, or `owner/name` on the hub.
+    """Find a model's files. The demo model is converted and a hub model downloaded if that has not been done yet.
 
-    The demo model is converted and a hub model downloaded where that has not been done yet.
-    Raises BadInput, saying what is wrong with the directory or why the model cannot be had.
+    Args:
+        name: "demo", a model directory, or `owner/name` on the hub.
+
+    Raises:
+        BadInput: The directory is not a model's, or the model cannot be had.
     """
     if name == DEMO:
         return ModelFiles(demo_model.ensure(cache_dir()), demo_model.NAME)

@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""A worker's process: how it starts, answers doorbells, reports, is watched over and ends."""

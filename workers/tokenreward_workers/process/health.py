@@ -1,7 +1,7 @@
 """Whether this host's worker is alive, for a container's health check: `tokenreward worker --healthy`.
 
-It asks Redis, where a worker says every two seconds that it is there. A worker whose engine hangs is alive; that one is
-seen by its leases, which end.
+It asks Redis, where a worker says every two seconds that it is there. A worker whose engine hangs is alive all the
+same; its leases end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from tokenreward_workers.settings import WorkerSettings
 
 
 def healthy(settings: WorkerSettings) -> bool:
-    """Whether a live worker record names this host. Raises BadInput if Redis cannot be asked."""
+    """Return whether a live worker's record names this host.
+
+    Raises:
+        BadInput: Redis cannot be asked.
+    """
     if settings.redis_url is None:
         raise BadInput("say which Redis the worker uses: --redis-url or TOKENREWARD_REDIS_URL")
     client: Any = redis.Redis.from_url(

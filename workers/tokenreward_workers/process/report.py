@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 
 from tokenreward.protocol.worker_records import WorkerRecord
-from tokenreward.schema import Fingerprint
-from tokenreward_workers.engines.base import Engine, EngineInfo, EngineStats
+from tokenreward_workers.engines.base import EngineStats
+from tokenreward_workers.process.startup import Loaded
 from tokenreward_workers.shards.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -19,19 +19,17 @@ log = logging.getLogger(__name__)
 _RESCORED_SHARE, _RESCORED_BRANCHES = 0.05, 200
 
 
-def reporter(
-    worker_id: str, started: float, identity: Fingerprint, engine: Engine, pipeline: Pipeline
-) -> Callable[[], WorkerRecord]:
+def reporter(worker_id: str, started: float, loaded: Loaded, pipeline: Pipeline) -> Callable[[], WorkerRecord]:
     """Return a function that makes the worker's record of the moment.
 
     Args:
         worker_id: The worker's name.
         started: When it started, in Unix seconds.
-        identity: What it serves.
-        engine: Its engine.
+        loaded: What it serves, and with what.
         pipeline: Its pipeline.
     """
     warning = RescoringWarning()
+    engine, identity = loaded.engine, loaded.fingerprint
 
     def record() -> WorkerRecord:
         warning.look(engine.stats)
@@ -61,7 +59,7 @@ def reporter(
             steps=stats.steps,
             preemptions=stats.preemptions,
             prefix_hit_share=prefix_hit_share(stats),
-            flops_utilisation=flops_utilisation(engine.info, stats),
+            flops_utilisation=flops_utilisation(loaded.flops_per_token, engine.info.peak_flops, stats),
         )
 
     return record
@@ -73,14 +71,14 @@ def prefix_hit_share(stats: EngineStats) -> float | None:
     return stats.cached_tokens / read if read else None
 
 
-def flops_utilisation(info: EngineInfo, stats: EngineStats) -> float | None:
-    """Return the share of the card's peak that the computed tokens took while the engine was busy.
+def flops_utilisation(flops_per_token: float | None, peak_flops: float | None, stats: EngineStats) -> float | None:
+    """Return the share of the hardware's peak that the computed tokens took while the engine was busy.
 
-    None where the model's FLOPs per token or the card's peak are not known.
+    None where the model's operations per token or the hardware's peak are not known.
     """
-    if not info.flops_per_token or not info.peak_flops or not stats.busy_seconds:
+    if not flops_per_token or not peak_flops or not stats.busy_seconds:
         return None
-    return stats.computed_tokens * info.flops_per_token / (stats.busy_seconds * info.peak_flops)
+    return stats.computed_tokens * flops_per_token / (stats.busy_seconds * peak_flops)
 
 
 class RescoringWarning:

@@ -1,6 +1,7 @@
-"""The RQ worker: doorbells in, shards into the pipeline. RQ knows nothing of results, retries or failures.
+"""The RQ worker: it answers doorbells by claiming shards. RQ knows nothing of results, retries or failures.
 
-Nothing that a job record in Redis says is read, let alone run: a doorbell's id is the shard's id, and that is all.
+Nothing that a job record in Redis says is read, let alone run: a doorbell's id is the shard's id, and nothing else
+counts.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Doorbell(Job):
 
     @classmethod
     def of(cls, shard: str, connection: Any) -> Doorbell:
+        """Make the doorbell of a shard."""
         job = cls(shard, connection=connection, serializer=JSONSerializer)
         job.origin = ""
         job.description = "shard"
@@ -46,7 +48,7 @@ class Doorbell(Job):
 
 
 class DoorbellQueue(Queue):
-    """A queue that hands out doorbells without fetching anything: what is no shard's id is thrown away."""
+    """A queue that hands out doorbells without fetching anything, and throws away what is not a shard's id."""
 
     @classmethod
     def dequeue_any(

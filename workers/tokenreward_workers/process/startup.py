@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from tokenreward.schema import Fingerprint
 from tokenreward_workers.engines import EngineSettings, LoadedEngine, load_engine
 from tokenreward_workers.engines.base import Engine, EngineDied
+from tokenreward_workers.engines.flops import body_flops
 from tokenreward_workers.engines.loading import CannotLoad
 from tokenreward_workers.engines.probe import probe
 from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
@@ -14,6 +17,9 @@ from tokenreward_workers.model_files.fingerprint import fingerprint
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.settings import WorkerSettings
+
+#: The length of the sequences for which operations per token are counted.
+_TYPICAL_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +31,14 @@ class Loaded:
         renderer: Prepares items for the engine's model.
         fingerprint: What jobs are pinned to.
         tokens_per_second: Plain tokens per second that the probe measured; None where nothing was measured.
+        flops_per_token: Floating-point operations of the model's forward pass per token; None if not known.
     """
 
     engine: Engine
     renderer: Renderer
     fingerprint: Fingerprint
     tokens_per_second: float | None
+    flops_per_token: float | None
 
 
 def load(settings: WorkerSettings) -> Loaded:
@@ -55,9 +63,20 @@ def load(settings: WorkerSettings) -> Loaded:
     loaded = load_engine(settings.engine, path, engine_settings)
     rate = measured(loaded)
     info = loaded.engine.info
-    identity = fingerprint(settings.model_name or name, path, loaded.tokenizer, info)
-    renderer = Renderer(loaded.tokenizer, info.max_tokens, info.vocabulary)
-    return Loaded(loaded.engine, renderer, identity, rate)
+    identity = fingerprint(settings.model_name or name, path, loaded.chat, info)
+    renderer = Renderer(loaded.chat, info.max_tokens, info.vocabulary)
+    return Loaded(loaded.engine, renderer, identity, rate, info.flops_per_token or flops_per_token(path))
+
+
+def flops_per_token(path: Path | None) -> float | None:
+    """Return the operations of a model's layers per token of a sequence of `_TYPICAL_TOKENS`; None if not known."""
+    if path is None:
+        return None
+    try:
+        config = json.loads((path / "config.json").read_text("utf-8"))
+        return body_flops(config, range(_TYPICAL_TOKENS)) / _TYPICAL_TOKENS
+    except (KeyError, TypeError):  # another kind of model than the count is for
+        return None
 
 
 def measured(loaded: LoadedEngine) -> float | None:

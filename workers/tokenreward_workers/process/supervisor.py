@@ -29,7 +29,19 @@ _LOOK_EVERY = 0.1
 
 
 def gpus(workers: int, each: int, visible: str | None) -> list[str | None]:
-    """CUDA_VISIBLE_DEVICES of every worker; None leaves it as it is. visible: that of this process. Raises BadInput."""
+    """Deal GPUs out to workers.
+
+    Args:
+        workers: How many there are.
+        each: GPUs for each of them.
+        visible: CUDA_VISIBLE_DEVICES of this process, if it is set.
+
+    Returns:
+        CUDA_VISIBLE_DEVICES of each worker; None leaves it as it is.
+
+    Raises:
+        BadInput: Fewer GPUs are visible than are needed.
+    """
     if workers == 1:
         return [None]
     named = visible.split(",") if visible else [str(n) for n in range(workers * each)]
@@ -61,7 +73,7 @@ class _Child:
             self.process = subprocess.Popen(command, env=dict(self._environment), start_new_session=True)
 
     def hopeless(self) -> bool:
-        """Whether it could not start and never could; if it has ended otherwise, its next start is planned."""
+        """Return whether it could not start and never could. If it has ended otherwise, plan its next start."""
         if self.process is None or (status := self.process.poll()) is None:
             return False
         self.process = None
@@ -77,7 +89,7 @@ class _Child:
 
 
 class Supervisor:
-    """Runs `python -m tokenreward_workers.main`, once for each of `devices`, until told to stop.
+    """Runs `python -m tokenreward_workers.main`, once for each device, until told to stop.
 
     Use it from the main thread: its children are to die with it, and the kernel watches the thread that spawns.
     """
@@ -85,13 +97,20 @@ class Supervisor:
     def __init__(
         self, environment: Mapping[str, str], stop_seconds: float, devices: Sequence[str | None] = (None,)
     ) -> None:
+        """Prepare the children.
+
+        Args:
+            environment: That of every worker.
+            stop_seconds: How long a worker may take to finish what it has begun.
+            devices: CUDA_VISIBLE_DEVICES of each worker; None leaves it as it is.
+        """
         base = {**environment, "TOKENREWARD_PARENT_PID": str(os.getpid())}
         self._children = [_Child(base | ({"CUDA_VISIBLE_DEVICES": d} if d is not None else {})) for d in devices]
         self._stop_seconds = stop_seconds
         self._stopping = False
 
     def run(self) -> int:
-        """0 after a stop, or the status of a start that no restart can mend."""
+        """Run until stopped. Returns 0 after a stop, or the status of a start that no restart can mend."""
         for sig in (signal.SIGTERM, signal.SIGINT):
             signal.signal(sig, self._on_signal)
         status = 0
@@ -105,7 +124,7 @@ class Supervisor:
         return status
 
     def _end(self) -> None:
-        """Every child has been told to stop, or is told now; one that does not is killed."""
+        """Tell every child to stop, and kill those that do not."""
         running = [child.process for child in self._children if child.running and child.process is not None]
         for process in running:
             process.terminate()
@@ -119,7 +138,7 @@ class Supervisor:
                 process.wait()
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        """The first one stops in order, the second kills."""
+        """Stop in order at the first signal, and kill at the second."""
         if self._stopping:
             for child in self._children:
                 if child.running and child.process is not None:

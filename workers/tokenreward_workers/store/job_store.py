@@ -16,6 +16,7 @@ from redis.retry import Retry
 
 from tokenreward.protocol import doorbell, keys
 from tokenreward.protocol.arrow_blobs import Entry, unpack_entries
+from tokenreward.protocol.memory import store_share
 from tokenreward.protocol.records import Claim, Corrupt, JobSlice, commit_args
 from tokenreward.protocol.scripts import Scripts
 from tokenreward.protocol.spill import Spill
@@ -162,10 +163,8 @@ class JobStoreClient:
         return found
 
     def memory_share(self) -> float:
-        """Return the share of Redis' memory that is in use; 0 where it has no limit."""
-        memory = self.client.info("memory")
-        most = int(memory.get("maxmemory") or 0)
-        return float(memory["used_memory"]) / most if most else 0.0
+        """Return the share of the memory that the job store may use which is in use; 0 where it has no limit."""
+        return store_share(self.client)
 
     def cache(self, values: Iterable[tuple[str, bytes]], ttl: int) -> None:
         """Keep (hash, log-probs) pairs for `ttl` seconds."""

@@ -1,7 +1,7 @@
 """The built-in sets: errors of six kinds put into right answers, so that an audit needs no download.
 
-One small file makes each set, of material that is written beside it and with a fixed seed. The corrupted responses are
-a set with bad spans; each with its clean twin is a pair, the clean one chosen.
+One small module makes each set, from material that is written beside it and with a fixed seed. The corrupted responses
+are a set with bad spans; each with its clean twin is a pair, whose chosen response is the clean one.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ NAMES = tuple(_MAKERS)
 
 @cache
 def twins(name: str) -> tuple[Twin, ...]:
-    """The items of one set. Raises UnknownName."""
+    """Return the items of one set. Raises UnknownName."""
     if name not in _MAKERS:
         raise UnknownName("built-in set", name, NAMES)
     return tuple(_MAKERS[name]())
 
 
 def load(names: Sequence[str] = ()) -> list[AuditSet]:
-    """The named sets, or all: first those with spans, then the same as pairs. Raises UnknownName."""
+    """Return the named sets, or all: first those with spans, then the same as pairs. Raises UnknownName."""
     chosen = list(names or NAMES)
     spans = [SpanSet(name, tuple(_span_item(twin) for twin in twins(name))) for name in chosen]
     pairs = [PairSet(name, tuple(_pair_item(twin) for twin in twins(name))) for name in chosen]

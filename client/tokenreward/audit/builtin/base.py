@@ -1,4 +1,4 @@
-"""What a built-in item is, and the marks by which its material says what may be wrong: `«right|wrong»`."""
+"""The items of a built-in set, and the marks by which its material says what may be wrong: `«right|wrong»`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ _MARK = re.compile(r"«([^|»]*)\|([^»]*)»")
 
 @dataclass(frozen=True)
 class Twin:
-    """One prompt, a right answer, and the same answer with one error; `bad` is that error, in `corrupted`."""
+    """One prompt, a right answer, and the same answer with one error.
+
+    Attributes:
+        id: Its name.
+        prompt: The prompt.
+        clean: The right answer.
+        corrupted: The answer with the error.
+        bad: Where the error is, in characters of `corrupted`.
+    """
 
     id: str
     prompt: str
@@ -32,19 +40,25 @@ class Story(NamedTuple):
 
 
 def material(name: str) -> dict[str, Any]:
-    """What stands in `name`.toml beside this file."""
+    """Return the content of `name`.toml beside this file."""
     return tomllib.loads(resources.files(__package__).joinpath(f"{name}.toml").read_text("utf-8"))
 
 
 def marks(text: str) -> int:
-    """How many errors `text` offers."""
+    """Return how many errors `text` offers."""
     return len(_MARK.findall(text))
 
 
 def twin(name: str, prompt: str, text: str, mark: int = 0) -> Twin:
-    """The item that `text` becomes when one of its marks goes wrong and the others stay right.
+    """Return the item that `text` becomes when one of its marks goes wrong and the others stay right.
 
-    White space at the ends of what is wrong belongs to its neighbours.
+    White space at the ends of the error is not part of its span.
+
+    Args:
+        name: The item's id.
+        prompt: The prompt.
+        text: The answer with its marks.
+        mark: Which of them goes wrong.
     """
     clean = _MARK.sub(lambda found: found[1], text)
     found = list(_MARK.finditer(text))[mark]

@@ -14,7 +14,7 @@ COUNT = 50
 
 
 def twins() -> list[Twin]:
-    """Every function with its first error, then those that offer a second one."""
+    """Return every function with its first error, then those that offer a second one."""
     functions = material("code")["functions"]
     offered = [(function, mark) for mark in (0, 1) for function in functions if mark < marks(function["body"])]
     return [

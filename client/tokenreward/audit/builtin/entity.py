@@ -74,6 +74,7 @@ _STORIES = (_trip, _dinner, _office, _bikes, _meeting)
 
 
 def twins() -> list[Twin]:
+    """Return the facts, then the notes, each with one entity swapped."""
     chance = random.Random(_SEED)
     facts = [Story(**fact) for fact in material("entity")["facts"]]
     notes = [_STORIES[number % len(_STORIES)](chance) for number in range(_NOTES)]

@@ -17,6 +17,7 @@ _NUMBERS = {2: "two", 3: "three", 4: "four"}
 
 
 def twins() -> list[Twin]:
+    """Return items whose answer breaks a case, a format or a count."""
     chance = random.Random(_SEED)
     found = material("instruction")
     formats = [Story(**entry) for entry in found["formats"]]

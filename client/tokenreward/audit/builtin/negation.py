@@ -6,5 +6,6 @@ from tokenreward.audit.builtin.base import Twin, material, twin
 
 
 def twins() -> list[Twin]:
+    """Return answers with one negation inserted."""
     items = material("negation")["items"]
     return [twin(f"negation-{number:02}", item["prompt"], item["text"]) for number, item in enumerate(items)]

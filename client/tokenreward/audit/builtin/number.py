@@ -143,6 +143,7 @@ _STORIES: tuple[Callable[[random.Random, str], Story], ...] = (
 
 
 def twins() -> list[Twin]:
+    """Return sums with one wrong result."""
     chance = random.Random(_SEED)
     made = []
     for number in range(COUNT):

@@ -1,6 +1,6 @@
 """A sentence repeated: an answer says one of its sentences a second time, word for word.
 
-The answers are the clean ones of `negation`. What is repeated is likely, which is just why surprisal does not find it.
+The answers are the clean ones of `negation`. A repeated sentence is likely, which is why surprisal does not find it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ _SEED = 14
 
 
 def twins() -> list[Twin]:
+    """Return the answers of `negation`, each with one sentence repeated."""
     chance = random.Random(_SEED)
     made = []
     for number, source in enumerate(negation.twins()):

@@ -9,18 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenreward.audit.measures.ranks import Flags, Floats, Ints, auroc
-from tokenreward.show.statistics import LENGTHS, PARTS
+from tokenreward.statistics.labeled_rewards import LENGTHS, PARTS
 
-#: Reward bins of a calibration, of equally many tokens (fewer where rewards are equal).
+#: Bins of a calibration. They hold equally many tokens, and there are fewer where rewards are equal.
 BINS = 10
 
 
 @dataclass(frozen=True)
 class Group:
-    """Some of a set's tokens. NaN where a mean has no tokens.
+    """Some of a set's tokens. A mean without tokens is NaN.
 
-    name: which.  share_bad: of its tokens.  reward: their mean, and that of the bad and the good ones alone.
-    auroc: of its own tokens.
+    Attributes:
+        name: Which tokens they are.
+        tokens: How many there are.
+        share_bad: The share of bad ones.
+        reward: Their mean reward.
+        inside: The mean reward of the bad ones.
+        outside: The mean reward of the good ones.
+        auroc: The AUROC among them.
     """
 
     name: str
@@ -33,7 +39,7 @@ class Group:
 
 
 def by_reward(rewards: Floats, bad: Flags) -> list[Group]:
-    """Calibration: the share of bad tokens should fall as rewards rise."""
+    """Group tokens by their reward, for a calibration: the share of bad tokens should fall as rewards rise."""
     edges = np.unique(np.quantile(rewards, np.arange(1, BINS) / BINS)) if len(rewards) else np.array([])
     bins = np.searchsorted(edges, rewards, side="right")
     bounds = [-0.5, *edges.tolist(), 0.5]
@@ -42,19 +48,19 @@ def by_reward(rewards: Floats, bad: Flags) -> list[Group]:
 
 
 def by_place(place: Floats, rewards: Floats, bad: Flags) -> list[Group]:
-    """place: [N] in [0, 1), where in its response a token stands."""
+    """Group tokens by where they stand in their response: `place` is `[N]` in [0, 1)."""
     names = [f"{100 * n // PARTS}% .. {100 * (n + 1) // PARTS}%" for n in range(PARTS)]
     return _groups((place * PARTS).astype(np.int64), names, rewards, bad)
 
 
 def by_length(length: Ints, rewards: Floats, bad: Flags) -> list[Group]:
-    """length: [N], the tokens of the response a token is of."""
+    """Group tokens by the length of their response: `length` is `[N]`, in tokens."""
     names = [f"up to {n}" for n in LENGTHS] + [f"above {LENGTHS[-1]}"]
     return _groups(np.searchsorted(LENGTHS, length), names, rewards, bad)
 
 
 def _groups(group: NDArray[np.integer], names: list[str], rewards: Floats, bad: Flags) -> list[Group]:
-    """Those of the named groups that have tokens."""
+    """Return those of the named groups that have tokens."""
     found = []
     for number, name in enumerate(names):
         here = group == number

@@ -1,4 +1,4 @@
-"""What an audit says of preference pairs: does a response's sum, or mean, of rewards prefer the better one?
+"""Figures of a set of preference pairs: does a response's sum, or mean, of rewards prefer the better one?
 
 Length-controlled: pairs whose chosen response has more tokens and pairs where it has fewer count alike, whatever
 their numbers; pairs of equal length keep their share. A rule that only goes by which response is longer is right in all
@@ -24,7 +24,12 @@ RANDOM, LENGTH = "random", "length"
 
 @dataclass(frozen=True)
 class Margins:
-    """[P] each, chosen less rejected: of the sums and of the means of rewards."""
+    """Margins of `P` pairs, chosen less rejected.
+
+    Attributes:
+        total: float64 `[P]`, of the sums of rewards.
+        mean: float64 `[P]`, of the means of rewards.
+    """
 
     total: Floats
     mean: Floats
@@ -32,8 +37,15 @@ class Margins:
 
 @dataclass(frozen=True)
 class PairFigures:
-    """One label on one set of pairs: accuracies by mean and by sum of rewards (ties count half), each also with length
-    controlled, and the accuracy's gain (by mean) over surprisal's, paired."""
+    """One label on one set of pairs. Ties count half.
+
+    Attributes:
+        mean: The accuracy by mean reward.
+        total: The accuracy by sum of rewards.
+        mean_controlled: The accuracy by mean reward, with length controlled.
+        total_controlled: The accuracy by sum of rewards, with length controlled.
+        gain: The accuracy by mean reward less that of surprisal, paired.
+    """
 
     mean: Sampled
     total: Sampled
@@ -43,7 +55,10 @@ class PairFigures:
 
 
 def overall(parts: Sequence[PairFigures]) -> PairFigures:
-    """The mean over sets, each counted alike; of what is not defined in a set, over the others."""
+    """Return the mean over sets, each counted alike.
+
+    A figure that is not defined in a set is the mean over the others.
+    """
     return PairFigures(
         **{field.name: mean([getattr(part, field.name) for part in parts]) for field in fields(PairFigures)}
     )
@@ -51,7 +66,14 @@ def overall(parts: Sequence[PairFigures]) -> PairFigures:
 
 @dataclass(frozen=True)
 class PairReport:
-    """One set of pairs. longer: the share whose chosen response has more tokens.  figures: by label."""
+    """One set of pairs.
+
+    Attributes:
+        name: Its name.
+        pairs: How many pairs there are.
+        longer: The share whose chosen response has more tokens.
+        figures: By label, baselines too.
+    """
 
     name: str
     pairs: int
@@ -60,7 +82,13 @@ class PairReport:
 
 
 def baselines(longer: Floats, name: str, seed: int) -> dict[str, Margins]:
-    """longer: [P], tokens of the chosen less those of the rejected response."""
+    """Return the margins of the random and the length baseline.
+
+    Args:
+        longer: float64 `[P]`, tokens of the chosen response less those of the rejected one.
+        name: The set's name, which is part of the seed.
+        seed: The audit's seed.
+    """
     chance = np.random.default_rng([seed, zlib.crc32(name.encode()), 2]).uniform(-1, 1, len(longer))
     return {RANDOM: Margins(chance, chance), LENGTH: Margins(longer, longer)}
 
@@ -68,6 +96,14 @@ def baselines(longer: Floats, name: str, seed: int) -> dict[str, Margins]:
 def measure(
     longer: Floats, margins: Mapping[str, Margins], surprisal: str, resamples: Resamples
 ) -> dict[str, PairFigures]:
+    """Return the figures of every label.
+
+    Args:
+        longer: float64 `[P]`, tokens of the chosen response less those of the rejected one.
+        margins: By label, baselines too.
+        surprisal: The name of the baseline with which gains are computed.
+        resamples: Resamples of the pairs.
+    """
     found = {}
     base = resamples.mean(won(margins[surprisal].mean))
     for name, margin in margins.items():
@@ -84,13 +120,16 @@ def measure(
 
 
 def won(margins: Floats) -> Floats:
-    """1 for a pair put in the right order, 0 for the wrong one, 0.5 for a tie."""
+    """Return 1 for a pair put into the right order, 0 for the wrong one, and 0.5 for a tie."""
     found: Floats = (margins > 0) + 0.5 * (margins == 0)
     return found
 
 
 def controlled(right: Floats, longer: Floats, resamples: Resamples) -> Sampled:
-    """The mean of `right` [P] with length controlled, see the module; NaN if just one of longer and shorter occurs."""
+    """Return the mean of `right`, float64 `[P]`, with length controlled, see the module.
+
+    It is NaN if only one of longer and shorter chosen responses occurs.
+    """
 
     def at(weights: Floats) -> Floats:
         """weights: [R, P] -> [R]."""

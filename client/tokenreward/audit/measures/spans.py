@@ -1,67 +1,41 @@
-"""What an audit says of one set of responses with known errors, for every label and for the baselines.
+"""Figures of a set of responses with known errors, for every label and for the baselines.
 
 A token's score is its reward's negative: low rewards should stand on what is wrong.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tokenreward.audit.measures import groups, ranks
 from tokenreward.audit.measures.groups import Group
-from tokenreward.audit.measures.ranks import Cells, Curve, Flags, Floats, Ints, roc
-from tokenreward.audit.tokens import BAD, LEFT_OUT
+from tokenreward.audit.measures.judged_tokens import SURPRISAL, Tokens
+from tokenreward.audit.measures.ranks import Flags, Floats, Ints
+from tokenreward.audit.measures.resampled_ranks import Cells
+from tokenreward.audit.measures.roc import Curve, roc
 from tokenreward.statistics.bootstrap import Interval, Resamples, Sampled
-
-SURPRISAL, RANDOM, POSITION = "surprisal", "random", "position"
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """The judged tokens of a set's responses, one after another. [N] throughout.
-
-    bad: whether a token is wrong.  response: which response it is of, from 0.  logprob: log p(y_t | x, y_<t).
-    place: where in its response it stands, in [0, 1).  length: tokens of its response.
-    """
-
-    bad: Flags
-    response: Ints
-    logprob: Floats
-    place: Floats
-    length: Ints
-    responses: int
-
-    @property
-    def surprisal(self) -> Floats:
-        """The baseline as rewards: tanh((l_t - c) / 2) / 2, c the mean of l over the set."""
-        centred: Floats = np.tanh((self.logprob - self.logprob.mean()) / 2) / 2
-        return centred
-
-
-def collect(judged: Sequence[NDArray[np.int8]], logprobs: Sequence[Floats]) -> Tokens:
-    """judged, logprobs: of every response, all its tokens."""
-    sizes = [len(one) for one in judged]
-    kept = np.concatenate([one != LEFT_OUT for one in judged]) if sizes else np.zeros(0, bool)
-    response = np.repeat(np.arange(len(sizes)), sizes)[kept]
-    place = np.concatenate([np.arange(n) / n for n in sizes])[kept]
-    bad = (np.concatenate(list(judged)) == BAD)[kept]
-    return Tokens(bad, response, np.concatenate(list(logprobs))[kept], place, np.repeat(sizes, sizes)[kept], len(sizes))
 
 
 @dataclass(frozen=True)
 class SpanFigures:
     """One label on one set.
 
-    auroc: pooled over tokens.  stratified: only tokens of one decile of log-prob are compared.  per_response: the mean
-    over responses of each one's own.  average_precision: its chance level is the share of bad tokens.
-    gain: auroc less surprisal's, paired.  sign_accuracy: the mean of the share of bad tokens with a reward below 0 and
-    of good tokens with one above (0 counts half), 0.5 for rewards that know nothing.  inside, outside: mean reward of
-    bad and of good tokens.  each: the AUROC of every response, NaN where it has none.
+    Attributes:
+        auroc: Pooled over tokens.
+        stratified: The same, where only tokens of one decile of log-prob are compared.
+        per_response: The mean over responses of each one's own AUROC.
+        average_precision: Its chance level is the share of bad tokens.
+        gain: The AUROC less that of surprisal, paired.
+        sign_accuracy: The mean of the share of bad tokens with a reward below 0 and of good tokens with one above. 0
+            counts half, and rewards that know nothing get 0.5.
+        inside: The mean reward of bad tokens.
+        outside: The mean reward of good tokens.
+        each: The AUROC of every response, NaN where it has none.
+        curve: The ROC curve.
+        by_reward: Groups by reward.
+        by_place: Groups by place in the response.
+        by_length: Groups by length of the response.
     """
 
     auroc: Sampled
@@ -80,13 +54,23 @@ class SpanFigures:
 
     @property
     def gained(self) -> Interval:
+        """The gain with its interval."""
         return self.gain.interval
 
 
 @dataclass(frozen=True)
 class SpanReport:
-    """One set. left_out: tokens that nobody judged.  unseen: bad spans that no token overlaps.
-    figures: by label, the baselines first."""
+    """One set.
+
+    Attributes:
+        name: Its name.
+        responses: How many responses there are.
+        tokens: Their judged tokens.
+        bad_tokens: Those that are bad.
+        left_out: Tokens that nobody judged.
+        unseen: Bad spans that no token overlaps.
+        figures: By label, the baselines first.
+    """
 
     name: str
     responses: int
@@ -97,18 +81,14 @@ class SpanReport:
     figures: Mapping[str, SpanFigures]
 
 
-def baselines(tokens: Tokens, name: str, seed: int) -> dict[str, Floats]:
-    """Rewards that anybody has without a label: surprisal, chance, and that later tokens are worse."""
-    chance = np.random.default_rng([seed, zlib.crc32(name.encode()), 1])
-    return {
-        SURPRISAL: tokens.surprisal,
-        RANDOM: chance.uniform(-0.5, 0.5, len(tokens.bad)),
-        POSITION: 0.5 - tokens.place,
-    }
-
-
 def measure(tokens: Tokens, rewards: Mapping[str, Floats], resamples: Resamples) -> dict[str, SpanFigures]:
-    """rewards: by label, [N] each; SURPRISAL, which the others are compared with, among them."""
+    """Return the figures of every label.
+
+    Args:
+        tokens: The set's tokens.
+        rewards: float64 `[N]` for each label. SURPRISAL, with which the others are compared, is among them.
+        resamples: Resamples of the responses.
+    """
     strata = ranks.strata(tokens.logprob)
     pooled = {name: _pooled(tokens, values, resamples) for name, values in rewards.items()}
     return {
@@ -118,7 +98,7 @@ def measure(tokens: Tokens, rewards: Mapping[str, Floats], resamples: Resamples)
 
 
 def _pooled(tokens: Tokens, rewards: Floats, resamples: Resamples) -> tuple[Sampled, Sampled]:
-    """AUROC and average precision over all tokens."""
+    """Return AUROC and average precision over all tokens."""
     weighed = Cells(-rewards, tokens.bad, tokens.response).weigh(resamples.weights)
     return (
         Sampled(ranks.auroc(-rewards, tokens.bad), weighed.auroc),
@@ -155,7 +135,7 @@ def _figures(
 
 
 def sign_accuracy(rewards: Floats, bad: Flags) -> float:
-    """See SpanFigures; NaN unless there are both bad and good tokens."""
+    """Return `SpanFigures.sign_accuracy`, or NaN unless there are both bad and good tokens."""
     if bad.all() or not bad.any():
         return float("nan")
     below = (rewards < 0) + 0.5 * (rewards == 0)

@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""Showing an audit: in a terminal (`table`), as a page (`page`), and as JSON (`json_report`)."""

@@ -1,4 +1,4 @@
-"""The tables of an audit as text, for whatever draws them."""
+"""The tables of an audit as text, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -6,26 +6,36 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tokenreward.audit.measures.judged_tokens import SURPRISAL
 from tokenreward.audit.measures.pairs import PairReport
-from tokenreward.audit.measures.spans import SURPRISAL, SpanReport
+from tokenreward.audit.measures.spans import SpanReport
 from tokenreward.audit.plan import BASELINES
-from tokenreward.audit.study import OVERALL, AuditReport
+from tokenreward.audit.report import OVERALL, AuditReport
 from tokenreward.statistics.bootstrap import Sampled
 
 
 @dataclass(frozen=True)
 class Row:
+    """One label's cells."""
+
     label: str
     cells: Sequence[str]
 
     @property
     def baseline(self) -> bool:
+        """Whether the label is a baseline."""
         return self.label in BASELINES
 
 
 @dataclass(frozen=True)
 class Grid:
-    """columns: of the cells; the label stands before them."""
+    """A table.
+
+    Attributes:
+        title: What stands above it.
+        columns: The heads of the cells. The label stands before them.
+        rows: One for each label.
+    """
 
     title: str
     columns: Sequence[str]
@@ -33,7 +43,7 @@ class Grid:
 
 
 def grids(report: AuditReport) -> Iterator[Grid]:
-    """For a terminal: every set with spans in full, and of several sets of pairs what they say in short."""
+    """Yield the tables for a terminal: every set of spans in full, and several sets of pairs in short."""
     for spans in report.spans:
         yield span_grid(spans)
     if len(report.spans) > 1:
@@ -45,6 +55,7 @@ def grids(report: AuditReport) -> Iterator[Grid]:
 
 
 def span_grid(one: SpanReport) -> Grid:
+    """Return the table of one set of spans."""
     title = f"{one.name}: {one.responses} responses, {one.tokens} tokens, {one.bad_tokens / one.tokens:.1%} of them bad"
     if one.unseen:
         title += f"; {one.unseen} bad spans have no token"
@@ -69,13 +80,14 @@ def span_grid(one: SpanReport) -> Grid:
 
 
 def length_grid(one: SpanReport) -> Grid | None:
-    """The AUROC among tokens of responses of each length; None if all are of one."""
+    """Return the AUROC by length of the response, or None if all responses are in one group."""
     names = [group.name for group in one.figures[SURPRISAL].by_length]
     rows = [Row(label, [_number(group.auroc) for group in found.by_length]) for label, found in one.figures.items()]
     return Grid("AUROC by tokens of the response", names, rows) if len(names) > 1 else None
 
 
 def overall_grid(report: AuditReport) -> Grid:
+    """Return the table of the means over all sets of spans."""
     rows = [
         Row(label, (_interval(found.auroc), _interval(found.stratified), _gain(label, found.gain)))
         for label, found in report.overall.items()
@@ -84,7 +96,7 @@ def overall_grid(report: AuditReport) -> Grid:
 
 
 def pairs_grid(report: AuditReport) -> Grid:
-    """All sets of pairs, by mean reward."""
+    """Return the table of all sets of pairs, by mean reward."""
     sets = {f"{one.name} ({one.pairs})": one.figures for one in report.pairs} | {OVERALL: report.overall_pairs}
     rows = [
         Row(label, [_interval(figures[label].mean, 2) for figures in sets.values()]) for label in report.overall_pairs
@@ -93,6 +105,7 @@ def pairs_grid(report: AuditReport) -> Grid:
 
 
 def pair_grid(one: PairReport) -> Grid:
+    """Return the table of one set of pairs."""
     title = f"{one.name}: {one.pairs} pairs, the chosen one longer in {one.longer:.0%}; how often it is preferred"
     columns = ("by mean", "length-controlled", "gain", "by sum", "length-controlled")
     rows = [

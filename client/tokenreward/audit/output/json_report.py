@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from tokenreward.audit import verdict
 from tokenreward.audit.measures.pairs import PairFigures
 from tokenreward.audit.measures.spans import SpanFigures, SpanReport
-from tokenreward.audit.study import OVERALL, AuditReport, Overall
+from tokenreward.audit.output.verdict_lines import pair_verdicts, verdicts
+from tokenreward.audit.report import OVERALL, AuditReport, Overall
 from tokenreward.statistics.bootstrap import Sampled
 
 #: {set: {label: [value, low, high]}}
@@ -18,7 +18,11 @@ Figures = dict[str, dict[str, list[float]]]
 
 
 def figures(report: AuditReport) -> dict[str, Any]:
-    """The short form, for comparing: {statistic: {set: {label: [value, low, high]}}}, and a verdict for every label."""
+    """Return the short form, for comparing.
+
+    Returns:
+        {statistic: {set: {label: [value, low, high]}}}, and a verdict for every label.
+    """
     return _cleaned(
         {
             "auroc": _spans(report, "auroc") | _overall(report, "auroc"),
@@ -43,7 +47,7 @@ def figures(report: AuditReport) -> dict[str, Any]:
 
 
 def full(report: AuditReport) -> dict[str, Any]:
-    """Everything, calibration and provenance included; no text of any response."""
+    """Return everything, calibration and provenance included. It holds no text of any response."""
     return _cleaned(
         {
             "provenance": {
@@ -67,43 +71,6 @@ def full(report: AuditReport) -> dict[str, Any]:
             "pairs": {one.name: {"pairs": one.pairs, "chosen_longer": one.longer} for one in report.pairs},
             "failures": [asdict(failure) for failure in report.failures],
         }
-    )
-
-
-def verdicts(report: AuditReport, label: str) -> dict[str, str]:
-    """In words, by set with spans, and over all of them."""
-    every = {one.name: one.figures[label] for one in report.spans} | (
-        {OVERALL: report.overall[label]} if report.spans else {}
-    )
-    return {
-        name: verdict.on_spans(one.auroc.interval, one.stratified.interval, one.gain.interval).words
-        for name, one in every.items()
-    }
-
-
-def pair_verdicts(report: AuditReport, label: str) -> dict[str, str]:
-    """The same of sets of pairs."""
-    every = {one.name: one.figures[label] for one in report.pairs} | (
-        {OVERALL: report.overall_pairs[label]} if report.pairs else {}
-    )
-    return {name: verdict.on_pairs(one.mean.interval, one.mean_controlled.interval) for name, one in every.items()}
-
-
-def grouped(words: Mapping[str, str]) -> dict[str, list[str]]:
-    """{verdict: the sets it is about}, without the one over all of them."""
-    found: dict[str, list[str]] = {}
-    for name, said in words.items():
-        if name != OVERALL:
-            found.setdefault(said, []).append(name)
-    return found
-
-
-def origin(report: AuditReport) -> str:
-    """What was measured with, in a line."""
-    found = report.fingerprint
-    return (
-        f"{found.model}, engine {found.engine} {found.engine_version} in {found.dtype}; {report.responses} responses,"
-        f" {report.tokens} tokens; 95% intervals from {report.resamples} resamples of responses"
     )
 
 
@@ -153,7 +120,7 @@ def _cleaned(figures: dict[str, Any]) -> dict[str, Any]:
 
 
 def _clean(value: Any) -> Any:
-    """Floats to six digits, and null for what is not defined: JSON has no NaN."""
+    """Round floats to six digits, and replace what is not defined by None: JSON has no NaN."""
     if isinstance(value, Mapping):
         return {name: _clean(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""An audit in a terminal: a table for each set, a row for each label, and what follows from it in words."""
+"""An audit in a terminal: a table for each set, a row for each label, and the verdicts in words."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from rich.table import Table
 from rich.text import Text
 
 from tokenreward.audit.output.grids import Grid, grids
-from tokenreward.audit.output.json_report import grouped, origin, pair_verdicts, verdicts
-from tokenreward.audit.study import OVERALL, AuditReport
+from tokenreward.audit.output.verdict_lines import grouped, origin, pair_verdicts, verdicts
+from tokenreward.audit.report import OVERALL, AuditReport
 from tokenreward.html.escaping import visible
 
 _SHOWN_FAILURES = 5
 
 
 def draw(console: Console, report: AuditReport) -> None:
+    """Print the whole report."""
     _say(console, origin(report))
     for grid in grids(report):
         console.print(_table(grid))
@@ -39,7 +40,7 @@ def _table(grid: Grid) -> Table:
 
 
 def _verdicts(console: Console, report: AuditReport, label: str) -> None:
-    """The verdict over all sets, then those on single ones; sets of one verdict share a line."""
+    """Print the verdict over all sets, then those on single ones. Sets of one verdict share a line."""
     for words, what in ((verdicts(report, label), ""), (pair_verdicts(report, label), " as pairs")):
         if not words:
             continue

@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""Every change of state in Redis, one Lua script a file; `_job_state.lua` stands in front of each."""

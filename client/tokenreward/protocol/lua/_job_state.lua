@@ -1,90 +1,88 @@
--- Prepended to every script. The state of a job, and the only code that changes it.
+-- This text stands in front of every script: the state of a job, and the only code that changes it. The table `tr`,
+-- which comes before it, has the names of the keys (`keys.py`).
 --
--- tr:job:{id} holds: state version owner fp created started finished total done failed estimated tokens
---                    progressed options ttl idempotency problem_code problem
+-- tr.job(id) holds: state version owner fp created started finished total done failed estimated tokens
+--                   progressed options ttl idempotency
 
--- from -> to. Whatever is not here does not happen.
+-- from -> to. No other transition happens. A job as a whole never fails: whatever goes wrong, each of its items gets an
+-- outcome of its own.
 local TRANSITIONS = {
-  queued    = { running = true, succeeded = true, failed = true, cancelled = true },
-  running   = { succeeded = true, failed = true, cancelled = true },
+  queued    = { running = true, succeeded = true, cancelled = true },
+  running   = { succeeded = true, cancelled = true },
   succeeded = { queued = true },   -- retry of failed items
-  failed    = { queued = true },
   cancelled = { queued = true },
 }
-local TERMINAL = { succeeded = true, failed = true, cancelled = true }
+local TERMINAL = { succeeded = true, cancelled = true }
 
 local function now()
   local t = redis.call('TIME')
   return tonumber(t[1]) + tonumber(t[2]) / 1e6
 end
 
-local function job_key(job) return 'tr:job:' .. job end
 local function job_keys(job)
-  local k = job_key(job)
-  return { k, k .. ':items', k .. ':results', k .. ':ranges', k .. ':shards' }
+  return { tr.job(job), tr.items(job), tr.results(job), tr.ranges(job), tr.shards(job) }
 end
-local function shard_key(shard) return 'tr:shard:' .. shard end
 
-local function state_of(job) return redis.call('HGET', job_key(job), 'state') end
+local function state_of(job) return redis.call('HGET', tr.job(job), 'state') end
 local function wanted(job)
   local state = state_of(job)
   return state == 'queued' or state == 'running'
 end
 
--- Every change of a job ends here: the version grows, and whoever watches is told.
+-- Every change of a job ends here: the version grows, and those who watch the job are told.
 local function touched(job)
-  local version = redis.call('HINCRBY', job_key(job), 'version', 1)
-  redis.call('PUBLISH', 'tr:events', job .. ' ' .. version)
+  local version = redis.call('HINCRBY', tr.job(job), 'version', 1)
+  redis.call('PUBLISH', tr.events, job .. ' ' .. version)
   return version
 end
 
 local function enter_queue(shard, fp, front)
-  redis.call('ZADD', 'tr:queued:' .. fp, string.format('%.6f', now()), shard)
-  if front then redis.call('SADD', 'tr:front:' .. fp, shard) end
+  redis.call('ZADD', tr.queued(fp), string.format('%.6f', now()), shard)
+  if front then redis.call('SADD', tr.front(fp), shard) end
 end
 
 local function leave_queue(shard, fp)
-  redis.call('ZREM', 'tr:queued:' .. fp, shard)
-  redis.call('SREM', 'tr:front:' .. fp, shard)
+  redis.call('ZREM', tr.queued(fp), shard)
+  redis.call('SREM', tr.front(fp), shard)
 end
 
 local function drop_shard(shard)
-  local key = shard_key(shard)
+  local key = tr.shard(shard)
   local members = redis.call('HGET', key, 'members')
   if not members then return false end
   local fp = redis.call('HGET', key, 'fp')
-  for _, member in ipairs(cjson.decode(members)) do redis.call('SREM', job_key(member.job) .. ':shards', shard) end
+  for _, member in ipairs(cjson.decode(members)) do redis.call('SREM', tr.shards(member.job), shard) end
   leave_queue(shard, fp)
-  redis.call('ZREM', 'tr:claimed', shard)
+  redis.call('ZREM', tr.claimed, shard)
   redis.call('DEL', key)
   return true
 end
 
--- A job that is over, or gone, is owed nothing more: its members leave every shard, and a shard without any vanishes, be
--- it claimed or not. What a worker still does for it can reach no later shard of the job, which a retry makes anew.
+-- Nothing more is owed to a job that is over or gone: its members leave every shard, and a shard without members vanishes,
+-- whether it is claimed or not. A worker that is still at it cannot commit into the shards that a retry makes.
 local function disown(job)
-  for _, shard in ipairs(redis.call('SMEMBERS', job_key(job) .. ':shards')) do
+  for _, shard in ipairs(redis.call('SMEMBERS', tr.shards(job))) do
     local others = {}
-    for _, member in ipairs(cjson.decode(redis.call('HGET', shard_key(shard), 'members') or '[]')) do
+    for _, member in ipairs(cjson.decode(redis.call('HGET', tr.shard(shard), 'members') or '[]')) do
       if member.job ~= job then others[#others + 1] = member end
     end
     if #others == 0 then
       drop_shard(shard)
     else
-      redis.call('HSET', shard_key(shard), 'members', cjson.encode(others))
+      redis.call('HSET', tr.shard(shard), 'members', cjson.encode(others))
     end
   end
-  redis.call('DEL', job_key(job) .. ':shards')
+  redis.call('DEL', tr.shards(job))
 end
 
 local function transition(job, to)
   local from = state_of(job)
   if not from or not TRANSITIONS[from] or not TRANSITIONS[from][to] then return false end
-  local key = job_key(job)
+  local key = tr.job(job)
   redis.call('HSET', key, 'state', to)
   if to == 'running' then redis.call('HSETNX', key, 'started', string.format('%.6f', now())) end
   if to == 'queued' then
-    redis.call('HDEL', key, 'finished', 'problem', 'problem_code')
+    redis.call('HDEL', key, 'finished')
     for _, k in ipairs(job_keys(job)) do redis.call('PERSIST', k) end
     local idempotency = redis.call('HGET', key, 'idempotency')
     if idempotency then redis.call('PERSIST', idempotency) end
@@ -103,12 +101,12 @@ local function transition(job, to)
   return true
 end
 
--- A range of items has its outcome. Once: a range that has one already is left alone.
+-- A range of items gets its outcome. A range that has one already is left alone.
 local function finish_range(job, start, count, failed, tokens, blob)
-  local key = job_key(job)
+  local key = tr.job(job)
   local range = start .. ':' .. count
-  if redis.call('ZADD', key .. ':ranges', 'NX', start, range) == 0 then return false end
-  redis.call('HSET', key .. ':results', start, blob)
+  if redis.call('ZADD', tr.ranges(job), 'NX', start, range) == 0 then return false end
+  redis.call('HSET', tr.results(job), start, blob)
   local done = redis.call('HINCRBY', key, 'done', count)
   redis.call('HINCRBY', key, 'failed', failed)
   redis.call('HINCRBY', key, 'tokens', tokens)
@@ -117,11 +115,11 @@ local function finish_range(job, start, count, failed, tokens, blob)
   return true
 end
 
--- A new shard; the doorbell is rung by the caller, in the same transaction.
+-- A new shard enters the queue; the caller rings its doorbell in the same transaction.
 local function queue_shard(shard)
-  redis.call('HSET', shard_key(shard.id), 'state', 'queued', 'fp', shard.fp, 'members', cjson.encode(shard.members),
+  redis.call('HSET', tr.shard(shard.id), 'state', 'queued', 'fp', shard.fp, 'members', cjson.encode(shard.members),
              'attempts', shard.attempts or 0, 'estimated', shard.estimated or 0, 'front', shard.front and 1 or 0)
   enter_queue(shard.id, shard.fp, shard.front)
-  for _, member in ipairs(shard.members) do redis.call('SADD', job_key(member.job) .. ':shards', shard.id) end
+  for _, member in ipairs(shard.members) do redis.call('SADD', tr.shards(member.job), shard.id) end
 end
 

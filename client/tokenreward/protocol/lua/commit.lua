@@ -1,7 +1,7 @@
--- The results of a shard, once: whoever comes second, for whatever reason, changes nothing and is told so (0).
+-- The results of a shard are stored, once: a second commit of it changes nothing and returns 0.
 -- Members that left the shard after it was claimed get nothing: their job is over, or was retried with other shards.
 -- ARGV: shard id, then (job, start, count, failed, tokens, blob) of each member
-local members = redis.call('HGET', shard_key(ARGV[1]), 'members')
+local members = redis.call('HGET', tr.shard(ARGV[1]), 'members')
 if not members then return 0 end
 local owed = {}
 for _, member in ipairs(cjson.decode(members)) do owed[member.job] = true end

@@ -1,9 +1,10 @@
--- Doorbells at the head of a queue that ring for nothing (cancelling a job leaves all of its) go, a thousand at a time;
--- whoever queues a shard again rings again. ARGV: RQ's key of the queue
+-- Doorbells at the head of a queue that announce no queued shard are removed, a thousand at a time. Cancelling a job leaves
+-- all of its doorbells behind. A shard that is queued again gets a new one.
+-- ARGV: RQ's key of the queue. Returns how many were removed.
 local bells = redis.call('LRANGE', ARGV[1], 0, 999)
 local idle = 0
 for _, shard in ipairs(bells) do
-  if redis.pcall('HGET', shard_key(shard), 'state') == 'queued' then break end
+  if redis.pcall('HGET', tr.shard(shard), 'state') == 'queued' then break end
   redis.call('DEL', 'rq:job:' .. shard)
   idle = idle + 1
 end

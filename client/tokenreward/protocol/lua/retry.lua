@@ -1,17 +1,17 @@
--- Failed items of a finished job are forgotten and queued again; what succeeded stays as it is.
--- The caller read the ranges at `version`; if the job moved since, nothing happens (0).
+-- The outcomes of failed items of a finished job are removed, and the items are queued again; the others stay as they are.
+-- The caller read the ranges at `version`; if the job changed since, nothing happens (0).
 -- ARGV: job id, version, ranges to remove as JSON ["start:count"], ranges to add as JSON [[start, count]],
 --       failed items forgotten, shards as JSON (see queue.lua), then one blob for each range to add
 local job = ARGV[1]
-local key = job_key(job)
+local key = tr.job(job)
 if redis.call('HGET', key, 'version') ~= ARGV[2] or not TERMINAL[state_of(job) or ''] then return 0 end
 for _, range in ipairs(cjson.decode(ARGV[3])) do
-  redis.call('ZREM', key .. ':ranges', range)
-  redis.call('HDEL', key .. ':results', string.match(range, '^(%d+):'))
+  redis.call('ZREM', tr.ranges(job), range)
+  redis.call('HDEL', tr.results(job), string.match(range, '^(%d+):'))
 end
 for i, range in ipairs(cjson.decode(ARGV[4])) do
-  redis.call('ZADD', key .. ':ranges', range[1], range[1] .. ':' .. range[2])
-  redis.call('HSET', key .. ':results', range[1], ARGV[6 + i])
+  redis.call('ZADD', tr.ranges(job), range[1], range[1] .. ':' .. range[2])
+  redis.call('HSET', tr.results(job), range[1], ARGV[6 + i])
 end
 redis.call('HINCRBY', key, 'failed', -tonumber(ARGV[5]))
 redis.call('HINCRBY', key, 'done', -tonumber(ARGV[5]))

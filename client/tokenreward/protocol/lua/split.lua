@@ -1,7 +1,7 @@
--- A queued shard becomes smaller ones, so that what kills its workers is found. Members that left it since the caller
--- looked are left out.
+-- A queued shard becomes smaller ones, so that the item that kills its workers is found. Members that left the shard since
+-- the caller looked are left out. Returns 1, or 0 when the shard is not queued.
 -- ARGV: shard id, new shards as JSON (see queue.lua)
-local held = redis.call('HMGET', shard_key(ARGV[1]), 'state', 'members')
+local held = redis.call('HMGET', tr.shard(ARGV[1]), 'state', 'members')
 if held[1] ~= 'queued' then return 0 end
 local owed = {}
 for _, member in ipairs(cjson.decode(held[2])) do owed[member.job] = true end

@@ -23,7 +23,7 @@ def _label(work: StageInput) -> StageOutput:
     with ExitStack() as stack:
         url = label.url
         if url is None:
-            from tokenreward._serving import embedded_service
+            from tokenreward.embedded_service import embedded_service
             from tokenreward_trainer.model.devices import give_back_memory
 
             give_back_memory()  # What sampling and ranking held here, the engine needs.

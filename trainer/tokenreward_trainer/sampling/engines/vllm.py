@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from tokenreward._vllm import QUIET, cpu_settings
 from tokenreward.errors import BadInput, TokenRewardError
+from tokenreward.vllm_environment import QUIET, cpu_settings
 from tokenreward_trainer.sampling.engines.base import Request, Response
 from tokenreward_trainer.sampling.settings import Sampling
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO, Any
 
-from tokenreward._process import die_with
+from tokenreward.child_process import die_with
 
 #: Requests that vLLM takes on at a time.
 _SIDE_BY_SIDE_CPU, _SIDE_BY_SIDE_GPU = 64, 256

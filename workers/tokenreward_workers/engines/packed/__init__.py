@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""The transformers engine: sequences that begin alike are read once, packed into passes without padding."""

@@ -145,7 +145,8 @@ def indices(stretches: Sequence[tuple[int, int]]) -> Integers:
     starts, ends = np.array(stretches, dtype=np.int64).reshape(-1, 2).T
     lengths = ends - starts
     offsets = np.cumsum(lengths) - lengths
-    return np.repeat(starts - offsets, lengths) + np.arange(int(lengths.sum()))
+    found: Integers = np.repeat(starts - offsets, lengths) + np.arange(int(lengths.sum()))
+    return found
 
 
 def _first(path: tuple[tuple[int, int], ...], length: int) -> tuple[tuple[int, int], ...]:

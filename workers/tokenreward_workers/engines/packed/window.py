@@ -7,7 +7,7 @@ overtaken for ever: each pass is built around the oldest one, and it alone decid
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tokenreward_workers.engines.base import Feed, Key
@@ -126,3 +126,26 @@ def cost(scoring: Scoring) -> int:
 
 def _held(age: int, scoring: Scoring) -> _Held:
     return _Held((*scoring.prefix, *min(scoring.branches.values())), age)
+
+
+def parts(group: Sequence[tuple[Key, Scoring]], budget: int) -> Iterator[Sequence[tuple[Key, Scoring]]]:
+    """Split a group into passes: one, but a scoring of more than two passes' tokens is read a few branches at a time.
+
+    Args:
+        group: From `Window.next_pass`.
+        budget: Tokens of a pass.
+
+    Yields:
+        The group, or its only scoring with some of its branches.
+    """
+    if len(group) > 1 or cost(group[0][1]) <= 2 * budget:
+        yield group
+        return
+    key, whole = group[0]
+    branches: dict[str, tuple[int, ...]] = {}
+    for branch, rest in whole.branches.items():
+        if branches and cost(Scoring(whole.prefix, {**branches, branch: rest}, whole.response)) > 2 * budget:
+            yield [(key, Scoring(whole.prefix, branches, whole.response))]
+            branches = {}
+        branches[branch] = rest
+    yield [(key, Scoring(whole.prefix, branches, whole.response))]

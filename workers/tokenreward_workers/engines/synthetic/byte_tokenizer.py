@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tokenreward.chat_format.chat_tokenizer import ChatTokenizer, byte_level_table
+from tokenreward.chat_format import ChatFormat
+from tokenreward.chat_format.byte_level import byte_level_table
 
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 #: Ids are in [0, VOCABULARY).
@@ -15,8 +16,8 @@ _CHAT_TEMPLATE = (
 )
 
 
-def tokenizer() -> ChatTokenizer:
-    """Make the tokenizer."""
+def chat_format() -> ChatFormat:
+    """Make the tokenizer and its chat template."""
     added = [
         {"id": 256 + n, "content": text, "special": True, "normalized": False}
         | dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
@@ -31,4 +32,4 @@ def tokenizer() -> ChatTokenizer:
         "decoder": byte_level,
         "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
     }
-    return ChatTokenizer(json.dumps(content), _CHAT_TEMPLATE, {"eos_token": "<|im_end|>"})
+    return ChatFormat(json.dumps(content), _CHAT_TEMPLATE, {"eos_token": "<|im_end|>"})

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
+from tokenreward_workers.engines.flops import body_flops, peak_flops
 from tokenreward_workers.engines.vllm import environment
 from tokenreward_workers.engines.vllm.asking import Asking, TokenIdAsking, WholePromptAsking, common_options
-from tokenreward_workers.engines.vllm.loading import load
+from tokenreward_workers.engines.vllm.loading import head_dtype, load
 from tokenreward_workers.engines.vllm.requests import InFlight, Request, RequestOrder
 from tokenreward_workers.engines.vllm.settings import VllmSettings
 from tokenreward_workers.engines.vllm.watchdog import CoreEnded, core_processes
@@ -79,9 +80,6 @@ class VllmEngine:
         Args:
             path: A model directory.
             settings: How it is loaded and run.
-
-        Raises:
-            BadInput: vLLM cannot load the model, or the machine cannot hold it.
         """
         self._path = path
         self._settings = settings or VllmSettings()
@@ -104,6 +102,9 @@ class VllmEngine:
             dtype=self._settings.dtype,
             max_tokens=int(config.model_config.max_model_len) - 1,  # vLLM insists on generating one token
             vocabulary=int(config.model_config.get_vocab_size()),
+            head_dtype=head_dtype(self._settings, on_cpu=self._on_cpu),
+            flops_per_token=_flops_per_token(config.model_config.hf_text_config),
+            peak_flops=None if self._on_cpu else peak_flops(current_platform.get_device_name(), self._settings.dtype),
         )
         self.stats = EngineStats()
 
@@ -245,3 +246,11 @@ class VllmEngine:
 def _number(request_id: str) -> str:
     """vLLM may append a random suffix to the number a request was given."""
     return request_id.partition("-")[0]
+
+
+def _flops_per_token(config: Any) -> float | None:
+    """Of a token through the body, attention and LM head aside; None for architectures that are counted otherwise."""
+    try:
+        return body_flops(config.to_dict(), range(1))
+    except (KeyError, TypeError):
+        return None

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tokenreward._vllm import QUIET, cpu_settings
+from tokenreward.vllm_environment import QUIET, cpu_settings
 
 _ALWAYS = QUIET | {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",

@@ -2,7 +2,7 @@
 
 import { ApiError, call, get } from "./api.js";
 
-const TERMINAL = new Set(["succeeded", "failed", "cancelled"]);
+const TERMINAL = new Set(["succeeded", "cancelled"]);
 const POLL_MS = 700;
 
 export const isOver = (job) => TERMINAL.has(job.state);

@@ -33,7 +33,6 @@ function page(id, signal, query) {
   const bar = progress();
   const figures = Object.fromEntries(["tokens/s", "time left", "errors", "model", "template", "estimator", "created"].map((name) => [name, el("dd", {}, "–")]));
   const origin = el("div");
-  const problem = el("p", { class: "error", hidden: true });
   const pager = resultsPager(id, signal);
   const watch = { stop: null };
   const actions = jobActions(
@@ -49,7 +48,6 @@ function page(id, signal, query) {
     el("p", { class: "crumbs" }, el("a", { href: "#/jobs" }, "← All jobs")),
     el("header", { class: "view-head" }, el("h1", {}, "Job ", el("code", {}, id.slice(0, 8))), state.node, actions.node),
     error,
-    problem,
     bar.node,
     el("dl", { class: "figures wrap" }, ...Object.entries(figures).map(([name, dd]) => el("div", {}, el("dt", {}, name), dd))),
     el("div", { class: "row" }, download("NDJSON", "application/x-ndjson", "ndjson"), download("Arrow", "application/vnd.apache.arrow.stream", "arrow")),
@@ -65,8 +63,6 @@ function page(id, signal, query) {
     for (const part of [state, bar, actions]) part.update(job);
     const values = { "tokens/s": speed(job).replace("/s", ""), "time left": timeLeft(job), errors: count(job.failed_items), model: job.model, template: job.template, estimator: job.estimator, created: moment(job.created_at) };
     for (const [name, value] of Object.entries(values)) setText(figures[name], value);
-    problem.hidden = !job.problem;
-    setText(problem, job.problem ? `${job.problem.code}: ${job.problem.message}` : "");
     if (!origin.firstChild) origin.append(provenance(job.provenance));
     pager.update(job);
   }

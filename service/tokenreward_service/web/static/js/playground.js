@@ -143,7 +143,6 @@ async function labeled(question, signal, tell) {
   if (response.status === 200) return response.json();
   let job = await response.json();
   for await (job of follow(job.id, signal)) tell(`${job.state}, ${job.done_items} of ${job.total_items} done…`);
-  if (job.problem) throw new Error(job.problem.message);
   return results(job, signal);
 }
 

@@ -1,4 +1,4 @@
-// Who is alive, what they hold and how busy they are; and the models that are or were served.
+// Who is alive, what they hold, how busy they are and what their engines did; and the models that are or were served.
 
 import { explain, get } from "./api.js";
 import { el, setText } from "./dom.js";
@@ -10,13 +10,15 @@ const POLL_MS = 2000;
 export function workersView(section) {
   const error = el("p", { class: "error", role: "alert", hidden: true });
   const workers = table("Workers", ["Worker", "Model", "Busy", "Tokens", "Holds", "Items done", "Cache hits", "Restarts", "Up since"]);
+  const engines = table("Engines", ["Worker", "Tokens read", "Prefix cache", "Scored twice", "Steps", "Preemptions", "Peak FLOPs"]);
   const models = table("Models", ["Model", "Workers", "Engine", "Longest", "Fingerprint", "Weights", "Tokenizer"]);
-  section.append(el("header", { class: "view-head" }, el("h1", {}, "Workers")), error, workers.node, el("h2", {}, "Models"), models.node);
+  section.append(el("header", { class: "view-head" }, el("h1", {}, "Workers")), error, workers.node, el("h2", {}, "Engines"), engines.node, el("h2", {}, "Models"), models.node);
   let open = null;
 
   async function refresh(signal) {
     const [alive, served] = await Promise.all([get("/v1/workers", { signal }), get("/v1/models", { signal })]);
     workers.fill(alive.workers.map(workerCells), "No worker is alive. `tokenreward worker` starts one.");
+    engines.fill(alive.workers.map(engineCells), "No engine is alive.");
     models.fill(served.models.map(modelCells), "No model has been served yet.");
   }
   async function watch(signal) {
@@ -56,6 +58,21 @@ function workerCells(worker) {
     ago(worker.started),
   ];
 }
+
+/** What an engine did, beside what was asked of it: shares are of tokens, branches and the hardware's peak. */
+function engineCells(worker) {
+  return [
+    `${worker.host}:${worker.pid}`,
+    count(worker.computed_tokens),
+    ifKnown(worker.prefix_hit_share),
+    worker.branches ? share(worker.rescored_branches / worker.branches) : "–",
+    count(worker.steps),
+    count(worker.preemptions),
+    ifKnown(worker.flops_utilisation),
+  ];
+}
+
+const ifKnown = (x) => (x === null || x === undefined ? "–" : share(x));
 
 function modelCells(model) {
   const { fingerprint } = model;

@@ -1,0 +1,86 @@
+"""Reading an audit's set from a JSON Lines file. Every error names the file, the line and the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenreward.audit.sets import AuditSet, PairItem, PairSet, Span, SpanItem, SpanSet
+from tokenreward.dataset.jsonl import JsonlSource
+from tokenreward.dataset.row_layout import Layout, layout_of
+from tokenreward.errors import BadInput
+
+_KINDS = (
+    "an audit reads `prompt`, `response` and `bad_spans` (and, if you like, `ignore_spans`),"
+    " or `prompt`, `chosen` and `rejected`"
+)
+
+
+def load(path: Path, name: str | None = None) -> AuditSet:
+    """Read a set. Its columns decide whether it is one of spans or of pairs.
+
+    Args:
+        path: A .jsonl file.
+        name: The set's name. None means the file's.
+
+    Raises:
+        BadInput: The file is not such a set.
+    """
+    if path.suffix not in {".jsonl", ".ndjson"} or not path.is_file():
+        reason = "no such file" if not path.exists() else "an audit reads .jsonl files"
+        raise BadInput(f"{path}: {reason}")
+    source = JsonlSource(path)
+    rows = [(source.where(first + n), row) for first, batch, _ in source.batches(256) for n, row in enumerate(batch)]
+    if not rows:
+        raise BadInput(f"{path}: there are no rows; {_KINDS}")
+    where, row = rows[0]
+    if not {"bad_spans"} & row.keys() and not {"chosen", "rejected"} <= row.keys():
+        columns = ", ".join(map(repr, row)) or "none"
+        raise BadInput(f"{where}: the columns are {columns}; {_KINDS}")
+    name = name or path.stem
+    layout = layout_of(row, where)
+    if "bad_spans" in row:
+        if layout.kind != "response":
+            raise BadInput(f"{where}: both `bad_spans` and `chosen`; a file is of one kind: {_KINDS}")
+        return SpanSet(name, tuple(_span_item(row, n, layout, where) for n, (where, row) in enumerate(rows)))
+    return PairSet(name, tuple(_pair_item(row, n, layout, where) for n, (where, row) in enumerate(rows)))
+
+
+def _span_item(row: Mapping[str, Any], number: int, layout: Layout, where: str) -> SpanItem:
+    (response,) = layout.responses(row, where)
+    if "bad_spans" not in row:
+        raise BadInput(f"{where}, field 'bad_spans': missing; give [] for a response without errors")
+    bad = _spans(row["bad_spans"], "bad_spans", response.text, where)
+    ignore = _spans(row.get("ignore_spans") or [], "ignore_spans", response.text, where)
+    return SpanItem(str(row.get("id", number)), response.prompt, response.text, bad, ignore)
+
+
+def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, where: str) -> PairItem:
+    chosen, rejected = layout.responses(row, where)
+    return PairItem(str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text)
+
+
+def _spans(value: object, field: str, text: str, where: str) -> tuple[Span, ...]:
+    if not isinstance(value, list):
+        raise BadInput(f"{where}, field {field!r}: {value!r:.60} is not a list of [start, end) pairs")
+    return tuple(_span(entry, f"{where}, field '{field}[{n}]'", text) for n, entry in enumerate(value))
+
+
+def _span(entry: object, where: str, text: str) -> Span:
+    if not isinstance(entry, Sequence) or isinstance(entry, str) or len(entry) != 2:
+        raise BadInput(f"{where}: {entry!r:.60} is not a pair; write [start, end], end not included")
+    start, end = entry
+    for number in (start, end):
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise BadInput(f"{where}: {number!r:.60} is not a whole number; offsets are characters of the response")
+    if start < 0:
+        raise BadInput(f"{where}: [{start}, {end}] starts below 0; the first character of the response is 0")
+    if start >= end:
+        raise BadInput(f"{where}: [{start}, {end}] is empty; the end is not included, so it must be above the start")
+    if end > len(text):
+        raise BadInput(
+            f"{where}: [{start}, {end}] ends beyond the response, which has {len(text)} characters;"
+            " offsets count characters (Unicode code points), not bytes or UTF-16 units"
+        )
+    return start, end

@@ -1,0 +1,64 @@
+"""Measuring the labels on one set of responses with known errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tokenreward.audit.examples import Judged
+from tokenreward.audit.measures import spans
+from tokenreward.audit.measures.judged_tokens import baselines, collect
+from tokenreward.audit.measures.spans import SpanReport
+from tokenreward.audit.plan import Label
+from tokenreward.audit.report import Failure
+from tokenreward.audit.scored import Response, Scores
+from tokenreward.audit.sets import SpanSet
+from tokenreward.audit.tokens import LEFT_OUT, judged, unseen
+from tokenreward.errors import BadInput
+from tokenreward.statistics.bootstrap import Resamples
+
+
+def judged_items(found: SpanSet, scores: Scores, failures: list[Failure]) -> Iterator[Judged]:
+    """Yield the responses that could be scored, with their tokens judged, and add the others to `failures`."""
+    for item in found.items:
+        scored = scores.of(Response(item.prompt, item.response))
+        if scored.error is not None:
+            failures.append(Failure(found.name, item.id, scored.error))
+        else:
+            yield Judged(item, scored, judged(scored.offsets, item.bad, item.ignore))
+
+
+def span_report(name: str, items: Sequence[Judged], labels: Sequence[Label], seed: int, resamples: int) -> SpanReport:
+    """Measure every label and baseline on one set.
+
+    Args:
+        name: The set's name.
+        items: Its responses that could be scored.
+        labels: The labels.
+        seed: Of the resamples and of the random baseline.
+        resamples: How many resamples the intervals are from.
+
+    Raises:
+        BadInput: There are no bad or no good tokens.
+    """
+    if not items:
+        raise BadInput(f"{name}: none of its responses could be scored")
+    tokens = collect([one.tokens for one in items], [one.scored.plain for one in items])
+    if tokens.bad.all() or not tokens.bad.any():
+        missing = "good" if tokens.bad.any() else "bad"
+        raise BadInput(f"{name}: no token of it is {missing}, so there is nothing to tell apart")
+    rewards = baselines(tokens, name, seed)
+    for label in labels:
+        every = [one.scored.rewards(label)[one.tokens != LEFT_OUT] for one in items]
+        rewards[label.name] = np.concatenate(every).astype(np.float64)
+    figures = spans.measure(tokens, rewards, Resamples(name, len(items), seed, resamples))
+    return SpanReport(
+        name=name,
+        responses=len(items),
+        tokens=len(tokens.bad),
+        bad_tokens=int(tokens.bad.sum()),
+        left_out=sum(int((one.tokens == LEFT_OUT).sum()) for one in items),
+        unseen=sum(unseen(one.scored.offsets, one.item.bad) for one in items),
+        figures=figures,
+    )

@@ -1,0 +1,58 @@
+"""The sync connection: it performs operations with one httpx2.Client, which is reused and thread-safe."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+
+import httpx2
+
+from tokenreward.http.exchange import Operation, Outcome, Pause, Reply, Request, T
+from tokenreward.http.retries import send
+from tokenreward.http.transport import broken, connection_options, request_options
+from tokenreward.settings import ClientSettings
+
+
+class Connection:
+    """A pool of connections to one service.
+
+    Attributes:
+        settings: Where the service is and how long to wait for it.
+    """
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self.settings = settings
+        self._http = httpx2.Client(**connection_options(settings))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def send(self, request: Request) -> Reply:
+        """Send one request, again where that is safe. See `retries.send` for what it raises."""
+        return self.run(send(request, self.settings.patience))
+
+    def run(self, operation: Operation[T]) -> T:
+        """Perform every step of `operation` and return its result."""
+        outcome: Outcome = None
+        while True:
+            try:
+                step = operation.send(outcome)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            outcome = self._perform(step)
+
+    def stream(self, request: Request) -> AbstractContextManager[httpx2.Response]:
+        """Open the answer to `request`, to be read block by block. Raises httpx2.RequestError."""
+        return self._http.stream(request.method, request.path, **request_options(self.settings, request))
+
+    def _perform(self, step: Request | Pause) -> Outcome:
+        if isinstance(step, Pause):
+            time.sleep(step.seconds)
+            return None
+        try:
+            response = self._http.request(step.method, step.path, **request_options(self.settings, step))
+        except httpx2.RequestError as error:
+            return broken(error, self.settings)
+        return Reply(response.status_code, response.headers, response.content)

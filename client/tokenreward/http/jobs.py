@@ -1,0 +1,121 @@
+"""`client.jobs`: creating, following and steering jobs with the sync client."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+
+import httpx2
+from pydantic import ValidationError
+
+from tokenreward.http import endpoints, operations, responses
+from tokenreward.http.connection import Connection
+from tokenreward.http.exchange import Reply
+from tokenreward.http.item_encoding import ItemLike
+from tokenreward.http.pagination import JobPages
+from tokenreward.http.result_stream import ResultsCursor, unreadable
+from tokenreward.http.transport import broken
+from tokenreward.http.upload import JobBody
+from tokenreward.schema import Include, ItemResult, Job, Template
+
+
+class Jobs:
+    """`client.jobs`: for work that is too large for one request.
+
+    Every method raises ConnectionFailed if the service cannot be reached, and Rejected or Unavailable if it refuses.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def create(
+        self,
+        items: Iterable[ItemLike],
+        *,
+        model: str | None = None,
+        template: str | Template = "revision",
+        estimator: str = "contrast",
+        include: Iterable[Include] = (),
+        strict: bool = False,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Create a job. Once this returns, the service has it on disk.
+
+        Args:
+            items: The responses to label, from any iterable. They go through a temporary file, not through memory.
+            model: A served model's name, or `name@fingerprint` to insist on one worker set-up. None means the only
+                model that is served.
+            template: A shipped template's name, or a template of your own.
+            estimator: A shipped estimator's name.
+            include: What the results hold beside token ids and rewards.
+            strict: Refuse the whole job if any item is wrong.
+            idempotency_key: The same key with the same items gives the same job. By default every call makes a new one.
+
+        Returns:
+            The job's first snapshot.
+
+        Raises:
+            BadInput: There are no items, or an option has no meaning.
+        """
+        options = endpoints.job_options(model, template, estimator, include, strict)
+        with JobBody(options) as body:
+            filled = body.fill(items)
+            key = idempotency_key or uuid.uuid4().hex
+            reply = self._connection.send(endpoints.create_job(filled, body.media_type, options, key))
+            return responses.read(Job, reply)
+
+    def get(self, job_id: str) -> Job:
+        """Return the job as it is now."""
+        return responses.read(Job, self._connection.send(endpoints.job(job_id)))
+
+    def list(self, limit: int | None = None) -> Iterator[Job]:
+        """Yield your jobs, newest first, at most `limit`."""
+        pages = JobPages(limit)
+        while (request := pages.request()) is not None:
+            yield from pages.read(self._connection.send(request))
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop the job. Items that are finished keep their rewards."""
+        return responses.read(Job, self._connection.send(endpoints.cancel(job_id)))
+
+    def retry(self, job_id: str) -> Job:
+        """Score the failed items of the job again."""
+        return responses.read(Job, self._connection.send(endpoints.retry(job_id)))
+
+    def delete(self, job_id: str) -> None:
+        """Remove the job with all its items and results."""
+        self._connection.send(endpoints.delete(job_id))
+
+    def wait(self, job_id: str, timeout: float | None = None) -> Job:
+        """Return the job once it is over, however it ended.
+
+        Raises:
+            WaitTimeout: The job was not over after `timeout` seconds. It goes on.
+        """
+        return self._connection.run(operations.wait_for_job(job_id, timeout, self._connection.settings.patience))
+
+    def results(self, job_id: str, from_: int = 0, *, follow: bool = True) -> Iterator[ItemResult]:
+        """Yield the results in input order. A broken connection is taken up again where it broke.
+
+        Args:
+            job_id: The job.
+            from_: The index of the first item wanted.
+            follow: Go on until the job is over. Otherwise only the results that are there now are yielded.
+        """
+        settings = self._connection.settings
+        cursor = ResultsCursor(job_id, from_, follow, settings.patience)
+        while not cursor.finished:
+            try:
+                with self._connection.stream(cursor.request()) as response:
+                    if response.status_code == 200:
+                        for block in response.iter_bytes():
+                            yield from cursor.feed(block)
+                        pause = cursor.ended()
+                    else:
+                        pause = cursor.refused(Reply(response.status_code, response.headers, response.read()))
+            except httpx2.RequestError as error:
+                pause = cursor.broken(broken(error, settings))
+            except ValidationError as error:
+                pause = cursor.broken(unreadable(error))
+            time.sleep(pause)

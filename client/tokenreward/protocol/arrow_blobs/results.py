@@ -1,0 +1,85 @@
+"""Results as Arrow: one blob for a range of a job's results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from tokenreward.protocol.arrow_blobs.entries import Entry
+from tokenreward.protocol.arrow_blobs.ipc import FAILURE, read_table, utf8, write_table
+from tokenreward.schema import ItemFailure, ItemResult
+
+RESULTS_SCHEMA = pa.schema(
+    {
+        "index": pa.int64(),
+        "id": pa.string(),
+        "token_ids": pa.list_(pa.int32()),
+        "rewards": pa.list_(pa.float32()),
+        "logprobs": pa.map_(pa.string(), pa.list_(pa.float32())),
+        "tokens": pa.list_(pa.string()),
+        "offsets": pa.list_(pa.list_(pa.int32(), 2)),
+        "error": FAILURE,
+    }
+)
+
+
+def pack_results(results: Sequence[ItemResult]) -> bytes:
+    """Return the blob of these results."""
+    return write_table(pa.Table.from_pylist([_row(result) for result in results], schema=RESULTS_SCHEMA))
+
+
+def pack_table(table: pa.Table) -> bytes:
+    """Return the blob of a table of RESULTS_SCHEMA."""
+    assert table.schema.equals(RESULTS_SCHEMA)
+    return write_table(table)
+
+
+def pack_failures(start: int, entries: Sequence[Entry], failure: ItemFailure | None = None) -> bytes:
+    """Return the blob of results for entries that all failed.
+
+    Args:
+        start: The index of the first entry.
+        entries: The entries, one after another.
+        failure: The failure of those that have none of their own.
+    """
+    return pack_results(
+        [ItemResult(index=i, id=e.id, error=e.failure or failure) for i, e in enumerate(entries, start)]
+    )
+
+
+def unpack_results(data: bytes) -> pa.Table:
+    """Return the table, of RESULTS_SCHEMA, in a blob. Raises Corrupt."""
+    return read_table(data, RESULTS_SCHEMA)
+
+
+def result_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows of a table as the wire shows them: absent fields are left out."""
+    rows: list[dict[str, Any]] = table.to_pylist()
+    for row in rows:
+        if row["logprobs"] is not None:
+            row["logprobs"] = dict(row["logprobs"])
+        if row["error"] is not None and row["error"]["pointer"] is None:
+            del row["error"]["pointer"]
+        for field in [field for field, value in row.items() if value is None]:
+            del row[field]
+    return rows
+
+
+def to_table(results: Sequence[ItemResult]) -> pa.Table:
+    """Return these results as a table of RESULTS_SCHEMA."""
+    return pa.Table.from_pylist([_row(result) for result in results], schema=RESULTS_SCHEMA)
+
+
+def _row(result: ItemResult) -> dict[str, Any]:
+    return {
+        "index": result.index,
+        "id": utf8(result.id),
+        "token_ids": result.token_ids,
+        "rewards": result.rewards,
+        "logprobs": None if result.logprobs is None else list(result.logprobs.items()),
+        "tokens": None if result.tokens is None else [utf8(token) for token in result.tokens],
+        "offsets": result.offsets,
+        "error": None if result.error is None else result.error.model_dump(),
+    }

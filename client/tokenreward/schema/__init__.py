@@ -1,0 +1,47 @@
+"""The wire schema, version 1: what clients, the service and the workers say to each other.
+
+Everything here is a frozen pydantic model with its shapes and units in the docstring. Nothing in this package does
+work. `items`, `templates` and `options` are what is sent; `jobs`, `results`, `provenance`, `model_info`,
+`estimator_info` and `problems` are what comes back. Import the names from `tokenreward.schema` itself.
+"""
+
+from tokenreward.schema.estimator_info import EstimatorInfo
+from tokenreward.schema.hashing import digest
+from tokenreward.schema.items import Item, Message, Prompt
+from tokenreward.schema.job_state import TERMINAL, JobState
+from tokenreward.schema.jobs import Job, LabelResponse
+from tokenreward.schema.model_info import ModelInfo
+from tokenreward.schema.options import Include, JobOptions, JobRequest
+from tokenreward.schema.problems import PointedError, Problem
+from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, Provenance
+from tokenreward.schema.results import ItemFailure, ItemResult, ResultsEnd
+from tokenreward.schema.templates import Branch, Rendered, RenderedBranch, RenderRequest, Template
+
+__all__ = [
+    "SCORING_VERSION",
+    "TERMINAL",
+    "Branch",
+    "EstimatorInfo",
+    "Fingerprint",
+    "Include",
+    "Item",
+    "ItemFailure",
+    "ItemResult",
+    "Job",
+    "JobOptions",
+    "JobRequest",
+    "JobState",
+    "LabelResponse",
+    "Message",
+    "ModelInfo",
+    "PointedError",
+    "Problem",
+    "Prompt",
+    "Provenance",
+    "RenderRequest",
+    "Rendered",
+    "RenderedBranch",
+    "ResultsEnd",
+    "Template",
+    "digest",
+]

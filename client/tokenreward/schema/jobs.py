@@ -1,0 +1,71 @@
+"""A job as the service reports it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tokenreward.schema.job_state import JobState
+from tokenreward.schema.options import Include
+from tokenreward.schema.provenance import Provenance
+from tokenreward.schema.results import ItemResult
+from tokenreward.schema.wire import AnswerModel
+
+
+class Job(AnswerModel):
+    """A snapshot of one job. Times are Unix seconds.
+
+    Attributes:
+        id: The job's id, 32 hex digits.
+        state: Where the job is in its life.
+        version: Grows with every change.
+        created_at: When the service accepted it.
+        started_at: When the first worker began, or None.
+        finished_at: When it was over, or None.
+        total_items: All items.
+        done_items: Items with an outcome.
+        failed_items: Those of the done items whose outcome is an error.
+        invalid_items: Items that were wrong when they came. They will get, or have got, an error for that.
+        tokens_estimated: Tokens of the whole job, estimated before tokenization.
+        tokens_done: Tokens that an engine without a prefix cache would have read for the done items, over all branches.
+        tokens_per_second: The present rate, or None.
+        eta_seconds: The time left at that rate, or None until there is a rate.
+        model: The model's name.
+        template: The template's name.
+        estimator: The estimator's name.
+        include: What the results hold beside token ids and rewards.
+        provenance: Where the rewards come from.
+    """
+
+    id: str
+    state: JobState
+    version: int
+    created_at: float
+    started_at: float | None = None
+    finished_at: float | None = None
+    total_items: int
+    done_items: int = 0
+    failed_items: int = 0
+    invalid_items: int = 0
+    tokens_estimated: int = 0
+    tokens_done: int = 0
+    tokens_per_second: float | None = None
+    eta_seconds: float | None = None
+    model: str
+    template: str
+    estimator: str
+    include: list[Include] = Field(default=[])
+    provenance: Provenance
+
+
+class LabelResponse(AnswerModel):
+    """The answer of `POST /v1/label` with status 200.
+
+    Attributes:
+        job: The finished job.
+        results: One for each item, in input order.
+        provenance: Where the rewards came from.
+    """
+
+    job: Job
+    results: list[ItemResult]
+    provenance: Provenance

@@ -1,0 +1,58 @@
+"""Where rewards come from: the worker's set-up, the template and the estimator."""
+
+from __future__ import annotations
+
+from tokenreward.schema.hashing import digest
+from tokenreward.schema.wire import AnswerModel
+
+#: Bumped only when the same input may give other log-probs, so that a rolling upgrade does not strand jobs.
+SCORING_VERSION = 1
+
+
+class Fingerprint(AnswerModel):
+    """Everything that may change a worker's log-probs. A job is pinned to one fingerprint.
+
+    Attributes:
+        model: The name that clients ask for.
+        model_hash: The hash of the weights.
+        tokenizer_hash: The canonical hash of vocabulary, merges, normaliser and special tokens, see `tokenizer_hash`.
+        engine: The engine's name.
+        engine_version: The engine's version.
+        dtype: bfloat16, float32, ...
+        scoring_version: SCORING_VERSION of the worker.
+    """
+
+    model: str
+    model_hash: str
+    tokenizer_hash: str
+    engine: str
+    engine_version: str
+    dtype: str
+    scoring_version: int = SCORING_VERSION
+
+    @property
+    def digest(self) -> str:
+        """The hash by which the fingerprint is named."""
+        return digest(self.model_dump())
+
+
+class Provenance(AnswerModel):
+    """Where a set of rewards came from. There are no rewards without it.
+
+    Attributes:
+        fingerprint: The set-up of the workers.
+        fingerprint_digest: Its hash.
+        template: The template's name.
+        template_hash: The template's hash.
+        estimator: The estimator's name.
+        estimator_hash: The estimator's hash.
+        tokenreward_version: The version of the service.
+    """
+
+    fingerprint: Fingerprint
+    fingerprint_digest: str
+    template: str
+    template_hash: str
+    estimator: str
+    estimator_hash: str
+    tokenreward_version: str

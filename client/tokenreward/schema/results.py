@@ -1,0 +1,60 @@
+"""A result set: one line for each item, and one line at the end."""
+
+from __future__ import annotations
+
+from tokenreward.schema.provenance import Provenance
+from tokenreward.schema.wire import AnswerModel
+
+
+class ItemFailure(AnswerModel):
+    """Why one item has no rewards.
+
+    Attributes:
+        code: One of invalid_item, too_long, token_out_of_vocabulary, bad_template, non_finite, engine_error, poison and
+            cancelled. Programs may rely on these.
+        message: The same for people.
+        pointer: A JSON pointer to what is wrong, where there is one.
+    """
+
+    code: str
+    message: str
+    pointer: str | None = None
+
+
+class ItemResult(AnswerModel):
+    """One line of a result set. Lines come in input order.
+
+    Attributes:
+        index: The item's place in the input, from 0.
+        id: The item's own id, if it had one.
+        token_ids: int `[T]`, the completion to train on, end-of-turn token included.
+        rewards: float32 `[T]` in [-0.5, 0.5], one for each of `token_ids`.
+        logprobs: On request, float32 `[T]` for each branch by its name, natural logarithms.
+        tokens: On request, each token's text.
+        offsets: On request, the characters [start, end) of each token in the response text. A token that is no part of
+            the text, such as the end of turn, has an empty span at its end.
+        error: Why there is none of the above.
+    """
+
+    index: int
+    id: str | None = None
+    token_ids: list[int] | None = None
+    rewards: list[float] | None = None
+    logprobs: dict[str, list[float]] | None = None
+    tokens: list[str] | None = None
+    offsets: list[tuple[int, int]] | None = None
+    error: ItemFailure | None = None
+
+
+class ResultsEnd(AnswerModel):
+    """The last line of a result set.
+
+    Attributes:
+        next: The index from which to go on (`?from=`).
+        complete: Whether no more results will follow.
+        provenance: Where the rewards came from.
+    """
+
+    next: int
+    complete: bool
+    provenance: Provenance

@@ -1,0 +1,59 @@
+"""The parts of the job store together, and the two operations that need several of them: cancel and purge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tokenreward.protocol.scripts import Scripts
+from tokenreward.protocol.spill import Spill
+from tokenreward_service.store.drafts import Drafts
+from tokenreward_service.store.payloads import Payloads
+from tokenreward_service.store.publishing import Publisher
+from tokenreward_service.store.snapshots import Snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class JobStore:
+    """The job store of one Redis.
+
+    Attributes:
+        drafts: Jobs that are being taken in.
+        publisher: Makes drafts visible, and queues failed items again.
+        snapshots: What a job looks like from outside.
+        payloads: Items and results.
+        scripts: The Lua scripts, on the async client.
+    """
+
+    drafts: Drafts
+    publisher: Publisher
+    snapshots: Snapshots
+    payloads: Payloads
+    scripts: Scripts
+
+    @classmethod
+    def on(cls, redis: Any, sync: Any, spill: Spill) -> JobStore:
+        """The store on two clients of one server.
+
+        Args:
+            redis: Async client.
+            sync: Sync client, for transactions that ring doorbells: RQ is synchronous.
+            spill: Where large payloads go.
+        """
+        payloads = Payloads(redis, sync, spill)
+        return cls(
+            drafts=Drafts(redis, payloads),
+            publisher=Publisher(sync, spill),
+            snapshots=Snapshots(redis),
+            payloads=payloads,
+            scripts=Scripts(redis),
+        )
+
+    async def cancel(self, job_id: str) -> bool:
+        """End a job early; finished items keep their results. Returns whether it was still queued or running."""
+        return bool(await self.scripts.cancel(args=[job_id]) == 1)
+
+    async def purge(self, job_id: str) -> None:
+        """Remove a job with its items, its results and what was spilled for it."""
+        await self.scripts.purge(args=[job_id, await self.snapshots.owner(job_id)])
+        await self.payloads.forget(job_id)
