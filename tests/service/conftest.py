@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import pytest
 import redis.asyncio
-from stack import Stack
 
+from harness.stack import Stack
 from tokenreward.protocol import keys
 from tokenreward.protocol.arrow_blobs import Entry
 from tokenreward.protocol.scripts import Scripts

@@ -8,8 +8,8 @@ import time
 from collections.abc import Iterator
 
 import redis
-from stack import Stack
 
+from harness.stack import Stack
 from tokenreward.protocol import doorbell, keys
 from tokenreward.protocol.records import JobSlice
 from tokenreward.protocol.worker_records import connection_name

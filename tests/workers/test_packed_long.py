@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from harness.waiting import patience
 from tokenreward_workers.engines.packed.mlp import bound_mlps
 from tokenreward_workers.engines.packed.window import cost, parts
 from tokenreward_workers.scoring import Scoring
@@ -77,7 +78,7 @@ def test_a_response_of_16k_tokens_is_right_and_its_memory_is_bounded(long_model:
     grown, scored = {}, {}
     for way in ("packed", "plain"):
         command = [sys.executable, "-c", _LONG, str(long_model), way, str(tmp_path / f"{way}.npz")]
-        told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=500).stdout
+        told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=patience(500)).stdout
         grown[way] = json.loads(told.splitlines()[-1])["grown_mib"]
         scored[way] = np.load(tmp_path / f"{way}.npz")
     assert len(scored["plain"].files) == 6
