@@ -12,15 +12,33 @@ from tokenreward.html.escaping import visible
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-def document(title: str, head: Iterable[str], body: Iterable[str], style: str = "") -> str:
-    """A page of what is HTML already; `style` comes behind the heat map's own."""
-    style = resources.files(__package__).joinpath("page.css").read_text("utf-8") + style
+def document(
+    title: str,
+    head: Iterable[str],
+    body: Iterable[str],
+    style: str = "",
+    *,
+    sheet: str | None = None,
+    images: bool = False,
+) -> str:
+    """Makes a whole page that loads nothing and runs nothing.
+
+    Args:
+        title: The page's title, as text.
+        head: What stands below the title, as HTML.
+        body: The page's sections, as HTML in which everything that is not ours has been escaped.
+        style: CSS behind the heat map's own.
+        sheet: CSS that takes the place of the heat map's own.
+        images: Whether pictures in `data:` addresses may be shown.
+    """
+    sheet = resources.files(__package__).joinpath("page.css").read_text("utf-8") if sheet is None else sheet
+    policy = f"{_POLICY}; img-src data:" if images else _POLICY
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>",
+            f"<title>{text(title)}</title>\n<style>\n{sheet}{style}</style>\n</head>\n<body>",
             f"<header>\n<h1>{text(title)}</h1>",
             *head,
             "</header>\n<main>",
