@@ -57,6 +57,20 @@ def complaints(error: ValidationError, root: type[Section]) -> str:
     return "\n".join(_complaint(found, root) for found in error.errors())
 
 
+def value_of(text: str) -> Any:
+    """Reads an option's value as TOML; a text that is not TOML stays text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        return text
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Returns ` (did you mean ...?)` for a known name that is close, else nothing."""
+    close = get_close_matches(name, known, 1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
 def _complaint(error: Mapping[str, Any], root: type[Section]) -> str:
     *path, last = [str(part) for part in error["loc"] if not str(part).startswith(("function", "list["))]
     section = root.model_fields[path[0]].annotation if path else root
@@ -81,17 +95,3 @@ def _overrides(arguments: Sequence[str]) -> list[tuple[str, str, Any]]:
             value = rest.pop(0)
         found.append((section, key, value_of(value)))
     return found
-
-
-def value_of(text: str) -> Any:
-    """Reads an option's value as TOML; a text that is not TOML stays text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except ValueError:
-        return text
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Returns ` (did you mean ...?)` for a known name that is close, else nothing."""
-    close = get_close_matches(name, known, 1)
-    return f" (did you mean {close[0]}?)" if close else ""

@@ -13,7 +13,7 @@ CPU_CHUNK_ELEMENTS = 1 << 24
 ACCELERATOR_CHUNK_ROWS = 4096
 #: The share of the device's unused memory that float32 logits may take. Their low-precision copy, a reference's logits
 #: and the head's gradient need room beside them.
-_LOGITS_SHARE = 1 / 8
+_LOGITS_SHARE = 1 / 16
 
 
 def exact_dtype(device: torch.device) -> torch.dtype:

@@ -101,7 +101,7 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
                 stacklevel=2,
             )
         self._metrics = {True: Metrics(), False: Metrics()}
-        self._parameters: int | None = None
+        self._parameter_count: int | None = None
         base = base_of(model)
         collator = Collator(
             self.layout,
@@ -227,9 +227,9 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
 
     def floating_point_ops(self, inputs: Batch) -> int:
         """Estimates the operations of a step as the Trainer does, from a count of parameters that is made once."""
-        if self._parameters is None:
-            self._parameters = int(base_of(self.model).num_parameters(exclude_embeddings=True))
-        return sum(6 * int(part["input_ids"].numel()) * self._parameters for part in inputs["parts"])
+        if self._parameter_count is None:
+            self._parameter_count = int(base_of(self.model).num_parameters(exclude_embeddings=True))
+        return sum(6 * int(part["input_ids"].numel()) * self._parameter_count for part in inputs["parts"])
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor | int | None:
         """Pairs in the whole batch: all accumulation steps of all processes (the Trainer counts `labels`)."""
