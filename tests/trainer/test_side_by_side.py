@@ -25,9 +25,9 @@ def test_every_pair_becomes_two_rows_that_share_its_prompt() -> None:
     assert found is not None
     assert found.spread.tolist() == [
         [0, 1, 2, 3, 4],
-        [0, 1, 5, 0, 0],
-        [6, 7, 6, 6, 6],
-        [6, 8, 9, 6, 6],
+        [0, 1, 5, 3, 4],  # The last two are padding.
+        [6, 7, 8, 9, 6],
+        [6, 8, 9, 9, 6],
     ]
     # A prompt's tokens are read off the row with the chosen completion.
     assert found.gather.tolist() == [0, 1, 2, 3, 4, 7, 10, 11, 16, 17]

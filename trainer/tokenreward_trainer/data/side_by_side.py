@@ -23,7 +23,7 @@ class SideBySide:
     """Index tensors between a packed row of N tokens and 2B padded rows of L places.
 
     Attributes:
-        spread: int64 `[2B, L]`, for each place the row's token that stands there; padding repeats the pair's first.
+        spread: int64 `[2B, L]`, for each place the row's token that stands there; in the padding, any of the pair's.
         gather: int64 `[N]`, for each token of the row its place in the flattened `[2B * L]` grid. A prompt's tokens
             are read off the row with the chosen completion.
     """
@@ -48,7 +48,8 @@ def side_by_side(lengths: Sequence[tuple[int, int, int]]) -> SideBySide | None:
     spread, gather, start = [], [], 0
     for number, (prompt, chosen, rejected) in enumerate(lengths):
         middle, end = start + prompt + chosen, start + prompt + chosen + rejected
-        first = torch.full((width,), start)
+        # Padding takes one token after the other: adding up many gradients at one place is slow on a GPU.
+        first = start + torch.arange(width) % (end - start)
         second = first.clone()
         first[: prompt + chosen] = torch.arange(start, middle)
         second[:prompt] = torch.arange(start, start + prompt)

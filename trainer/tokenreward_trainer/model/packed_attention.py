@@ -93,7 +93,7 @@ def _all_at_once(
     flat = spread.flatten()
 
     def side_by_side(x: Tensor) -> Tensor:
-        return x[0].index_select(1, flat).reshape(x.shape[1], rows, width, x.shape[3]).transpose(0, 1)
+        return x.squeeze(0).index_select(1, flat).reshape(x.shape[1], rows, width, x.shape[3]).transpose(0, 1)
 
     attended = causal(side_by_side(query), side_by_side(key), side_by_side(value))
     return attended.transpose(1, 2).flatten(0, 1).index_select(0, gather).unsqueeze(0)
