@@ -130,9 +130,10 @@ def _measure(plan: Plan, model: str, out: Path, run: Run) -> dict[str, Any]:
 
     from tokenreward_trainer.data.labeled_pairs import load_pairs
     from tokenreward_trainer.model.layout_check import choose_layout
-    from tokenreward_trainer.model.scoring import make_scorable
+    from tokenreward_trainer.model.scorable import make_scorable
     from tokenreward_trainer.training.model_labels import surprisal_labels
-    from tokenreward_trainer.training.reference_logps import reference_logps, score_pairs
+    from tokenreward_trainer.training.pair_scoring import score_pairs
+    from tokenreward_trainer.training.reference_logps import reference_logps
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     limits = {name: plan.data[name] for name in ("max_length", "max_prompt_length")}
@@ -142,7 +143,7 @@ def _measure(plan: Plan, model: str, out: Path, run: Run) -> dict[str, Any]:
     audited = load_pairs(out / "audit-labeled.jsonl", tokenizer)
     # Of a twin only the corrupted response counts; a pair must have two.
     twins = [
-        dataclasses.replace(twin, chosen=twin.chosen[:1], chosen_rewards=None, rejected_rewards=None)
+        dataclasses.replace(twin, chosen=twin.chosen[:1], chosen_token_rewards=None, rejected_token_rewards=None)
         for twin in audited.pairs
     ]
     paths = (model, folder_of(out, run) / "model")
@@ -197,7 +198,7 @@ def _kept_in_bfloat16(start: Any, policy: Any) -> float:
 
 
 def _rewards(pair: Any) -> Floats:
-    return np.concatenate([pair.chosen_rewards, pair.rejected_rewards])
+    return np.concatenate([pair.chosen_token_rewards, pair.rejected_token_rewards])
 
 
 def _span_auroc(out: Path, learned: list[Floats]) -> float:

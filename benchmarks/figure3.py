@@ -26,12 +26,11 @@ from tokenreward.dataset import label_dataset
 from tokenreward.embedded_service import embedded_service
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.model.layout_check import choose_layout
-from tokenreward_trainer.model.scoring import make_scorable
-from tokenreward_trainer.pipeline.stages.report import read_record
-from tokenreward_trainer.report import document
+from tokenreward_trainer.model.scorable import make_scorable
 from tokenreward_trainer.report.heat import heat_maps
+from tokenreward_trainer.report.page import page_of
 from tokenreward_trainer.resumable.segments import read_rows
-from tokenreward_trainer.training.reference_logps import score_pairs
+from tokenreward_trainer.training.pair_scoring import score_pairs
 from tokenreward_trainer.training.run_record import RunRecord, ShownPair, ShownResponse
 from tokenreward_workers.model_files.resolve import resolve_model
 
@@ -52,13 +51,13 @@ def main() -> None:
     before = logps_of(start, start, rows)
     records = []
     for policy in (options.dpo, options.dpo_reg):
-        record = read_record(policy / "run.json")
+        record = RunRecord.read(policy / "run.json")
         scale, after = record.options["beta"], logps_of(str(policy), start, rows)
         learned = [scale * (trained - first) for trained, first in zip(after, before, strict=True)]
         records.append(shown(record, rows, learned))
     title = "Token rewards of three responses: labels, and what DPO and DPO-REG learned"
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(document(title, [heat_maps(records)]), "utf-8")
+    options.out.write_text(page_of(title, [heat_maps(records)]), "utf-8")
     print(f"The page: {options.out}")
 
 

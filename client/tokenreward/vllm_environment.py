@@ -17,6 +17,8 @@ QUIET = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "true",
+    # FlashInfer's sampler is compiled when it is first called, which needs nvcc (vllm#49497).
+    "VLLM_USE_FLASHINFER_SAMPLER": "0",
 }
 
 

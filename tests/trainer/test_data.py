@@ -79,8 +79,8 @@ def test_the_labels_ids_are_the_completion(write: Write, tokenizer: PreTrainedTo
     assert pair.id == "one"
     assert pair.chosen == (20, 21, 2)
     assert pair.rejected == (30, 2)
-    assert pair.chosen_rewards is not None
-    np.testing.assert_array_equal(pair.chosen_rewards, np.float32([0.1, -0.2, 0.5]))
+    assert pair.chosen_token_rewards is not None
+    np.testing.assert_array_equal(pair.chosen_token_rewards, np.float32([0.1, -0.2, 0.5]))
     assert found.provenance == provenance(tokenizer)
     expected = "<|im_start|>user\nSay hi<|im_end|>\n<|im_start|>assistant\n"
     assert tokenizer.decode(pair.prompt) == expected
@@ -106,7 +106,7 @@ def test_pairs_without_labels_are_tokenized_by_the_chat_template(
     found = load_pairs(write({"prompt": "Say hi", "chosen": "hi", "rejected": "no!"}, meta=None), tokenizer)
     (pair,) = found.pairs
     assert tokenizer.decode(pair.chosen) == "hi<|im_end|>"
-    assert pair.chosen_rewards is None
+    assert pair.chosen_token_rewards is None
     assert found.provenance is None
 
 
@@ -204,10 +204,10 @@ def test_truncation_keeps_the_prompts_end_and_the_completions_beginning() -> Non
     assert cut.prompt == tuple(range(104, 110))
     assert cut.chosen == (200, 201, 202, 203)
     assert cut.rejected == (300, 301)
-    assert cut.chosen_rewards is not None
-    assert cut.rejected_rewards is not None
-    np.testing.assert_array_equal(cut.chosen_rewards, np.float32([0, 0.01, 0.02, 0.03]))
-    np.testing.assert_array_equal(cut.rejected_rewards, np.float32([0.1, 0.2]))
+    assert cut.chosen_token_rewards is not None
+    assert cut.rejected_token_rewards is not None
+    np.testing.assert_array_equal(cut.chosen_token_rewards, np.float32([0, 0.01, 0.02, 0.03]))
+    np.testing.assert_array_equal(cut.rejected_token_rewards, np.float32([0.1, 0.2]))
 
 
 def test_cutting_many_pairs_is_worth_a_warning(write: Write, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -275,10 +275,10 @@ def test_a_model_contrast_labels_by_the_difference_of_two_models(
         return logits.gather(-1, ids[0, len(pairs[1].prompt) :, None])[:, 0]
 
     expected = torch.sigmoid(logps(strong) - logps(weak)) - 0.5
-    np.testing.assert_allclose(labeled[1].rejected_rewards, expected.detach().numpy(), atol=1e-5)
+    np.testing.assert_allclose(labeled[1].rejected_token_rewards, expected.detach().numpy(), atol=1e-5)
     same = contrast_labels(pairs, strong, strong)
-    assert same[0].chosen_rewards is not None
-    assert np.abs(same[0].chosen_rewards).max() == 0
+    assert same[0].chosen_token_rewards is not None
+    assert np.abs(same[0].chosen_token_rewards).max() == 0
 
 
 def test_an_adapter_is_contrasted_with_its_own_base(
@@ -289,20 +289,24 @@ def test_an_adapter_is_contrasted_with_its_own_base(
     model = get_peft_model(llama(), LoraConfig(r=2, target_modules=["q_proj"]))
     pairs = make_pairs(3, labeled=False)
     before = contrast_labels(pairs, model)
-    assert before[0].chosen_rewards is not None
-    assert np.abs(before[0].chosen_rewards).max() == 0
+    assert before[0].chosen_token_rewards is not None
+    assert np.abs(before[0].chosen_token_rewards).max() == 0
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.data.normal_()
     after = contrast_labels(pairs, model)
-    assert max(np.abs(pair.chosen_rewards).max() for pair in after if pair.chosen_rewards is not None) > 0.01
+    assert (
+        max(np.abs(pair.chosen_token_rewards).max() for pair in after if pair.chosen_token_rewards is not None) > 0.01
+    )
 
 
 def test_surprisal_labels_are_centred_on_the_data_set(
     llama: Callable[..., LlamaForCausalLM], make_pairs: Callable[..., list[Pair]]
 ) -> None:
     labeled = surprisal_labels(make_pairs(6, labeled=False), llama())
-    values = np.concatenate([r for p in labeled for r in (p.chosen_rewards, p.rejected_rewards) if r is not None])
+    values = np.concatenate(
+        [r for p in labeled for r in (p.chosen_token_rewards, p.rejected_token_rewards) if r is not None]
+    )
     centred = 2 * np.arctanh(2 * values.astype(np.float64))
     assert abs(centred.mean()) < 1e-2
     assert np.abs(values).max() <= 0.5

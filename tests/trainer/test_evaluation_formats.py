@@ -18,7 +18,7 @@ from alpaca_eval.utils import load_or_convert_to_dataframe
 
 from tests.support.judge_server import by_rule, judge_server
 from tokenreward_trainer.evaluation.answers import Answer, Answers
-from tokenreward_trainer.evaluation.judging.comparisons import Panel
+from tokenreward_trainer.evaluation.judging.comparisons import Comparisons
 from tokenreward_trainer.evaluation.judging.judge import Judging
 from tokenreward_trainer.evaluation.output.formats import write_formats
 
@@ -105,7 +105,7 @@ def test_alpaca_eval_finds_the_same_win_rates_on_the_same_answers(
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with judge_server(by_rule(rule)) as served:
-        ours = Panel.of(prompts, Judging(served.url, "referee"), None, gamed).judge(answers, tmp_path, False)
+        ours = Comparisons.of(prompts, Judging(served.url, "referee"), None, gamed).judge(answers, tmp_path, False)
         found, _ = alpaca_eval.evaluate(
             model_outputs=str(tmp_path / "alpaca_eval" / "dpo.json"),
             reference_outputs=str(tmp_path / "alpaca_eval" / "start.json"),

@@ -24,15 +24,15 @@ from tokenreward.errors import BadInput, ConnectionFailed
 from tokenreward_trainer.evaluation.judging.baseline_answers import read_reference
 from tokenreward_trainer.evaluation.judging.judge import Judge, Judging
 from tokenreward_trainer.evaluation.judging.judge_prompt import by_letter, by_probability, messages_for
-from tokenreward_trainer.evaluation.judging.judgements import Judgement, Pair, judge_pairs
+from tokenreward_trainer.evaluation.judging.judgements import AnswerPair, Judgement, judge_pairs
 from tokenreward_trainer.evaluation.judging.winrate import win_rate
 from tokenreward_trainer.scorers.http_post import Waiting
 
 Build = Callable[..., LlamaForCausalLM]
 
 
-def pairs_of(*texts: tuple[str, str]) -> list[Pair]:
-    return [Pair("dpo", f"prompt {number}", answer, baseline) for number, (answer, baseline) in enumerate(texts)]
+def pairs_of(*texts: tuple[str, str]) -> list[AnswerPair]:
+    return [AnswerPair("dpo", f"prompt {number}", answer, baseline) for number, (answer, baseline) in enumerate(texts)]
 
 
 def judging(url: str, **changes: Any) -> Judging:
@@ -162,7 +162,7 @@ def test_a_rerun_asks_only_what_is_missing(tmp_path: Path) -> None:
         # Another judge, or a changed answer, is another question.
         judge_pairs(pairs, Judging(served.url, "somebody else"), path)
         assert len(served.seen) == 14
-        judge_pairs([Pair("dpo", "prompt 0", "changed", "base 0"), *pairs[1:]], judging(served.url), path)
+        judge_pairs([AnswerPair("dpo", "prompt 0", "changed", "base 0"), *pairs[1:]], judging(served.url), path)
         assert len(served.seen) == 16
     assert [one.preference for one in found] == [0.5, 1.0, 1.0, 1.0, 1.0]
 

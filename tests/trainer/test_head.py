@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tokenreward_trainer.model import chunked_lm_head as head_module
-from tokenreward_trainer.model.chunked_lm_head import Head, Reference, TokenScores, token_scores
+from tokenreward_trainer.model.chunked_lm_head import Reference, TokenScores, token_scores
+from tokenreward_trainer.model.lm_head import Head
 
 N, H, V = 13, 6, 29
 
@@ -58,7 +58,7 @@ def test_chunks_give_the_values_and_gradients_of_the_plain_formula(shape: dict, 
     ref = reference() if with_kl else None
     hidden, targets, head = case(**shape)
     extras = {"log_collision"} | ({"kl"} if with_kl else set())
-    found = token_scores(hidden, targets, head, extras=extras, reference=ref, chunk_elements=rows * V)
+    found = token_scores(hidden, targets, head, extras=extras, reference=ref, chunk_rows=rows)
     expected = plain(hidden, targets, head, ref)
     torch.testing.assert_close(found.logps, expected.logps, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(found.log_collision, expected.log_collision, rtol=1e-12, atol=1e-12)
@@ -114,7 +114,7 @@ def test_autocast_sets_the_dtype_of_both_passes() -> None:
     assert states.grad.dtype == torch.float32
 
 
-def test_no_tensor_is_as_large_as_tokens_times_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_tensor_is_as_large_as_tokens_times_vocabulary() -> None:
     """Every result of every operation of both passes, watched."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -131,14 +131,13 @@ def test_no_tensor_is_as_large_as_tokens_times_vocabulary(monkeypatch: pytest.Mo
 
     hidden = torch.randn(tokens, 8, requires_grad=True)
     head = Head(torch.randn(vocabulary, 8, requires_grad=True))
-    monkeypatch.setattr(head_module, "CHUNK_ELEMENTS", 1)
     with Watch():
         scores = token_scores(
             hidden,
             torch.zeros(tokens, dtype=torch.long),
             head,
             extras={"log_collision"},
-            chunk_elements=64 * vocabulary,
+            chunk_rows=64,
         )
         scores.logps.sum().backward()
     assert largest <= 64 * vocabulary

@@ -41,5 +41,5 @@ def test_a_model_is_trained_on_labels_of_its_own_service(
         # The worker and the trainer tokenize alike.
         assert with_labels.chosen == plain.chosen
         assert with_labels.rejected == plain.rejected
-        assert with_labels.chosen_rewards is not None
-        assert np.abs(with_labels.chosen_rewards).max() > 0
+        assert with_labels.chosen_token_rewards is not None
+        assert np.abs(with_labels.chosen_token_rewards).max() > 0

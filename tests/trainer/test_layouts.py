@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from tokenreward_trainer.data.collator import Collator, by_length
-from tokenreward_trainer.data.pair import Batch, Example, Layout, Pair
+from tokenreward_trainer.data.collator import Collator
+from tokenreward_trainer.data.grouping import by_length
+from tokenreward_trainer.data.pair import Batch, BatchLayout, Example, Pair
 from tokenreward_trainer.model.layout_check import choose_layout
-from tokenreward_trainer.model.scoring import attending, make_scorable, score
+from tokenreward_trainer.model.scorable import make_scorable
+from tokenreward_trainer.model.scoring import attending, score
 
 MakePairs = Callable[..., list[Pair]]
 MakeModel = Callable[..., PreTrainedModel]
@@ -77,7 +79,7 @@ def test_a_pair_longer_than_the_bound_is_a_part_of_its_own(make_pairs: MakePairs
     assert all(len(group) == 1 for group in groups)
 
 
-def run(model: nn.Module, part: Batch, layout: Layout) -> tuple[Tensor, list[Tensor]]:
+def run(model: nn.Module, part: Batch, layout: BatchLayout) -> tuple[Tensor, list[Tensor]]:
     """Log-probs [completion tokens] and gradients, every token weighed differently."""
     make_scorable(model)
     model.zero_grad()

@@ -36,7 +36,7 @@ def side(
         logps=grid(logps).requires_grad_(),
         mask=torch.tensor([[True] * len(logps) + [False] * padding]),
         ref_logps=grid(ref),
-        labels=grid(labels),
+        token_rewards=grid(labels),
         kl=grid(kl or [0.0] * len(logps)).requires_grad_(),
         log_collision=grid(collision or [0.0] * len(logps)),
     )
@@ -118,7 +118,7 @@ def test_sepo_trains_on_the_best_chosen_and_the_worst_rejected_tokens_only() -> 
 
 def test_sepo_takes_at_least_one_token_and_the_earlier_of_equals() -> None:
     hyper = replace(HYPER, sepo_fraction=0.01)
-    equal = replace(CHOSEN, labels=torch.zeros(1, 3, dtype=torch.float64))
+    equal = replace(CHOSEN, token_rewards=torch.zeros(1, 3, dtype=torch.float64))
     found = METHODS["sepo"].loss(equal, REJECTED, hyper)
     chosen, _ = grads(found.loss, equal.logps, REJECTED.logps)
     assert (chosen[0] != 0).tolist() == [True, False, False]
@@ -148,9 +148,9 @@ def test_the_regularisers_gradient_is_minus_alpha_w_beta_r(name: str) -> None:
     assert found.weight is not None
     w = found.weight.item()
     for completion, gradient in zip((CHOSEN, REJECTED), grads(term, CHOSEN.logps, REJECTED.logps), strict=True):
-        assert completion.labels is not None
+        assert completion.token_rewards is not None
         length = completion.lengths.item() if normalised else 1
-        expected = (-alpha * w * 0.5 / length * completion.labels).masked_fill(~completion.mask, 0)
+        expected = (-alpha * w * 0.5 / length * completion.token_rewards).masked_fill(~completion.mask, 0)
         torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -189,7 +189,7 @@ def test_padding_never_counts(name: str) -> None:
         rubbish = torch.full((1, 5), 7.0, dtype=torch.float64)
         grids = {
             field: torch.cat((value, rubbish), 1)
-            for field in ("logps", "ref_logps", "labels", "kl", "log_collision")
+            for field in ("logps", "ref_logps", "token_rewards", "kl", "log_collision")
             if (value := getattr(completion, field)) is not None
         }
         return Completions(mask=torch.cat((completion.mask, torch.zeros(1, 5, dtype=torch.bool)), 1), **grids)

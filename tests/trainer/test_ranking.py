@@ -250,7 +250,7 @@ def test_the_trainer_reads_unlabeled_pairs_by_their_ids(tmp_path: Path, tokenize
     (pair,) = load_pairs(tmp_path / "out.jsonl", tokenizer).pairs
     assert list(pair.chosen) == response("", 6)["token_ids"]
     assert list(pair.rejected) == response("")["token_ids"]
-    assert pair.chosen_rewards is None
+    assert pair.chosen_token_rewards is None
 
 
 def test_the_command_ranks_and_says_what_was_dropped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

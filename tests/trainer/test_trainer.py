@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from tokenreward.errors import BadInput
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.doubtful import DoubtfulOption
-from tokenreward_trainer.model.scoring import make_scorable
+from tokenreward_trainer.model.scorable import make_scorable
 from tokenreward_trainer.training import reference_logps as reference
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.trainer import PreferenceTrainer

@@ -82,11 +82,15 @@ def test_a_fingerprint_names_model_tokenizer_and_engine(demo: ModelFiles, demo_c
     made = fingerprint.fingerprint(demo.name, demo.path, demo_chat, info)
     assert (made.model, made.engine, made.dtype) == ("SmolLM2-135M-Instruct", "transformers", "bfloat16")
     assert made.tokenizer_hash == demo_chat.hash
-    other = fingerprint.fingerprint(demo.name, demo.path, demo_chat, EngineInfo("vllm", "5.0", "bfloat16", 100, 49152, "bfloat16"))
+    other = fingerprint.fingerprint(
+        demo.name, demo.path, demo_chat, EngineInfo("vllm", "5.0", "bfloat16", 100, 49152, "bfloat16")
+    )
     assert made.digest != other.digest
 
 
-def test_a_head_of_its_own_is_another_set_up_and_none_keeps_the_old_name(demo: ModelFiles, demo_chat: ChatFormat) -> None:
+def test_a_head_of_its_own_is_another_set_up_and_none_keeps_the_old_name(
+    demo: ModelFiles, demo_chat: ChatFormat
+) -> None:
     same = EngineInfo("vllm", "5.0", "bfloat16", 100, 49152, head_dtype="bfloat16")
     exact = EngineInfo("vllm", "5.0", "bfloat16", 100, 49152, head_dtype="float32")
     with_same, with_exact = (fingerprint.fingerprint(demo.name, demo.path, demo_chat, info) for info in (same, exact))

@@ -14,7 +14,7 @@ _HOMES = {
     "DoubtfulOption": "doubtful",
     "METHODS": "losses",
     "Pair": "data.pair",
-    "PairDataset": "training.preparation",
+    "PairDataset": "training.pair_dataset",
     "PreferenceConfig": "training.config",
     "PreferenceTrainer": "training.trainer",
     "load_pairs": "data.labeled_pairs",

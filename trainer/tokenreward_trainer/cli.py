@@ -1,8 +1,9 @@
-"""`tokenreward train CONFIG.toml [--section.key value ...]`."""
+"""The command `tokenreward train CONFIG.toml [--section.key value ...]`, which trains and writes the report."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 _EPILOG = """\
 CONFIG is a TOML file, or the name of a shipped configuration (--list shows them). Any option can be given as
@@ -15,7 +16,17 @@ Stopped? --train.resume_from_checkpoint true goes on from the last checkpoint in
 
 
 def train(argv: list[str]) -> int:
-    """Errors for the user are TokenRewardErrors; the caller shows them."""
+    """Runs `tokenreward train`.
+
+    Args:
+        argv: The arguments behind the command's name.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        TokenRewardError: Anything that the user can mend; the caller shows it.
+    """
     parser = argparse.ArgumentParser(
         prog="tokenreward train",
         description="Train a policy on labeled preference pairs.",
@@ -37,11 +48,17 @@ def train(argv: list[str]) -> int:
     run = read_run(arguments.config, overrides)
     from tokenreward_trainer.training.run import arguments_of, train_run
 
+    options = arguments_of(run)
     if arguments.check:
-        arguments_of(run)
         print(f"{arguments.config}: fine")
         return 0
-    train_run(run)
+    records = train_run(run, options)
+    if options.process_index == 0:
+        from tokenreward_trainer.report.training_report import write_report
+
+        report = Path(options.output_dir) / "report.html"
+        write_report(report, records)
+        print(f"report: {report.absolute()}")
     return 0
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tokenreward.errors import BadInput
+from tokenreward_trainer.config_file import value_of
 
 Section = TypeVar("Section", bound=BaseModel)
 
 
 def add_options(parser: argparse.ArgumentParser, section: type[BaseModel]) -> None:
+    """Adds an option to the parser for each field of a section."""
     group = parser.add_argument_group(section.__name__.lower())
     for name, info in section.model_fields.items():
         flag, shown = "--" + name.replace("_", "-"), f"default: {info.default}"
@@ -25,9 +26,17 @@ def add_options(parser: argparse.ArgumentParser, section: type[BaseModel]) -> No
 
 
 def section_of(section: type[Section], arguments: argparse.Namespace) -> Section:
-    """The section that the options describe. Raises BadInput that names the option."""
+    """Makes the section that the options describe.
+
+    Args:
+        section: The section's class.
+        arguments: What the parser found, with the options of `add_options`.
+
+    Raises:
+        BadInput: A value is of another type or out of its range; the message names the option.
+    """
     given = {name: getattr(arguments, name) for name in section.model_fields if getattr(arguments, name) is not None}
-    values = {name: _value(value) if isinstance(value, str) else value for name, value in given.items()}
+    values = {name: value_of(value) if isinstance(value, str) else value for name, value in given.items()}
     try:
         return section.model_validate(values)
     except ValidationError as error:
@@ -40,11 +49,3 @@ def _metavar(info: FieldInfo) -> str:
     if get_origin(info.annotation) is Literal:
         return "{" + ",".join(get_args(info.annotation)) + "}"
     return "N"
-
-
-def _value(text: str) -> Any:
-    """As TOML; what is no TOML value is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except ValueError:
-        return text

@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""Settings as TOML files: strict sections, `--section.key value` options, and errors that name the option."""
 
 from __future__ import annotations
 
@@ -16,13 +16,25 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    """Frozen, and strict about names and types."""
+    """A section of a settings file: frozen, and strict about names and types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def content_of(config: str, ours: Mapping[str, Path], overrides: Sequence[str]) -> dict[str, Any]:
-    """A TOML file, or one of `ours` by its name, with `--section.key value` options in it. Raises BadInput."""
+    """Reads a TOML file and puts options of the command line into it.
+
+    Args:
+        config: A path, or the name of one of `ours`.
+        ours: Shipped files by name.
+        overrides: Options as `--section.key value` or `--section.key=value`.
+
+    Returns:
+        Sections by name, not yet checked.
+
+    Raises:
+        BadInput: There is no such file, it is not TOML, or an option is not of that form.
+    """
     path = ours.get(config, Path(config))
     try:
         content = tomllib.loads(path.read_text("utf-8"))
@@ -36,8 +48,27 @@ def content_of(config: str, ours: Mapping[str, Path], overrides: Sequence[str]) 
 
 
 def complaints(error: ValidationError, root: type[Section]) -> str:
-    """What is wrong with a file of `root`'s sections, a line each, with the options' names."""
+    """Says what is wrong with a file, a line for each error, with the options' names.
+
+    Args:
+        error: What pydantic found.
+        root: The model of the whole file.
+    """
     return "\n".join(_complaint(found, root) for found in error.errors())
+
+
+def value_of(text: str) -> Any:
+    """Reads an option's value as TOML; a text that is not TOML stays text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        return text
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Returns ` (did you mean ...?)` for a known name that is close, else nothing."""
+    close = get_close_matches(name, known, 1)
+    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def _complaint(error: Mapping[str, Any], root: type[Section]) -> str:
@@ -46,7 +77,7 @@ def _complaint(error: Mapping[str, Any], root: type[Section]) -> str:
     known = list(getattr(section, "model_fields", {}))
     name = ".".join([*path, last])
     if error["type"] == "extra_forbidden":
-        return f"unknown {'option' if path else 'section'} {name}{_nearest(last, known)}; known: {', '.join(known)}"
+        return f"unknown {'option' if path else 'section'} {name}{nearest(last, known)}; known: {', '.join(known)}"
     return f"{name} = {error['input']!r}: {error['msg']}"
 
 
@@ -62,17 +93,5 @@ def _overrides(arguments: Sequence[str]) -> list[tuple[str, str, Any]]:
             if not rest:
                 raise BadInput(f"{name} needs a value")
             value = rest.pop(0)
-        found.append((section, key, _value(value)))
+        found.append((section, key, value_of(value)))
     return found
-
-
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except ValueError:
-        return text
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    return f" (did you mean {close[0]}?)" if close else ""

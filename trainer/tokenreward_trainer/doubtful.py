@@ -1,7 +1,7 @@
-"""TODO: what this module owns."""
+"""The warning for options that work but are rarely meant."""
 
 from __future__ import annotations
 
 
 class DoubtfulOption(UserWarning):
-    """An option that works but is rarely meant; the message says what to do."""
+    """An option works but is rarely meant; the message says what to do."""

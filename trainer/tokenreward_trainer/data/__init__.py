@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""Training data: from labeled files to tokenized pairs, and from pairs to tensors."""

@@ -1,14 +1,15 @@
 """From pairs of token ids to tensors, packed (no padding, shared prompt) or padded, in parts of bounded size.
 
-A batch is cut into parts of at most so many tokens, each with a forward and backward pass of its own, so that memory
-is bounded by that number and not by the batch. Both layouts carry the same bookkeeping: where in the row each
-completion token is predicted (`positions`), which token it is (`targets`), and where it belongs in the [2B, T] grid of
-completions (`slots`), chosen rows first.
+A batch is cut into parts of at most so many tokens. Each part has a forward and backward pass of its own, so memory is
+bounded by that number and not by the batch. Both layouts carry the same bookkeeping: where in the row each completion
+token is predicted (`positions`), which token it is (`targets`), and where it belongs in the [2B, T] grid of
+completions (`slots`), chosen rows first. All of it is computed here, on the CPU, so that a training step never waits
+for the device to learn a shape or an index.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,25 +17,41 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenreward_trainer.data.pair import Batch, Example, Layout, Pair, Values
+from tokenreward_trainer.data.grouping import by_length
+from tokenreward_trainer.data.pair import Batch, BatchLayout, Example, Pair, Values
+from tokenreward_trainer.data.side_by_side import side_by_side
 
 
 @dataclass(frozen=True, slots=True)
 class Collator:
-    """Examples to one batch. Picklable, so that data loader workers can use it.
+    """Makes one batch of examples. It can be pickled, so data loader workers can use it.
 
-    max_tokens: a part reads at most this many (or one pair); None: all in one part.
-    pad_token: stands in padding, never seen by attention.  pad_to_multiple_of: rows of the padded layout.
-    dtype: of token rewards and reference log-probs.
+    Attributes:
+        layout: `packed` or `padded`.
+        max_tokens: The most tokens that a part reads (or one pair); None puts the whole batch into one part.
+        pad_token: The token id in padding, which attention never sees.
+        pad_to_multiple_of: The rows of the padded layout are padded to a multiple of this many tokens.
+        dtype: The type of token rewards and reference log-probs.
+        side_by_side: Whether a packed part also says how its sequences lie side by side (see `data.side_by_side`),
+            which attention on an accelerator uses.
     """
 
-    layout: Layout
+    layout: BatchLayout
     max_tokens: int | None = None
     pad_token: int = 0
     pad_to_multiple_of: int = 1
     dtype: torch.dtype = torch.float32
+    side_by_side: bool = False
 
     def __call__(self, examples: Sequence[Example]) -> Batch:
+        """Cuts the examples into parts.
+
+        Args:
+            examples: The pairs of one micro-batch.
+
+        Returns:
+            `pair_index`, int64 `[B]`, and `parts`, a list of what `part` returns.
+        """
         pairs = [example.pair for example in examples]
         groups = [[*range(len(pairs))]] if self.max_tokens is None else by_length(pairs, self.max_tokens, self.layout)
         return {
@@ -44,7 +61,13 @@ class Collator:
         }
 
     def part(self, examples: Sequence[Example]) -> Batch:
-        """The tensors of one forward pass."""
+        """Makes the tensors of one forward pass over B pairs with N completion tokens.
+
+        Returns:
+            `input_ids`, `positions` and `targets` (int64 `[N]`), `slots` (int64 `[N]`), `mask` (bool `[2B, T]`), and
+            where they are known `token_rewards` and `ref_logps` (`[2B, T]`, zero in the padding). The packed layout
+            adds `position_ids` and `pairs`, the padded one `attention_mask`.
+        """
         pairs = [example.pair for example in examples]
         completions = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
         width = max(map(len, completions))
@@ -56,8 +79,8 @@ class Collator:
             "slots": mask.flatten().nonzero().squeeze(-1),
             "mask": mask,
         }
-        if pairs[0].chosen_rewards is not None:
-            rewards = [pair.chosen_rewards for pair in pairs] + [pair.rejected_rewards for pair in pairs]
+        if pairs[0].chosen_token_rewards is not None:
+            rewards = [pair.chosen_token_rewards for pair in pairs] + [pair.rejected_token_rewards for pair in pairs]
             batch["token_rewards"] = self._grid(rewards, mask)
         if examples[0].ref_logps is not None:
             both = [example.ref_logps for example in examples if example.ref_logps is not None]
@@ -81,12 +104,15 @@ class Collator:
             ids += pair.rejected
             after = len(pair.prompt)
             positions += [*range(after + len(pair.chosen)), *range(after, after + len(pair.rejected))]
-        return {
+        lengths = [(len(pair.prompt), len(pair.chosen), len(pair.rejected)) for pair in pairs]
+        batch: Batch = {
             "input_ids": torch.tensor([ids]),
             "position_ids": torch.tensor([positions]),
-            "pairs": [(len(pair.prompt), len(pair.chosen), len(pair.rejected)) for pair in pairs],
+            "pairs": lengths,
             "positions": torch.tensor(chosen_at + rejected_at),
         }
+        together = side_by_side(lengths) if self.side_by_side else None
+        return batch if together is None else batch | {"spread": together.spread, "gather": together.gather}
 
     def _padded(self, pairs: Sequence[Pair]) -> Batch:
         rows = [(pair.prompt, pair.chosen) for pair in pairs] + [(pair.prompt, pair.rejected) for pair in pairs]
@@ -104,25 +130,6 @@ class Collator:
         return {"input_ids": ids, "attention_mask": attention, "positions": torch.tensor(positions)}
 
 
-def by_length(pairs: Sequence[Pair], max_tokens: int, layout: Layout) -> Iterator[list[int]]:
-    """Indices of `pairs`, longest first, in groups that read at most `max_tokens` tokens (or one pair)."""
-
-    def tokens_of(index: int) -> int:
-        pair = pairs[index]
-        return pair.tokens if layout == "packed" else 2 * (len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)))
-
-    group: list[int] = []
-    used = 0
-    for index in sorted(range(len(pairs)), key=lambda i: -tokens_of(i)):
-        tokens = tokens_of(index)
-        if group and used + tokens > max_tokens:
-            yield group
-            group, used = [], 0
-        group.append(index)
-        used += tokens
-    if group:
-        yield group
-
-
 def to_device(batch: Mapping[str, Any], device: torch.device) -> Batch:
+    """Copies a part's tensors to a device and leaves everything else as it is."""
     return {key: value.to(device) if isinstance(value, Tensor) else value for key, value in batch.items()}

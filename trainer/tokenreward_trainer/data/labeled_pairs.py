@@ -30,8 +30,11 @@ _SIDES = ("chosen", "rejected")
 class Pairs:
     """What a file holds.
 
-    provenance: of the labels; None for an unlabeled file.  truncated: pairs that were cut to fit.
-    skipped: rows without labels because labeling them failed (their `..._token_error` says why).
+    Attributes:
+        pairs: The tokenized pairs, in the file's order.
+        provenance: How the labels were made; None for an unlabeled file.
+        truncated: The number of pairs that were cut to fit.
+        skipped: The number of rows without labels because labeling them failed (their `..._token_error` says why).
     """
 
     pairs: list[Pair]
@@ -43,10 +46,17 @@ class Pairs:
 def load_pairs(
     path: str | Path, tokenizer: PreTrainedTokenizerBase, *, max_length: int = 2048, max_prompt_length: int = 1800
 ) -> Pairs:
-    """The pairs of a file that `tokenreward label` wrote, or of one without labels.
+    """Reads the pairs of a file that `tokenreward label` wrote, or of one without labels.
 
-    Raises BadInput for labels made with another tokenizer, without provenance, of unequal length, not finite or
-    outside [-0.5, 0.5], naming the row.
+    Args:
+        path: A .jsonl, .parquet or .arrow file.
+        tokenizer: The policy's.
+        max_length: The most tokens of prompt and completion; longer pairs are cut.
+        max_prompt_length: The most tokens that a cut pair keeps of its prompt.
+
+    Raises:
+        BadInput: The file has no usable rows, or labels made with another tokenizer, without provenance, of unequal
+            length, not finite or outside [-0.5, 0.5]. The message names the row.
     """
     path = Path(path)
     if not path.exists():
@@ -82,7 +92,19 @@ def pairs_of(
     max_length: int = 2048,
     max_prompt_length: int = 1800,
 ) -> Pairs:
-    """The same from rows in memory; `name` is what errors call them."""
+    """Reads pairs from rows in memory, as `load_pairs` does from a file.
+
+    Args:
+        rows: The rows, with `chosen` and `rejected` columns.
+        tokenizer: The policy's.
+        provenance: How the labels were made; None for rows without labels.
+        name: What errors call the rows.
+        max_length: See `load_pairs`.
+        max_prompt_length: See `load_pairs`.
+
+    Raises:
+        BadInput: See `load_pairs`.
+    """
     if not 0 < max_prompt_length < max_length:
         raise BadInput(
             f"max_prompt_length = {max_prompt_length} must be above 0 and below max_length = {max_length}, "
@@ -105,7 +127,16 @@ def pairs_of(
 
 
 def truncate(pair: Pair, max_length: int, max_prompt_length: int) -> Pair:
-    """The pair itself if both sides fit; else its prompt's end and its completions' beginnings, rewards cut alike."""
+    """Cuts a pair whose prompt and longer completion do not fit together.
+
+    Args:
+        pair: The pair.
+        max_length: The most tokens of prompt and completion.
+        max_prompt_length: The most tokens that a cut pair keeps of its prompt.
+
+    Returns:
+        The pair itself if both sides fit; else its prompt's end and its completions' beginnings, with their rewards.
+    """
     room = max_length - max(len(pair.chosen), len(pair.rejected))
     if len(pair.prompt) <= room:
         return pair
@@ -120,13 +151,13 @@ def truncate(pair: Pair, max_length: int, max_prompt_length: int) -> Pair:
         prompt=prompt,
         chosen=pair.chosen[:room],
         rejected=pair.rejected[:room],
-        chosen_rewards=rewards(pair.chosen_rewards),
-        rejected_rewards=rewards(pair.rejected_rewards),
+        chosen_token_rewards=rewards(pair.chosen_token_rewards),
+        rejected_token_rewards=rewards(pair.rejected_token_rewards),
     )
 
 
 class _Reader:
-    """Rows to pairs; the first row says how prompts and responses are laid out, and whether there are labels."""
+    """Turns rows into pairs. The first row says how they are laid out, and whether there are labels."""
 
     def __init__(self, chat: ChatFormat, provenance: Provenance | None, name: str) -> None:
         self._chat = chat
@@ -136,7 +167,7 @@ class _Reader:
         self._labeled = False
 
     def pair(self, row: Mapping[str, Any], number: int) -> Pair | None:
-        """None for a row that could not be labeled."""
+        """Reads one row; None for a row that could not be labeled."""
         where = f"{self._name}, row {number}"
         added = {f"{side}_{name}" for side in _SIDES for name in LABELS + TEXTS}
         if "chosen_token_rewards" not in row:
@@ -217,7 +248,7 @@ class _Reader:
 
 def _provenance(path: Path) -> Provenance | None:
     meta = read_meta(path)
-    if meta is None or "ranking" in meta:  # Pairs that `tokenreward rank` wrote are no labels.
+    if meta is None or "ranking" in meta:  # Pairs that `tokenreward rank` wrote have no labels.
         return None
     try:
         return Provenance.model_validate(meta.get("provenance") or meta)

@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""The types that training data is made of: tokenized pairs, examples with reference log-probs, and batches."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Layout = Literal["packed", "padded"]
+#: How a batch lies in tensors: `packed`, one row without padding, or `padded`, two rows a pair.
+BatchLayout = Literal["packed", "padded"]
 
-
+#: What the collator makes: tensors and lists by name.
 Batch = dict[str, Any]
 
-
+#: A floating-point array with one value per token.
 Values = NDArray[np.floating[Any]]
 
 
@@ -21,17 +22,21 @@ Values = NDArray[np.floating[Any]]
 class Pair:
     """One preference pair, tokenized.
 
-    prompt: ids up to and including the generation prompt, at least one.
-    chosen, rejected: ids of the completions, end-of-turn token included where the response was finished; at least one.
-    chosen_rewards, rejected_rewards: float32 [len] token rewards in [-0.5, 0.5], or None for an unlabeled pair.
+    Attributes:
+        id: The row's own id, or its number in the file.
+        prompt: Token ids up to and including the generation prompt, at least one.
+        chosen: Token ids of the preferred completion, at least one; a finished one includes its end-of-turn token.
+        rejected: Token ids of the other completion, under the same rules.
+        chosen_token_rewards: float32 `[len(chosen)]` in [-0.5, 0.5], or None for an unlabeled pair.
+        rejected_token_rewards: float32 `[len(rejected)]` in [-0.5, 0.5], or None for an unlabeled pair.
     """
 
     id: str
     prompt: tuple[int, ...]
     chosen: tuple[int, ...]
     rejected: tuple[int, ...]
-    chosen_rewards: Values | None = None
-    rejected_rewards: Values | None = None
+    chosen_token_rewards: Values | None = None
+    rejected_token_rewards: Values | None = None
 
     def __post_init__(self) -> None:
         assert self.prompt, "a prompt has at least one token"
@@ -40,13 +45,19 @@ class Pair:
 
     @property
     def tokens(self) -> int:
-        """Tokens a packed forward pass reads."""
+        """Tokens that a packed forward pass reads for this pair."""
         return len(self.prompt) + len(self.chosen) + len(self.rejected)
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One pair, its place in the data set, and its (chosen, rejected) reference log-probs once they are known."""
+    """One pair of a data set.
+
+    Attributes:
+        index: Its place in the data set.
+        pair: The tokenized pair.
+        ref_logps: Reference log-probs of the chosen and of the rejected completion, once they are known.
+    """
 
     index: int
     pair: Pair

@@ -1,9 +1,8 @@
 """Which of two or more checkpoints answers better: `tokenreward evaluate`.
 
-`answers` asks the checkpoints and `scores` scores what they said. `panel` puts pairs of answers before a judge: `judge`
-asks it, in the words of `verdict`, and `judgements` keeps what it said. `statistics`, `winrate` and `length_control`
-measure; `result` is what comes of it, `table` and `page` show it, and `formats` writes the answers for other tools.
-`run` is the way from one to the next.
+`answers` asks the checkpoints and `scores` scores what they said. `judging` puts pairs of answers before a judge.
+`statistics` measures, `result` is what was found, `output` shows it and writes the answers for other tools. `run` is
+the way from one to the next.
 """
 
 from __future__ import annotations

@@ -27,7 +27,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 @dataclass(frozen=True)
 class Answer:
-    """tokens: its length, end-of-turn token included.  finished: it ended by itself, not by max_tokens."""
+    """One answer of a checkpoint.
+
+    Attributes:
+        text: Its text.
+        token_ids: Its tokens, end-of-turn token included.
+        finished: Whether it ended by itself, not by max_tokens.
+    """
 
     text: str
     token_ids: tuple[int, ...]
@@ -35,14 +41,20 @@ class Answer:
 
     @property
     def tokens(self) -> int:
+        """Its length in tokens, end-of-turn token included."""
         return len(self.token_ids)
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What one checkpoint said. rows: the prompts' own columns.  given: for each row, its answers.
+    """Everything that one checkpoint said.
 
-    sampling: what the file says of how it was made.
+    Attributes:
+        name: The checkpoint's name.
+        path: The file with its answers.
+        rows: The prompts' own columns.
+        given: For each row, its answers.
+        sampling: What the file says of how it was made.
     """
 
     name: str
@@ -52,7 +64,7 @@ class Answers:
     sampling: Mapping[str, Any]
 
     def groups(self) -> list[Group]:
-        """As scorers take them."""
+        """Returns the answers as scorers take them."""
         return [
             Group(
                 prompt=row["prompt"],
@@ -68,9 +80,19 @@ class Answers:
 def answers_of(
     prompts: Path, models: Mapping[str, str], out: Path, settings: Sampling, progress: bool | None = False
 ) -> list[Answers]:
-    """Samples what is missing in `out`/answers; a file that stands there and was made just so is used as it is.
+    """Samples the answers that are missing in `out`/answers; a file that was made just so is used as it is.
 
-    Every model and prompt is checked before anything is sampled. Raises BadInput.
+    Every model and prompt is checked before anything is sampled.
+
+    Args:
+        prompts: The file of prompts.
+        models: Model directories by the checkpoints' names.
+        out: The evaluation's directory.
+        settings: How checkpoints answer.
+        progress: True always shows it, False never, None only in a terminal.
+
+    Raises:
+        BadInput: A checkpoint or a prompt cannot be used.
     """
     check_names(models)
     rows = read_rows(prompts)
@@ -85,7 +107,11 @@ def answers_of(
 
 
 def check_names(models: Mapping[str, str]) -> None:
-    """Raises BadInput for too few checkpoints, and for a name that makes no file or that another one hides."""
+    """Checks the checkpoints' names.
+
+    Raises:
+        BadInput: There are too few, or a name makes no file or the same file as another.
+    """
     if len(models) < 2:
         raise BadInput("a comparison needs two checkpoints or more, as in --models start=DIRECTORY dpo=DIRECTORY")
     folded: dict[str, str] = {}
@@ -99,7 +125,7 @@ def check_names(models: Mapping[str, str]) -> None:
 
 
 def _check_precision(name: str, model: str, settings: Sampling) -> None:
-    """Rounded to fewer bits, a short training may all but disappear."""
+    """Warns where rounding to fewer bits may take away most of a short training."""
     if AutoConfig.from_pretrained(model).dtype == torch.float32 and settings.dtype != "float32":
         warnings.warn(
             f"{name} has float32 weights and answers in {settings.dtype}, which may round away most of a short "
@@ -110,7 +136,7 @@ def _check_precision(name: str, model: str, settings: Sampling) -> None:
 
 
 def identical(answers: Sequence[Answers]) -> list[list[str]]:
-    """Names whose checkpoints have the same content: a comparison of them can only find nothing."""
+    """Returns names whose checkpoints have the same content: a comparison of them can only find nothing."""
     same: dict[str, list[str]] = {}
     for one in answers:
         same.setdefault(one.sampling["plan"]["model"], []).append(one.name)

@@ -1,4 +1,4 @@
-"""`tokenreward evaluate`."""
+"""The command `tokenreward evaluate`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ command goes on where it stopped; answers, scores and judgements that stand in O
 
 
 def evaluate(argv: list[str]) -> int:
+    """Runs `tokenreward evaluate` with the arguments behind its name; returns the exit status."""
     from tokenreward_trainer.cli_options import add_options, section_of
     from tokenreward_trainer.evaluation.settings import Answering
     from tokenreward_trainer.scorers import SCORERS
@@ -91,7 +92,11 @@ def _judging(arguments: argparse.Namespace) -> Judging | None:
 
 
 def models_of(given: Sequence[str]) -> dict[str, str]:
-    """From NAME=DIR, in order. Raises BadInput for what is not of that form, and for a name given twice."""
+    """Reads checkpoints as NAME=DIR, in order.
+
+    Raises:
+        BadInput: One is not of that form, or a name is given twice.
+    """
     models: dict[str, str] = {}
     for one in given:
         name, equals, model = one.partition("=")

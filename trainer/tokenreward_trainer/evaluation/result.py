@@ -13,7 +13,13 @@ from tokenreward.statistics.bootstrap import Interval
 
 @dataclass(frozen=True)
 class Metric:
-    """name: in files.  heading: for people.  share: in [0, 1]."""
+    """A quantity that checkpoints are compared by.
+
+    Attributes:
+        name: Its name in files.
+        heading: Its name for people.
+        share: Whether it lies in [0, 1].
+    """
 
     name: str
     heading: str
@@ -33,9 +39,13 @@ METRICS = (
 class Difference:
     """A checkpoint less the baseline, on the same prompts.
 
-    interval: of the mean difference, by a bootstrap over prompts.  higher, lower, equal: prompts, by the checkpoint's
-    value against the baseline's.  p: two-sided exact sign test of higher against lower; of single 0/1 answers this
-    is McNemar's exact test. 1 if no prompt differs.
+    Attributes:
+        interval: The mean difference, with a bootstrap over prompts.
+        higher: Prompts on which the checkpoint's value is the higher one.
+        lower: Prompts on which it is the lower one.
+        equal: Prompts on which they are equal.
+        p: Two-sided exact sign test of higher against lower, 1 if no prompt differs. Of single 0/1 answers this is
+            McNemar's exact test.
     """
 
     interval: Interval
@@ -49,7 +59,11 @@ class Difference:
 class Slice:
     """All prompts, or those of one family and level.
 
-    values: checkpoint -> metric -> its mean over prompts.  differences: the same for all but the baseline.
+    Attributes:
+        name: `all`, or the family and level.
+        prompts: The number of prompts.
+        values: By checkpoint and metric, the mean over prompts.
+        differences: The same for the differences of all checkpoints but the baseline.
     """
 
     name: str
@@ -62,12 +76,19 @@ class Slice:
 class WinRate:
     """What a judge preferred: one checkpoint's answers, or the baseline's. Shares are in [0, 1], a tie is half.
 
-    wins, ties, losses: prompts.  identical: ties that nobody was asked about, the answers being the same text.
-    unusable: replies that are no verdict.  left_out: prompts that lack a verdict in one order or both; they count
-    nowhere.  rate: the win rate.  length_controlled: AlpacaEval 2's; None where there are too few verdicts.
-    consistent: share of pairs of which both orders name the same answer.  shown_first: how often the answer shown
-    first was preferred; 0.5 without a bias for a position.  characters: mean lengths, the checkpoint's and the
-    baseline's.  p: two-sided exact sign test of wins against losses.
+    Attributes:
+        wins: Prompts on which the checkpoint's answer was preferred.
+        ties: Prompts without a preference.
+        losses: Prompts on which the baseline's was preferred.
+        identical: Ties that the judge was not asked about because the answers are the same text.
+        unusable: Replies that are no verdict.
+        left_out: Prompts that lack a verdict in one order or both; they count nowhere.
+        rate: The win rate.
+        length_controlled: AlpacaEval 2's win rate; None where there are too few verdicts.
+        consistent: The share of pairs of which both orders name the same answer.
+        shown_first: How often the answer shown first was preferred; 0.5 without a bias for a position.
+        characters: Mean lengths, the checkpoint's and the baseline's.
+        p: Two-sided exact sign test of wins against losses.
     """
 
     wins: int
@@ -86,10 +107,14 @@ class WinRate:
 
 @dataclass(frozen=True)
 class Judged:
-    """judge: what identifies it.  against: whose answers all others were compared with.
+    """What a judge said of all checkpoints.
 
-    formula: AlpacaEval's name of the length control that was used.  rates: checkpoint -> what came of it.
-    preferences: checkpoint -> prompt by prompt, in [0, 1]; None where a prompt was left out.
+    Attributes:
+        judge: What identifies it.
+        against: Whose answers all others were compared with.
+        formula: AlpacaEval's name of the length control that was used.
+        rates: Win rates by checkpoint.
+        preferences: By checkpoint, the preference on each prompt, in [0, 1]; None where a prompt was left out.
     """
 
     judge: Mapping[str, Any]
@@ -101,11 +126,19 @@ class Judged:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """baseline: the name of the first checkpoint.  models: names in order.  n: answers to each prompt.
+    """What an evaluation found.
 
-    scorer: its identity; None without one.  unscored: checkpoint -> answers that the scorer could not score, which
-    count in no score.  slices: all prompts first.  identical: names of checkpoints with the same content.  judged: what
-    a judge preferred; None without one.
+    Attributes:
+        prompts: The name of the file of prompts.
+        baseline: The name of the first checkpoint.
+        models: The checkpoints' names in order.
+        n: Answers to each prompt.
+        settings: How checkpoints answered.
+        scorer: The scorer's identity; None without one.
+        unscored: By checkpoint, answers that the scorer could not score, which count in no score.
+        identical: Names of checkpoints with the same content.
+        slices: All prompts first.
+        judged: What a judge preferred; None without one.
     """
 
     prompts: str
@@ -121,10 +154,11 @@ class Evaluation:
 
     @property
     def overall(self) -> Slice:
+        """The slice of all prompts."""
         return self.slices[0]
 
     def to_json(self) -> bytes:
-        """Strict JSON: what is not known is null."""
+        """Returns strict JSON, in which numbers that are not known are null."""
         return json.dumps(_known(asdict(self)), indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 

@@ -1,4 +1,4 @@
-"""The way of an evaluation: check everything, answer, score, measure, write.
+"""The way of an evaluation: check everything, answer, score, judge, measure, write.
 
 OUT/answers/NAME.jsonl   what each checkpoint said
 OUT/scores/              what the scorers said of it
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tokenreward.dataset.atomic import locked, replace
 from tokenreward_trainer.evaluation.answers import answers_of, check_names, identical
-from tokenreward_trainer.evaluation.judging.comparisons import Panel
+from tokenreward_trainer.evaluation.judging.comparisons import Comparisons
 from tokenreward_trainer.evaluation.judging.judge import Judging
 from tokenreward_trainer.evaluation.output.formats import write_formats
 from tokenreward_trainer.evaluation.output.page import write_page
@@ -41,22 +41,34 @@ def evaluate(
 ) -> Evaluation:
     """Compares checkpoints, each with the first, on the prompts of a file; writes what it finds under `out`.
 
-    models: name -> model directory.  scorer: a specification as `tokenreward rank` takes it; without one there are
-    lengths and finished shares alone.  judging: a judge that compares answers, with those of the first checkpoint or,
-    if there is one, of the file `reference`.  gamed: AlpacaEval's df_gamed.csv, for its prompts.
-    examples: prompts that the report shows with all answers.
     Answers, scores and judgements of a former run are used again; interrupted at any moment, the same call goes on.
+
+    Args:
+        prompts: The file of prompts.
+        models: Model directories by the checkpoints' names; the first is the baseline.
+        out: The directory to write to.
+        settings: How checkpoints answer; None is the defaults.
+        scorer: A specification as `tokenreward rank` takes it; without one, lengths and finished shares are compared.
+        judging: A judge that compares answers with those of the first checkpoint, or of the file `reference`.
+        reference: A file with one answer to each prompt.
+        gamed: AlpacaEval's df_gamed.csv, for its prompts.
+        examples: Prompts that the report shows with all answers.
+        progress: True always shows it, False never, None only in a terminal.
+
+    Raises:
+        BadInput: An input cannot be used.
+        ConnectionFailed: The judge or the scorer gives no answer in time.
     """
     settings = settings or Answering()
     check_names(models)
     identity = check_prompts(prompts, scorer) if scorer is not None else None
-    panel = Panel.of(prompts, judging, reference, gamed) if judging is not None else None
+    comparisons = Comparisons.of(prompts, judging, reference, gamed) if judging is not None else None
     answers = answers_of(prompts, models, out, settings, progress)
     lock = locked(out / "lock")
     try:
         write_formats(answers, out, prompts.stem)
         scores = scores_of(answers, out, scorer, progress) if scorer is not None else {}
-        judged = panel.judge(answers, out, progress) if panel is not None else None
+        judged = comparisons.judge(answers, out, progress) if comparisons is not None else None
         evaluation = Evaluation(
             prompts=prompts.name,
             baseline=answers[0].name,

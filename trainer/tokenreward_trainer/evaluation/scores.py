@@ -11,7 +11,7 @@ from tokenreward.dataset.progress import progress_for
 from tokenreward.errors import BadInput
 from tokenreward_trainer.evaluation.answers import Answers
 from tokenreward_trainer.resumable.hashes import digest
-from tokenreward_trainer.resumable.segments import Counts, Job, Row, finished, in_segments, read_rows, rows_hash
+from tokenreward_trainer.resumable.segments import Counts, FileTask, Row, finished, in_segments, read_rows, rows_hash
 from tokenreward_trainer.scorers import Group, Scorer, identity_of, scorer_of
 
 #: Prompts that are scored, and written, together.
@@ -23,7 +23,18 @@ Scores = list[list[float | None]]
 
 
 def check_prompts(prompts: Path, scorer: str) -> dict[str, Any]:
-    """The scorer's identity. Raises BadInput for a scorer that is none, and for a prompt that it cannot score."""
+    """Checks that a scorer can score the prompts, as far as that costs nothing.
+
+    Args:
+        prompts: The file of prompts.
+        scorer: The scorer's specification.
+
+    Returns:
+        The scorer's identity.
+
+    Raises:
+        BadInput: There is no such scorer, or it cannot score a prompt.
+    """
     identity = identity_of(scorer)
     if identity["scorer"] in _BY_COLUMN:
         reader = scorer_of(scorer)
@@ -37,14 +48,27 @@ def check_prompts(prompts: Path, scorer: str) -> dict[str, Any]:
 
 
 def scores_of(answers: Sequence[Answers], out: Path, scorer: str, progress: bool | None = False) -> dict[str, Scores]:
-    """For each checkpoint and row, one score an answer; None is one that the scorer cannot score."""
-    made = _Late(scorer)
+    """Scores the answers that have no score yet.
+
+    Args:
+        answers: The answers of each checkpoint.
+        out: The evaluation's directory.
+        scorer: The scorer's specification.
+        progress: True always shows it, False never, None only in a terminal.
+
+    Returns:
+        By checkpoint and row, one score an answer; None is an answer that the scorer cannot score.
+
+    Raises:
+        BadInput: The scorer refuses, or gives a score that is not finite.
+    """
+    made = _LateScorer(scorer)
     folder = out / "scores"
     folder.mkdir(parents=True, exist_ok=True)
     return {one.name: _scores(one, folder, identity_of(scorer), made, progress) for one in answers}
 
 
-class _Late:
+class _LateScorer:
     """The scorer, loaded when a score is missing: a reward model takes a while."""
 
     def __init__(self, specification: str) -> None:
@@ -56,20 +80,20 @@ class _Late:
         return self._scorer.score(groups)
 
 
-def _scores(one: Answers, folder: Path, identity: dict[str, Any], scorer: _Late, progress: bool | None) -> Scores:
+def _scores(one: Answers, folder: Path, identity: dict[str, Any], scorer: _LateScorer, progress: bool | None) -> Scores:
     groups = one.groups()
     given = [[answer.text for answer in answers] for answers in one.given]
     plan = {"rows": rows_hash(one.rows), "answers": digest({"answers": given}), "scorer": identity}
     # Another scorer, or other answers, have another file: nothing is in the way of anything.
     path = folder / f"{one.name}-{digest(plan)[:12]}.jsonl"
-    job = Job("scores", plan, _SEGMENT)
-    if finished(path, job) is None:
+    task = FileTask("scores", plan, _SEGMENT)
+    if finished(path, task) is None:
         with progress_for(progress, "scoring", "scored") as shown:
-            in_segments(path, len(groups), job, _worker(scorer, groups), shown, sum(map(len, given)))
+            in_segments(path, len(groups), task, _worker(scorer, groups), shown, sum(map(len, given)))
     return [row["scores"] for row in read_rows(path)]
 
 
-def _worker(scorer: _Late, groups: Sequence[Group]) -> Callable[[range], tuple[list[Row], Counts]]:
+def _worker(scorer: _LateScorer, groups: Sequence[Group]) -> Callable[[range], tuple[list[Row], Counts]]:
     def work(places: range) -> tuple[list[Row], Counts]:
         asked = groups[places.start : places.stop]
         rows: list[Row] = []

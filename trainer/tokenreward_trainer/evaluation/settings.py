@@ -12,7 +12,7 @@ from tokenreward_trainer.sampling.settings import Positive, Sampling
 class Answering(Sampling):
     """Sampling with other defaults: one answer to each prompt, of the likeliest tokens, so that a rerun repeats it.
 
-    n > 1 with a temperature gives each prompt the mean of its answers, which narrows the intervals.
+    With n > 1 and a temperature, a prompt's value is the mean over its answers, which narrows the intervals.
     """
 
     n: Positive = 1

@@ -25,7 +25,15 @@ Values = dict[str, Floats]
 
 
 def values_of(answers: Sequence[Answers], scores: Mapping[str, Scores]) -> dict[str, Values]:
-    """checkpoint -> its values. `right` is there only if no score lies outside of [0, 1], where 1 is all there is."""
+    """Computes one value a prompt for each checkpoint and metric.
+
+    Args:
+        answers: The answers of each checkpoint.
+        scores: Their scores, by checkpoint.
+
+    Returns:
+        By checkpoint, its values. `right` is there only if all scores lie in [0, 1], where 1 is fully right.
+    """
     found: dict[str, Values] = {}
     known = [score for rows in scores.values() for row in rows for score in row if score is not None]
     bounded = bool(known) and min(known) >= 0 and max(known) <= 1
@@ -44,7 +52,12 @@ def values_of(answers: Sequence[Answers], scores: Mapping[str, Scores]) -> dict[
 
 
 def slices_of(rows: Sequence[Row], values: Mapping[str, Values]) -> list[Slice]:
-    """All prompts, then those of each family and level where the rows have such columns and differ in them."""
+    """Measures all prompts, then those of each family and level where the rows have such columns and differ in them.
+
+    Args:
+        rows: The prompts.
+        values: By checkpoint, its values; the first is the baseline.
+    """
     places: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         names = [
@@ -76,7 +89,7 @@ def _slice(name: str, where: NDArray[np.int64], values: Mapping[str, Values]) ->
 
 
 def difference_of(values: Floats, baseline: Floats, resamples: Resamples) -> Difference:
-    """Over the prompts at which both have a value."""
+    """Compares two columns of values over the prompts at which both have one."""
     gaps = values - baseline
     higher, lower = int((gaps > 0).sum()), int((gaps < 0).sum())
     equal = int((gaps == 0).sum())
@@ -84,7 +97,7 @@ def difference_of(values: Floats, baseline: Floats, resamples: Resamples) -> Dif
 
 
 def sign_test(higher: int, lower: int) -> float:
-    """Two-sided exact p-value of `higher` and `lower` prompts, each as likely as the other."""
+    """Returns the two-sided exact p-value of `higher` and `lower` prompts, each as likely as the other."""
     from scipy.stats import binomtest
 
     return float(binomtest(higher, higher + lower, 0.5).pvalue) if higher + lower else 1.0

@@ -14,4 +14,5 @@ from tokenreward_trainer.losses.wpo import WPO
 
 __all__ = ["METHODS", "Completions", "Hyperparameters", "Method", "PairLoss", "sft_term"]
 
+#: Every method by its name in options.
 METHODS: Mapping[str, Method] = {method.name: method for method in (DPO, SIMPO, WPO, TDPO1, TDPO2, SEPO)}

@@ -13,51 +13,54 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Completions:
-    """One side (chosen or rejected) of a batch of pairs. Shapes: B pairs, T tokens of the longest completion.
+    """One side (chosen or rejected) of a batch of B pairs, whose longest completion has T tokens.
 
-    logps: [B, T] log pi(y_t | x, y_<t), natural logarithm, differentiable.
-    mask: bool [B, T], True on completion tokens, the end-of-turn token included; at least one per row.
-    ref_logps: [B, T] the same under the reference model, without gradient.
-    labels: [B, T] token rewards r_t in [-0.5, 0.5].
-    log_collision: [B, T] log sum_v pi(v | x, y_<t)^2, without gradient (WPO).
-    kl: [B, T] KL(pi_ref(. | x, y_<t) || pi(. | x, y_<t)), differentiable (TDPO).
+    Attributes:
+        logps: `[B, T]`, log pi(y_t | x, y_<t), natural logarithm, differentiable.
+        mask: bool `[B, T]`, True on completion tokens, the end-of-turn token included; at least one per row.
+        ref_logps: `[B, T]`, the same under the reference model, without gradient.
+        token_rewards: `[B, T]`, r_t in [-0.5, 0.5], the labels.
+        log_collision: `[B, T]`, log sum_v pi(v | x, y_<t)^2, without gradient (WPO).
+        kl: `[B, T]`, KL(pi_ref(. | x, y_<t) || pi(. | x, y_<t)), differentiable (TDPO).
     """
 
     logps: Tensor
     mask: Tensor
     ref_logps: Tensor | None = None
-    labels: Tensor | None = None
+    token_rewards: Tensor | None = None
     log_collision: Tensor | None = None
     kl: Tensor | None = None
 
     def total(self, values: Tensor) -> Tensor:
-        """[B] the sum of `values` over each completion's tokens."""
+        """Sums `values` `[B, T]` over each completion's tokens, giving `[B]`."""
         return values.masked_fill(~self.mask, 0).sum(-1)
 
     def mean(self, values: Tensor) -> Tensor:
-        """[B] the mean of `values` over each completion's tokens."""
+        """Averages `values` `[B, T]` over each completion's tokens, giving `[B]`."""
         return self.total(values) / self.lengths
 
     @property
     def lengths(self) -> Tensor:
-        """[B] |y|."""
+        """The tokens of each completion, |y|, int64 `[B]`."""
         return self.mask.sum(-1)
 
     @property
     def log_ratio(self) -> Tensor:
-        """[B] A(y) = sum_t log pi / pi_ref."""
+        """A(y) = sum_t log pi / pi_ref, `[B]`."""
         assert self.ref_logps is not None, "this loss needs the reference model's log-probs"
         return self.total(self.logps - self.ref_logps)
 
 
 @dataclass(frozen=True, slots=True)
 class PairLoss:
-    """What a loss says about each pair of the batch, before any mean.
+    """What a loss says about each of B pairs, before any mean.
 
-    loss: [B], differentiable.
-    chosen_rewards, rejected_rewards: [B] the implicit rewards the loss compares, without gradient.
-    weight: [B] w, the factor in this loss's own gradient with which T-REG weighs its regulariser (eq. 2),
-        without gradient; None for methods for which no such weight has been derived.
+    Attributes:
+        loss: `[B]`, differentiable.
+        chosen_rewards: `[B]`, the implicit reward of the chosen completion that the loss compares, without gradient.
+        rejected_rewards: `[B]`, the same of the rejected completion.
+        weight: `[B]`, w, the factor in this loss's own gradient by which T-REG weighs its regulariser (arXiv
+            2412.02685, eq. 2), without gradient; None for methods for which no such weight has been derived.
     """
 
     loss: Tensor
@@ -68,10 +71,13 @@ class PairLoss:
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """The numbers the losses use; each loss reads those it needs.
+    """The numbers that losses use; each loss reads those it needs.
 
-    beta: strength of the implicit reward (SePO calls it gamma).  gamma: SimPO's target margin, beta x gamma_ratio.
-    tdpo_alpha: weight of TDPO2's KL term.  sepo_fraction: share of tokens SePO trains on, in (0, 1].
+    Attributes:
+        beta: The strength of the implicit reward (SePO calls it gamma).
+        gamma: SimPO's target margin, beta times gamma_ratio.
+        tdpo_alpha: The weight of TDPO2's KL term.
+        sepo_fraction: The share of tokens that SePO trains on, in (0, 1].
     """
 
     beta: float
@@ -84,11 +90,15 @@ class Hyperparameters:
 class Method:
     """One preference loss and what it asks for.
 
-    loss: the pure function.  beta: the default.
-    extras: per-token quantities beside the log-probs: "log_collision", "kl".
-    reference: the loss reads the reference model.  labels: the loss itself reads the token rewards.
-    weighted: the loss gives a weight, so that the regulariser can be used.
-    length_normalised: its gradient per token log-prob carries 1/|y|, so the regulariser's must too.
+    Attributes:
+        name: The method's name in options.
+        loss: The pure function (chosen, rejected, hyperparameters) -> PairLoss.
+        beta: The default beta.
+        extras: Per-token quantities that it needs beside the log-probs: "log_collision", "kl".
+        reference: Whether the loss reads the reference model's log-probs.
+        token_rewards: Whether the loss itself reads the token rewards.
+        weighted: Whether the loss gives a weight, so that the regulariser can be used.
+        length_normalised: Whether its gradient per token log-prob carries 1/|y|, so that the regulariser's must too.
     """
 
     name: str
@@ -96,6 +106,6 @@ class Method:
     beta: float
     extras: frozenset[str] = field(default=frozenset())
     reference: bool = True
-    labels: bool = False
+    token_rewards: bool = False
     weighted: bool = True
     length_normalised: bool = False

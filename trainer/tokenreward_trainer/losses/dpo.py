@@ -12,7 +12,7 @@ from tokenreward_trainer.losses.base import Completions, Hyperparameters, Method
 
 
 def dpo(chosen: Completions, rejected: Completions, hyper: Hyperparameters) -> PairLoss:
-    """-log sigmoid(beta (A_w - A_l))   (arXiv 2305.18290, eq. 7)."""
+    """Computes -log sigmoid(beta (A_w - A_l)) for each pair (arXiv 2305.18290, eq. 7)."""
     chosen_rewards = hyper.beta * chosen.log_ratio
     rejected_rewards = hyper.beta * rejected.log_ratio
     margin = chosen_rewards - rejected_rewards

@@ -1,7 +1,8 @@
 """SePO: Yang et al. 2024, arXiv 2408.13518. Trains on the tokens an oracle's rewards single out, without a reference.
 
-The selection needs only the order of the token rewards, and r_t = tanh(d_t / 2) / 2 keeps the order of d_t, so that
-the labels are used as they are. No weight for T-REG's regulariser has been derived: it already selects by the labels.
+The selection needs only the order of the token rewards, and r_t = tanh(d_t / 2) / 2 keeps the order of d_t, so the
+labels are used as they are. No weight for T-REG's regulariser has been derived, because the loss already selects by
+the labels.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ from tokenreward_trainer.losses.base import Completions, Hyperparameters, Method
 
 
 def sepo(chosen: Completions, rejected: Completions, hyper: Hyperparameters) -> PairLoss:
-    """-log sigmoid(g mean_{S_w} l - g mean_{S_l} l): the objective of arXiv 2408.13518; g = 1 in its code.
+    """Computes -log sigmoid(g mean_{S_w} l - g mean_{S_l} l) for each pair (the objective of arXiv 2408.13518).
 
-    S_w: the top k% of y_w by token reward; S_l: the bottom k% of y_l; at least one token each.
+    S_w is the top k% of y_w by token reward and S_l the bottom k% of y_l, at least one token each. The authors' code
+    has g = 1.
     """
-    assert chosen.labels is not None
-    assert rejected.labels is not None
-    chosen_rewards = hyper.beta * _mean_of_top(chosen, chosen.labels, hyper.sepo_fraction)
-    rejected_rewards = hyper.beta * _mean_of_top(rejected, -rejected.labels, hyper.sepo_fraction)
+    assert chosen.token_rewards is not None
+    assert rejected.token_rewards is not None
+    chosen_rewards = hyper.beta * _mean_of_top(chosen, chosen.token_rewards, hyper.sepo_fraction)
+    rejected_rewards = hyper.beta * _mean_of_top(rejected, -rejected.token_rewards, hyper.sepo_fraction)
     return PairLoss(
         loss=-F.logsigmoid(chosen_rewards - rejected_rewards),
         chosen_rewards=chosen_rewards.detach(),
@@ -39,4 +41,4 @@ def _mean_of_top(side: Completions, score: Tensor, fraction: float) -> Tensor:
     return side.logps.masked_fill(~selected, 0).sum(-1) / count
 
 
-SEPO = Method(name="sepo", loss=sepo, beta=1.0, reference=False, labels=True, weighted=False)
+SEPO = Method(name="sepo", loss=sepo, beta=1.0, reference=False, token_rewards=True, weighted=False)

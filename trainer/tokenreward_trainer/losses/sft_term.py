@@ -12,5 +12,5 @@ from tokenreward_trainer.losses.base import Completions
 
 
 def sft_term(chosen: Completions) -> Tensor:
-    """[B] -mean_t l_t of the chosen completion."""
+    """Computes -mean_t l_t of each chosen completion, `[B]`, differentiable (arXiv 2412.02685, sec. 4.2)."""
     return -chosen.mean(chosen.logps)

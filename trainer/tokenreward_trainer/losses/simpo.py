@@ -13,7 +13,7 @@ from tokenreward_trainer.losses.base import Completions, Hyperparameters, Method
 
 
 def simpo(chosen: Completions, rejected: Completions, hyper: Hyperparameters) -> PairLoss:
-    """-log sigmoid(beta (mean l_w - mean l_l) - gamma)   (arXiv 2405.14734, eq. 6)."""
+    """Computes -log sigmoid(beta (mean l_w - mean l_l) - gamma) for each pair (arXiv 2405.14734, eq. 6)."""
     chosen_rewards = hyper.beta * chosen.mean(chosen.logps)
     rejected_rewards = hyper.beta * rejected.mean(rejected.logps)
     margin = chosen_rewards - rejected_rewards - hyper.gamma

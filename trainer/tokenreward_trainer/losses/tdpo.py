@@ -12,15 +12,18 @@ from tokenreward_trainer.losses.base import Completions, Hyperparameters, Method
 
 
 def tdpo1(chosen: Completions, rejected: Completions, hyper: Hyperparameters) -> PairLoss:
-    """-log sigmoid(beta (A_w - A_l) - beta (K_l - K_w)), K(y) = sum_t KL(pi_ref || pi)
+    """Computes -log sigmoid(beta (A_w - A_l) - beta (K_l - K_w)), K(y) = sum_t KL(pi_ref || pi), for each pair.
 
-    The TDPO_1 objective of arXiv 2404.11999, as in its code.
+    This is the TDPO_1 objective of arXiv 2404.11999, as in the authors' code.
     """
     return _tdpo(chosen, rejected, hyper.beta, _sequence_kl(rejected) - _sequence_kl(chosen))
 
 
 def tdpo2(chosen: Completions, rejected: Completions, hyper: Hyperparameters) -> PairLoss:
-    """-log sigmoid(beta (A_w - A_l) - alpha beta (K_l - sg K_w))   (TDPO_2 of arXiv 2404.11999, as in its code)."""
+    """Computes -log sigmoid(beta (A_w - A_l) - alpha beta (K_l - sg K_w)) for each pair.
+
+    This is the TDPO_2 objective of arXiv 2404.11999, as in the authors' code.
+    """
     return _tdpo(
         chosen, rejected, hyper.beta, hyper.tdpo_alpha * (_sequence_kl(rejected) - _sequence_kl(chosen).detach())
     )

@@ -13,9 +13,9 @@ from tokenreward_trainer.losses.dpo import dpo
 
 
 def wpo(chosen: Completions, rejected: Completions, hyper: Hyperparameters) -> PairLoss:
-    """omega x DPO, omega = sg min(1, exp(m_w + m_l)), m = mean_t [l_t - log sum_v pi(v)^2].
+    """Computes omega x DPO, omega = sg min(1, exp(m_w + m_l)), m = mean_t [l_t - log sum_v pi(v)^2], for each pair.
 
-    arXiv 2406.11827, eq. 2, with its sampled alignment. The authors' code clamps omega at 1; TRL 1.16
+    This is arXiv 2406.11827, eq. 2, with its sampled alignment. The authors' code clamps omega at 1; TRL 1.16
     does not, and the two differ only where a pair is likelier than the policy's own samples.
     """
     omega = torch.exp(_alignment(chosen) + _alignment(rejected)).clamp(max=1)

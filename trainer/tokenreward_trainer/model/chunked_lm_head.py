@@ -11,47 +11,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-#: Float32 logits alive at once (64 MiB); a chunk has as many tokens as fit.
-CHUNK_ELEMENTS = 1 << 24
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A language model's last step: logits = softcap tanh(scale (h W' + b) / softcap).
-
-    weight: [V, H].  bias: [V] or None.  softcap: None where the model has none.
-    """
-
-    weight: Tensor
-    bias: Tensor | None = None
-    scale: float = 1.0
-    softcap: float | None = None
-
-    def logits(self, hidden: Tensor, dtype: torch.dtype) -> Tensor:
-        """[n, V], computed in `dtype`, given in at least float32."""
-        bias = None if self.bias is None else self.bias.to(dtype)
-        logits = F.linear(hidden.to(dtype), self.weight.to(dtype), bias)
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        if self.scale != 1.0:
-            logits.mul_(self.scale)
-        if self.softcap is not None:
-            logits.div_(self.softcap).tanh_().mul_(self.softcap)
-        return logits
-
-    def through(self, grad: Tensor, logits: Tensor | None) -> Tensor:
-        """The gradient with respect to h W' + b, in place, from that with respect to the logits."""
-        if self.softcap is not None:
-            assert logits is not None
-            grad.mul_(1 - (logits / self.softcap) ** 2)
-        return grad if self.scale == 1.0 else grad.mul_(self.scale)
+from tokenreward_trainer.model.devices import logit_rows
+from tokenreward_trainer.model.lm_head import Head
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The reference model's side of a KL: its hidden states [N, H'] at the same positions, and its head."""
+    """The reference model's side of a KL divergence.
+
+    Attributes:
+        hidden: `[N, H']`, its hidden states at the same positions.
+        head: Its LM head.
+    """
 
     hidden: Tensor
     head: Head
@@ -59,10 +32,13 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class TokenScores:
-    """What one forward pass says about N tokens; all [N], at least float32.
+    """What one forward pass says about N tokens. All tensors are `[N]` and at least float32.
 
-    logps: differentiable.  log_collision: log sum_v p_v^2, no gradient.  kl: KL(reference || model), differentiable.
-    ref_logps: of the same tokens under the reference, no gradient (only with `kl`).
+    Attributes:
+        logps: Log-probs of the tokens, differentiable.
+        log_collision: log sum_v p_v^2 at each position, without gradient.
+        kl: KL(reference || model) at each position, differentiable.
+        ref_logps: Log-probs of the same tokens under the reference, without gradient; only together with `kl`.
     """
 
     logps: Tensor
@@ -78,10 +54,22 @@ def token_scores(
     *,
     extras: Collection[str] = (),
     reference: Reference | None = None,
-    chunk_elements: int = CHUNK_ELEMENTS,
+    chunk_rows: int | None = None,
 ) -> TokenScores:
-    """Scores of the next tokens `targets` [N] at hidden states `hidden` [N, H]."""
-    chunk = max(1, chunk_elements // head.weight.shape[0])
+    """Scores the next tokens at N positions.
+
+    Args:
+        hidden: `[N, H]`, the model's last hidden states.
+        targets: int64 `[N]`, the tokens to score.
+        head: The model's LM head.
+        extras: Which of "log_collision" and "kl" to compute beside the log-probs.
+        reference: The reference model's side, with "kl" and only then.
+        chunk_rows: Positions whose logits are held at once; None leaves it to the device.
+
+    Returns:
+        The scores, in the order of `targets`.
+    """
+    chunk = logit_rows(head.weight.shape[0], hidden.device) if chunk_rows is None else chunk_rows
     assert ("kl" in extras) == (reference is not None)
     logps, collision, kl, ref_logps = _TokenScores.apply(  # type: ignore[no-untyped-call]
         hidden, head.weight, head.bias, targets, head, reference, "log_collision" in extras, chunk
@@ -109,16 +97,19 @@ class _TokenScores(torch.autograd.Function):
         logps = hidden.new_empty(len(hidden), dtype=out)
         collision = torch.empty_like(logps) if want_collision else None
         kl, ref_logps = (torch.empty_like(logps), torch.empty_like(logps)) if reference else (None, None)
+        own = head.to(dtype)
+        ref_head = None if reference is None else reference.head.to(dtype)
 
         with torch.autocast(device, enabled=False):
             for rows in _chunks(len(hidden), chunk):
-                logits = head.logits(hidden[rows], dtype)
+                logits = own.logits(hidden[rows])
                 log_z = logits.logsumexp(-1)
                 logps[rows] = _pick(logits, targets[rows]) - log_z
                 if reference is not None:
+                    assert ref_head is not None
                     assert kl is not None
                     assert ref_logps is not None
-                    ref = reference.head.logits(reference.hidden[rows], dtype).log_softmax(-1)
+                    ref = ref_head.logits(reference.hidden[rows]).log_softmax(-1)
                     ref_logps[rows] = _pick(ref, targets[rows])
                     # sum_v p_ref (log p_ref - log p), with sum_v p_ref = 1 taken out of the log-partition.
                     kl[rows] = (ref.exp() * (ref - logits)).sum(-1) + log_z
@@ -134,9 +125,10 @@ class _TokenScores(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         hidden, weight, bias, targets = ctx.saved_tensors
-        head: Head = ctx.head
         reference: Reference | None = ctx.reference
         dtype = ctx.dtype
+        own: Head = ctx.head.to(dtype)
+        ref_head = None if reference is None else reference.head.to(dtype)
         wide = torch.promote_types(dtype, torch.float32)
         need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
         grad_logps, _, grad_kl, _ = grads
@@ -146,8 +138,8 @@ class _TokenScores(torch.autograd.Function):
         grad_bias = torch.zeros(bias.shape, dtype=wide, device=bias.device) if need_bias else None
 
         for rows in _chunks(len(hidden), ctx.chunk):
-            logits = head.logits(hidden[rows], dtype)
-            capped = logits.clone() if head.softcap is not None else None
+            logits = own.logits(hidden[rows])
+            capped = logits.clone() if own.softcap is not None else None
             probs = logits.sub_(logits.logsumexp(-1, keepdim=True)).exp_()
             # d log p_y / dz = onehot(y) - p;   d KL(ref || p) / dz = p - p_ref.
             per_token = torch.zeros(len(probs), dtype=wide, device=probs.device)
@@ -158,16 +150,17 @@ class _TokenScores(torch.autograd.Function):
             grad = probs.mul_(per_token.unsqueeze(-1))
             if grad_kl is not None:
                 assert reference is not None
-                ref_probs = reference.head.logits(reference.hidden[rows], dtype).softmax(-1)
+                assert ref_head is not None
+                ref_probs = ref_head.logits(reference.hidden[rows]).softmax(-1)
                 grad.addcmul_(ref_probs, grad_kl[rows].unsqueeze(-1).to(wide), value=-1)
             if grad_logps is not None:
                 grad[torch.arange(len(grad), device=grad.device), targets[rows]] += grad_logps[rows].to(wide)
-            grad = head.through(grad, capped)
+            grad = own.through(grad, capped)
             if grad_bias is not None:
                 grad_bias += grad.sum(0)
             grad = grad.to(dtype)
             if grad_hidden is not None:
-                grad_hidden[rows] = grad @ weight.to(dtype)
+                grad_hidden[rows] = grad @ own.weight
             if grad_weight is not None:
                 _add_product(grad_weight, grad.T, hidden[rows].to(dtype))
         return (

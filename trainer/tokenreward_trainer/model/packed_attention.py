@@ -5,19 +5,21 @@ prompt. Everything token-wise in the model then runs on P + C + R tokens a pair 
 attention needs to know who may see whom. Sharing the prompt between the two is from arXiv 2410.20305.
 
 The function is registered with transformers under `PACKED` and found by every model that dispatches its attention
-through `AttentionInterface`; whether a model gives the same log-probs this way is checked before it is used (model.py).
+through `AttentionInterface`. `layout_check` tests whether a model gives the same log-probs this way before it is used.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
+
+from tokenreward_trainer.model.causal_attention import CausalAttention
 
 PACKED = "tokenreward_packed"
 
@@ -26,12 +28,27 @@ PairLengths = tuple[int, int, int]
 
 
 class PackingUnsupported(RuntimeError):
-    """This model's attention needs something that packed attention does not do."""
+    """The model's attention needs something that packed attention does not do."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPairs:
+    """What attention must know of a packed row.
+
+    Attributes:
+        lengths: The lengths of the pairs, in the order of the row.
+        spread: int64 `[2B, L]`, see `data.side_by_side.SideBySide`; None attends pair by pair.
+        gather: int64 `[N]`, as well.
+    """
+
+    lengths: Sequence[PairLengths]
+    spread: Tensor | None = None
+    gather: Tensor | None = None
 
 
 @contextmanager
 def packed_attention(model: PreTrainedModel) -> Iterator[None]:
-    """Within, the model attends as packed pairs, in the backward pass's recomputations too."""
+    """Makes the model attend as packed pairs within the context, in the backward pass's recomputations too."""
     configs = {id(m.config): m.config for m in model.modules() if isinstance(m, PreTrainedModel)}.values()
     before = [config._attn_implementation for config in configs]
     for config in configs:
@@ -50,7 +67,7 @@ def _attend(
     value: Tensor,
     attention_mask: Tensor | None,
     *,
-    pairs: Sequence[PairLengths] | None = None,
+    pairs: PackedPairs | None = None,
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
@@ -62,18 +79,32 @@ def _attend(
         raise PackingUnsupported("the model does not pass keyword arguments on to its attention")
     if kwargs.get("s_aux") is not None or kwargs.get("position_bias") is not None:
         raise PackingUnsupported("attention sinks and position biases are not supported")
+    causal = CausalAttention(dropout, scaling, sliding_window, softcap)
+    if pairs.spread is not None and pairs.gather is not None:
+        return _all_at_once(causal, query, key, value, pairs.spread, pairs.gather), None
+    return _pair_by_pair(causal, query, key, value, pairs.lengths), None
 
-    def causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        if softcap is not None:
-            return _softcapped(q, k, v, softcap, scaling, sliding_window, dropout)
-        mask = _window_mask(q, sliding_window)
-        return F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=mask is None, scale=scaling, enable_gqa=grouped
-        )
 
-    grouped = query.shape[1] != key.shape[1]
+def _all_at_once(
+    causal: CausalAttention, query: Tensor, key: Tensor, value: Tensor, spread: Tensor, gather: Tensor
+) -> Tensor:
+    """One attention call over [prompt | chosen] and [prompt | rejected] of every pair as rows of a batch."""
+    rows, width = spread.shape
+    flat = spread.flatten()
+
+    def side_by_side(x: Tensor) -> Tensor:
+        return x.squeeze(0).index_select(1, flat).reshape(x.shape[1], rows, width, x.shape[3]).transpose(0, 1)
+
+    attended = causal(side_by_side(query), side_by_side(key), side_by_side(value))
+    return attended.transpose(1, 2).flatten(0, 1).index_select(0, gather).unsqueeze(0)
+
+
+def _pair_by_pair(
+    causal: CausalAttention, query: Tensor, key: Tensor, value: Tensor, lengths: Sequence[PairLengths]
+) -> Tensor:
+    """Two attention calls a pair, without any padding."""
     outputs, start = [], 0
-    for prompt, chosen, rejected in pairs:
+    for prompt, chosen, rejected in lengths:
         first = slice(start, start + prompt + chosen)
         shared = slice(start, start + prompt)
         second = slice(first.stop, first.stop + rejected)
@@ -84,35 +115,7 @@ def _attend(
         start = second.stop
     if start < query.shape[2]:  # Padding at the row's end: attends to nothing, counts for nothing.
         outputs.append(torch.zeros_like(query[:, :, start:]))
-    return torch.cat(outputs, dim=2).transpose(1, 2), None
-
-
-def _window_mask(query: Tensor, window: int | None) -> Tensor | None:
-    """None where plain causal attention is meant, else bool [L, L], True where query i may see key j."""
-    length = query.shape[2]
-    if window is None or length <= window:
-        return None
-    position = torch.arange(length, device=query.device)
-    distance = position.unsqueeze(1) - position.unsqueeze(0)
-    return (distance >= 0) & (distance < window)
-
-
-def _softcapped(
-    query: Tensor, key: Tensor, value: Tensor, cap: float, scaling: float | None, window: int | None, dropout: float
-) -> Tensor:
-    """Gemma 2's attention, which no fused kernel does: softmax(cap tanh(q k' / cap)) v."""
-    groups = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-    scores = query @ key.transpose(2, 3) * (query.shape[-1] ** -0.5 if scaling is None else scaling)
-    scores = cap * torch.tanh(scores / cap)
-    length = query.shape[2]
-    allowed = _window_mask(query, window)
-    if allowed is None:
-        allowed = torch.ones(length, length, dtype=torch.bool, device=query.device).tril()
-    weights = scores.masked_fill(~allowed, -torch.inf).softmax(
-        -1, dtype=torch.promote_types(scores.dtype, torch.float32)
-    )
-    return F.dropout(weights.to(query.dtype), dropout) @ value
+    return torch.cat(outputs, dim=2).transpose(1, 2)
 
 
 AttentionInterface.register(PACKED, _attend)

@@ -1,7 +1,8 @@
 """The whole loop in one command: prompts, sample, rank, label, train, report: `tokenreward run RECIPE.toml`.
 
-`recipe` is the file; `stages` is what each stage does; `folders` is how a stage is known by the hash of what it was
-made from; `run` goes through them, and does again only what changed; `report` is the page at the end.
+`recipe` is the file; `stage` is what a stage is, `stages` has one module for each, and `stage_list` puts them in order;
+`stage_folder` is how a stage is known by the hash of what it was made from; `run` goes through them, and does again
+only what changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`tokenreward run RECIPE.toml [--section.key value ...]`."""
+"""The command `tokenreward run RECIPE.toml [--section.key value ...]`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ _EPILOG = """\
 RECIPE is a TOML file, or the name of a shipped recipe (--list shows them). Any option can be given as
 --section.key value, as in --model.name DIRECTORY --run.directory runs/first --sample.engine vllm.
 
-Stages: prompts, sample, rank, label, train, report. Run again, what has not changed is left alone; killed at any
-moment, the same command goes on where it stopped. docs/pipeline.md has the options.
+Stages: prompts, sample, rank, label, train, report. A second run leaves alone what has not changed. After a kill at
+any moment, the same command goes on where it stopped. docs/pipeline.md has the options.
 """
 
 
 def run(argv: list[str]) -> int:
+    """Runs `tokenreward run` with the arguments behind its name; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="tokenreward run",
         description="From prompts to a better model: sample, rank, label, train, report.",

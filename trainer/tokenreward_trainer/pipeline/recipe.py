@@ -17,15 +17,23 @@ from tokenreward_trainer.training.settings import Lora, Model, check_train
 
 
 class Directory(Section):
-    """directory: where everything goes; the same directory again does what has changed."""
+    """Where the run goes.
+
+    Attributes:
+        directory: Everything is below it; the same directory again does what has changed.
+    """
 
     directory: str = ""
 
 
 class Prompts(Section):
-    """file: rows with `prompt`.  sets: generated ones instead, as in ["arithmetic:1", "format"], from `seed`.
+    """Where the prompts come from.
 
-    count: how many; of a file the first ones, None: all.
+    Attributes:
+        file: A file of rows with `prompt`.
+        sets: Prompts made by rule instead, as in ["arithmetic:1", "format"].
+        count: How many of them; of a file the first ones, None: all.
+        seed: For prompts made by rule.
     """
 
     file: str | None = None
@@ -35,9 +43,11 @@ class Prompts(Section):
 
 
 class Rank(Ranking):
-    """scorer: `verify`, `reward_model:NAME`, `function:MODULE:NAME`, an http(s) address.
+    """How pairs are made of responses.
 
-    extra: a file with responses of a stronger model.
+    Attributes:
+        scorer: `verify`, `reward_model:NAME`, `function:MODULE:NAME`, or an http(s) address.
+        extra: A file with responses of a stronger model.
     """
 
     scorer: str = "verify"
@@ -45,9 +55,16 @@ class Rank(Ranking):
 
 
 class Label(Section):
-    """url: a service; None starts one here for as long as it is needed, with the policy as its model.
+    """What labels the pairs.
 
-    engine: of that one.  serve: more options of `tokenreward serve` for it.  model: of a service at `url`.
+    Attributes:
+        url: A service; None starts one here for as long as it is needed, with the policy as its model.
+        engine: The engine of a service that is started here.
+        serve: More options of `tokenreward serve` for it.
+        model: A model of the service at `url`.
+        template: The prompt template.
+        estimator: The estimator of token rewards.
+        rows_per_job: Rows that are sent as one job.
     """
 
     url: str | None = None
@@ -60,7 +77,13 @@ class Label(Section):
 
 
 class Data(Section):
-    """eval_share: of the pairs, held out.  max_length: of prompt and completion, in tokens."""
+    """The pairs' limits.
+
+    Attributes:
+        eval_share: The share of the pairs that is held out.
+        max_length: The most tokens of prompt and completion.
+        max_prompt_length: The most tokens that a pair which is too long keeps of its prompt.
+    """
 
     eval_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     max_length: Annotated[int, Field(ge=2)] = 2048
@@ -68,14 +91,19 @@ class Data(Section):
 
 
 class Report(settings.Report):
-    """samples, pairs: how many groups of responses and how many labeled pairs the report shows."""
+    """What the report shows, beside what a training's shows.
+
+    Attributes:
+        samples: Groups of responses.
+        pairs: Labeled pairs.
+    """
 
     samples: Annotated[int, Field(ge=0)] = 12
     pairs: Annotated[int, Field(ge=0)] = 6
 
 
 class Recipe(Section):
-    """The whole file. `train` is PreferenceConfig, as in `tokenreward train`."""
+    """The whole file, one attribute a section. `train` is PreferenceConfig, as in `tokenreward train`."""
 
     run: Directory = Directory()
     model: Model = Model()
@@ -90,17 +118,29 @@ class Recipe(Section):
 
 
 def shipped() -> dict[str, Path]:
-    """The recipes that come with the package, by name."""
+    """Returns the recipes that come with the package, by name."""
     return {path.stem: path for path in sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))}
 
 
 def read_recipe(recipe: str, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe of a file (or a shipped one's name) with `--section.key value` options. Raises BadInput."""
+    """Reads a recipe.
+
+    Args:
+        recipe: A path, or a shipped recipe's name.
+        overrides: Options as `--section.key value`.
+
+    Raises:
+        BadInput: The file cannot be read, or its options are wrong.
+    """
     return recipe_of(content_of(recipe, shipped(), overrides))
 
 
 def recipe_of(content: dict[str, Any]) -> Recipe:
-    """Checks every section and key. Raises BadInput that names the options."""
+    """Checks every section and key of a recipe's content.
+
+    Raises:
+        BadInput: Options are unknown, wrong, or do not go together; the message names them.
+    """
     try:
         recipe = Recipe.model_validate(content)
     except ValidationError as error:

@@ -24,7 +24,13 @@ from tokenreward_trainer.pipeline.stage_list import stages_of
 
 @dataclass(frozen=True)
 class Passed:
-    """A stage that the run has passed. done: by this run; else a former one had finished it."""
+    """A stage that the run has passed.
+
+    Attributes:
+        folder: Where its files are.
+        record: What is known of it.
+        done: Whether this run did it; else a former one had finished it.
+    """
 
     folder: Path
     record: Record
@@ -32,7 +38,18 @@ class Passed:
 
 
 def run_recipe(recipe: Recipe, *, progress: bool = True) -> Path:
-    """Runs what has not been run; gives the report's path."""
+    """Runs the stages of a recipe that have not been run.
+
+    Args:
+        recipe: The recipe.
+        progress: Whether to say what is being done.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        TokenRewardError: A stage cannot do its work; what is finished stays.
+    """
     directory = Path(recipe.run.directory)
     directory.mkdir(parents=True, exist_ok=True)
     lock = locked(directory / "lock")
@@ -59,12 +76,12 @@ def _pass(
         return Passed(folder.path, record, done=False)
     folder.begin()
     started = time.monotonic()
-    work = StageInput(recipe, folder.path, {name: passed[name].folder for name in stage.inputs}, progress)
-    made = stage.run(work)
-    missing = [name for name in made.outputs if not (folder.path / name).is_file()]
+    given = StageInput(recipe, folder.path, {name: passed[name].folder for name in stage.inputs}, progress)
+    left = stage.run(given)
+    missing = [name for name in left.files if not (folder.path / name).is_file()]
     if missing:
         raise BadInput(f"the stage {stage.name} left no {missing[0]} in {folder.path}")
-    return Passed(folder.path, folder.finish(made.outputs, time.monotonic() - started, made.summary), done=True)
+    return Passed(folder.path, folder.finish(left.files, time.monotonic() - started, left.summary), done=True)
 
 
 def _leave(directory: Path, passed: dict[str, Passed]) -> Path:

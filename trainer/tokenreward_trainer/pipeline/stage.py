@@ -1,4 +1,4 @@
-"""What each stage of the loop does: its options, its inputs, its files.
+"""What a stage of the loop is: a name, options, inputs, and a function that leaves files in the stage's folder.
 
 A stage is called with an empty folder or with what a killed run left there, and goes on from that.
 """
@@ -18,7 +18,14 @@ from tokenreward_trainer.resumable.hashes import file_hash
 
 @dataclass(frozen=True)
 class StageInput:
-    """What a stage is called with. inputs: the folders of the stages before it, by name."""
+    """What a stage is called with.
+
+    Attributes:
+        recipe: The whole recipe.
+        folder: Where the stage leaves its files.
+        inputs: The folders of the stages before it, by name.
+        progress: Whether to show progress.
+    """
 
     recipe: Recipe
     folder: Path
@@ -28,17 +35,27 @@ class StageInput:
 
 @dataclass(frozen=True)
 class StageOutput:
-    """outputs: the files, relative to the folder, that later stages read.  summary: for people."""
+    """What a stage has left.
 
-    outputs: list[str]
+    Attributes:
+        files: The files that later stages read, relative to the folder.
+        summary: What came of it, for people.
+    """
+
+    files: list[str]
     summary: str
 
 
 @dataclass(frozen=True)
 class Stage:
-    """inputs: stage -> the files of it that are read.  options: all else that the outputs depend on.
+    """One stage of the loop.
 
-    version: bumped when the code changes them.
+    Attributes:
+        name: Its name in folders and in the recipe.
+        inputs: The files it reads, by the stage that leaves them.
+        options: Returns all else that its outputs depend on.
+        run: Does the work.
+        version: Is raised when the code changes the outputs.
     """
 
     name: str
@@ -48,12 +65,18 @@ class Stage:
     version: int = 1
 
 
-def _with_meta(out: Path) -> list[str]:
+def with_meta(out: Path) -> list[str]:
+    """Returns the names of a file and of the metadata beside it."""
     assert read_meta(out) is not None
     return [out.name, f"{out.name}.meta.json"]
 
 
-def _file(name: str, option: str) -> str:
+def option_file_hash(name: str, option: str) -> str:
+    """Returns the hash of a file that an option names.
+
+    Raises:
+        BadInput: There is no such file.
+    """
     if not Path(name).is_file():
         raise BadInput(f"{option}: {name}: no such file")
     return file_hash(Path(name))

@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""The stages of the loop in order, and which files of which stage each of them reads."""
 
 from __future__ import annotations
 
@@ -6,34 +6,29 @@ from typing import Any
 
 from tokenreward_trainer.pipeline.recipe import Recipe
 from tokenreward_trainer.pipeline.stage import Stage
-from tokenreward_trainer.pipeline.stages.label import _label, _label_options
-from tokenreward_trainer.pipeline.stages.prompts import _prompt_options, _prompts
-from tokenreward_trainer.pipeline.stages.rank import _rank, _rank_options
-from tokenreward_trainer.pipeline.stages.sample import _sample, _sample_options
-from tokenreward_trainer.pipeline.stages.train import _train_options
+from tokenreward_trainer.pipeline.stages import label, prompts, rank, report, sample, train
 
 
 def stages_of(recipe: Recipe) -> list[Stage]:
-    """The stages of a recipe, in order."""
-    from tokenreward_trainer.pipeline.stages.report import write_page
-    from tokenreward_trainer.pipeline.stages.train import train
-
+    """Returns the stages of a recipe; with report.baseline there is one more that trains."""
     labeled = {"label": ["labeled.jsonl", "labeled.jsonl.meta.json"]}
 
-    def trained(name: str, **changes: Any) -> Stage:
-        return Stage(name, labeled, lambda recipe: _train_options(recipe, changes), lambda work: train(work, changes))
+    def training(name: str, **changes: Any) -> Stage:
+        return Stage(
+            name, labeled, lambda recipe: train.options(recipe, changes), lambda given: train.run(given, changes)
+        )
 
     # The same training without the regulariser, for comparison.
-    plain = [trained("baseline", reg_alpha=0.0, weighting="dynamic")] if recipe.report.baseline else []
-    trainings = [*plain, trained("train")]
+    plain = [training("baseline", reg_alpha=0.0, weighting="dynamic")] if recipe.report.baseline else []
+    trainings = [*plain, training("train")]
     samples, pairs = {"sample": ["samples.jsonl"]}, {"rank": ["pairs.jsonl"]}
     shown = {"prompts": [], "sample": ["samples.jsonl"], "rank": ["pairs.scores.jsonl"], **labeled}
     shown |= {stage.name: ["model/run.json"] for stage in trainings}
     return [
-        Stage("prompts", {}, _prompt_options, _prompts),
-        Stage("sample", {"prompts": ["prompts.jsonl"]}, _sample_options, _sample),
-        Stage("rank", samples, _rank_options, _rank),
-        Stage("label", pairs, _label_options, _label),
+        Stage("prompts", {}, prompts.options, prompts.run),
+        Stage("sample", {"prompts": ["prompts.jsonl"]}, sample.options, sample.run),
+        Stage("rank", samples, rank.options, rank.run),
+        Stage("label", pairs, label.options, label.run),
         *trainings,
-        Stage("report", shown, lambda recipe: recipe.report.model_dump(), write_page),
+        Stage("report", shown, report.options, report.run),
     ]

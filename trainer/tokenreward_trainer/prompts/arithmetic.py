@@ -13,6 +13,8 @@ _THINGS = ("apples", "books", "pencils", "stickers", "cups", "shells", "stamps",
 
 
 class Arithmetic:
+    """The family `arithmetic`: stories about counting things."""
+
     name = "arithmetic"
     levels = (
         "one addition, numbers up to 5",
@@ -24,6 +26,7 @@ class Arithmetic:
     )
 
     def make(self, level: int, generator: random.Random) -> Prompt:
+        """Makes one prompt of a level; all randomness comes from `generator`."""
         story, answer = _MAKERS[level - 1](generator, generator.choice(_NAMES), generator.choice(_THINGS))
         text = f"{story} Explain in one sentence and end with the number."
         return Prompt(text, {"kind": "final_number", "answer": answer})

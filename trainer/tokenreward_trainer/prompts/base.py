@@ -1,4 +1,4 @@
-"""What a family of prompts is."""
+"""The types that families of prompts share."""
 
 from __future__ import annotations
 
@@ -10,24 +10,30 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Prompt:
-    """text: what the model is asked.  check: how an answer is verified, as the scorer `verify` reads it."""
+    """One prompt.
+
+    Attributes:
+        text: What the model is asked.
+        check: How an answer is verified, as the scorer `verify` reads it.
+    """
 
     text: str
     check: dict[str, Any]
 
 
 class Family(Protocol):
-    """Prompts of one kind, in levels of growing difficulty.
-
-    levels: one line for each, for people; the first is level 1.
-    """
+    """Prompts of one kind, in levels of growing difficulty."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The family's name in specifications."""
+        ...
 
     @property
-    def levels(self) -> Sequence[str]: ...
+    def levels(self) -> Sequence[str]:
+        """One line about each level, for people; the first is level 1."""
+        ...
 
     def make(self, level: int, generator: random.Random) -> Prompt:
-        """One prompt of a level; all randomness comes from `generator`."""
+        """Makes one prompt of a level, from 1; all randomness comes from `generator`."""
         ...

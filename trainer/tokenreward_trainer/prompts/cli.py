@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""The command `tokenreward prompts`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tokenreward.errors import BadInput
 
 
 def prompts(argv: list[str]) -> int:
+    """Runs `tokenreward prompts` with the arguments behind its name; returns the exit status."""
     from tokenreward_trainer.prompts import FAMILIES, parts_of, write_prompts
 
     levels = [f"  {name}:{n}  {text}" for name, f in FAMILIES.items() for n, text in enumerate(f.levels, 1)]

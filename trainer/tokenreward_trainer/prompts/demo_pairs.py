@@ -57,7 +57,12 @@ _INSTRUCTIONS = (
 
 
 def write_pairs(path: Path, count: int = 64) -> None:
-    """`count` pairs as JSONL with id, prompt, chosen and rejected, in an order that mixes the kinds."""
+    """Writes pairs as JSONL with id, prompt, chosen and rejected, in an order that mixes the kinds.
+
+    Args:
+        path: The file.
+        count: The number of pairs.
+    """
     generator = random.Random(0)
     rows = [_fact(*fact) for fact in _FACTS] + [_instruction(*instruction) for instruction in _INSTRUCTIONS]
     rows += [_sum(generator, number) for number in range(max(0, count - len(rows)))]

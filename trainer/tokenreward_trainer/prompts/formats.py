@@ -57,6 +57,8 @@ _OPENINGS = ("Describe", "Tell me about", "Write about")
 
 
 class Formats:
+    """The family `format`: topics to write about, with rules about the form."""
+
     name = "format"
     levels = (
         "a limit that is easily kept: at most so many words",
@@ -68,6 +70,7 @@ class Formats:
     )
 
     def make(self, level: int, generator: random.Random) -> Prompt:
+        """Makes one prompt of a level; all randomness comes from `generator`."""
         topic, word = generator.choice(_TOPICS)
         wishes = _MAKERS[level - 1](generator, word)
         text = f"{generator.choice(_OPENINGS)} {topic}. " + " ".join(said for said, _ in wishes)

@@ -1,4 +1,4 @@
-"""Families put together to a set: which ones, at which levels, how many, from which seed."""
+"""Sets of prompts, put together from families: which ones, at which levels, how many, from which seed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,24 @@ FAMILIES: dict[str, Family] = {family.name: family for family in (Arithmetic(), 
 
 @dataclass(frozen=True)
 class Part:
-    """One family at one level (from 1)."""
+    """One family at one level.
+
+    Attributes:
+        family: The family's name.
+        level: From 1.
+    """
 
     family: str
     level: int
 
 
 def parts_of(names: Sequence[str]) -> list[Part]:
-    """`arithmetic:2` is a family at a level; `arithmetic` is all of its levels. Raises BadInput."""
+    """Reads parts of a set: `arithmetic:2` is a family at a level, `arithmetic` is all of its levels.
+
+    Raises:
+        UnknownName: There is no such family.
+        BadInput: It has no such level, or nothing is named.
+    """
     found = []
     for name in names:
         family, colon, level = name.partition(":")
@@ -46,9 +56,18 @@ def parts_of(names: Sequence[str]) -> list[Part]:
 
 
 def prompt_rows(parts: Sequence[Part], count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """`count` rows, the parts in turn. No prompt comes twice; raises BadInput where a part has no more to give.
+    """Makes the rows of a set, the parts in turn.
 
-    A row depends on its part, its place in it and the seed only, so that a longer set begins with the shorter one.
+    No prompt comes twice. A row depends on its part, its place in it and the seed only, so a longer set begins with the
+    shorter one.
+
+    Args:
+        parts: Families and levels.
+        count: The number of rows.
+        seed: Of all randomness.
+
+    Raises:
+        BadInput: A part has no more different prompts to give.
     """
     generators = {part: random.Random(f"{part.family}:{part.level}:{seed}") for part in parts}
     seen: set[str] = set()
@@ -60,7 +79,7 @@ def prompt_rows(parts: Sequence[Part], count: int, seed: int = 0) -> list[dict[s
 
 
 def write_prompts(path: Path, parts: Sequence[Part], count: int, seed: int = 0) -> None:
-    """The rows as JSON Lines."""
+    """Writes the rows of `prompt_rows` as JSON Lines."""
     rows = prompt_rows(parts, count, seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replace(path) as file:

@@ -1,7 +1,7 @@
 """Best and worst of the sampled responses, by a scorer: `tokenreward rank`.
 
-`groups` reads what was sampled and what a stronger model adds; `choice` picks the pair; `run` is the loop, in
-segments that survive being killed.
+`groups` reads what was sampled and what a stronger model adds; `pair_selection` picks the pair; `rank_file` is the
+loop, in segments that survive being killed.
 """
 
 from __future__ import annotations

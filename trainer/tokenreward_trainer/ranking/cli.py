@@ -1,4 +1,4 @@
-"""`tokenreward rank`."""
+"""The command `tokenreward rank`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ Interrupted in any way, the same command goes on where it stopped.
 
 
 def rank(argv: list[str]) -> int:
+    """Runs `tokenreward rank` with the arguments behind its name; returns the exit status."""
     from tokenreward_trainer.cli_options import add_options, section_of
     from tokenreward_trainer.ranking.pair_selection import Ranking
     from tokenreward_trainer.scorers import SCORERS

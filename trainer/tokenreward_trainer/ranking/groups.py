@@ -1,5 +1,6 @@
-"""What is ranked: the sampled responses to each prompt, and one more from a stronger model where a file has it (WPO's
-hybrid data, arXiv 2406.11827)."""
+"""The responses that are ranked: those sampled for each prompt, and one more from a stronger model where a file has it
+(WPO's hybrid data, arXiv 2406.11827).
+"""
 
 from __future__ import annotations
 
@@ -16,7 +17,14 @@ from tokenreward_trainer.scorers import Group
 
 @dataclass(frozen=True)
 class Sampled:
-    """One response. source: `policy`, or `extra` for one of a stronger model."""
+    """One response.
+
+    Attributes:
+        text: Its text.
+        token_ids: Its tokens, the token that ended it included.
+        finished: Whether it ended by itself.
+        source: `policy`, or `extra` for one of a stronger model.
+    """
 
     text: str
     token_ids: tuple[int, ...]
@@ -28,7 +36,13 @@ class Sampled:
 class Responses:
     """The responses to one prompt that can be ranked.
 
-    empty, duplicates, unfinished: of those left out, how many had no text, were sampled before, or were cut off.
+    Attributes:
+        row: The prompt's row.
+        where: What errors call it.
+        kept: The responses that can be ranked.
+        empty: How many were left out because they had no text.
+        duplicates: How many were left out because their text had been sampled before.
+        unfinished: How many were left out because they were cut off.
     """
 
     row: Row
@@ -40,6 +54,7 @@ class Responses:
 
     @property
     def group(self) -> Group:
+        """The same as scorers take it."""
         return Group(
             prompt=self.row["prompt"],
             responses=[response.text for response in self.kept],
@@ -50,7 +65,17 @@ class Responses:
 
 
 def responses_of(row: Row, where: str, extra: Sequence[Sampled], finished_only: bool) -> Responses:
-    """Every text once, and no empty one. Raises BadInput for a row that was not sampled."""
+    """Takes the responses of a row, every text once and no empty one.
+
+    Args:
+        row: A row that was sampled.
+        where: What errors call it.
+        extra: Responses of a stronger model.
+        finished_only: Whether to leave out responses that were cut off.
+
+    Raises:
+        BadInput: The row was not sampled.
+    """
     given = row.get("responses")
     if not isinstance(given, list) or not row.get("prompt"):
         raise BadInput(f"{where}: no `prompt` and `responses`; `tokenreward sample` writes them")
@@ -82,10 +107,22 @@ def _sampled(response: Any, where: str) -> Sampled:
 
 
 def read_extra(path: Path, rows: Sequence[Row], model: str | None, samples: Path) -> dict[int, list[Sampled]]:
-    """Responses of a stronger model by the number of the row with their `id`, or with their `prompt`.
+    """Reads responses of a stronger model.
 
     Rows have `response` (text) and, if the other model shares the policy's tokenizer, `token_ids`. Text is tokenized
-    once, here, as the policy's chat template would put it. Raises BadInput for a row that belongs to no prompt.
+    once, here, as the policy's chat template would put it.
+
+    Args:
+        path: The file.
+        rows: The rows that were sampled; a response belongs to the one with its `id`, or with its `prompt`.
+        model: The policy, whose tokenizer cuts text.
+        samples: The file that was sampled, for errors.
+
+    Returns:
+        Responses by the number of their row.
+
+    Raises:
+        BadInput: A row belongs to no prompt, or has no text.
     """
     places = {key: number for number, row in enumerate(rows) for key in _keys(row)}
     chat = None

@@ -1,4 +1,4 @@
-"""Which two responses of a group make its pair, or why the group makes none."""
+"""Picks the two responses of a group that make its pair, or says why the group makes none."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ Reason = Literal["too_few", "all_equal", "tied", "length_ratio"]
 class Ranking(BaseModel):
     """What makes a pair.
 
-    length_penalty: subtracted from a score for each token, against scorers that like length. It never makes a pair
-        by itself: responses of equal score do not become better and worse by their length.
-    max_length_ratio: of the longer to the shorter response of a pair, in tokens; None sets no limit. Other pairs of
-        the group are looked at before it is dropped.
-    margin: a pair's scores, length penalty included, differ by more than this; else the group is a tie.
-    ties: where several responses share the best or the worst score, `closest` takes the two that are closest in
-        length, and `drop` drops the group.
-    finished_only: leave out responses that were cut off by max_tokens.
+    Attributes:
+        length_penalty: Subtracted from a score for each token, against scorers that like length. It never makes a pair
+            by itself: responses of equal score do not become better and worse by their length.
+        max_length_ratio: The most that the longer response of a pair may have of the shorter one's tokens; None sets no
+            limit. Other pairs of the group are looked at before it is dropped.
+        margin: A pair's scores, length penalty included, differ by more than this; else the group is a tie.
+        ties: Where several responses share the best or the worst score, `closest` takes the two that are closest in
+            length, and `drop` drops the group.
+        finished_only: Leave out responses that were cut off by max_tokens.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -37,7 +38,13 @@ class Ranking(BaseModel):
 
 @dataclass(frozen=True)
 class Candidate:
-    """index: its place in the group.  tokens: its length, end-of-turn token included."""
+    """One scored response.
+
+    Attributes:
+        index: Its place in the group.
+        score: Higher is better.
+        tokens: Its length, end-of-turn token included.
+    """
 
     index: int
     score: float
@@ -45,7 +52,15 @@ class Candidate:
 
 
 def choose(candidates: Sequence[Candidate], ranking: Ranking) -> tuple[Candidate, Candidate] | Reason:
-    """(chosen, rejected), or why there is no pair."""
+    """Picks a pair.
+
+    Args:
+        candidates: The scored responses of one group.
+        ranking: What makes a pair.
+
+    Returns:
+        The chosen and the rejected response, or why there is no pair.
+    """
     if len(candidates) < 2:
         return "too_few"
     if len({candidate.score for candidate in candidates}) == 1:

@@ -22,7 +22,7 @@ from tokenreward_trainer.ranking.pair_selection import Candidate, Ranking, choos
 from tokenreward_trainer.resumable.hashes import file_hash
 from tokenreward_trainer.resumable.segments import (
     Counts,
-    Job,
+    FileTask,
     Outcome,
     Row,
     finished,
@@ -46,10 +46,19 @@ def rank_file(
     model: str | None = None,
     progress: bool | None = False,
 ) -> Outcome:
-    """Makes at most one pair of each row of `samples`, which `sample_file` wrote, and writes the pairs to `out`.
+    """Makes at most one pair of each row of sampled responses. Interrupted, the same call goes on where it stopped.
 
-    extra: a file with responses of a stronger model, which compete with the sampled ones; model: the policy, whose
-    tokenizer cuts those that come as text. Interrupted at any moment, the same call goes on where it stopped.
+    Args:
+        samples: What `sample_file` wrote.
+        out: The .jsonl file of pairs to write; `scores_path(out)` gets all groups with their scores.
+        scorer: A scorer, or its specification.
+        ranking: What makes a pair; None is the defaults.
+        extra: A file with responses of a stronger model, which compete with the sampled ones.
+        model: The policy, whose tokenizer cuts those that come as text.
+        progress: True always shows it, False never, None only in a terminal.
+
+    Raises:
+        BadInput: An input cannot be used, or no group gives a pair.
     """
     ranking = ranking or Ranking()
     rows = read_rows(samples)
@@ -63,16 +72,16 @@ def rank_file(
     plan |= {"extra": file_hash(extra) if extra is not None else None}
     origin = (read_meta(samples) or {}).get("sampling", {})
     about = {"tokenizer_hash": origin.get("tokenizer_hash"), "sampled_by": origin.get("model")}
-    job = Job("ranking", plan, _SEGMENT, lambda: about, _assemble)
-    if (existing := finished(out, job)) is not None:
+    task = FileTask("ranking", plan, _SEGMENT, lambda: about, _assemble)
+    if (existing := finished(out, task)) is not None:
         return existing
     work = _worker(scorer_of(scorer) if isinstance(scorer, str) else scorer, ranking, groups)
     with progress_for(progress, "ranking", "ranked") as shown:
-        return in_segments(out, len(rows), job, work, shown, sum(len(group.kept) for group in groups))
+        return in_segments(out, len(rows), task, work, shown, sum(len(group.kept) for group in groups))
 
 
 def scores_path(out: Path) -> Path:
-    """Where all groups of `out` stand with their scores."""
+    """Returns the file beside `out` in which all groups stand with their scores."""
     return out.with_name(f"{out.stem}.scores.jsonl")
 
 

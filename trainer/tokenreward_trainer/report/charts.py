@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
@@ -24,8 +25,21 @@ _PANELS = (
 )
 
 
-def curves(records: Sequence[RunRecord]) -> tuple[str, str]:
-    """(data URI, description): four panels over training steps; lines are training, dots held-out pairs."""
+@dataclass(frozen=True)
+class Chart:
+    """A picture for a page.
+
+    Attributes:
+        uri: SVG in a `data:` address.
+        description: What it shows, for people.
+    """
+
+    uri: str
+    description: str
+
+
+def curves(records: Sequence[RunRecord]) -> Chart:
+    """Draws four panels over training steps: loss, margin, accuracy, and correlation with the labels."""
     figure = Figure(figsize=(11, 6), layout="constrained")
     for axes, (title, label, names) in zip(figure.subplots(2, 2).flat, _PANELS, strict=True):
         for record, colour in _coloured(records):
@@ -35,13 +49,12 @@ def curves(records: Sequence[RunRecord]) -> tuple[str, str]:
         axes.set_xlabel("step", fontsize=8)
         _plain(axes)
     figure.axes[0].legend(fontsize=8, frameon=False)
-    return _uri(
-        figure
-    ), "Loss, reward margin, accuracy and correlation with the labels. Lines: training; dots: held out."
+    about = "Loss, reward margin, accuracy and correlation with the labels. Lines: training; dots: held out."
+    return Chart(_uri(figure), about)
 
 
-def scatter(records: Sequence[RunRecord]) -> tuple[str, str]:
-    """(data URI, description): learned token rewards of the held-out pairs against their labels, one panel a run."""
+def scatter(records: Sequence[RunRecord]) -> Chart:
+    """Draws learned token rewards of the held-out pairs against their labels, one panel a run."""
     figure = Figure(figsize=(5.5 * len(records), 4), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(records), sharex=True, sharey=True))
     for axes, (record, colour) in zip(panels.flat, _coloured(records), strict=True):
@@ -62,7 +75,8 @@ def scatter(records: Sequence[RunRecord]) -> tuple[str, str]:
         axes.axhline(0, color="#bbb", linewidth=0.7, zorder=0)
         axes.axvline(0, color="#bbb", linewidth=0.7, zorder=0)
         _plain(axes)
-    return _uri(figure), "Learned token rewards against the labels: every token of the held-out pairs shown below."
+    about = "Learned token rewards against the labels: every token of the held-out pairs shown below."
+    return Chart(_uri(figure), about)
 
 
 def _coloured(records: Sequence[RunRecord]) -> list[tuple[RunRecord, str]]:

@@ -9,6 +9,7 @@ from tokenreward_trainer.training.run_record import RunRecord, ShownPair
 
 
 def heat_maps(records: Sequence[RunRecord]) -> str:
+    """Returns the held-out pairs as HTML: labels and learned token rewards, one heat map below the other."""
     pairs = records[-1].examples
     if not pairs:
         return "<p class='quiet'>No held-out pairs: set data.eval or data.eval_share to see token rewards here.</p>"
@@ -23,7 +24,7 @@ def heat_maps(records: Sequence[RunRecord]) -> str:
 
 
 class _Scales:
-    """Full colour is the 95th percentile of the labels' size, and of all learned rewards' size: two scales."""
+    """The values with full colour: the 95th percentile of the labels' sizes, and that of all learned rewards' sizes."""
 
     def __init__(self, records: Sequence[RunRecord]) -> None:
         responses = [r for record in records for pair in record.examples for r in pair.responses]
@@ -62,7 +63,14 @@ def _pair(records: Sequence[RunRecord], number: int, scales: _Scales) -> str:
 
 
 def map_row(name: str, tokens: Sequence[str], values: Sequence[float], scale: float) -> str:
-    """One heat map. scale: the value with full colour."""
+    """Returns one heat map as HTML.
+
+    Args:
+        name: What the values are, for people.
+        tokens: The text of each token.
+        values: One a token.
+        scale: The size of a value with full colour.
+    """
     cells = "".join(_cell(token, value, scale) for token, value in zip(tokens, values, strict=True))
     return f"<div class='map'><span class='name'>{escape(name)}</span><div class='text' dir='auto'>{cells}</div></div>"
 
@@ -75,6 +83,6 @@ def _cell(token: str, value: float, scale: float) -> str:
 
 
 def percentile(values: Iterable[float]) -> float:
-    """The 95th of the values' sizes, so that one outlier does not wash out the rest."""
+    """Returns the 95th percentile of the values' sizes, so that one outlier does not wash out the rest."""
     sizes = sorted(abs(value) for value in values)
     return sizes[int(0.95 * (len(sizes) - 1))] if sizes else 0.0

@@ -1,1 +1,1 @@
-"""TODO: what this package owns."""
+"""Work that survives being killed, and the hashes by which it is known again."""

@@ -15,13 +15,20 @@ _NO_PART = ("trainer_state.json", "run.json", "training_args.bin", "optimizer.bi
 
 
 def file_hash(path: Path) -> str:
-    """sha256 of a file, as 16 hex digits."""
+    """Returns the sha256 of a file, as 16 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def model_hash(name: str) -> str:
-    """Of a model directory's files; of the name alone where it is one on the hub."""
+    """Hashes a model.
+
+    Args:
+        name: A model directory, whose files are hashed, or a hub name, which is hashed itself.
+
+    Returns:
+        The hash as hex digits.
+    """
     directory = Path(name).expanduser()
     if not directory.is_dir():
         return digest({"hub": name})

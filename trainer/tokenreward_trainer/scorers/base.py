@@ -13,8 +13,12 @@ Prompt = str | list[dict[str, str]]
 class Group:
     """The responses to one prompt.
 
-    prompt: text or messages.  responses: their texts.  token_ids: of each response.
-    row: the prompt's other columns (`check`, say).  where: how a person finds it.
+    Attributes:
+        prompt: Text or messages.
+        responses: The responses' texts.
+        token_ids: The tokens of each response.
+        row: The prompt's other columns (`check`, say).
+        where: How a person finds it.
     """
 
     prompt: Prompt
@@ -27,16 +31,21 @@ class Group:
 class Scorer(Protocol):
     """Scores groups: higher is better, None is a response that cannot be scored.
 
-    identity: what the scores depend on, as JSON; equal identities give equal scores.
+    Attributes:
+        identity: What the scores depend on, as JSON; equal identities give equal scores.
     """
 
     identity: dict[str, Any]
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
-        """One score for each response of each group. Raises BadInput that says where."""
+        """Returns one score for each response of each group.
+
+        Raises:
+            BadInput: A group cannot be scored; the message says where it is.
+        """
         ...
 
 
 def messages_of(prompt: Prompt) -> list[dict[str, str]]:
-    """A prompt as messages."""
+    """Returns a prompt as messages."""
     return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else [dict(message) for message in prompt]

@@ -17,13 +17,18 @@ _SENTENCE_END = re.compile(r"[.!?]+(?=[\s\"'”’)]|$)")
 
 
 class Constraints:
-    """column: the list of constraints."""
+    """Scores by the constraints in a column of the prompt.
+
+    Args:
+        column: The column with the list of constraints.
+    """
 
     def __init__(self, column: str = "constraints") -> None:
         self._column = column
         self.identity = {"scorer": "constraints", "column": column}
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        """Returns the share of its prompt's constraints that each response keeps."""
         scores: list[list[float | None]] = []
         for group in groups:
             if not group.row.get(self._column):
@@ -33,12 +38,16 @@ class Constraints:
 
 
 def kept(text: str, constraints: Sequence[Mapping[str, Any]]) -> float:
-    """The share of `constraints` that `text` keeps, in [0, 1]; an empty text keeps none."""
+    """Returns the share of `constraints` that `text` keeps, in [0, 1]; an empty text keeps none."""
     return sum(keeps(text, constraint) for constraint in constraints) / len(constraints)
 
 
 def keeps(text: str, constraint: Mapping[str, Any]) -> bool:
-    """Whether `text` keeps one constraint. Raises BadInput for one that is unknown or incomplete."""
+    """Returns whether `text` keeps one constraint.
+
+    Raises:
+        BadInput: The constraint is unknown, or its options are wrong.
+    """
     options = dict(constraint)
     name = options.pop("name", None)
     if name not in CONSTRAINTS:
@@ -69,7 +78,7 @@ def _sentences(text: str, **limits: int) -> bool:
 
 
 def _forbidden(text: str, characters: str) -> bool:
-    """Of letters, both cases are forbidden."""
+    """A forbidden letter is forbidden in both cases."""
     return not set(characters.lower()) & set(text.lower())
 
 

@@ -19,7 +19,12 @@ _BATCH = 32
 
 
 class Endpoint:
-    """url: http:// or https://."""
+    """Scores by an HTTP endpoint.
+
+    Args:
+        url: Its http:// or https:// address.
+        waiting: How long to wait for it; None is the defaults.
+    """
 
     def __init__(self, url: str, waiting: Waiting | None = None) -> None:
         self._url = url
@@ -27,6 +32,12 @@ class Endpoint:
         self.identity = {"scorer": "http", "url": url}
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        """Returns one score for each response of each group.
+
+        Raises:
+            BadInput: The endpoint refuses, or answers something else than scores.
+            ConnectionFailed: It gives no answer in time.
+        """
         items = [{"prompt": group.prompt, "response": text} for group in groups for text in group.responses]
         scores: list[float | None] = []
         for start in range(0, len(items), _BATCH):

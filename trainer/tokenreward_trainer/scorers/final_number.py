@@ -17,13 +17,18 @@ _CLOSE = 1e-6
 
 
 class FinalNumber:
-    """column: holds the answer, a number or a text whose last number it is (as in GSM8K's `#### 72`)."""
+    """Scores by the answer in a column of the prompt.
+
+    Args:
+        column: The column with a number, or with a text whose last number is the answer (as in GSM8K's `#### 72`).
+    """
 
     def __init__(self, column: str = "answer") -> None:
         self._column = column
         self.identity = {"scorer": "final_number", "column": column}
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        """Returns 1.0 or 0.0 for each response."""
         return [[right(text, self._answer(group)) for text in group.responses] for group in groups]
 
     def _answer(self, group: Group) -> Any:
@@ -33,7 +38,11 @@ class FinalNumber:
 
 
 def right(text: str, answer: Any) -> float:
-    """1.0 if the last number in `text` is `answer`'s, else 0.0."""
+    """Returns 1.0 if the last number in `text` is that of `answer`, else 0.0.
+
+    Raises:
+        BadInput: The answer has no number in it.
+    """
     found, expected = final_number(text), final_number(str(answer))
     if expected is None:
         raise BadInput(f"the answer {answer!r} has no number in it")
@@ -41,7 +50,7 @@ def right(text: str, answer: Any) -> float:
 
 
 def final_number(text: str) -> float | None:
-    """The last number in `text`; None if there is none."""
+    """Returns the last number in `text`; None if there is none."""
     # The hyphen of "3-4" is no sign.
     found = list(_NUMBER.finditer(text))
     if not found:

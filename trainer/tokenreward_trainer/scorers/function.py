@@ -23,7 +23,14 @@ _RETURNS = "must return a list with one number or None for each completion"
 
 
 class Function:
-    """where: `module:function`; the module may lie in the current directory."""
+    """Scores by a Python function.
+
+    Args:
+        where: `module:function`; the module may lie in the current directory.
+
+    Raises:
+        BadInput: There is no such function.
+    """
 
     def __init__(self, where: str) -> None:
         module, colon, name = where.partition(":")
@@ -38,6 +45,11 @@ class Function:
         self.identity = {"scorer": "function", "function": where, "source": _source_hash(module)}
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        """Returns one score for each response of each group.
+
+        Raises:
+            BadInput: The function does not return one number or None for each response.
+        """
         pairs = [(group, number) for group in groups for number in range(len(group.responses))]
         columns = {name for group in groups for name in group.row} - {"prompt", "prompts", "completions"}
         returned = self._function(
@@ -69,7 +81,7 @@ def _shown(value: Any) -> str:
 
 
 def _source_hash(module: str) -> str | None:
-    """Of the module's own file, so that a changed function is another scorer; None if it has no file."""
+    """The hash of the module's own file, so that a changed function is another scorer; None if it has no file."""
     file = getattr(sys.modules[module], "__file__", None)
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else None
 

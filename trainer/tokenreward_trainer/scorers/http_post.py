@@ -22,7 +22,13 @@ _NOT_NOW = NOT_NOW | {408, 500}
 
 @dataclass(frozen=True)
 class Waiting:
-    """Seconds. connect, answer: of one request.  patience: how long one is tried again while nobody answers."""
+    """How long to wait for an endpoint, in seconds.
+
+    Attributes:
+        connect: For the connection of one request.
+        answer: For the answer to one request.
+        patience: How long one request is tried again while nobody answers.
+    """
 
     connect: float = 5.0
     answer: float = 120.0
@@ -30,10 +36,16 @@ class Waiting:
 
 
 class Poster:
-    """Whatever is posted must be a question and no deed: it may be posted twice. May be used from many threads.
+    """Posts questions to one address. It may be used from many threads.
 
-    url: http:// or https://.  key: the environment variable whose value goes along as `Authorization: Bearer`.
-    who, what: for messages, as in "the scorer" that gave no "scores".
+    A question may be posted twice, so posting it must change nothing at the other end.
+
+    Args:
+        url: An http:// or https:// address.
+        key: The environment variable whose value goes along as `Authorization: Bearer`.
+        who: Names the endpoint in messages, as in "the scorer".
+        what: Names what it should give, as in "scores".
+        waiting: How long to wait; None is the defaults.
     """
 
     def __init__(self, url: str, key: str, who: str, what: str, waiting: Waiting | None = None) -> None:
@@ -50,7 +62,12 @@ class Poster:
         )
 
     def post(self, content: Any) -> httpx2.Response:
-        """A successful reply. Raises BadInput if it refuses, ConnectionFailed if it gives none in time."""
+        """Posts JSON until there is a successful reply.
+
+        Raises:
+            BadInput: The endpoint refuses.
+            ConnectionFailed: It gives no answer in time.
+        """
         backoff: Backoff | None = None
         while True:
             asked: float = 0.0
@@ -83,5 +100,5 @@ class Poster:
 
 
 def start_of(text: str) -> str:
-    """Of what somebody answered, for a message."""
+    """Returns the start of a reply's text, for a message."""
     return text.strip()[:200] or "nothing"

@@ -1,6 +1,7 @@
 """From a scorer's specification to the scorer, or to what identifies it.
 
-`verify`, `final_number:answer`, `reward_model:DIRECTORY`, `function:module:name`, or an http(s) address.
+Specifications are `verify`, `final_number:answer`, `constraints`, `reward_model:DIRECTORY`, `function:module:name`, or
+an http(s) address.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ SCORERS: dict[str, tuple[Callable[[str], Scorer], str]] = {
 
 
 def identity_of(specification: str) -> dict[str, Any]:
-    """The identity of `scorer_of(specification)`, without a reward model's weights being loaded."""
+    """Returns the identity of `scorer_of(specification)` without loading a reward model's weights."""
     name, _, rest = specification.partition(":")
     if name == "reward_model":
         from tokenreward_trainer.scorers import reward_model
@@ -63,7 +64,12 @@ def identity_of(specification: str) -> dict[str, Any]:
 
 
 def scorer_of(specification: str) -> Scorer:
-    """Raises UnknownName, and BadInput for what cannot be used."""
+    """Makes a scorer.
+
+    Raises:
+        UnknownName: There is no scorer of that name.
+        BadInput: It cannot be used.
+    """
     if specification.startswith(("http://", "https://")):
         from tokenreward_trainer.scorers.endpoint import Endpoint
 

@@ -20,7 +20,11 @@ _BATCH_TOKENS = 8192
 
 
 def identity_of(name: str) -> dict[str, Any]:
-    """By the content of its files. Raises BadInput for no name."""
+    """Returns the identity of a reward model by the content of its files.
+
+    Raises:
+        BadInput: No model is named.
+    """
     if not name:
         raise BadInput("reward_model needs a model: write reward_model:DIRECTORY_OR_HUB_NAME")
     return {"scorer": "reward_model", "model": Path(name).name, "hash": model_hash(name)}
@@ -28,14 +32,21 @@ def identity_of(name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """segments: which of the two texts a token is of, where the tokenizer says so, as BERT's does."""
+    """segments: the number of the text that each token is of, where the tokenizer says so, as BERT's does."""
 
     ids: list[int]
     segments: list[int] | None = None
 
 
 class RewardModel:
-    """name: a directory or hub name. Raises BadInput for a model that cannot be loaded or has several logits."""
+    """Scores by a reward model.
+
+    Args:
+        name: A model directory or hub name.
+
+    Raises:
+        BadInput: The model cannot be loaded or has several logits.
+    """
 
     def __init__(self, name: str) -> None:
         self.identity = identity_of(name)
@@ -60,6 +71,7 @@ class RewardModel:
         self._longest = min(int(self._tokenizer.model_max_length), int(positions))
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        """Returns the logit of each response of each group; None for one that is longer than the model takes."""
         encoded = [self._encoded(group, text) for group in groups for text in group.responses]
         scores: list[float | None] = [None] * len(encoded)
         for batch in self._batches([len(row.ids) for row in encoded]):
@@ -79,7 +91,7 @@ class RewardModel:
         return _Encoded(pair["input_ids"], pair.get("token_type_ids"))
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Indices in batches of like length; what is longer than the model takes is in none."""
+        """Indices in batches of like length; a row that is longer than the model takes is in none."""
         batches: list[list[int]] = []
         for index in sorted(
             (n for n, length in enumerate(lengths) if length <= self._longest), key=lengths.__getitem__

@@ -20,17 +20,27 @@ CHECKS: dict[str, Callable[[str, Mapping[str, Any]], float]] = {
 
 
 class Verify:
-    """Reads the column `check`, which generated prompts have."""
+    """Scores each prompt by the check in its column `check`, which generated prompts have."""
 
     def __init__(self) -> None:
         self.identity: dict[str, Any] = {"scorer": "verify", "version": 1}
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
+        """Returns the score of each response by its prompt's check."""
         return [[verified(text, group.row.get("check"), group.where) for text in group.responses] for group in groups]
 
 
 def verified(text: str, check: Any, where: str) -> float:
-    """The score of one response by its prompt's check. Raises BadInput that says where."""
+    """Scores one response by its prompt's check.
+
+    Args:
+        text: The response.
+        check: The prompt's check.
+        where: How a person finds the prompt.
+
+    Raises:
+        BadInput: The check is unknown or incomplete.
+    """
     if not isinstance(check, Mapping) or check.get("kind") not in CHECKS:
         raise BadInput(f"{where}: `verify` needs a column `check` with a kind, one of {', '.join(CHECKS)}")
     try:

@@ -1,4 +1,4 @@
-"""Which checkpoint a killed run goes on from, and how they are removed when it is done."""
+"""Checkpoints: which one a killed run goes on from, and how all of them are removed when it is done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ _LAST_WRITTEN = "trainer_state.json"
 
 
 def last_checkpoint(out: Path) -> Path | None:
-    """The latest whole checkpoint; those that a kill left unfinished are removed. None if there is none."""
+    """Finds the latest whole checkpoint and removes those that a kill left unfinished.
+
+    Args:
+        out: The run's output directory.
+
+    Returns:
+        Its directory; None if there is none.
+    """
     whole = {}
     for path in out.glob("checkpoint-*"):
         try:
@@ -22,7 +29,7 @@ def last_checkpoint(out: Path) -> Path | None:
 
 
 def remove_checkpoints(out: Path) -> None:
-    """All of them; one that a kill leaves half removed counts as unfinished."""
+    """Removes all checkpoints of a run; one that a kill leaves half removed counts as unfinished."""
     for path in out.glob("checkpoint-*"):
         (path / _LAST_WRITTEN).unlink(missing_ok=True)
         shutil.rmtree(path)

@@ -1,9 +1,9 @@
 """Labels without the service, computed with the trainer's own log-probs: the paper's other row, and a control.
 
-contrast: d_t = log pi_strong / pi_weak on the plain prompt, squashed as T-REG squashes its own (the "DPO reward" row
-of T-REG, arXiv 2412.02685; RTO, arXiv 2404.18922; SePO, arXiv 2408.13518).
-surprisal: how likely the reference finds the token, relative to the data set's mean: no information about quality that
-the reference did not have, hence a control.
+Contrast labels are d_t = log pi_strong / pi_weak on the plain prompt, squashed as T-REG squashes its own (the "DPO
+reward" row of T-REG, arXiv 2412.02685; RTO, arXiv 2404.18922; SePO, arXiv 2408.13518). Surprisal labels say how likely
+the reference finds the token, relative to the data set's mean. They hold no information about quality that the
+reference did not have, so they are a control.
 """
 
 from __future__ import annotations
@@ -14,18 +14,25 @@ from dataclasses import replace
 import numpy as np
 from torch import nn
 
-from tokenreward_trainer.data.pair import Layout, Pair, Values
+from tokenreward_trainer.data.pair import BatchLayout, Pair, Values
 from tokenreward_trainer.model.layout_check import choose_layout
-from tokenreward_trainer.model.scoring import make_scorable
-from tokenreward_trainer.training.reference_logps import PairLogps, score_pairs, without_adapter
+from tokenreward_trainer.model.scorable import make_scorable
+from tokenreward_trainer.training.pair_scoring import PairLogps, score_pairs, without_adapter
 
 
 def contrast_labels(
     pairs: Sequence[Pair], strong: nn.Module, weak: nn.Module | None = None, *, max_tokens: int = 4096
 ) -> list[Pair]:
-    """r_t = tanh(d_t / 2) / 2, d_t = log pi_strong(y_t | x, y_<t) - log pi_weak(y_t | x, y_<t).
+    """Labels each token by r_t = tanh(d_t / 2) / 2, d_t = log pi_strong(y_t | x, y_<t) - log pi_weak(y_t | x, y_<t).
 
-    weak: None takes the base model of `strong`, a PEFT model, with its adapter off.
+    Args:
+        pairs: The pairs to label.
+        strong: The better model.
+        weak: The worse one; None takes the base model of `strong`, a PEFT model, with its adapter off.
+        max_tokens: The most tokens of a forward pass (or one pair).
+
+    Returns:
+        The pairs with token rewards, float32 in [-0.5, 0.5].
     """
     better = _logps(strong, pairs, max_tokens)
     if weak is not None:
@@ -41,7 +48,10 @@ def contrast_labels(
 
 
 def surprisal_labels(pairs: Sequence[Pair], model: nn.Module, *, max_tokens: int = 4096) -> list[Pair]:
-    """r_t = tanh((l_t - c) / 2) / 2, c the mean of l_t over the data set: likely tokens positive, unlikely negative."""
+    """Labels each token by r_t = tanh((l_t - c) / 2) / 2, c the mean log-prob l_t over the data set.
+
+    Likely tokens become positive and unlikely ones negative. Arguments and result are as in `contrast_labels`.
+    """
     logps = _logps(model, pairs, max_tokens)
     centre = np.concatenate([side for pair in logps for side in pair]).mean()
     return [
@@ -51,7 +61,7 @@ def surprisal_labels(pairs: Sequence[Pair], model: nn.Module, *, max_tokens: int
 
 def _logps(model: nn.Module, pairs: Sequence[Pair], max_tokens: int) -> list[PairLogps]:
     make_scorable(model)
-    layout: Layout = choose_layout(model, "auto")[0]
+    layout: BatchLayout = choose_layout(model, "auto")[0]
     return score_pairs(model, pairs, layout=layout, max_tokens=max_tokens)
 
 
@@ -61,4 +71,4 @@ def _squash(difference: Values) -> Values:
 
 
 def _labeled(pair: Pair, chosen: Values, rejected: Values) -> Pair:
-    return replace(pair, chosen_rewards=chosen, rejected_rewards=rejected)
+    return replace(pair, chosen_token_rewards=chosen, rejected_token_rewards=rejected)

@@ -1,8 +1,8 @@
-"""TODO: what this module owns."""
+"""Where a run's pairs and labels come from: files, the service, or the trainer's own log-probs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,28 +14,50 @@ from tokenreward_trainer.data.labeled_pairs import load_pairs
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.model_labels import contrast_labels, surprisal_labels
-from tokenreward_trainer.training.model_loading import _model
+from tokenreward_trainer.training.model_loading import load_model
 from tokenreward_trainer.training.settings import Run
 
 
-def _origin(run: Run, pairs: Sequence[Pair]) -> str:
-    """Where the labels come from, for people."""
-    if pairs[0].chosen_rewards is None:
-        return "none"
-    if run.labels.source == "contrast":
-        return f"log-ratio of {run.labels.strong} to {run.labels.weak or run.model.name}, by the trainer"
-    return f"surprisal under {run.model.name}, by the trainer" if run.labels.source == "surprisal" else "the file's own"
+@dataclass(frozen=True)
+class RunData:
+    """The pairs of a run.
+
+    Attributes:
+        train: Pairs to train on.
+        held_out: Pairs to evaluate on; may be empty.
+        provenance: How the service made the labels; None where it did not.
+        origin: Where the labels come from, for people.
+    """
+
+    train: list[Pair]
+    held_out: list[Pair]
+    provenance: Provenance | None
+    origin: str
 
 
-def _pairs(
-    run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizerBase
-) -> tuple[list[Pair], list[Pair], Provenance | None]:
-    """Training pairs, held-out pairs, provenance of their labels."""
+def read_pairs(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizerBase) -> RunData:
+    """Reads the run's files, labels what is to be labeled, and splits off held-out pairs.
+
+    Args:
+        run: The run's settings.
+        arguments: Its [train] section.
+        tokenizer: The policy's.
+
+    Raises:
+        BadInput: A file cannot be used, or the two files were labeled differently.
+    """
+    data = _from_files(run, arguments, tokenizer)
+    if run.labels.source in ("contrast", "surprisal"):
+        data = _with_own_labels(run, data, arguments.device)
+    return replace(data, origin=_origin(run, data))
+
+
+def _from_files(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizerBase) -> RunData:
     data, limits = run.data, {"max_length": run.data.max_length, "max_prompt_length": run.data.max_prompt_length}
     files = [Path(data.train), *([Path(data.eval)] if data.eval else [])]
     if run.labels.source == "service":
         with arguments.main_process_first(local=False, desc="labels"):  # The others find the files labeled.
-            files = [_label(run, file, Path(arguments.output_dir)) for file in files]
+            files = [_labeled_by_service(run, file, Path(arguments.output_dir)) for file in files]
     loaded = [load_pairs(file, tokenizer, **limits) for file in files]
     pairs, provenance = loaded[0].pairs, loaded[0].provenance
     if data.eval:
@@ -46,32 +68,29 @@ def _pairs(
         count = round(len(pairs) * data.eval_share)
         # From the end, so that the same file gives the same split whatever the limit.
         pairs, held_out = pairs[: len(pairs) - count], pairs[len(pairs) - count :]
-    pairs = pairs[: data.limit]
-    if run.labels.source in ("contrast", "surprisal"):
-        pairs, held_out = _computed(run, arguments.device, pairs, held_out)
-        provenance = None
-    return pairs, held_out, provenance
+    return RunData(pairs[: data.limit], held_out, provenance, origin="")
 
 
-def _computed(run: Run, device: torch.device, pairs: list[Pair], held_out: list[Pair]) -> tuple[list[Pair], list[Pair]]:
+def _with_own_labels(run: Run, data: RunData, device: torch.device) -> RunData:
     """Labels by the trainer's own log-probs, over both sets together; in every process, at the same time."""
-    both = [*pairs, *held_out]
+    both, base = [*data.train, *data.held_out], run.labels.weak or run.model.name
     if run.labels.source == "surprisal":
-        labeled = surprisal_labels(both, _model(run, run.model.name).to(device))
+        labeled = surprisal_labels(both, load_model(run.model.name, run.model).to(device))
     else:
         assert run.labels.strong is not None
         if (Path(run.labels.strong) / "adapter_config.json").exists():
             from peft import PeftModel
 
-            strong = PeftModel.from_pretrained(_model(run, run.labels.weak or run.model.name), run.labels.strong)
+            strong = PeftModel.from_pretrained(load_model(base, run.model), run.labels.strong)
             labeled = contrast_labels(both, strong.to(device))
         else:
-            weak = _model(run, run.labels.weak or run.model.name)
-            labeled = contrast_labels(both, _model(run, run.labels.strong).to(device), weak.to(device))
-    return labeled[: len(pairs)], labeled[len(pairs) :]
+            weak = load_model(base, run.model)
+            labeled = contrast_labels(both, load_model(run.labels.strong, run.model).to(device), weak.to(device))
+    count = len(data.train)
+    return replace(data, train=labeled[:count], held_out=labeled[count:], provenance=None)
 
 
-def _label(run: Run, file: Path, out: Path) -> Path:
+def _labeled_by_service(run: Run, file: Path, out: Path) -> Path:
     """The file, labeled by the service; what was labeled already stays."""
     from tokenreward.dataset import label_dataset
 
@@ -82,3 +101,11 @@ def _label(run: Run, file: Path, out: Path) -> Path:
         file, target, model=labels.model, template=labels.template, estimator=labels.estimator, url=labels.url
     )
     return done.path
+
+
+def _origin(run: Run, data: RunData) -> str:
+    if data.train[0].chosen_token_rewards is None:
+        return "none"
+    if run.labels.source == "contrast":
+        return f"log-ratio of {run.labels.strong} to {run.labels.weak or run.model.name}, by the trainer"
+    return f"surprisal under {run.model.name}, by the trainer" if run.labels.source == "surprisal" else "the file's own"

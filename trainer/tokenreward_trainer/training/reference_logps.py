@@ -5,68 +5,79 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
-from tokenreward_trainer.data.collator import Collator, by_length, to_device
-from tokenreward_trainer.data.pair import Example, Layout, Pair, Values
-from tokenreward_trainer.model.scoring import attending, base_of, score
+from tokenreward_trainer.data.pair import BatchLayout, Pair
+from tokenreward_trainer.model.scorable import base_of
+from tokenreward_trainer.training.config import PreferenceConfig
+from tokenreward_trainer.training.pair_scoring import PairLogps, score_pairs, without_adapter
 
-PairLogps = tuple[Values, Values]
-
+#: Entries of a model's configuration that change no log-prob.
 _NO_MATTER = ("_name_or_path", "transformers_version")
 
 
 def default_cache() -> Path:
+    """Returns the directory of precomputed log-probs under the user's cache."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "tokenreward" / "reference"
 
 
-def without_adapter(model: nn.Module) -> AbstractContextManager[None]:
-    """Within, a PEFT model is its base; any other model is itself."""
-    disable: Callable[[], AbstractContextManager[None]] | None = getattr(model, "disable_adapter", None)
-    return disable() if disable is not None and hasattr(model, "get_base_model") else nullcontext()
-
-
-@torch.no_grad()
-def score_pairs(
-    model: nn.Module, pairs: Sequence[Pair], *, layout: Layout, max_tokens: int, extras: Collection[str] = ()
+def shared_reference_logps(
+    model: nn.Module, pairs: Sequence[Pair], args: PreferenceConfig, accelerator: Accelerator, layout: BatchLayout
 ) -> list[PairLogps]:
-    """(chosen [C], rejected [R]) log-probs of every pair under a scorable model, in the order of `pairs`."""
-    found: list[PairLogps | None] = [None] * len(pairs)
-    device, training = base_of(model).device, model.training
-    model.eval()
-    try:
-        for group in by_length(pairs, max_tokens, layout):
-            # Labels play no part here, and need not be there for all.
-            plain = [Example(i, replace(pairs[i], chosen_rewards=None, rejected_rewards=None)) for i in group]
-            batch = to_device(Collator(layout).part(plain), device)
-            with attending(model, layout):
-                grid = score(model, batch, extras=extras).logps.cpu().numpy()
-            for row, index in enumerate(group):
-                found[index] = (
-                    grid[row, : len(pairs[index].chosen)],
-                    grid[len(group) + row, : len(pairs[index].rejected)],
-                )
-    finally:
-        model.train(training)
-    return [logps for logps in found if logps is not None]
+    """Computes reference log-probs in every process's share of the pairs and gives all of them to each process.
+
+    Args:
+        model: The reference; a PEFT model's base stands for it.
+        pairs: All pairs, the same in every process.
+        args: Says on which device, with how many tokens a pass, and where the cache is.
+        accelerator: Of the training.
+        layout: The batch layout.
+
+    Returns:
+        Log-probs of every pair, in the order of `pairs`.
+    """
+    rank, world = accelerator.process_index, accelerator.num_processes
+    share = pairs[rank::world]
+    cache = Path(args.reference_cache) if args.reference_cache else default_cache()
+    home = base_of(model).device
+    model.to(args.device)  # FSDP leaves it on the CPU until it is sharded.
+    mine: list[PairLogps] = []
+    if share:
+        with accelerator.autocast():
+            mine = reference_logps(model, share, layout=layout, max_tokens=args.max_forward_tokens, cache=cache)
+    model.to(home)
+    if world == 1:
+        return mine
+    everyone: dict[int, PairLogps] = dict(gather_object([(rank + i * world, logps) for i, logps in enumerate(mine)]))
+    return [everyone[index] for index in range(len(pairs))]
 
 
 def reference_logps(
-    model: nn.Module, pairs: Sequence[Pair], *, layout: Layout, max_tokens: int, cache: Path
+    model: nn.Module, pairs: Sequence[Pair], *, layout: BatchLayout, max_tokens: int, cache: Path
 ) -> list[PairLogps]:
-    """`score_pairs` of the model without its adapter, read from `cache` if these weights have scored these pairs.
+    """Scores pairs by a model without its adapter, or reads what these weights have said of these pairs before.
 
     Two processes that compute the same file write the same content; the last to finish stands.
+
+    Args:
+        model: A scorable model.
+        pairs: The pairs to score.
+        layout: The batch layout.
+        max_tokens: The most tokens of a forward pass (or one pair).
+        cache: The directory of precomputed log-probs, one file a content.
+
+    Returns:
+        Log-probs of every pair, in the order of `pairs`.
     """
     with without_adapter(model):
         path = cache / f"{content_hash(model, pairs)}.safetensors"
@@ -78,7 +89,7 @@ def reference_logps(
 
 
 def content_hash(model: nn.Module, pairs: Sequence[Pair]) -> str:
-    """Of the base model's weights, configuration and arithmetic, and of the pairs' ids; not of labels or paths."""
+    """Hashes the base model's weights, configuration and arithmetic, and the pairs' ids; not labels or paths."""
     base = base_of(model)
     digest = hashlib.blake2b(digest_size=16)
     config = {name: value for name, value in base.config.to_diff_dict().items() if name not in _NO_MATTER}

@@ -2,32 +2,36 @@
 
 output_dir/            the trained model (or adapter) and tokenizer, checkpoints
 output_dir/run.json    options, provenance of the labels, metrics, token rewards of held-out pairs
-output_dir/report.html the report
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from tokenreward.errors import BadInput
-from tokenreward.schema import Provenance
-from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.model.devices import give_back_memory
 from tokenreward_trainer.training.checkpoints import last_checkpoint
 from tokenreward_trainer.training.config import PreferenceConfig
-from tokenreward_trainer.training.model_loading import _lora, _model, _tokenizer
-from tokenreward_trainer.training.pair_sources import _origin, _pairs
-from tokenreward_trainer.training.run_record import RunRecord, record_of
+from tokenreward_trainer.training.model_loading import load_model, load_tokenizer, lora_config
+from tokenreward_trainer.training.pair_sources import RunData, read_pairs
+from tokenreward_trainer.training.run_record import RunRecord, record_of, shown_pairs
 from tokenreward_trainer.training.settings import Run
 from tokenreward_trainer.training.trainer import PreferenceTrainer
 
 
 def arguments_of(run: Run, **changes: Any) -> PreferenceConfig:
-    """The [train] section as a PreferenceConfig."""
+    """Makes a PreferenceConfig of the [train] section.
+
+    Args:
+        run: The run's settings.
+        **changes: Options that take other values than the section gives them.
+
+    Raises:
+        BadInput: An option has a value that transformers refuses.
+    """
     options = {"report_to": "none", "output_dir": "runs/preference"} | run.train | changes
     try:
         return PreferenceConfig(**options)
@@ -35,58 +39,60 @@ def arguments_of(run: Run, **changes: Any) -> PreferenceConfig:
         raise BadInput(f"[train]: {error}") from None
 
 
-def train_run(run: Run) -> Path:
-    """Trains, saves and reports; gives the report's path."""
-    arguments = arguments_of(run)
-    out = Path(arguments.output_dir)
-    tokenizer = _tokenizer(run.model.name)
-    trainings = [arguments]
-    if run.report.baseline:
-        if isinstance(arguments.resume_from_checkpoint, str):
-            raise BadInput(
-                f"train.resume_from_checkpoint = {arguments.resume_from_checkpoint!r} is of one training, and with "
-                "report.baseline there are two: say true, and each goes on from its own"
-            )
-        plain = arguments_of(run, reg_alpha=0.0, weighting="dynamic", output_dir=str(out / "baseline"))
-        trainings.insert(0, plain)
-    train, held_out, provenance = _pairs(run, arguments, tokenizer)
+def train_run(run: Run, arguments: PreferenceConfig | None = None) -> list[RunRecord]:
+    """Trains and saves; with report.baseline, first the same without the regulariser.
+
+    Args:
+        run: The run's settings.
+        arguments: Its [train] section where `arguments_of` has made it already.
+
+    Returns:
+        What each training left, the baseline first.
+
+    Raises:
+        BadInput: Settings, data or models cannot be used.
+    """
+    arguments = arguments_of(run) if arguments is None else arguments
+    trainings = _trainings(run, arguments)
+    tokenizer = load_tokenizer(run.model.name)
+    data = read_pairs(run, arguments, tokenizer)
     records = []
     for each in trainings:
         give_back_memory()
-        records.append(_train(run, each, tokenizer, train, held_out, provenance))
-    report = out / "report.html"
-    if arguments.process_index == 0:
-        from tokenreward_trainer.report import write_report
-
-        write_report(report, records)
-        print(f"report: {report.absolute()}")
-    return report
+        records.append(_train(run, each, tokenizer, data))
+    return records
 
 
-def _train(
-    run: Run,
-    arguments: PreferenceConfig,
-    tokenizer: PreTrainedTokenizerBase,
-    train: Sequence[Pair],
-    held_out: Sequence[Pair],
-    provenance: Provenance | None,
-) -> RunRecord:
+def _trainings(run: Run, arguments: PreferenceConfig) -> list[PreferenceConfig]:
+    if not run.report.baseline:
+        return [arguments]
+    if isinstance(arguments.resume_from_checkpoint, str):
+        raise BadInput(
+            f"train.resume_from_checkpoint = {arguments.resume_from_checkpoint!r} is of one training, and with "
+            "report.baseline there are two: say true, and each goes on from its own"
+        )
+    out = str(Path(arguments.output_dir) / "baseline")
+    return [arguments_of(run, reg_alpha=0.0, weighting="dynamic", output_dir=out), arguments]
+
+
+def _train(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizerBase, data: RunData) -> RunRecord:
     trainer = PreferenceTrainer(
-        _model(run, run.model.name),
+        load_model(run.model.name, run.model),
         arguments,
-        train,
-        held_out or None,
+        data.train,
+        data.held_out or None,
         processing_class=tokenizer,
-        ref_model=_model(run, run.model.reference) if run.model.reference else None,
-        peft_config=_lora(run),
+        ref_model=load_model(run.model.reference, run.model) if run.model.reference else None,
+        peft_config=lora_config(run.lora),
     )
-    shown = held_out[: run.report.examples]
+    shown = data.held_out[: run.report.examples]
     before = trainer.token_logps(shown)
     trainer.train(resume_from_checkpoint=_checkpoint(arguments))
-    if held_out and arguments.eval_strategy == "no":
+    if data.held_out and arguments.eval_strategy == "no":
         trainer.evaluate()
     trainer.save_model()
-    record = record_of(trainer, shown, before, trainer.token_logps(shown), tokenizer, _origin(run, train), provenance)
+    examples = shown_pairs(trainer, shown, before, trainer.token_logps(shown), tokenizer)
+    record = record_of(trainer, examples, data.origin, data.provenance)
     if trainer.is_world_process_zero():
         record.write(Path(arguments.output_dir) / "run.json")
     return record

@@ -8,23 +8,31 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from tokenreward.schema import Provenance
-from tokenreward_trainer.data.pair import Pair, Values
-from tokenreward_trainer.training.reference_logps import PairLogps
+from tokenreward_trainer.data.pair import Pair
+from tokenreward_trainer.training.learned_rewards import learned_rewards
+from tokenreward_trainer.training.pair_scoring import PairLogps
 
 if TYPE_CHECKING:
     from tokenreward_trainer.training.trainer import PreferenceTrainer
 
+#: Options that a record shows for every method.
+_SHOWN = ("method", "reg_alpha", "weighting", "sft_weight", "learning_rate", "num_train_epochs", "seed")
+
 
 @dataclass(frozen=True)
 class ShownResponse:
-    """One held-out response. tokens: their text.  labels: token rewards, or None.
+    """One held-out response.
 
-    learned_before, learned_after: beta log pi / pi_ref per token, before and after training; the initial model stands
-    for pi_ref where the method has no reference (SimPO: divided by |y|, as in its reward).
+    Attributes:
+        side: `chosen` or `rejected`.
+        tokens: The text of each token.
+        labels: The token rewards it came with, or None.
+        learned_before: beta log pi / pi_ref per token before training. The initial model stands for pi_ref where the
+            method has no reference (SimPO: divided by |y|, as in its reward).
+        learned_after: The same after training.
     """
 
     side: str
@@ -36,6 +44,8 @@ class ShownResponse:
 
 @dataclass(frozen=True)
 class ShownPair:
+    """One held-out pair: its id, its prompt as text, and both responses, the chosen one first."""
+
     id: str
     prompt: str
     responses: list[ShownResponse]
@@ -43,9 +53,18 @@ class ShownPair:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """name: the method, `-REG` where it was regularised.  log: the Trainer's log_history.
+    """What is known of a finished training.
 
-    labels: where the token rewards come from, for people.  provenance: the service's, where it made them.
+    Attributes:
+        name: The method, with `-REG` where it was regularised.
+        options: Options by name, for people.
+        labels: Where the token rewards come from, for people.
+        provenance: How the service made them, where it did.
+        log: The Trainer's log_history.
+        seconds: The time that training took.
+        pairs: The number of training pairs.
+        layout: The batch layout.
+        examples: Held-out pairs with their labels and learned token rewards.
     """
 
     name: str
@@ -59,42 +78,74 @@ class RunRecord:
     examples: list[ShownPair]
 
     def write(self, path: Path) -> None:
+        """Writes the record as JSON."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False), "utf-8")
 
+    @classmethod
+    def read(cls, path: Path) -> RunRecord:
+        """Reads a record that `write` wrote."""
+        content = json.loads(path.read_bytes())
+        examples = [
+            ShownPair(pair["id"], pair["prompt"], [ShownResponse(**response) for response in pair["responses"]])
+            for pair in content.pop("examples")
+        ]
+        return cls(**content, examples=examples)
 
-def record_of(
+
+def shown_pairs(
     trainer: PreferenceTrainer,
-    shown: Sequence[Pair],
+    pairs: Sequence[Pair],
     before: Sequence[PairLogps],
     after: Sequence[PairLogps],
     tokenizer: PreTrainedTokenizerBase,
-    labels: str,
-    provenance: Provenance | None,
-) -> RunRecord:
-    """before, after: log-probs of `shown` under the model before and after training."""
-    args = trainer.args
-    learned = _Learned(trainer)
-    reference = [example.ref_logps for example in (trainer.eval_dataset or [])][: len(shown)]
-    examples = []
-    for number, pair in enumerate(shown):
-        ref = reference[number] if number < len(reference) else None
-        ref = before[number] if ref is None else ref
+) -> list[ShownPair]:
+    """Puts held-out pairs beside what training has made of their tokens.
+
+    Args:
+        trainer: After training.
+        pairs: The first pairs of its evaluation set.
+        before: Their log-probs under the initial model.
+        after: Their log-probs under the trained model.
+        tokenizer: Gives the tokens' text.
+    """
+    known = [example.ref_logps for example in (trainer.eval_dataset or [])][: len(pairs)]
+    shown = []
+    for number, pair in enumerate(pairs):
+        reference = known[number] if number < len(known) else None
+        reference = before[number] if reference is None else reference
         responses = [
             ShownResponse(
                 side,
                 [tokenizer.decode([token]) for token in ids],
                 None if labels is None else labels.tolist(),
-                learned(before[number][index], ref[index]),
-                learned(after[number][index], ref[index]),
+                learned_rewards(trainer, before[number][index], reference[index]),
+                learned_rewards(trainer, after[number][index], reference[index]),
             )
             for index, (side, ids, labels) in enumerate(
-                (("chosen", pair.chosen, pair.chosen_rewards), ("rejected", pair.rejected, pair.rejected_rewards))
+                (
+                    ("chosen", pair.chosen, pair.chosen_token_rewards),
+                    ("rejected", pair.rejected, pair.rejected_token_rewards),
+                )
             )
         ]
-        examples.append(ShownPair(pair.id, tokenizer.decode(pair.prompt), responses))
-    shown_options = ("method", "reg_alpha", "weighting", "sft_weight", "learning_rate", "num_train_epochs", "seed")
-    options = {name: getattr(args, name) for name in shown_options}
+        shown.append(ShownPair(pair.id, tokenizer.decode(pair.prompt), responses))
+    return shown
+
+
+def record_of(
+    trainer: PreferenceTrainer, examples: list[ShownPair], labels: str, provenance: Provenance | None
+) -> RunRecord:
+    """Makes the record of a finished training.
+
+    Args:
+        trainer: After training.
+        examples: See `shown_pairs`.
+        labels: Where the token rewards come from, for people.
+        provenance: How the service made them, where it did.
+    """
+    args = trainer.args
+    options = {name: getattr(args, name) for name in _SHOWN}
     options |= {"batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size}
     options |= {"beta": trainer.hyper.beta, "reference": args.reference_mode}
     for name, only in (("gamma", "simpo"), ("tdpo_alpha", "tdpo2"), ("sepo_fraction", "sepo")):
@@ -112,16 +163,3 @@ def record_of(
         layout=trainer.layout,
         examples=examples,
     )
-
-
-class _Learned:
-    """beta log pi/pi_ref as the method means it."""
-
-    def __init__(self, trainer: PreferenceTrainer) -> None:
-        self._beta = trainer.hyper.beta
-        self._normalised = trainer.method.length_normalised
-
-    def __call__(self, logps: Values, reference: Values) -> list[float]:
-        scale = self._beta / (len(logps) if self._normalised else 1)
-        learned: list[float] = np.asarray(scale * (logps - reference), dtype=float).tolist()
-        return learned

@@ -1,7 +1,7 @@
 """A training run as one TOML file: which model, which data, which method, and what TrainingArguments takes.
 
-Every option can be set on the command line as `--section.key value`; values are TOML (`0.1`, `true`, `[1, 2]`), and
-what is no TOML value is text.
+Every option can be set on the command line as `--section.key value`. A value is read as TOML (`0.1`, `true`,
+`[1, 2]`), and as text if it is not TOML.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from tokenreward.errors import BadInput
-from tokenreward_trainer.config_file import Positive, Section, _nearest, complaints, content_of
+from tokenreward_trainer.config_file import Positive, Section, complaints, content_of, nearest
 
 
 class Model(Section):
-    """name: a directory or hub name.  reference: the reference model; None is the initial model.
+    """The policy and its reference.
 
-    dtype: of the weights; auto is the checkpoint's.  attention: transformers' attn_implementation; None is its default.
+    Attributes:
+        name: A model directory or hub name.
+        reference: The reference model; None is the initial model.
+        dtype: Of the weights; `auto` is the checkpoint's.
+        attention: transformers' attn_implementation; None is its default.
     """
 
     name: str = ""
@@ -30,9 +34,15 @@ class Model(Section):
 
 
 class Data(Section):
-    """train, eval: files of pairs.  eval_share: of the training pairs, held out where there is no eval file.
+    """The files of pairs.
 
-    limit: train on the first so many pairs.  max_length: of prompt and completion, in tokens.
+    Attributes:
+        train: Pairs to train on.
+        eval: Held-out pairs.
+        eval_share: The share of the training pairs that is held out where there is no eval file.
+        limit: Train on the first so many pairs.
+        max_length: The most tokens of prompt and completion.
+        max_prompt_length: The most tokens that a pair which is too long keeps of its prompt.
     """
 
     train: str = ""
@@ -46,10 +56,16 @@ class Data(Section):
 class Labels(Section):
     """Where token rewards come from.
 
-    source: `file`, the data files hold them (or the method needs none); `service`, label the files first through the
-        service at `url`; `contrast`, log pi_strong / pi_weak of two models (strong may be an adapter of weak);
-        `surprisal`, of the initial model, a control.
-    template, estimator, model: for the service.
+    Attributes:
+        source: `file`: the data files hold them (or the method needs none). `service`: the service at `url` labels the
+            files first. `contrast`: log pi_strong / pi_weak of two models. `surprisal`: that of the initial model, a
+            control.
+        url: The service's address.
+        template: For the service.
+        estimator: For the service.
+        model: For the service.
+        strong: The better model of a contrast, or an adapter of `weak`.
+        weak: The worse model of a contrast; None is the initial model.
     """
 
     source: Literal["file", "service", "contrast", "surprisal"] = "file"
@@ -62,7 +78,14 @@ class Labels(Section):
 
 
 class Lora(Section):
-    """Train a LoRA adapter (peft's LoraConfig) instead of all weights; r = 0: all weights."""
+    """Trains a LoRA adapter instead of all weights; the options are those of peft's LoraConfig.
+
+    Attributes:
+        r: The adapter's rank; 0 trains all weights.
+        alpha: Its scale.
+        dropout: Its dropout.
+        target_modules: The layers that it adapts.
+    """
 
     r: Annotated[int, Field(ge=0)] = 0
     alpha: Positive = 16
@@ -71,9 +94,11 @@ class Lora(Section):
 
 
 class Report(Section):
-    """baseline: first train the same without the regulariser, and show both side by side.
+    """What the report shows.
 
-    examples: held-out pairs drawn as heat maps.
+    Attributes:
+        baseline: First train the same without the regulariser, and show both side by side.
+        examples: Held-out pairs that are drawn as heat maps.
     """
 
     baseline: bool = False
@@ -81,7 +106,16 @@ class Report(Section):
 
 
 class Run(Section):
-    """The whole file. `train` is PreferenceConfig: transformers' TrainingArguments and the method's options."""
+    """The whole file, one attribute a section.
+
+    Attributes:
+        model: The policy and its reference.
+        data: The files of pairs.
+        labels: Where token rewards come from.
+        lora: A new adapter.
+        report: What the report shows.
+        train: Options of PreferenceConfig: transformers' TrainingArguments and the method's.
+    """
 
     model: Model = Model()
     data: Data = Data()
@@ -92,7 +126,7 @@ class Run(Section):
 
 
 def shipped() -> dict[str, Path]:
-    """The configurations that come with the package, by name."""
+    """Returns the configurations that come with the package, by name."""
     return {path.stem: path for path in sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))}
 
 
@@ -121,7 +155,7 @@ def check_train(options: Mapping[str, Any]) -> None:
     for key in options:
         if key not in known:
             raise BadInput(
-                f"unknown option train.{key}{_nearest(key, known)}; see PreferenceConfig and transformers' "
+                f"unknown option train.{key}{nearest(key, known)}; see PreferenceConfig and transformers' "
                 "TrainingArguments"
             )
 

@@ -2,61 +2,64 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, Trainer
 from transformers.integrations import is_deepspeed_zero3_enabled
 
 from tokenreward.errors import BadInput
 from tokenreward_trainer.data.collator import Collator
-from tokenreward_trainer.data.pair import Batch, Layout, Pair
+from tokenreward_trainer.data.pair import Batch, BatchLayout, Pair
 from tokenreward_trainer.doubtful import DoubtfulOption
-from tokenreward_trainer.losses import Completions, PairLoss, sft_term
-from tokenreward_trainer.losses.regularizer import regularization
+from tokenreward_trainer.losses import Completions
 from tokenreward_trainer.model.chunked_lm_head import TokenScores
 from tokenreward_trainer.model.layout_check import choose_layout
-from tokenreward_trainer.model.scoring import attending, base_of, make_scorable, reference_side, score
+from tokenreward_trainer.model.scorable import base_of, make_scorable
+from tokenreward_trainer.model.scoring import attending, reference_side, score
 from tokenreward_trainer.training.config import PreferenceConfig
-from tokenreward_trainer.training.metrics import Metrics
-from tokenreward_trainer.training.preparation import (
-    PairDataset,
-    adapted,
-    check_labels,
-    check_precision,
-    without_dropout,
-)
-from tokenreward_trainer.training.reference_logps import (
-    PairLogps,
-    default_cache,
-    reference_logps,
-    score_pairs,
-    without_adapter,
-)
+from tokenreward_trainer.training.live_reference import as_reference, frozen, frozen_copy
+from tokenreward_trainer.training.metrics import Metrics, unused_metrics
+from tokenreward_trainer.training.objective import objective_of
+from tokenreward_trainer.training.pair_dataset import PairDataset, labeled_dataset
+from tokenreward_trainer.training.pair_scoring import PairLogps, score_pairs
+from tokenreward_trainer.training.preparation import adapted, check_precision, without_dropout
+from tokenreward_trainer.training.reference_logps import shared_reference_logps
 
 
 class PreferenceTrainer(Trainer):  # type: ignore[misc]
     """Trains a causal language model on preference pairs with token rewards.
 
-    model: a model, a PEFT model, or a name or directory to load one from.
-    train_dataset, eval_dataset: pairs; with reg_alpha > 0 or SePO, every one labeled.
-    ref_model: the reference; None is the model as it is now (a PEFT model's base, adapter off).
-    peft_config: wraps the model in a new adapter.
-
     The loss is the mean over the pairs of the whole batch: the same however the batch is cut into micro-batches,
     accumulation steps and processes.
+
+    Args:
+        model: A model, a PEFT model, or a name or directory to load one from.
+        args: The options.
+        train_dataset: Pairs to train on; with reg_alpha > 0 or SePO, every one labeled.
+        eval_dataset: Held-out pairs, under the same rule.
+        processing_class: The tokenizer, which is saved with the model.
+        ref_model: The reference; None is the model as it is now (a PEFT model's base, adapter off).
+        peft_config: Wraps the model in a new adapter.
+        **kwargs: More arguments of transformers' Trainer.
+
+    Attributes:
+        layout: The batch layout that this model trains in.
+        method: The preference loss.
+        hyper: Its hyperparameters.
+        ref_model: The model of a live reference beside the policy; None where there is none.
+
+    Raises:
+        BadInput: Options, model and data do not go together.
     """
 
     args: PreferenceConfig
-    layout: Layout
+    layout: BatchLayout
 
     def __init__(
         self,
@@ -84,7 +87,7 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
                 without_dropout(ref_model)
         self.method = args.chosen_method
         self.hyper = args.hyperparameters
-        sets = [check_labels(data, args) for data in (train_dataset, eval_dataset)]
+        sets = [None if pairs is None else labeled_dataset(pairs, args) for pairs in (train_dataset, eval_dataset)]
         check_precision(model)
         make_scorable(model)
         if is_deepspeed_zero3_enabled():  # Its shards cannot be probed before the engine has them.
@@ -98,12 +101,14 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
                 stacklevel=2,
             )
         self._metrics = {True: Metrics(), False: Metrics()}
+        self._parameter_count: int | None = None
         base = base_of(model)
         collator = Collator(
             self.layout,
             max_tokens=args.max_forward_tokens,
             pad_token=base.config.get_text_config().pad_token_id or 0,
             dtype=torch.promote_types(base.dtype, torch.float32),
+            side_by_side=args.device.type != "cpu",
         )
         super().__init__(
             model=model,
@@ -130,55 +135,34 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
     # ---- the reference ----------------------------------------------------------------------------------
 
     def _prepare_reference(self, ref_model: PreTrainedModel | None) -> None:
-        mode = self.args.reference_mode
         self.ref_model: nn.Module | None = None
-        if mode == "none":
+        if self.args.reference_mode == "none":
             return
-        if ref_model is not None:
-            make_scorable(ref_model)
-            ref_model = ref_model.eval().requires_grad_(False)
-        if mode == "precompute":
-            if ref_model is None and is_deepspeed_zero3_enabled():
+        reference = None if ref_model is None else frozen(ref_model)
+        if self.args.reference_mode == "precompute":
+            if reference is None and is_deepspeed_zero3_enabled():
                 raise BadInput(
                     "reference = 'precompute' under DeepSpeed ZeRO-3 needs ref_model: the policy is in shards"
                 )
             for data in (self.train_dataset, self.eval_dataset):
                 if data is not None:
-                    data.ref_logps = self._precompute(ref_model if ref_model is not None else self.model, data.pairs)
-            return
-        if ref_model is None and not hasattr(self.model, "disable_adapter"):
-            # A copy would carry along the scoring forward, which is bound to the original.
-            forward = self.model.__dict__.pop("forward")
-            ref_model = copy.deepcopy(self.model).eval().requires_grad_(False)
-            self.model.forward = forward
-            make_scorable(ref_model)
-        if ref_model is not None:
-            if self.is_fsdp_enabled:
-                raise BadInput(
-                    "reference = 'live' under FSDP holds a whole reference in each process: use 'precompute'"
-                )
-            self.ref_model = self.accelerator.prepare_model(ref_model.to(self.args.device), evaluation_mode=True)
+                    data.ref_logps = self._reference_logps(self.model if reference is None else reference, data.pairs)
+        else:
+            self.ref_model = self._live_reference(reference)
 
-    def _precompute(self, model: nn.Module, pairs: Sequence[Pair]) -> list[PairLogps]:
-        """Each process scores its share and all get the whole."""
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        share = pairs[rank::world]
-        cache = Path(self.args.reference_cache) if self.args.reference_cache else default_cache()
-        home = base_of(model).device
-        model.to(self.args.device)  # FSDP leaves it on the CPU until it is sharded.
-        with self.accelerator.autocast():
-            mine = (
-                reference_logps(model, share, layout=self.layout, max_tokens=self.args.max_forward_tokens, cache=cache)
-                if share
-                else []
-            )
-        model.to(home)
-        if world == 1:
-            return mine
-        everyone: dict[int, PairLogps] = dict(
-            gather_object([(rank + i * world, logps) for i, logps in enumerate(mine)])
-        )
-        return [everyone[index] for index in range(len(pairs))]
+    def _live_reference(self, reference: nn.Module | None) -> nn.Module | None:
+        """The model beside the policy; None where the policy without its adapter is the reference."""
+        if reference is None:
+            if hasattr(self.model, "disable_adapter"):
+                return None
+            reference = frozen_copy(self.model)
+        if self.is_fsdp_enabled:
+            raise BadInput("reference = 'live' under FSDP holds a whole reference in each process: use 'precompute'")
+        prepared: nn.Module = self.accelerator.prepare_model(reference.to(self.args.device), evaluation_mode=True)
+        return prepared
+
+    def _reference_logps(self, model: nn.Module, pairs: Sequence[Pair]) -> list[PairLogps]:
+        return shared_reference_logps(model, pairs, self.args, self.accelerator, self.layout)
 
     # ---- the loss ---------------------------------------------------------------------------------------
 
@@ -189,7 +173,14 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The sum over this micro-batch's pairs, divided by the pairs of the whole batch (`num_items_in_batch`)."""
+        """Computes the sum over this micro-batch's pairs, divided by the pairs of the whole batch.
+
+        Args:
+            model: The policy, wrapped as training wraps it.
+            inputs: What the collator made.
+            return_outputs: Whether to give `per_pair`, the losses `[B]`, too.
+            num_items_in_batch: The pairs of the whole batch; None is those of this micro-batch.
+        """
         per_pair = torch.cat([self._part_loss(model, part) for part in inputs["parts"]])
         if num_items_in_batch is None:
             loss = per_pair.mean()
@@ -200,16 +191,17 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
 
     def _part_loss(self, model: nn.Module, part: Batch) -> Tensor:
         """[B] the whole loss of each pair of the part."""
-        scores, ref_logps = self._score(model, part)
-        chosen, rejected = self._sides(part, scores, ref_logps)
-        return self._per_pair(chosen, rejected, training=model.training)
+        chosen, rejected = _sides(part, *self._score(model, part))
+        objective = objective_of(self.args, chosen, rejected)
+        self._metrics[model.training].add(objective, chosen, rejected, beta=self.hyper.beta)
+        return objective.total
 
     def _score(self, model: nn.Module, inputs: Batch) -> tuple[TokenScores, Tensor | None]:
         extras = self.method.extras
         if self.args.reference_mode != "live":
             return score(model, inputs, extras=extras), inputs.get("ref_logps")
         ref_model = self.ref_model if self.ref_model is not None else self.accelerator.unwrap_model(model)
-        with torch.no_grad(), self._as_reference(ref_model):
+        with torch.no_grad(), as_reference(ref_model, self.layout):
             if "kl" not in extras:
                 ref_logps = score(ref_model, inputs).logps
                 reference = None
@@ -218,47 +210,10 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         scores = score(model, inputs, extras=extras, reference=reference)
         return scores, ref_logps if reference is None else scores.ref_logps
 
-    @contextmanager
-    def _as_reference(self, model: nn.Module) -> Iterator[None]:
-        """Adapter off, and in evaluation mode, which also keeps gradient checkpointing out."""
-        training = model.training
-        with without_adapter(model), attending(self.accelerator.unwrap_model(model), self.layout):
-            model.eval()
-            try:
-                yield
-            finally:
-                model.train(training)
-
-    def _sides(self, inputs: Batch, scores: TokenScores, ref_logps: Tensor | None) -> tuple[Completions, Completions]:
-        grids = (scores.logps, inputs["mask"], ref_logps, inputs.get("token_rewards"), scores.log_collision, scores.kl)
-        halves: list[Any] = [(None, None) if grid is None else grid.chunk(2) for grid in grids]
-        return Completions(*(half[0] for half in halves)), Completions(*(half[1] for half in halves))
-
-    def _per_pair(self, chosen: Completions, rejected: Completions, *, training: bool) -> Tensor:
-        """[B] the whole loss of each pair."""
-        pair: PairLoss = self.method.loss(chosen, rejected, self.hyper)
-        loss = pair.loss
-        regularizer = sft = None
-        if self.args.reg_alpha > 0:
-            regularizer = self.args.reg_alpha * regularization(
-                pair,
-                chosen,
-                rejected,
-                beta=self.hyper.beta,
-                static=self.args.weighting == "static",
-                length_normalised=self.method.length_normalised,
-            )
-            loss = loss + regularizer
-        if self.args.sft_weight > 0:
-            sft = self.args.sft_weight * sft_term(chosen)
-            loss = loss + sft
-        self._metrics[training].add(pair, chosen, rejected, beta=self.hyper.beta, regularizer=regularizer, sft=sft)
-        return loss
-
     # ---- the Trainer's seams ------------------------------------------------------------------------------
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-        """A forward and a backward pass for every part; processes exchange gradients in the last one."""
+        """Runs a forward and a backward pass for every part; processes exchange gradients in the last one."""
         assert num_items_in_batch is not None
         losses = []
         for index, part in enumerate(inputs["parts"]):
@@ -271,18 +226,25 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         return torch.stack(losses).sum()
 
     def floating_point_ops(self, inputs: Batch) -> int:
-        return sum(int(super(PreferenceTrainer, self).floating_point_ops(part)) for part in inputs["parts"])
+        """Estimates the operations of a step as the Trainer does, from a count of parameters that is made once."""
+        if self._parameter_count is None:
+            self._parameter_count = int(base_of(self.model).num_parameters(exclude_embeddings=True))
+        return sum(6 * int(part["input_ids"].numel()) * self._parameter_count for part in inputs["parts"])
 
-    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor | None:
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor | int | None:
         """Pairs in the whole batch: all accumulation steps of all processes (the Trainer counts `labels`)."""
         if not batch_samples:
             return None
-        count = torch.tensor(sum(len(batch["pair_index"]) for batch in batch_samples), device=device)
-        return self.accelerator.gather(count).sum() if self.accelerator.num_processes > 1 else count
+        count = sum(len(batch["pair_index"]) for batch in batch_samples)
+        if self.accelerator.num_processes == 1:
+            return count  # As a number: a tensor would have to wait for the device.
+        everywhere: Tensor = self.accelerator.gather(torch.tensor(count, device=device))
+        return everywhere.sum()
 
     def prediction_step(
         self, model: nn.Module, inputs: Batch, prediction_loss_only: bool, ignore_keys: list[str] | None = None
     ) -> tuple[Tensor, None, None]:
+        """Computes the loss of one micro-batch without gradients."""
         inputs = self._prepare_inputs(inputs)
         with (
             torch.no_grad(),
@@ -293,37 +255,42 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         return loss.detach(), None, None
 
     def evaluate(self, eval_dataset: Sequence[Pair] | PairDataset | None = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates on the held-out pairs, or on other ones where the reference is still there.
+
+        Raises:
+            BadInput: Other pairs are given, and the reference was the initial model, which training has changed.
+        """
         if eval_dataset is not None and not isinstance(eval_dataset, PairDataset):
             if self.args.reference_mode == "precompute" and not hasattr(self.model, "disable_adapter"):
                 raise BadInput(
                     "the reference is gone once training has begun: give eval_dataset when the trainer is made, or use "
                     "reference = 'live'"
                 )
-            data = check_labels(eval_dataset, self.args)
-            assert data is not None
+            data = labeled_dataset(eval_dataset, self.args)
             if self.args.reference_mode == "precompute":
-                data.ref_logps = self._precompute(self.model, data.pairs)
+                data.ref_logps = self._reference_logps(self.model, data.pairs)
             eval_dataset = data
         return super().evaluate(eval_dataset, *args, **kwargs)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Logs the Trainer's numbers together with the metrics since the last time."""
         evaluating = any(name.startswith("eval_") for name in logs)
         found = self._metrics[not evaluating].collect(
-            lambda sums: self.accelerator.reduce(sums, "sum"), leave_out=self._unused_metrics
+            lambda sums: self.accelerator.reduce(sums, "sum"), leave_out=unused_metrics(self.args)
         )
         logs |= {f"eval_{name}" if evaluating else name: value for name, value in found.items()}
         super().log(logs, *args, **kwargs)
 
-    @property
-    def _unused_metrics(self) -> set[str]:
-        unused = {"loss/preference"} if self.args.reg_alpha == self.args.sft_weight == 0 else set()
-        unused |= set() if self.args.reg_alpha > 0 else {"loss/regularizer"}
-        unused |= set() if self.args.sft_weight > 0 else {"loss/sft"}
-        return unused if self.method.weighted else unused | {"weight"}
-
     # ---- afterwards -----------------------------------------------------------------------------------------
 
     def token_logps(self, pairs: Sequence[Pair]) -> list[PairLogps]:
-        """(chosen, rejected) log-probs of every completion token under the model as it is now."""
+        """Computes the log-probs of every completion token under the model as it is now, in the order of `pairs`."""
         with self.accelerator.autocast():  # As training does, so that a policy that has not moved shows zeros.
             return score_pairs(self.model, pairs, layout=self.layout, max_tokens=self.args.max_forward_tokens)
+
+
+def _sides(inputs: Batch, scores: TokenScores, ref_logps: Tensor | None) -> tuple[Completions, Completions]:
+    """The chosen and the rejected half of the [2B, T] grids."""
+    grids = (scores.logps, inputs["mask"], ref_logps, inputs.get("token_rewards"), scores.log_collision, scores.kl)
+    halves: list[Any] = [(None, None) if grid is None else grid.chunk(2) for grid in grids]
+    return Completions(*(half[0] for half in halves)), Completions(*(half[1] for half in halves))

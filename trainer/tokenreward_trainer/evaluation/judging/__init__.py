@@ -1,1 +1,5 @@
-"""TODO: what this package owns."""
+"""Pairs of answers before a judge.
+
+`comparisons` says who is compared with whom; `judge` asks an endpoint in the words of `judge_prompt`; `judgements`
+keeps what it said; `winrate` and `length_control` measure it; `baseline_answers` reads answers of somebody else.
+"""

@@ -1,4 +1,4 @@
-"""Answers of somebody else as the baseline of a judge: a file with one answer to every prompt."""
+"""Answers of another model as a judge's baseline: a file with one answer to every prompt."""
 
 from __future__ import annotations
 
@@ -16,9 +16,20 @@ _PROMPT = ("prompt", "instruction")
 
 
 def read_reference(path: Path, rows: Sequence[Row], prompts: Path) -> list[str]:
-    """For each row of the prompts, the answer of the row with its `id`, or with its prompt. Raises BadInput.
+    """Reads the reference's answers.
 
     Rows have `response` or `output`, and `id`, `prompt` or `instruction`.
+
+    Args:
+        path: The file of answers.
+        rows: The prompts; an answer belongs to the one with its `id`, or with its prompt.
+        prompts: The file of prompts, for errors.
+
+    Returns:
+        One answer a prompt.
+
+    Raises:
+        BadInput: A row cannot be used, or a prompt has no answer.
     """
     found: dict[str, str] = {}
     for number, row in enumerate(_rows(path)):

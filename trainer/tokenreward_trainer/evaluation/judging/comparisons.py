@@ -10,7 +10,7 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.evaluation.answers import Answers
 from tokenreward_trainer.evaluation.judging.baseline_answers import read_reference
 from tokenreward_trainer.evaluation.judging.judge import Judging
-from tokenreward_trainer.evaluation.judging.judgements import Pair, judge_pairs
+from tokenreward_trainer.evaluation.judging.judgements import AnswerPair, judge_pairs
 from tokenreward_trainer.evaluation.judging.length_control import Floats, Gamed, difficulties_of, read_gamed
 from tokenreward_trainer.evaluation.judging.winrate import formula_of, win_rate
 from tokenreward_trainer.evaluation.output.formats import text_of
@@ -19,10 +19,14 @@ from tokenreward_trainer.resumable.segments import read_rows
 
 
 @dataclass(frozen=True)
-class Panel:
-    """against: name and answers of a reference; None for those of the first checkpoint.
+class Comparisons:
+    """What a judge is asked to compare.
 
-    difficulties, gamed: what the length control has beside the lengths.
+    Attributes:
+        judging: How the judge is asked.
+        against: Name and answers of a reference; None for those of the first checkpoint.
+        difficulties: How hard each prompt is, for the length control; None leaves that out.
+        gamed: AlpacaEval's judgements of gamed baselines, for the length control; None leaves them out.
     """
 
     judging: Judging
@@ -31,8 +35,18 @@ class Panel:
     gamed: Gamed | None
 
     @classmethod
-    def of(cls, prompts: Path, judging: Judging, reference: Path | None, gamed: Path | None) -> Panel:
-        """Reads whatever there is to read, before anything is sampled. Raises BadInput."""
+    def of(cls, prompts: Path, judging: Judging, reference: Path | None, gamed: Path | None) -> Comparisons:
+        """Reads all files that a judge needs, before anything is sampled.
+
+        Args:
+            prompts: The file of prompts.
+            judging: How the judge is asked.
+            reference: A file with one answer to each prompt, or None.
+            gamed: AlpacaEval's df_gamed.csv, or None.
+
+        Raises:
+            BadInput: A file cannot be used.
+        """
         rows = read_rows(prompts)
         against = None if reference is None else (reference.stem, read_reference(reference, rows, prompts))
         table = None if gamed is None else read_gamed(gamed, len(rows))
@@ -42,12 +56,22 @@ class Panel:
         return cls(judging, against, own if table is None else table.difficulties, table)
 
     def judge(self, answers: Sequence[Answers], out: Path, progress: bool | None) -> Judged:
-        """The first answer of each checkpoint to each prompt. Raises BadInput, ConnectionFailed."""
+        """Has the judge compare the first answer of each checkpoint to each prompt.
+
+        Args:
+            answers: The answers of each checkpoint, the baseline first.
+            out: The evaluation's directory.
+            progress: True always shows it, False never, None only in a terminal.
+
+        Raises:
+            BadInput: The judge refuses, or not one verdict can be used.
+            ConnectionFailed: It gives no answer in time.
+        """
         first, *others = answers
         name, baseline = self.against or (first.name, _texts(first))
         compared = others if self.against is None else answers
         pairs = [
-            Pair(one.name, text_of(row["prompt"]), answer, given)
+            AnswerPair(one.name, text_of(row["prompt"]), answer, given)
             for one in compared
             for row, answer, given in zip(one.rows, _texts(one), baseline, strict=True)
         ]

@@ -17,10 +17,17 @@ _TOP = 20
 
 @dataclass(frozen=True)
 class Judging:
-    """url: the base address, as in http://127.0.0.1:8000/v1.  model: the judge's name there.
+    """How a judge is asked.
 
-    logprobs: weigh the letters by their probabilities, as AlpacaEval 2 does.  max_tokens: of a reply; a judge that
-    thinks first needs more.  parallel: questions at once.
+    Attributes:
+        url: The base address of an OpenAI-compatible endpoint, as in http://127.0.0.1:8000/v1.
+        model: The judge's name there.
+        logprobs: Whether to weigh the letters by their probabilities, as AlpacaEval 2 does.
+        max_tokens: The most tokens of a reply; a judge that thinks first needs more.
+        parallel: Questions at once.
+
+    Raises:
+        BadInput: The address or a number cannot be used, or the judge's name is missing.
     """
 
     url: str
@@ -47,9 +54,12 @@ class Judging:
 
 @dataclass(frozen=True)
 class Verdict:
-    """preference: for the answer shown first, in [0, 1]; None if the reply cannot be used.  reply: its text.
+    """What a judge said of two answers.
 
-    tokens: read and written, as the endpoint counts them; 0 if it does not.
+    Attributes:
+        preference: For the answer shown first, in [0, 1]; None if the reply cannot be used.
+        reply: The reply's text.
+        tokens: Tokens read and written, as the endpoint counts them; 0 if it does not.
     """
 
     preference: float | None
@@ -58,7 +68,12 @@ class Verdict:
 
 
 class Judge:
-    """May be asked from several threads."""
+    """Asks an endpoint. It may be used from several threads.
+
+    Args:
+        settings: How the judge is asked.
+        waiting: How long to wait for it; None is the defaults.
+    """
 
     def __init__(self, settings: Judging, waiting: Waiting | None = None) -> None:
         self._settings = settings
@@ -66,7 +81,17 @@ class Judge:
         self._poster = Poster(self._url, KEY, "the judge", "verdict", waiting)
 
     def compare(self, prompt: str, first: str, second: str) -> Verdict:
-        """Raises BadInput for what is no chat completion, ConnectionFailed if there is no answer in time."""
+        """Asks which of two answers is better.
+
+        Args:
+            prompt: The prompt as text.
+            first: The answer shown first.
+            second: The answer shown second.
+
+        Raises:
+            BadInput: The reply is no chat completion.
+            ConnectionFailed: There is no answer in time.
+        """
         settings = self._settings
         asked: dict[str, Any] = {
             "model": settings.model,

@@ -1,4 +1,4 @@
-"""What a judge is asked, and how its reply becomes a preference."""
+"""The words in which a judge is asked, and how its reply becomes a preference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: Bumped when the words below change, so that judgements of other words are not taken for theirs.
+#: Raised when the words below change, so that judgements of other words are not taken for theirs.
 VERSION = 1
 
 _SYSTEM = "You are an impartial judge who compares two answers to the same prompt."
@@ -29,13 +29,13 @@ _MARKED = re.compile(r"\[\[\s*([ABC])\s*\]\]")
 
 
 def messages_for(prompt: str, first: str, second: str) -> list[dict[str, str]]:
-    """The chat in which a judge compares two answers."""
+    """Returns the chat in which a judge compares two answers."""
     parts = [_QUESTION, _part("prompt", prompt), _part("answer A", first), _part("answer B", second), _REPLY]
     return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": "\n\n".join(parts)}]
 
 
 def by_letter(reply: str) -> float | None:
-    """The preference for A in [0, 1]; None for a reply that names no letter, or several."""
+    """Returns the preference for A in [0, 1]; None for a reply that names no letter, or several."""
     whole = _WHOLE.fullmatch(reply.strip())
     if whole is not None:
         return _LETTERS[whole[1].upper()]
@@ -44,9 +44,13 @@ def by_letter(reply: str) -> float | None:
 
 
 def by_probability(tokens: Sequence[Mapping[str, Any]]) -> float | None:
-    """The same, weighted by how likely the judge found each letter where it wrote one.
+    """Returns the preference for A, weighted by how likely the judge found each letter where it wrote one.
 
-    tokens: `logprobs.content` of a chat completion. None if no token is a letter.
+    Args:
+        tokens: `logprobs.content` of a chat completion.
+
+    Returns:
+        The preference in [0, 1]; None if no token is a letter.
     """
     for token in tokens:
         if _letter(token) is None:

@@ -22,8 +22,15 @@ from tokenreward_trainer.scorers.http_post import Waiting, start_of
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One checkpoint's answer against the baseline's. prompt: as text.  name: for people."""
+class AnswerPair:
+    """One checkpoint's answer against the baseline's.
+
+    Attributes:
+        name: The checkpoint's name.
+        prompt: The prompt as text.
+        answer: The checkpoint's answer.
+        baseline: The baseline's answer.
+    """
 
     name: str
     prompt: str
@@ -33,9 +40,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Judgement:
-    """Preferences for the checkpoint's answer, in [0, 1]: shown first, and shown second. None: no usable verdict.
+    """Preferences for the checkpoint's answer, in [0, 1]; None where there is no usable verdict.
 
-    identical: the answers are the same text, a tie that nobody was asked about.
+    Attributes:
+        first: When it was shown first.
+        second: When it was shown second.
+        identical: Whether the answers are the same text, a tie that the judge was not asked about.
     """
 
     first: float | None
@@ -49,13 +59,28 @@ class Judgement:
 
 
 def judge_pairs(
-    pairs: Sequence[Pair],
+    pairs: Sequence[AnswerPair],
     settings: Judging,
     path: Path,
     progress: bool | None = False,
     waiting: Waiting | None = None,
 ) -> list[Judgement]:
-    """One judgement a pair. path: where verdicts are kept. Raises BadInput if not one verdict can be used."""
+    """Judges every pair of answers in both orders.
+
+    Args:
+        pairs: The pairs of answers.
+        settings: How the judge is asked.
+        path: The file in which verdicts are kept.
+        progress: True always shows it, False never, None only in a terminal.
+        waiting: How long to wait for the judge; None is the defaults.
+
+    Returns:
+        One judgement a pair.
+
+    Raises:
+        BadInput: The judge refuses, or not one verdict can be used.
+        ConnectionFailed: It gives no answer in time.
+    """
     kept = _read(path)
     orders = [
         (_Question(settings, pair, swapped=False), _Question(settings, pair, swapped=True))
@@ -88,7 +113,7 @@ def judge_pairs(
 class _Question:
     """One order of a pair. swapped: the baseline's answer is shown first."""
 
-    def __init__(self, settings: Judging, pair: Pair, *, swapped: bool) -> None:
+    def __init__(self, settings: Judging, pair: AnswerPair, *, swapped: bool) -> None:
         self._pair, self._swapped = pair, swapped
         self._shown = (pair.baseline, pair.answer) if swapped else (pair.answer, pair.baseline)
         self.key = digest({"judge": settings.identity, "prompt": pair.prompt, "shown": self._shown})

@@ -38,8 +38,12 @@ _TINY = 1e-15
 class Gamed:
     """AlpacaEval's df_gamed.csv: judgements of its baseline against itself, asked to be brief or verbose.
 
-    They keep the model from putting length down to quality. columns: tanh of the length difference in its deviations,
-    difficulty, 0.  preferences: in [0, 1].  difficulties: of the prompts, in order.
+    They keep the model from putting length down to quality.
+
+    Attributes:
+        columns: `[rows, 3]`: tanh of the length difference in its deviations, difficulty, 0.
+        preferences: `[rows]`, in [0, 1].
+        difficulties: Of the prompts, in order.
     """
 
     columns: Floats
@@ -49,10 +53,12 @@ class Gamed:
 
 @dataclass(frozen=True)
 class Features:
-    """preferences: for the checkpoint, in [0, 1]; NaN where there is no verdict.
+    """What the length control knows of each prompt.
 
-    delta: the baseline's length less the checkpoint's, in characters.  difficulties: of the prompts; None leaves
-    their term out.
+    Attributes:
+        preferences: For the checkpoint, in [0, 1]; NaN where there is no verdict.
+        delta: The baseline's length less the checkpoint's, in characters.
+        difficulties: Of the prompts; None leaves their term out.
     """
 
     preferences: Floats
@@ -61,9 +67,17 @@ class Features:
 
 
 def length_controlled(features: Features, gamed: Gamed | None, resamples: Resamples) -> Sampled | None:
-    """In [0, 1]; None for fewer verdicts than folds.
+    """Computes the length-controlled win rate (Dubois et al., arXiv 2404.04475, section 3).
 
     The resamples refit the model with the penalty that cross-validation chose for all.
+
+    Args:
+        features: One entry a prompt.
+        gamed: Judgements of gamed baselines, or None.
+        resamples: Of the prompts.
+
+    Returns:
+        The win rate in [0, 1]; None for fewer verdicts than folds.
     """
     known = np.isfinite(features.preferences)
     if known.sum() < _FOLDS:
@@ -89,7 +103,15 @@ def length_controlled(features: Features, gamed: Gamed | None, resamples: Resamp
 
 
 def read_gamed(path: Path, prompts: int) -> Gamed:
-    """Raises BadInput for a table that is another, or that has too few prompts."""
+    """Reads AlpacaEval's df_gamed.csv.
+
+    Args:
+        path: The file.
+        prompts: The number of prompts.
+
+    Raises:
+        BadInput: It is another table, or has too few prompts.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
@@ -112,7 +134,11 @@ def read_gamed(path: Path, prompts: int) -> Gamed:
 
 
 def difficulties_of(rows: Sequence[dict[str, Any]], prompts: Path) -> Floats | None:
-    """The column `instruction_difficulty`, if the prompts have it. Raises BadInput for a row without."""
+    """Returns the column `instruction_difficulty`; None if the prompts do not have it.
+
+    Raises:
+        BadInput: Some rows have it and others do not, or it is not a number.
+    """
     given = [row.get("instruction_difficulty") for row in rows]
     if all(value is None for value in given):
         return None

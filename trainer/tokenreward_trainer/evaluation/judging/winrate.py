@@ -7,16 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from tokenreward.statistics.bootstrap import Resamples
-from tokenreward_trainer.evaluation.judging.judgements import Judgement, Pair
+from tokenreward_trainer.evaluation.judging.judgements import AnswerPair, Judgement
 from tokenreward_trainer.evaluation.judging.length_control import Features, Floats, Gamed, length_controlled
 from tokenreward_trainer.evaluation.result import WinRate
 from tokenreward_trainer.evaluation.statistics import sign_test
 
 
 def win_rate(
-    pairs: Sequence[Pair], judgements: Sequence[Judgement], difficulties: Floats | None, gamed: Gamed | None
+    pairs: Sequence[AnswerPair], judgements: Sequence[Judgement], difficulties: Floats | None, gamed: Gamed | None
 ) -> WinRate:
-    """Of one checkpoint. pairs: all prompts in order, and their judgements."""
+    """Computes the win rates of one checkpoint.
+
+    Args:
+        pairs: All prompts in order.
+        judgements: One a pair.
+        difficulties: Of the prompts, or None.
+        gamed: Judgements of gamed baselines, or None.
+    """
     preferences, first, second = (
         np.array([getattr(judgement, name) for judgement in judgements], dtype=np.float64)
         for name in ("preference", "first", "second")
@@ -46,7 +53,7 @@ def win_rate(
 
 
 def formula_of(difficulties: Floats | None, gamed: Gamed | None) -> str:
-    """AlpacaEval's name of it."""
+    """Returns AlpacaEval's name of the length control that these inputs make."""
     if gamed is not None:
         return "length_controlled_v1"
     return "length_controlled_minimal" if difficulties is None else "length_controlled_noreg"

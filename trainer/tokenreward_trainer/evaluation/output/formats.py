@@ -25,7 +25,13 @@ _CODE = re.compile(r"```([^`]*)```")
 
 
 def write_formats(answers: Sequence[Answers], out: Path, dataset: str) -> None:
-    """The first answer to every prompt. dataset: what AlpacaEval's rows say where a prompt has no such column."""
+    """Writes the first answer to every prompt in all formats.
+
+    Args:
+        answers: The answers of each checkpoint.
+        out: The evaluation's directory.
+        dataset: What AlpacaEval's rows say where a prompt has no such column.
+    """
     folders = [out / "alpaca_eval", out / "arena-hard" / "model_answer", out / "arena-hard-v0.1" / "model_answer"]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +49,7 @@ def write_formats(answers: Sequence[Answers], out: Path, dataset: str) -> None:
 
 
 def text_of(prompt: Prompt) -> str:
-    """A prompt as one text: that of a single user message, or a transcript."""
+    """Returns a prompt as one text: that of a single user message, or a transcript."""
     if isinstance(prompt, str):
         return prompt
     if len(prompt) == 1:
@@ -52,6 +58,7 @@ def text_of(prompt: Prompt) -> str:
 
 
 def alpaca_row(row: Mapping[str, Any], answer: Answer, name: str, dataset: str) -> dict[str, Any]:
+    """Returns an answer as AlpacaEval's model outputs have it."""
     return {
         "instruction": row.get("instruction") or text_of(row["prompt"]),
         "output": answer.text,
@@ -61,7 +68,7 @@ def alpaca_row(row: Mapping[str, Any], answer: Answer, name: str, dataset: str) 
 
 
 def arena_row(row: Mapping[str, Any], answer: Answer, name: str, moment: float) -> dict[str, Any]:
-    """As arena-hard-auto 2's gen_answer.py writes it: the answer's content is an object."""
+    """Returns an answer as arena-hard-auto 2's gen_answer.py writes it: the answer's content is an object."""
     uid = _id(row)
     return {
         "uid": uid,
@@ -74,7 +81,7 @@ def arena_row(row: Mapping[str, Any], answer: Answer, name: str, moment: float) 
 
 
 def first_arena_row(row: Mapping[str, Any], answer: Answer, name: str, moment: float) -> dict[str, Any]:
-    """As its first version, v0.1, wrote it."""
+    """Returns an answer as arena-hard-auto's first version, v0.1, wrote it."""
     uid = _id(row)
     return {
         "question_id": uid,

@@ -1,36 +1,44 @@
 """OUT/report.html: the tables, and what the checkpoints said to some of the prompts, side by side.
 
-One HTML file that loads nothing and runs nothing, in the clothes of the training report.
+It is one HTML file that loads nothing and runs nothing, and it looks like the training report.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from tokenreward.dataset.atomic import replace
-from tokenreward.html.escaping import visible
+from tokenreward.html.document import text
 from tokenreward_trainer.evaluation.answers import Answer, Answers
 from tokenreward_trainer.evaluation.output.table import Grid, grids, notes
 from tokenreward_trainer.evaluation.result import Evaluation, Judged
 from tokenreward_trainer.evaluation.scores import Scores
-from tokenreward_trainer.report import document
+from tokenreward_trainer.report.page import page_of
 
 
 def write_page(
     path: Path, evaluation: Evaluation, answers: Sequence[Answers], scores: Mapping[str, Scores], examples: int
 ) -> None:
+    """Writes the page.
+
+    Args:
+        path: The HTML file.
+        evaluation: What was found.
+        answers: The answers of each checkpoint.
+        scores: Their scores, by checkpoint; empty without a scorer.
+        examples: Prompts that are shown with all answers.
+    """
     title = f"Evaluation: {' beside '.join(evaluation.models)}"
     sections = [_origin(evaluation), *map(_grid, grids(evaluation)), _notes(evaluation)]
-    page = document(title, [*sections, _side_by_side(answers, scores, evaluation.judged, examples)])
+    page = page_of(title, [*sections, _side_by_side(answers, scores, evaluation.judged, examples)])
     with replace(path) as file:
         file.write(page.encode())
 
 
 def shown_places(count: int, examples: int) -> list[int]:
-    """Spread over the file, so that nobody has picked them."""
+    """Returns places spread evenly over the file, so that nobody has picked them."""
     shown = min(count, examples)
     return [number * count // shown for number in range(shown)]
 
@@ -42,20 +50,20 @@ def _origin(evaluation: Evaluation) -> str:
         f"Prompts: {evaluation.prompts}. Answers: {evaluation.n} a prompt, {how}, at most "
         f"{evaluation.settings['max_tokens']} tokens. Scorer: {scorer}."
     )
-    return f"<p>{_text(said)}</p>"
+    return f"<p>{text(said)}</p>"
 
 
 def _grid(grid: Grid) -> str:
-    head = "".join(f"<th scope='col'>{_text(name)}</th>" for name in grid.head)
+    head = "".join(f"<th scope='col'>{text(name)}</th>" for name in grid.head)
     body = "".join(
-        f"<tr><th scope='row'>{_text(first)}</th>{''.join(f'<td>{_text(cell)}</td>' for cell in rest)}</tr>"
+        f"<tr><th scope='row'>{text(first)}</th>{''.join(f'<td>{text(cell)}</td>' for cell in rest)}</tr>"
         for first, *rest in grid.rows
     )
-    return f"<h2>{_text(grid.title)}</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<h2>{text(grid.title)}</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _notes(evaluation: Evaluation) -> str:
-    return "".join(f"<p class='quiet'>{_text(note)}</p>" for note in notes(evaluation))
+    return "".join(f"<p class='quiet'>{text(note)}</p>" for note in notes(evaluation))
 
 
 def _side_by_side(
@@ -88,7 +96,7 @@ def _article(
     ]
     name = row.get("id", f"row {place}")
     return (
-        f"<article><h3>{_text(name)}</h3><pre>{_text(_prompt(row['prompt']))}</pre>"
+        f"<article><h3>{text(str(name))}</h3><pre>{text(_prompt(row['prompt']))}</pre>"
         f"<div class='sides'>{''.join(sides)}</div></article>"
     )
 
@@ -98,14 +106,10 @@ def _side(name: str, answer: Answer, score: float | None, preference: float | No
     facts += [f"preferred by {preference:.3g}"] if preference is not None else []
     facts += [f"{answer.tokens} tokens" + ("" if answer.finished else ", cut off")]
     return (
-        f"<section><h4>{_text(name)}</h4><p class='quiet'>{_text(', '.join(facts))}</p>"
-        f"<div class='text' dir='auto'>{_text(answer.text)}</div></section>"
+        f"<section><h4>{text(name)}</h4><p class='quiet'>{text(', '.join(facts))}</p>"
+        f"<div class='text' dir='auto'>{text(answer.text)}</div></section>"
     )
 
 
 def _prompt(prompt: Any) -> str:
     return prompt if isinstance(prompt, str) else "\n\n".join(f"{m['role']}: {m['content']}" for m in prompt)
-
-
-def _text(value: Any) -> str:
-    return escape(visible(str(value)), quote=True)

@@ -17,7 +17,13 @@ from tokenreward_trainer.evaluation.result import METRICS, Difference, Evaluatio
 
 @dataclass(frozen=True)
 class Grid:
-    """A table before it is drawn. head: the columns' names, the first that of the rows."""
+    """A table before it is drawn.
+
+    Attributes:
+        title: Its title.
+        head: The columns' names, the first that of the rows.
+        rows: The cells.
+    """
 
     title: str
     head: Sequence[str]
@@ -25,14 +31,14 @@ class Grid:
 
 
 def grids(evaluation: Evaluation) -> list[Grid]:
-    """The checkpoints on all prompts, their differences from the baseline, what a judge preferred, and the slices."""
+    """Returns the tables: checkpoints, their differences from the baseline, what a judge preferred, and the slices."""
     by_slice = [_slices(evaluation)] if len(evaluation.slices) > 1 else []
     judged = [] if evaluation.judged is None else [_judged(evaluation.judged)]
     return [_means(evaluation), _differences(evaluation), *judged, *by_slice]
 
 
 def notes(evaluation: Evaluation) -> list[str]:
-    """What a reader of the tables must know."""
+    """Returns what a reader of the tables must know."""
     said = ["Brackets: 95% intervals, bootstrap over prompts. p: two-sided exact sign test over prompts that differ."]
     if len(evaluation.slices) > 1 or len(evaluation.models) > 2:
         said.append("Every p stands for itself: among twenty, one is below 0.05 by chance alone.")
@@ -48,6 +54,7 @@ def notes(evaluation: Evaluation) -> list[str]:
 
 
 def draw(console: Console, evaluation: Evaluation) -> None:
+    """Prints tables and notes to a terminal."""
     for grid in grids(evaluation):
         table = Table(title=Text(visible(grid.title)), title_justify="left", title_style="bold")
         for number, name in enumerate(grid.head):
@@ -157,7 +164,7 @@ def _difference(found: Difference, metric: str) -> list[str]:
 
 
 def interval(found: Interval, metric: str, sign: bool = False) -> str:
-    """`0.413 [0.371, 0.455]`; tokens with one digit."""
+    """Returns a number with its interval, as `0.413 [0.371, 0.455]`; tokens have one digit."""
     digits = 1 if metric == "tokens" else 3
     if not math.isfinite(found.value):
         return "-"
@@ -167,4 +174,5 @@ def interval(found: Interval, metric: str, sign: bool = False) -> str:
 
 
 def p_value(p: float) -> str:
+    """Returns a p-value with three digits."""
     return "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""The stage that labels the pairs, by a service of the user's or by one that lives as long as the stage."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ from typing import Any
 from tokenreward.dataset import label_dataset
 from tokenreward.errors import TokenRewardError
 from tokenreward_trainer.pipeline.recipe import Recipe
-from tokenreward_trainer.pipeline.stage import StageInput, StageOutput, _with_meta
+from tokenreward_trainer.pipeline.stage import StageInput, StageOutput, with_meta
 from tokenreward_trainer.resumable.hashes import model_hash
 
 
-def _label_options(recipe: Recipe) -> dict[str, Any]:
-    """Without rows_per_job, which says how, not what."""
+def options(recipe: Recipe) -> dict[str, Any]:
+    """Returns the [label] section without what says only how fast; without a url, the policy's content too."""
     options = recipe.label.model_dump(exclude={"rows_per_job"})
     return options | ({"model": model_hash(recipe.model.name)} if recipe.label.url is None else {})
 
 
-def _label(work: StageInput) -> StageOutput:
-    label, out = work.recipe.label, work.folder / "labeled.jsonl"
+def run(given: StageInput) -> StageOutput:
+    """Leaves labeled.jsonl.
+
+    Raises:
+        TokenRewardError: Not one response could be labeled.
+    """
+    label, out = given.recipe.label, given.folder / "labeled.jsonl"
     with ExitStack() as stack:
         url = label.url
         if url is None:
@@ -27,22 +32,21 @@ def _label(work: StageInput) -> StageOutput:
             from tokenreward_trainer.model.devices import give_back_memory
 
             give_back_memory()  # What sampling and ranking held here, the engine needs.
-
-            arguments = ["--model", work.recipe.model.name, "--engine", label.engine, *label.serve]
+            arguments = ["--model", given.recipe.model.name, "--engine", label.engine, *label.serve]
             url = stack.enter_context(embedded_service(arguments))
         done = label_dataset(
-            work.inputs["rank"] / "pairs.jsonl",
+            given.inputs["rank"] / "pairs.jsonl",
             out,
             model=label.model,
             template=label.template,
             estimator=label.estimator,
             tokens=True,  # The report draws them.
             url=url,
-            progress=work.progress,
+            progress=given.progress,
             rows_per_job=label.rows_per_job,
         )
     if done.failed == done.responses:
         reasons = ", ".join(f"{count} x {reason}" for reason, count in done.reasons.items())
         raise TokenRewardError(f"no response could be labeled ({reasons}); see {out}")
     failed = f", {done.failed} without labels" if done.failed else ""
-    return StageOutput(_with_meta(out), f"{done.responses} responses, {done.tokens} tokens{failed}")
+    return StageOutput(with_meta(out), f"{done.responses} responses, {done.tokens} tokens{failed}")

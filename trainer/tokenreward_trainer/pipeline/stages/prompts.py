@@ -1,4 +1,4 @@
-"""TODO: what this module owns."""
+"""The stage that makes the prompts, by rule or from a file."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Any
 from tokenreward.dataset.atomic import replace
 from tokenreward.dataset.jsonl import json_line
 from tokenreward_trainer.pipeline.recipe import Recipe
-from tokenreward_trainer.pipeline.stage import StageInput, StageOutput, _file
+from tokenreward_trainer.pipeline.stage import StageInput, StageOutput, option_file_hash
 from tokenreward_trainer.prompts import parts_of, write_prompts
 from tokenreward_trainer.resumable.segments import read_rows
 
 
-def _prompt_options(recipe: Recipe) -> dict[str, Any]:
+def options(recipe: Recipe) -> dict[str, Any]:
+    """Returns the [prompts] section, a file by its content."""
     options = recipe.prompts.model_dump()
     if recipe.prompts.file is not None:
-        options["file"] = _file(recipe.prompts.file, "prompts.file")
+        options["file"] = option_file_hash(recipe.prompts.file, "prompts.file")
     return options
 
 
-def _prompts(work: StageInput) -> StageOutput:
-    wanted, out = work.recipe.prompts, work.folder / "prompts.jsonl"
+def run(given: StageInput) -> StageOutput:
+    """Leaves prompts.jsonl."""
+    wanted, out = given.recipe.prompts, given.folder / "prompts.jsonl"
     if wanted.file is None:
         write_prompts(out, parts_of(wanted.sets), wanted.count or 0, wanted.seed)
     else:

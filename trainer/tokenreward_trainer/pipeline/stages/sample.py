@@ -1,21 +1,23 @@
-"""TODO: what this module owns."""
+"""The stage that samples responses to the prompts from the policy, as `tokenreward sample` does."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tokenreward_trainer.pipeline.recipe import Recipe
-from tokenreward_trainer.pipeline.stage import StageInput, StageOutput, _with_meta
+from tokenreward_trainer.pipeline.stage import StageInput, StageOutput, with_meta
 from tokenreward_trainer.resumable.hashes import model_hash
 
 
-def _sample_options(recipe: Recipe) -> dict[str, Any]:
+def options(recipe: Recipe) -> dict[str, Any]:
+    """Returns the [sample] section without what says only how fast, and the policy's content."""
     return recipe.sample.model_dump(exclude={"gpu_memory"}) | {"model": model_hash(recipe.model.name)}
 
 
-def _sample(work: StageInput) -> StageOutput:
+def run(given: StageInput) -> StageOutput:
+    """Leaves samples.jsonl."""
     from tokenreward_trainer.sampling import sample_file
 
-    prompts, out = work.inputs["prompts"] / "prompts.jsonl", work.folder / "samples.jsonl"
-    done = sample_file(prompts, out, work.recipe.model.name, work.recipe.sample, progress=work.progress)
-    return StageOutput(_with_meta(out), f"{done.counts.responses} responses, {done.counts.tokens} tokens")
+    prompts, out = given.inputs["prompts"] / "prompts.jsonl", given.folder / "samples.jsonl"
+    done = sample_file(prompts, out, given.recipe.model.name, given.recipe.sample, progress=given.progress)
+    return StageOutput(with_meta(out), f"{done.counts.responses} responses, {done.counts.tokens} tokens")

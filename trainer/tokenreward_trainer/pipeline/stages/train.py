@@ -15,16 +15,39 @@ from tokenreward_trainer.training.checkpoints import last_checkpoint, remove_che
 _CHECKPOINTS = {"save_strategy": "steps", "save_steps": 0.2, "save_total_limit": 1}
 
 
-def train(work: StageInput, changes: Mapping[str, Any]) -> StageOutput:
-    """changes: options of [train] that this training has other than the recipe."""
+def options(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a training depends on: its models by content, its data's limits, its options.
+
+    Args:
+        recipe: The whole recipe.
+        changes: Options of [train] that this training has other than the recipe.
+    """
+    return {
+        "model": model_hash(recipe.model.name),
+        "reference": model_hash(recipe.model.reference) if recipe.model.reference else None,
+        "load": recipe.model.model_dump(include={"dtype", "attention"}),
+        "data": recipe.data.model_dump(),
+        "lora": recipe.lora.model_dump(),
+        "train": recipe.train | dict(changes),
+        "examples": recipe.report.examples,
+    }
+
+
+def run(given: StageInput, changes: Mapping[str, Any]) -> StageOutput:
+    """Leaves the trained model and its record in model/.
+
+    Args:
+        given: The stage's input.
+        changes: See `options`.
+    """
     from tokenreward_trainer.training.run import train_run
     from tokenreward_trainer.training.settings import run_of
 
-    recipe, out = work.recipe, work.folder / "model"
+    recipe, out = given.recipe, given.folder / "model"
     checkpoint = last_checkpoint(out)
     content = {
         "model": recipe.model.model_dump(),
-        "data": recipe.data.model_dump() | {"train": str(work.inputs["label"] / "labeled.jsonl")},
+        "data": recipe.data.model_dump() | {"train": str(given.inputs["label"] / "labeled.jsonl")},
         "lora": recipe.lora.model_dump(),
         "report": {"baseline": False, "examples": recipe.report.examples},
         "train": _CHECKPOINTS
@@ -39,15 +62,3 @@ def train(work: StageInput, changes: Mapping[str, Any]) -> StageOutput:
     weights = sorted(path.name for pattern in ("*.safetensors", "*.bin") for path in out.glob(pattern))
     outputs = [f"model/{name}" for name in ("run.json", *(w for w in weights if w != "training_args.bin"))]
     return StageOutput(outputs, f"{record['name']} on {record['pairs']} pairs in {record['seconds']:.0f} s")
-
-
-def _train_options(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "model": model_hash(recipe.model.name),
-        "reference": model_hash(recipe.model.reference) if recipe.model.reference else None,
-        "load": recipe.model.model_dump(include={"dtype", "attention"}),
-        "data": recipe.data.model_dump(),
-        "lora": recipe.lora.model_dump(),
-        "train": recipe.train | dict(changes),
-        "examples": recipe.report.examples,
-    }

@@ -34,7 +34,7 @@ ENGINES: dict[str, Callable[[str, Sampling, frozenset[int], int], Engine]] = {
 
 
 def installed_version(engine: str) -> str | None:
-    """Of what an engine runs on, without importing it; None if it is not installed."""
+    """Returns the version of the package that an engine runs on, without importing it; None if it is not installed."""
     for name in _DISTRIBUTIONS.get(engine, (engine,)):
         try:
             return version(name)

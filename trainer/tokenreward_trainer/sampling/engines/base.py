@@ -9,9 +9,12 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Request:
-    """One prompt. ids: up to and including the generation prompt.  seeds: one for each response wanted.
+    """What is asked of one prompt.
 
-    room: the most tokens a response may have, end-of-turn token included.
+    Attributes:
+        ids: Token ids up to and including the generation prompt.
+        seeds: One for each response wanted.
+        room: The most tokens of a response, end-of-turn token included.
     """
 
     ids: tuple[int, ...]
@@ -21,7 +24,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """token_ids: as sampled, the token that ended it included.  finished: it ended by itself, not by `room`."""
+    """One sampled response.
+
+    Attributes:
+        token_ids: As sampled, including the token that ended it.
+        finished: Whether it ended by itself, not by `room`.
+    """
 
     token_ids: tuple[int, ...]
     finished: bool
@@ -31,7 +39,9 @@ class Engine(Protocol):
     """Samples from one model. The same requests in one call give the same responses, in any process."""
 
     def sample(self, requests: Sequence[Request]) -> list[list[Response]]:
-        """For each request, one response a seed, in their order."""
+        """Returns for each request one response a seed, in their order."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Frees the model's memory."""
+        ...

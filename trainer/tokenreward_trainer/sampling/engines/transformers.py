@@ -1,7 +1,7 @@
 """The portable engine: one model in this process, a batch of responses at a time.
 
-Each prompt is read once for all its responses, and responses that have ended leave the batch. A response's tokens
-are drawn by numbers of its own seed, so what its neighbours do changes nothing but rounding.
+Each prompt is read once for all its responses, and responses that have ended leave the batch. A response's tokens are
+drawn by random numbers of its own seed, so what its neighbours do changes nothing but rounding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,16 @@ _ENDED = 0.2
 
 
 class TransformersEngine:
-    """path: a model directory or hub name. Raises BadInput if it cannot be loaded."""
+    """Samples with a transformers model in this process.
+
+    Args:
+        path: A model directory or hub name.
+        settings: How responses are sampled.
+        stops: Tokens that end a response.
+
+    Raises:
+        BadInput: The model cannot be loaded.
+    """
 
     def __init__(self, path: str, settings: Sampling, stops: frozenset[int]) -> None:
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
@@ -38,11 +47,13 @@ class TransformersEngine:
         self._stops = torch.tensor(sorted(stops), device=device)
 
     def close(self) -> None:
+        """Frees the model's memory."""
         del self._model
         give_back_memory()
 
     @torch.inference_mode()
     def sample(self, requests: Sequence[Request]) -> list[list[Response]]:
+        """Returns for each request one response a seed, in their order."""
         found: dict[int, list[Response]] = {}
         for batch in self._batches(requests):
             found |= dict(zip(batch, self._together([requests[index] for index in batch]), strict=True))

@@ -24,9 +24,16 @@ from tokenreward_trainer.sampling.settings import Sampling
 
 
 class VllmEngine:
-    """path: a model directory or hub name.  longest: a prompt with its response, in tokens, at most.
+    """Samples with vLLM in a child process.
 
-    Raises BadInput if vLLM is not there or cannot load the model.
+    Args:
+        path: A model directory or hub name.
+        settings: How responses are sampled.
+        stops: Tokens that end a response.
+        longest: The most tokens of a prompt with its response.
+
+    Raises:
+        BadInput: vLLM is not there or cannot load the model.
     """
 
     def __init__(self, path: str, settings: Sampling, stops: frozenset[int], longest: int) -> None:
@@ -35,7 +42,7 @@ class VllmEngine:
         on_cpu = not torch.accelerator.is_available()
         wanted = QUIET | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "PYTHONWARNINGS": "ignore"}
         wanted |= {"TORCH_CPP_LOG_LEVEL": "ERROR"} | (cpu_settings() if on_cpu else {})
-        # What the user has set already is left alone, except what makes the engine repeatable.
+        # A setting of the user's wins, except over what makes the engine repeatable.
         environment = wanted | os.environ | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
         self._child = subprocess.Popen(
             [sys.executable, "-m", "tokenreward_trainer.sampling.engines.vllm_child"],
@@ -54,11 +61,17 @@ class VllmEngine:
         self._ask(about)
 
     def sample(self, requests: Sequence[Request]) -> list[list[Response]]:
+        """Returns for each request one response a seed, in their order.
+
+        Raises:
+            TokenRewardError: vLLM has ended.
+        """
         wanted = [{"ids": request.ids, "seeds": request.seeds, "room": request.room} for request in requests]
         answer = self._ask({"requests": wanted})["responses"]
         return [[Response(tuple(ids), done) for ids, done in responses] for responses in answer]
 
     def close(self) -> None:
+        """Ends the child process."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._child.stdin.close()

@@ -15,6 +15,7 @@ _SIDE_BY_SIDE_CPU, _SIDE_BY_SIDE_GPU = 64, 256
 
 
 def main() -> None:
+    """Answers the parent's questions until it closes the pipe."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # vLLM prints; the pipe to our parent is for answers only.
     about = json.loads(sys.stdin.readline())

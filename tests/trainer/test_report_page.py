@@ -1,0 +1,24 @@
+"""The look that all of the trainer's pages share."""
+
+from __future__ import annotations
+
+from tokenreward_trainer.report.page import page_of
+
+
+def test_a_page_may_show_its_own_pictures_and_load_nothing() -> None:
+    page = page_of("Any title", ["<p>first</p>", "<p>second</p>"])
+    policy = page.partition('Content-Security-Policy" content="')[2].partition('"')[0].split("; ")
+    assert "default-src 'none'" in policy
+    assert "img-src data:" in policy
+    assert page.index("first") < page.index("second")
+
+
+def test_a_page_has_the_trainers_style_and_not_the_heat_maps_of_the_sdk() -> None:
+    page = page_of("Any title", [])
+    assert page.count("<style>") == 1
+    assert ".sides" in page
+    assert ".legend" not in page
+
+
+def test_a_title_is_text_and_no_markup() -> None:
+    assert "<title>&lt;b&gt;bold&lt;/b&gt;</title>" in page_of("<b>bold</b>", [])

@@ -1,0 +1,58 @@
+"""The table at the top of a training report: results and options of every run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+
+from tokenreward_trainer.training.run_record import RunRecord
+
+
+def summary(records: Sequence[RunRecord]) -> str:
+    """Returns the table of results and options, one column a run, and where the labels come from, as HTML."""
+    head = "".join(f"<th scope='col'>{escape(record.name)}</th>" for record in records)
+    rows = [(name, [value(record) for record in records]) for name, value in _ROWS]
+    options = sorted({name for record in records for name in record.options})
+    rows += [(name, [str(record.options.get(name, "")) for record in records]) for name in options]
+    body = "".join(
+        f"<tr><th scope='row'>{escape(name)}</th>{''.join(f'<td>{escape(value)}</td>' for value in values)}</tr>"
+        for name, values in rows
+        if any(value not in ("", "-") for value in values)
+    )
+    return (
+        f"<p>{_origin(records[-1])}</p>\n<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>\n"
+        "<p class='quiet'>Loss: the preference part alone. Correlation: Pearson's, over tokens, between learned token "
+        "rewards, &beta; log &pi;/&pi;<sub>ref</sub>, and the labels.</p>"
+    )
+
+
+def _origin(record: RunRecord) -> str:
+    known = record.provenance
+    if known is None:
+        return escape(f"Labels: {record.labels}.")
+    worker = known["fingerprint"]
+    return escape(
+        f"Labels: {worker['model']} ({worker['engine']} {worker['engine_version']}, {worker['dtype']}), template "
+        f"{known['template']}, estimator {known['estimator']}, tokenreward {known['tokenreward_version']}."
+    )
+
+
+def _final(record: RunRecord, name: str) -> float | None:
+    """The last value of a metric that was logged, or None."""
+    found = [entry[name] for entry in record.log if name in entry]
+    return found[-1] if found else None
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+_ROWS: Sequence[tuple[str, Callable[[RunRecord], str]]] = (
+    ("training pairs", lambda r: str(r.pairs)),
+    ("training time", lambda r: f"{r.seconds:.0f} s"),
+    ("held-out loss", lambda r: _number(_final(r, "eval_loss/preference") or _final(r, "eval_loss"))),
+    ("held-out reward margin", lambda r: _number(_final(r, "eval_rewards/margins"))),
+    ("held-out accuracy", lambda r: _number(_final(r, "eval_rewards/accuracies"))),
+    ("held-out correlation with labels", lambda r: _number(_final(r, "eval_token_rewards/correlation"))),
+    ("training correlation with labels", lambda r: _number(_final(r, "token_rewards/correlation"))),
+)

@@ -1,0 +1,116 @@
+"""Checks of training options: their names, their ranges, and which of them go together.
+
+What is right is silent, what is supported but doubtful warns and says what to do, and what is unsupported raises.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+from tokenreward.errors import BadInput, UnknownName
+from tokenreward_trainer.doubtful import DoubtfulOption
+from tokenreward_trainer.losses import METHODS
+
+if TYPE_CHECKING:
+    from tokenreward_trainer.training.config import PreferenceConfig
+
+WEIGHTINGS = ("dynamic", "static")
+REFERENCES = ("auto", "precompute", "live", "none")
+LAYOUTS = ("auto", "packed", "padded")
+
+#: The paper's range for alpha is {0.1, 0.25, 0.5}; beyond this, the regulariser outweighs the preference loss.
+REG_ALPHA_DOUBTFUL = 1.0
+
+
+def check_options(args: PreferenceConfig) -> None:
+    """Checks all options of preference optimisation.
+
+    Raises:
+        BadInput: A value is unknown or out of its range, or options do not go together.
+    """
+    _check_names(args)
+    _check_numbers(args)
+    _check_combinations(args)
+    _warn_of_doubtful(args)
+
+
+def _check_names(args: PreferenceConfig) -> None:
+    if args.method == "tdpo":
+        raise BadInput("method = 'tdpo' is two losses: say 'tdpo1' or 'tdpo2' (the authors' default)")
+    if args.method not in METHODS:
+        raise UnknownName("method", args.method, list(METHODS))
+    for name, value, known in (
+        ("weighting", args.weighting, WEIGHTINGS),
+        ("reference", args.reference, REFERENCES),
+        ("layout", args.layout, LAYOUTS),
+    ):
+        if value not in known:
+            raise UnknownName(name, value, known)
+
+
+def _check_numbers(args: PreferenceConfig) -> None:
+    for name in ("gamma_ratio", "reg_alpha", "sft_weight", "tdpo_alpha"):
+        value = getattr(args, name)
+        if value is not None and not 0 <= value < float("inf"):  # Refuses NaN too.
+            raise BadInput(f"{name} = {value} must be 0 or more")
+    if args.beta is not None and not 0 < args.beta < float("inf"):
+        raise BadInput(f"beta = {args.beta} must be above 0")
+    if args.sepo_fraction is not None and not 0 < args.sepo_fraction <= 1:
+        raise BadInput(f"sepo_fraction = {args.sepo_fraction} must be above 0 and at most 1")
+    if args.forward_tokens < 0:
+        raise BadInput(f"forward_tokens = {args.forward_tokens} must be 1 or more, or 0 to leave it to the device")
+
+
+def _check_combinations(args: PreferenceConfig) -> None:
+    method = args.chosen_method
+    for name, only in (("gamma_ratio", "simpo"), ("tdpo_alpha", "tdpo2"), ("sepo_fraction", "sepo")):
+        if getattr(args, name) is not None and args.method != only:
+            raise BadInput(f"{name} belongs to method = '{only}' and would do nothing with '{args.method}': remove it")
+    if args.reg_alpha > 0 and not method.weighted:
+        raise BadInput(
+            f"reg_alpha = {args.reg_alpha} with method = '{args.method}': no weight for the regulariser has been "
+            "derived for this method. Set reg_alpha = 0, or use dpo, simpo or wpo"
+        )
+    if args.weighting == "static" and args.reg_alpha == 0:
+        raise BadInput("weighting = 'static' weighs the regulariser, which reg_alpha = 0 leaves out: set reg_alpha")
+    if args.reference == "none" and method.reference:
+        raise BadInput(f"reference = 'none' with method = '{args.method}', which compares with a reference model")
+    if args.reference == "precompute" and "kl" in method.extras:
+        raise BadInput(
+            f"reference = 'precompute' with method = '{args.method}', whose KL needs the reference's whole "
+            "distribution at every token: use reference = 'live'"
+        )
+    if args.reference == "live" and not method.reference:
+        raise BadInput(
+            f"reference = 'live' costs a forward pass a step that '{args.method}' never looks at: use 'none', or "
+            "'precompute' for the learned token rewards in the metrics"
+        )
+    if args.train_sampling_strategy != "random":
+        raise BadInput(
+            f"train_sampling_strategy = '{args.train_sampling_strategy}' saves padding, of which packed pairs have "
+            "none: leave it at 'random'"
+        )
+
+
+def _warn_of_doubtful(args: PreferenceConfig) -> None:
+    method = args.chosen_method
+    if args.reg_alpha > REG_ALPHA_DOUBTFUL:
+        warnings.warn(
+            f"reg_alpha = {args.reg_alpha} is far above the paper's range of 0.1 to 0.5, where the regulariser "
+            "outweighs the preference loss; 0.25 is a good start",
+            DoubtfulOption,
+            stacklevel=5,
+        )
+    if args.method == "simpo" and args.beta is not None and args.beta < 1:
+        warnings.warn(
+            f"beta = {args.beta} is a DPO value: SimPO averages log-probs over tokens and uses 2 to 10",
+            DoubtfulOption,
+            stacklevel=5,
+        )
+    if method.reference and args.beta is not None and args.beta > 1:
+        warnings.warn(
+            f"beta = {args.beta} is a SimPO value: {args.method} sums log-probs over tokens and uses 0.01 to 0.5",
+            DoubtfulOption,
+            stacklevel=5,
+        )
