@@ -1,9 +1,7 @@
-"""The scoring seam: the transformers engine against plain passes, the synthetic engine, and the errors of both."""
+"""The scoring seam: the transformers engine against plain passes, and its errors."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -242,38 +240,3 @@ def test_an_engine_is_chosen_by_name_and_its_settings_are_checked() -> None:
     with pytest.raises(BadInput, match="dtype"):
         EngineSettings(dtype="int3")
     assert load_engine("synthetic", None).engine.info.name == "synthetic"
-
-
-def test_the_synthetic_engine_is_repeatable_keeps_its_rate_and_needs_no_torch() -> None:
-    code = (
-        "import sys, time\n"
-        "from tokenreward_workers.engines import load_engine\n"
-        "from tokenreward_workers.engines.base import Scoring, score_all\n"
-        "engine = load_engine('synthetic', None).engine\n"
-        "work = [Scoring((1, 2), {'a': (3,), 'b': (4,)}, (n, 5)) for n in range(10)]\n"
-        "started = time.monotonic()\n"
-        "print([float(s['a'].logprobs[0]) for s in score_all(engine, work)])\n"
-        "assert 0.3 < time.monotonic() - started < 5\n"
-        "assert not {'torch', 'transformers', 'vllm'} & set(sys.modules)\n"
-    )
-    environment = {"TOKENREWARD_SYNTHETIC_RATE": "25"}
-    runs = {
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment).stdout
-        for _ in range(2)
-    }
-    assert len(runs) == 1
-
-
-def test_poison_kills_the_process_and_nothing_else_does() -> None:
-    from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings
-
-    engine = SyntheticEngine(SyntheticSettings(poison=(7, 8)))
-    work = [Scoring((1,), {"a": ()}, (7, 9, 8)), Scoring((1,), {"a": ()}, (8, 7))]
-    assert len(score_all(engine, work)) == 2
-    code = (
-        "from tokenreward_workers.engines import load_engine\n"
-        "from tokenreward_workers.engines.base import Scoring, score_all\n"
-        "score_all(load_engine('synthetic', None).engine, [Scoring((1,), {'a': ()}, tuple(b'some poison here'))])\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", code], check=False, env={"TOKENREWARD_SYNTHETIC_POISON": "poison"})
-    assert killed.returncode == -9

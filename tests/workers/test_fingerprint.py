@@ -12,6 +12,7 @@ import pytest
 
 from tokenreward.chat_format import ChatFormat
 from tokenreward.chat_format.tokenizer_hash import tokenizer_hash
+from tokenreward.schema import digest
 from tokenreward_workers.engines.base import EngineInfo
 from tokenreward_workers.model_files import fingerprint
 from tokenreward_workers.model_files.resolve import ModelFiles

@@ -8,17 +8,16 @@ import numpy as np
 import pytest
 
 from harness.stack import Stack
-from tests.support.worker_shards import FINGERPRINT, scoring_options
+from tests.support.worker_shards import FINGERPRINT, give_rows, put, shard_of
 from tokenreward.protocol import keys
-from tokenreward.protocol.arrow_blobs import Entry, pack_entries, result_rows, unpack_results
-from tokenreward.protocol.records import Claim, JobSlice
+from tokenreward.protocol.arrow_blobs import result_rows, unpack_results
+from tokenreward.protocol.records import JobSlice
 from tokenreward.protocol.spill import Spill
-from tokenreward.schema import Item, ItemFailure
+from tokenreward.schema import ItemFailure
 from tokenreward_workers.engines.synthetic import VOCABULARY, chat_format
 from tokenreward_workers.rendering import Renderer
-from tokenreward_workers.scoring import Row, ScoringFailed
+from tokenreward_workers.scoring import ScoringFailed
 from tokenreward_workers.shards import logprob_cache
-from tokenreward_workers.shards.claimed_shard import ClaimedShard
 from tokenreward_workers.shards.logprob_cache import LogprobCache
 from tokenreward_workers.shards.outcomes import outcomes
 from tokenreward_workers.shards.preparing import prepare
@@ -40,25 +39,6 @@ def store(valkey: Stack) -> JobStoreClient:
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
     return Renderer(chat_format(), 2_000, VOCABULARY)
-
-
-def put(store: JobStoreClient, job: str, responses: list[str]) -> JobSlice:
-    """Store a job's items. Returns the member that stands for all of them."""
-    entries = [Entry(str(n), item=Item(prompt="p", response=text)) for n, text in enumerate(responses)]
-    store.client.hset(keys.items(job), 0, b"i" + pack_entries(entries))
-    return JobSlice(job=job, slice=0, offset=0, count=len(responses))
-
-
-def shard_of(*members: JobSlice, estimator: str = "contrast", include: tuple[str, ...] = ()) -> ClaimedShard:
-    jobs = {member.job: scoring_options(estimator, include) for member in members}
-    return ClaimedShard(Claim(shard="a" * 32, members=list(members), jobs=jobs))
-
-
-def give_rows(shard: ClaimedShard) -> None:
-    for n, scoring in enumerate(shard.scorings):
-        length = len(scoring.response)
-        rows = {name: Row(np.full(length, -1 - n - i, np.float32)) for i, name in enumerate(scoring.branches)}
-        shard.settle(n, rows)
 
 
 def test_identical_work_within_a_shard_is_done_once_even_for_two_jobs(
