@@ -8,7 +8,7 @@ from functools import cache
 from tokenreward import estimators, templates
 from tokenreward.schema import Item
 from tokenreward_workers.engines.base import score_all
-from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings, tokenizer
+from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings, chat_format
 from tokenreward_workers.rendering import Prepared, Renderer
 from tokenreward_workers.scoring import ScoringFailed
 
@@ -16,7 +16,7 @@ from tokenreward_workers.scoring import ScoringFailed
 @cache
 def _renderer() -> tuple[SyntheticEngine, Renderer]:
     engine = SyntheticEngine(SyntheticSettings())
-    return engine, Renderer(tokenizer(), engine.info.max_tokens, engine.info.vocabulary)
+    return engine, Renderer(chat_format(), engine.info.max_tokens, engine.info.vocabulary)
 
 
 def rewards(items: Sequence[dict], template: str = "revision", estimator: str = "contrast") -> list[list[float]]:

@@ -14,7 +14,7 @@ from tokenreward.protocol import keys
 from tokenreward.protocol.records import Shard, dump_shards
 from tokenreward.protocol.scripts import Scripts
 from tokenreward.protocol.spill import Spill
-from tokenreward_workers.engines.synthetic import VOCABULARY, tokenizer
+from tokenreward_workers.engines.synthetic import VOCABULARY, chat_format
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.shards.claimed_shard import ClaimedShard
 from tokenreward_workers.shards.committing import Committer
@@ -39,7 +39,7 @@ class Worker:
         self.redis.flushall()
         self.store = JobStoreClient(self.redis, "w", FINGERPRINT.digest, Spill(None, 1), 20)
         self.held, self.done, self.cache = HeldShards(), Throughput(), LogprobCache(self.store, 60)
-        self.renderer = Renderer(tokenizer(), 2_000, VOCABULARY)
+        self.renderer = Renderer(chat_format(), 2_000, VOCABULARY)
         self.committer = Committer(self.store, self.renderer, self.cache, self.held, self.done, threading.Event())
 
     def queue(self, *jobs: str) -> list[str]:

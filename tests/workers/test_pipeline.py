@@ -14,7 +14,7 @@ from tokenreward.protocol import keys
 from tokenreward.protocol.records import Shard, dump_shards
 from tokenreward.protocol.scripts import Scripts
 from tokenreward.protocol.spill import Spill
-from tokenreward_workers.engines.synthetic import VOCABULARY, SyntheticEngine, SyntheticSettings, tokenizer
+from tokenreward_workers.engines.synthetic import VOCABULARY, SyntheticEngine, SyntheticSettings, chat_format
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.shards.pipeline import Pipeline
 from tokenreward_workers.store.job_store import JobStoreClient
@@ -34,7 +34,7 @@ class Worker:
         self.errors: list[BaseException] = []
         self.pipeline = Pipeline(
             SyntheticEngine(settings),
-            Renderer(tokenizer(), 2_000, VOCABULARY),
+            Renderer(chat_format(), 2_000, VOCABULARY),
             self.store,
             cache_ttl=0,
             tokens_per_second=None,
