@@ -6,7 +6,7 @@ import time
 
 import psutil
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 
 
 class Usage:

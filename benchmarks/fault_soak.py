@@ -30,9 +30,9 @@ import psutil
 import redis
 
 from benchmarks._report import table, write
-from harness.stack import Stack, http
-from harness.undisturbed import rewards
-from harness.waiting import wait_for
+from benchmarks.harness.stack import Stack, http
+from benchmarks.harness.undisturbed import rewards
+from benchmarks.harness.waiting import wait_for
 
 WORKERS = 3
 DETECTIONS = 8

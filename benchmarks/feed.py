@@ -29,8 +29,8 @@ import httpx2
 
 from benchmarks._report import table, write
 from benchmarks._usage import Usage
-from harness.stack import Stack
-from harness.waiting import wait_for
+from benchmarks.harness.stack import Stack
+from benchmarks.harness.waiting import wait_for
 from tokenreward.protocol import keys
 from tokenreward_workers.model_files.resolve import resolve_model
 

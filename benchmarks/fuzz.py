@@ -34,8 +34,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
 from benchmarks._report import table, write
-from harness.stack import Stack, running
-from harness.waiting import wait_for
+from benchmarks.harness.stack import Stack, running
+from benchmarks.harness.waiting import wait_for
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 _TIMEOUT = 20.0

@@ -35,7 +35,7 @@ from benchmarks._work import WORKLOADS, workload
 from benchmarks.gpu_child import RESULT
 from benchmarks.gpu_dummy_weights import install
 from benchmarks.gpu_models import SHAPES, configure
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tokenreward.chat_format import ChatFormat
 from tokenreward_workers.model_files.resolve import resolve_model
 from tokenreward_workers.rendering import Renderer

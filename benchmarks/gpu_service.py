@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks._work import words
 from benchmarks.gpu_child import Job, has_vllm, read_job, tell, timed
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tokenreward import Client, Item, estimators, label_dataset, templates
 from tokenreward_workers.engines import EngineSettings, load_engine
 from tokenreward_workers.engines.base import score_all
@@ -57,7 +57,7 @@ def _alone(job: Job) -> None:
     loaded = load_engine("vllm", job.model("1b"), _settings(job))
     engine: Any = loaded.engine
     try:
-        renderer = Renderer(loaded.tokenizer, engine.info.max_tokens, engine.info.vocabulary)
+        renderer = Renderer(loaded.chat, engine.info.max_tokens, engine.info.vocabulary)
         lines = (job.folder / "service" / "rows.jsonl").read_text().splitlines()
         items = [Item(prompt=row["prompt"], response=row["response"]) for row in map(json.loads, lines)]
         branches = estimators.resolve("contrast").branches

@@ -25,8 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks._report import table, write
-from harness.processes import COMMAND
-from harness.stack import running
+from benchmarks.harness.processes import COMMAND
+from benchmarks.harness.stack import running
 from tokenreward import Client
 
 WORDS = ("the quick brown fox jumps over a lazy dog while seven clever otters count small blue stones").split()  # noqa: SIM905

@@ -37,8 +37,8 @@ import psutil
 from benchmarks._rawhttp import Connection, Pool
 from benchmarks._report import table, write
 from benchmarks._usage import Usage
-from harness.stack import Stack, http, running
-from harness.waiting import wait_for
+from benchmarks.harness.stack import Stack, http, running
+from benchmarks.harness.waiting import wait_for
 
 _FIRST_RATE, _GROWTH, _STEPS = 20.0, 1.25, 26
 _SLOW_MS = 1000.0

@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from benchmarks._report import ROOT, table, write
-from harness.stack import Stack, http, running
-from harness.waiting import wait_for
+from benchmarks.harness.stack import Stack, http, running
+from benchmarks.harness.waiting import wait_for
 
 ITEMS, TOKENS = 1000, 300
 

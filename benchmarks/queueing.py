@@ -23,8 +23,8 @@ from typing import Any
 import httpx2
 
 from benchmarks._report import read, table, write
-from harness.stack import Stack, http, running
-from harness.waiting import wait_for
+from benchmarks.harness.stack import Stack, http, running
+from benchmarks.harness.waiting import wait_for
 
 CLIENTS = 64
 EACH = 2

@@ -32,9 +32,9 @@ from rich.table import Table
 from benchmarks._report import table, write
 from benchmarks._simulated_gpus import RESPONSES_PER_SECOND
 from benchmarks._usage import Usage
-from harness.processes import Process
-from harness.stack import Stack
-from harness.waiting import wait_for
+from benchmarks.harness.processes import Process
+from benchmarks.harness.stack import Stack
+from benchmarks.harness.waiting import wait_for
 from tokenreward.protocol import keys
 
 HERE = Path(__file__).parent

@@ -8,8 +8,8 @@ from collections.abc import Generator, Iterator
 import pytest
 from hypothesis import settings
 
-from harness.stack import Stack, running
-from harness.waiting import patience
+from benchmarks.harness.stack import Stack, running
+from benchmarks.harness.waiting import patience
 
 # The same examples in every run: a change is to blame for a failure, not chance. `make fuzz` looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

@@ -75,7 +75,7 @@ FORBIDDEN = {
     "tokenreward": {"tokenreward_service", "tokenreward_workers", "tokenreward_trainer", "fastapi", "torch", "vllm"},
     "tokenreward_service": {"tokenreward_workers", "tokenreward_trainer", "torch", "vllm", "transformers"},
     "tokenreward_workers": {"tokenreward_service", "tokenreward_trainer", "fastapi", "starlette", "uvicorn"},
-    "tokenreward_trainer": {"tokenreward_service", "tokenreward_workers", "fastapi", "tokenreward.show"},
+    "tokenreward_trainer": {"tokenreward_service", "tokenreward_workers", "fastapi"},
 }
 
 
@@ -183,3 +183,22 @@ def test_the_walls_between_the_components_hold(package: str) -> None:
         if found.module == wall or found.module.startswith(wall + ".")
     ]
     assert through == []
+
+
+def test_only_what_draws_imports_the_drawing_package() -> None:
+    drawing = (
+        "tokenreward.show",
+        "tokenreward.commands.show",
+        "tokenreward.commands.inspect",
+        "tokenreward.audit.output",
+        "tokenreward_trainer.report",
+        "tokenreward_trainer.pipeline.stages.report",
+    )
+    readers = [
+        f"{module}:{found.line} imports {found.module}"
+        for module in modules()
+        if not module.startswith(drawing)
+        for found in imports(module)
+        if found.module.startswith("tokenreward.show")
+    ]
+    assert readers == []

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tokenreward import Client, cli, estimators, templates
 from tokenreward.audit import auditing, builtin, plan
 from tokenreward.audit.scored import Response

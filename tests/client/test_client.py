@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tests.support.staged_server import PROVENANCE, Staged, cut, drop, end_line, job, problem, reply, result_line, slow
 from tokenreward import (
     AsyncClient,

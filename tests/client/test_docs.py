@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tokenreward_workers.engines import synthetic as engine
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"

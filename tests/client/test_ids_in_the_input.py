@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tests.support.fake_service import FakeService, reward
 from tokenreward import BadInput, label_dataset
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.stack import Stack
-from harness.waiting import patience
+from benchmarks.harness.stack import Stack
+from benchmarks.harness.waiting import patience
 from tokenreward import Client, cli
 from tokenreward.schema import Job
 

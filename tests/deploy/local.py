@@ -15,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from harness.processes import Process
-from harness.waiting import patience
+from benchmarks.harness.processes import Process
+from benchmarks.harness.waiting import patience
 from tests.deploy.composefile import ROOT, Service, seconds, services
 from tokenreward_service.embedded.valkey import find_server
 

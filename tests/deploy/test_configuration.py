@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.processes import COMMAND
-from harness.waiting import patience
+from benchmarks.harness.processes import COMMAND
+from benchmarks.harness.waiting import patience
 from tests.deploy import configuration
 from tests.deploy.composefile import ROOT, raw, services
 from tokenreward import environment

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tests.deploy import dockerfiles
 from tests.deploy.composefile import ROOT, services
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness.processes import COMMAND, Process
-from harness.stack import http
-from harness.undisturbed import rewards
-from harness.waiting import wait_for
+from benchmarks.harness.processes import COMMAND, Process
+from benchmarks.harness.stack import http
+from benchmarks.harness.undisturbed import rewards
+from benchmarks.harness.waiting import wait_for
 from tests.deploy import hosts
 from tokenreward import Client
 from tokenreward_service.embedded.valkey import find_server

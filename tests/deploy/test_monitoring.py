@@ -12,7 +12,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from harness.stack import Stack, http, running
+from benchmarks.harness.stack import Stack, http, running
 from tests.deploy.composefile import ROOT, services
 
 MONITORING = ROOT / "service" / "monitoring"
@@ -105,7 +105,7 @@ def test_the_metrics_key_opens_the_metrics_and_nothing_else(stack: Stack) -> Non
     file = KeyFile(stack.redis)
     file.create("somebody", ["label"])
     try:
-        from harness.waiting import wait_for
+        from benchmarks.harness.waiting import wait_for
 
         wait_for(lambda: http.get(stack.url + "/metrics").status_code == 401, 5, "the lock")
         assert http.get(stack.url + "/metrics", headers=shown).status_code == 200

@@ -10,9 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from harness.processes import COMMAND, Process
-from harness.stack import Stack, http
-from harness.waiting import patience, wait_for
+from benchmarks.harness.processes import COMMAND, Process
+from benchmarks.harness.stack import Stack, http
+from benchmarks.harness.waiting import patience, wait_for
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines import EngineSettings, load_engine
 from tokenreward_workers.process.supervisor import gpus

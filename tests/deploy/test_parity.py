@@ -10,7 +10,7 @@ import httpx2
 import pytest
 import redis
 
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tests.deploy.local import Composed
 from tokenreward import Client
 from tokenreward_workers.model_files import demo as demo_model

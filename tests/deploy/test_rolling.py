@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.stack import Stack
-from harness.undisturbed import rewards
-from harness.waiting import wait_for
+from benchmarks.harness.stack import Stack
+from benchmarks.harness.undisturbed import rewards
+from benchmarks.harness.waiting import wait_for
 from tokenreward import Client
 
 SETTINGS = {

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness.stack import Stack, http
+from benchmarks.harness.stack import Stack, http
 from tokenreward.protocol import keys
 from tokenreward.protocol.records import Claim, Corrupt, ScoringOptions
 from tokenreward.protocol.worker_records import ModelRecord

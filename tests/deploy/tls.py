@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tokenreward.commands import audit
 
 

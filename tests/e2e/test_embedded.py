@@ -12,9 +12,9 @@ import httpx2
 import pytest
 from redis import Redis
 
-from harness.processes import COMMAND, wait_gone
-from harness.stack import Served, Stack
-from harness.waiting import patience, wait_for
+from benchmarks.harness.processes import COMMAND, wait_gone
+from benchmarks.harness.stack import Served, Stack
+from benchmarks.harness.waiting import patience, wait_for
 from tokenreward_service.embedded import valkey as embedded
 
 

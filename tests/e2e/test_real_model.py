@@ -16,9 +16,9 @@ import psutil
 import pytest
 import redis
 
-from harness.processes import wait_gone
-from harness.stack import Served
-from harness.waiting import patience, wait_for
+from benchmarks.harness.processes import wait_gone
+from benchmarks.harness.stack import Served
+from benchmarks.harness.waiting import patience, wait_for
 from tests.support.jobs import items, job, results, submit
 from tokenreward.commands import label
 from tokenreward.protocol import keys

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tests.support.jobs import SLOW
 
 

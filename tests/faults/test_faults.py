@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.stack import Stack, http
-from harness.undisturbed import rewards
-from harness.waiting import patience, wait_for
+from benchmarks.harness.stack import Stack, http
+from benchmarks.harness.undisturbed import rewards
+from benchmarks.harness.waiting import patience, wait_for
 from tests.support.jobs import SLOW, check_undisturbed, in_progress, items, job, results, submit
 
 

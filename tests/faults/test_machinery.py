@@ -11,8 +11,8 @@ from uuid import uuid4
 
 from rq import Queue
 
-from harness.stack import Stack, http, running
-from harness.waiting import patience, wait_for
+from benchmarks.harness.stack import Stack, http, running
+from benchmarks.harness.waiting import patience, wait_for
 from tests.support.jobs import check_undisturbed, in_progress, items, job, results, submit
 from tokenreward.protocol.arrow_blobs import Entry, pack_failures
 from tokenreward.protocol.records import JobSlice, Shard, commit_args, dump_shards

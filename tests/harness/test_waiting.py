@@ -8,8 +8,8 @@ import time
 import httpx2
 import pytest
 
-from harness import waiting
-from harness.waiting import MOST, OVERRIDE, patience, wait_for
+from benchmarks.harness import waiting
+from benchmarks.harness.waiting import MOST, OVERRIDE, patience, wait_for
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 import redis.asyncio
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tokenreward.protocol import keys
 from tokenreward.protocol.arrow_blobs import Entry
 from tokenreward.protocol.scripts import Scripts

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
-from harness.stack import Stack
-from harness.waiting import patience, wait_for
+from benchmarks.harness.stack import Stack
+from benchmarks.harness.waiting import patience, wait_for
 
 NDJSON = {"content-type": "application/x-ndjson"}
 

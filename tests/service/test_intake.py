@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 from fastapi import FastAPI
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tokenreward.schema import JobOptions, JobRequest
 from tokenreward_service.intake.job_builder import JobBuilder
 from tokenreward_service.intake.options import plan

@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from harness.processes import COMMAND
-from harness.stack import Stack, running
-from harness.waiting import patience, wait_for
+from benchmarks.harness.processes import COMMAND
+from benchmarks.harness.stack import Stack, running
+from benchmarks.harness.waiting import patience, wait_for
 
 BODY = {"items": [{"prompt": "p", "response": "r"}]}
 

@@ -15,8 +15,8 @@ import psutil
 import pytest
 import zstandard
 
-from harness.stack import Stack, running
-from harness.waiting import patience, wait_for
+from benchmarks.harness.stack import Stack, running
+from benchmarks.harness.waiting import patience, wait_for
 
 NDJSON = {"content-type": "application/x-ndjson"}
 LINE = b'{"prompt":"p","response":"r"}\n'

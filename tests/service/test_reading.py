@@ -9,8 +9,8 @@ import httpx2
 import pyarrow as pa
 import pytest
 
-from harness.stack import Stack
-from harness.waiting import patience, wait_for
+from benchmarks.harness.stack import Stack
+from benchmarks.harness.waiting import patience, wait_for
 
 ARROW = "application/vnd.apache.arrow.stream"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import redis
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tokenreward.protocol import doorbell, keys
 from tokenreward.protocol.records import JobSlice
 from tokenreward.protocol.worker_records import connection_name

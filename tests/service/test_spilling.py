@@ -14,8 +14,8 @@ import httpx2
 import pytest
 import redis.asyncio
 
-from harness.stack import Stack, http, running
-from harness.waiting import patience, wait_for
+from benchmarks.harness.stack import Stack, http, running
+from benchmarks.harness.waiting import patience, wait_for
 from tests.support.jobs import check_undisturbed, job, submit
 from tokenreward.protocol import keys
 from tokenreward.protocol.arrow_blobs import Entry

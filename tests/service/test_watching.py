@@ -10,8 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from harness.stack import Stack, running
-from harness.waiting import wait_for
+from benchmarks.harness.stack import Stack, running
+from benchmarks.harness.waiting import wait_for
 from tokenreward.protocol import keys
 from tokenreward.protocol.spill import Spill
 from tokenreward.protocol.worker_records import WorkerRecord

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from harness.stack import Served, Stack, http
-from harness.undisturbed import rewards
-from harness.waiting import patience, wait_for
+from benchmarks.harness.stack import Served, Stack, http
+from benchmarks.harness.undisturbed import rewards
+from benchmarks.harness.waiting import patience, wait_for
 
 #: Slow enough that a fault hits work in progress, small enough that a test stays short.
 SLOW = {

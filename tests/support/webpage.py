@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx2
 from playwright.sync_api import Page, expect
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 
 #: `open_page(path, stack=..., allow=(...), **context options)`
 Open = Callable[..., Page]

@@ -11,7 +11,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import Gemma2ForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from harness.stack import running
+from benchmarks.harness.stack import running
 from tests.support.tiny_models import CHAT, build_gemma, build_llama, build_pairs
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.training.config import PreferenceConfig

@@ -17,7 +17,7 @@ import torch
 from alpaca_eval.metrics import get_winrate
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tests.support.judge_server import by_rule, completion, judge_server, longer
 from tokenreward import cli
 from tokenreward.errors import BadInput, ConnectionFailed

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tests.support import two_processes
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.training.config import PreferenceConfig

@@ -20,8 +20,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from harness.processes import COMMAND, Process, wait_gone
-from harness.waiting import patience, wait_for
+from benchmarks.harness.processes import COMMAND, Process, wait_gone
+from benchmarks.harness.waiting import patience, wait_for
 from tokenreward import cli
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_trainer.pipeline import Recipe, read_recipe, run_recipe

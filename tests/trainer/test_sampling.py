@@ -17,8 +17,8 @@ import torch
 import transformers
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from harness.processes import COMMAND, Process, wait_gone
-from harness.waiting import wait_for
+from benchmarks.harness.processes import COMMAND, Process, wait_gone
+from benchmarks.harness.waiting import wait_for
 from tokenreward import cli
 from tokenreward.chat_format import ChatFormat
 from tokenreward.dataset import read_meta

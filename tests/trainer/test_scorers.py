@@ -23,7 +23,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tokenreward.errors import BadInput, ConnectionFailed, UnknownName
 from tokenreward_trainer.scorers import Group, scorer_of
 from tokenreward_trainer.scorers.constraints import keeps

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from harness.stack import Stack, running
-from harness.waiting import patience
+from benchmarks.harness.stack import Stack, running
+from benchmarks.harness.waiting import patience
 
 expect.set_options(timeout=1000 * patience(15))
 

@@ -8,7 +8,7 @@ import axe_playwright_python
 import pytest
 from playwright.sync_api import Page, expect
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tests.support.webpage import Open, label, make_job
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")

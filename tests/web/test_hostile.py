@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tests.support.webpage import Open, label, make_job
 
 HOSTILE = {

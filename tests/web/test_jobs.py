@@ -7,8 +7,8 @@ import json
 import httpx2
 from playwright.sync_api import expect
 
-from harness.stack import Stack
-from harness.waiting import wait_for
+from benchmarks.harness.stack import Stack
+from benchmarks.harness.waiting import wait_for
 from tests.support.webpage import Open, make_job
 
 

@@ -9,9 +9,9 @@ import httpx2
 import pytest
 from playwright.sync_api import Route, expect
 
-from harness.processes import COMMAND
-from harness.stack import Stack, running
-from harness.waiting import patience, wait_for
+from benchmarks.harness.processes import COMMAND
+from benchmarks.harness.stack import Stack, running
+from benchmarks.harness.waiting import patience, wait_for
 from tests.support.webpage import Open
 
 

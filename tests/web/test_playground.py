@@ -13,7 +13,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Page, expect
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tests.support.webpage import Open, label
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from harness.stack import Stack
-from harness.waiting import patience
+from benchmarks.harness.stack import Stack
+from benchmarks.harness.waiting import patience
 from tests.support.webpage import Open, make_job
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tests.support.webpage import Open, label
 
 pytestmark = pytest.mark.alone

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 import redis
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tests.support.worker_shards import FINGERPRINT, give_rows, put, scoring_options
 from tokenreward.protocol import keys
 from tokenreward.protocol.records import Shard, dump_shards

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tokenreward.errors import BadInput
 from tokenreward_workers.model_files import demo as demo_model
 from tokenreward_workers.model_files.resolve import ModelFiles, resolve_model

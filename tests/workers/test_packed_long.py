@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tokenreward_workers.engines.packed.mlp import bound_mlps
 from tokenreward_workers.engines.packed.window import cost, parts
 from tokenreward_workers.scoring import Scoring

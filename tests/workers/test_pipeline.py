@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.stack import Stack
-from harness.waiting import wait_for
+from benchmarks.harness.stack import Stack
+from benchmarks.harness.waiting import wait_for
 from tests.support.worker_shards import FINGERPRINT, put, scoring_options
 from tokenreward.protocol import keys
 from tokenreward.protocol.records import Shard, dump_shards

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from harness.stack import Stack
+from benchmarks.harness.stack import Stack
 from tests.support.worker_shards import FINGERPRINT, give_rows, put, shard_of
 from tokenreward.protocol import keys
 from tokenreward.protocol.arrow_blobs import result_rows, unpack_results

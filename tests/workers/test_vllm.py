@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.waiting import wait_for
+from benchmarks.harness.waiting import wait_for
 from tokenreward import templates
 from tokenreward.schema import Item
 from tokenreward_workers.engines.base import EngineDied, ListFeed, score_all

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.waiting import patience
+from benchmarks.harness.waiting import patience
 from tests.workers.two_runners.child import scenarios
 from tokenreward_workers.scoring import Scoring
 

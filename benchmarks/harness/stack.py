@@ -17,8 +17,8 @@ import httpx2
 import psutil  # type: ignore[import-untyped]
 import redis
 
-from harness.processes import COMMAND, Process
-from harness.waiting import patience, wait_for
+from benchmarks.harness.processes import COMMAND, Process
+from benchmarks.harness.waiting import patience, wait_for
 from tokenreward_service.embedded.valkey import find_server
 
 #: One client for all tests: to make one costs some 30 ms of processor time, which a busy stack would feel.

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
-from harness.waiting import patience, wait_for
+from benchmarks.harness.waiting import patience, wait_for
 from tokenreward.child_process import die_with
 
 #: The `tokenreward` command, run with this interpreter.
