@@ -68,7 +68,10 @@ def main() -> None:
 
 
 def _counted(stats: EngineStats) -> dict[str, int]:
-    return {name: getattr(stats, name) for name in ("computed_tokens", "cached_tokens", "rescored", "branches", "preemptions")}
+    return {
+        name: getattr(stats, name)
+        for name in ("computed_tokens", "cached_tokens", "rescored", "branches", "preemptions")
+    }
 
 
 def _preempting(engine: VllmEngine):  # type: ignore[no-untyped-def]
