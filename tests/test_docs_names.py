@@ -17,7 +17,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *s
 TOP = "benchmarks|client|docs|service|tests|trainer|workers"
 _PATH = re.compile(rf"(?<![\w./-])(?:{TOP})(?:/[\w.-]+)+/?")
 #: The end of a path to code: a page may shorten paths where it has said in which folder they are.
-_CODE = re.compile(r"(?<![\w./-])(?:[\w.-]+/)*\w+\.(?:py|lua)\b")
+_CODE = re.compile(r"(?<![\w./-])(?:[\w.-]+/)*\w+\.(?:py|lua|js)\b")
 _MODULE = re.compile(r"(?<![\w./@:-])tokenreward\w*(?:\.\w+)+")
 _TARGET = re.compile(r"`make ([a-z-]+)")
 #: A placeholder of an instruction ("NAME.py"), a file that a command makes, or a file of somebody else's.
