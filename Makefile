@@ -22,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadgroup
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
-.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale load deploy-test clean
+.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale feed load deploy-test clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -44,6 +44,7 @@ help:
 	@echo "make label-bench          a large file through the client: memory, rows a second"
 	@echo "make bench-training       the trainer against TRL: parity, step time, memory"
 	@echo "make scale                how many GPUs one API process and one Redis feed"
+	@echo "make feed                 how well one worker keeps an engine of a set speed fed"
 	@echo "make load                 small calls at a set rate, many clients, one large upload"
 	@echo "make deploy-test          the compose file, images and many hosts, without Docker (part of make test)"
 
@@ -152,6 +153,9 @@ faults: setup
 
 scale: setup
 	$(BIN)/python benchmarks/scale.py
+
+feed: setup
+	$(BIN)/python benchmarks/feed.py
 
 load: setup
 	$(BIN)/python benchmarks/load.py

@@ -34,8 +34,8 @@ FLOORS: dict[str, list[list[str]]] = {
         ["show"],
         ["dataset"],
         ["http", "protocol", "chat_format", "statistics", "html", "estimators", "templates"],
-        ["settings", "tokenizer_hash", "_serving", "_vllm", "embedded_service", "vllm_environment"],
-        ["environment", "_process", "child_process"],
+        ["settings", "embedded_service", "vllm_environment"],
+        ["environment", "child_process"],
         ["schema"],
         ["errors"],
     ],
@@ -54,7 +54,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["cli", "main"],
         ["process"],
         ["shards"],
-        ["store", "model_files", "rendering", "text"],
+        ["store", "model_files", "rendering"],
         ["engines"],
         ["scoring", "settings"],
     ],
@@ -66,7 +66,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["training", "sampling", "scorers"],
         ["model"],
         ["data", "losses", "prompts"],
-        ["resumable", "chat", "config_file", "cli_options", "doubtful", "configs", "recipes"],
+        ["resumable", "config_file", "cli_options", "doubtful", "configs", "recipes"],
     ],
 }
 

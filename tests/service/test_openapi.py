@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from tokenreward_service.app import create_app
+from tokenreward_service.http.schema_descriptions import split_docstring
 from tokenreward_service.settings import ServiceSettings
 from tokenreward_service.tools import api_docs
 
@@ -23,6 +24,13 @@ def test_the_page_in_docs_is_the_document() -> None:
 def test_every_reference_leads_somewhere() -> None:
     for name in re.findall(r"#/components/schemas/(\w+)", str(DOCUMENT)):
         assert name in DOCUMENT["components"]["schemas"]
+
+
+def test_each_field_of_a_shape_carries_its_own_text() -> None:
+    shapes = DOCUMENT["components"]["schemas"]
+    assert [name for name, shape in shapes.items() if "Attributes:" in shape.get("description", "")] == []
+    for name in ("Estimate", "Item", "Job", "JobRequest", "Problem", "Provenance", "WorkerRecord"):
+        assert [field for field, kind in shapes[name]["properties"].items() if not kind.get("description")] == [], name
 
 
 def test_every_error_is_a_problem_with_an_example() -> None:
@@ -44,3 +52,10 @@ def test_whatever_is_under_v1_asks_for_a_key() -> None:
     for method, path, operation in OPERATIONS:
         assert bool(operation.get("security")) == (path.startswith("/v1") or path == "/metrics"), (method, path)
         assert ("401" in operation["responses"]) == bool(operation.get("security")), (method, path)
+
+
+def test_a_docstring_is_split_into_its_text_and_the_texts_of_its_attributes() -> None:
+    attributes = "Attributes:\n    one: The first: of two\n        lines.\n    two: Short."
+    text, fields = split_docstring(f"A thing.\n\nMore of it.\n\n{attributes}\n\nThe end.")
+    assert text == "A thing.\n\nMore of it.\n\nThe end."
+    assert fields == {"one": "The first: of two lines.", "two": "Short."}

@@ -12,7 +12,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from tokenreward.schema import Item, JobRequest, Problem, RenderRequest, ResultsEnd
+from tokenreward.schema import Item, JobOptions, JobRequest, Problem, RenderRequest, ResultsEnd
+from tokenreward_service.http.schema_descriptions import describe
 
 _REF = "#/components/schemas/{model}"
 
@@ -50,6 +51,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas.update(ours["$defs"])
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
+    describe(schemas, inherited={"JobRequest": JobOptions})
     schemas["ItemResult"]["example"] = _RESULT
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

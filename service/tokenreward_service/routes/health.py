@@ -25,7 +25,8 @@ class Health(BaseModel):
 class Ready(BaseModel):
     """The service can take work.
 
-    workers: live ones, of the model that was asked for or of any.
+    Attributes:
+        workers: How many live workers serve the model that was asked for, or any model if none was named.
     """
 
     status: Literal["ready"] = "ready"

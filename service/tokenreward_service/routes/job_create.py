@@ -34,8 +34,13 @@ _BODIES = {
 class Estimate(BaseModel):
     """The answer to `dry_run=true`.
 
-    seconds_estimated: on one worker that has nothing else to do, if its speed is known.
-    live: whether a worker serves the model now.
+    Attributes:
+        total_items: All items.
+        invalid_items: Items that are wrong. They would get an error for that.
+        tokens_estimated: Tokens of the whole job, estimated before tokenization.
+        seconds_estimated: The time that one worker with nothing else to do would take, or None if no speed is known.
+        live: Whether a worker serves the model now.
+        provenance: Where the rewards would come from.
     """
 
     total_items: int

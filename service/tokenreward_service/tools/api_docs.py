@@ -65,15 +65,17 @@ def _answer(response: dict[str, Any]) -> str:
 
 
 def _shape(name: str, schema: dict[str, Any]) -> str:
-    lines = [f"## {name}\n", schema.get("description", "") + "\n"]
+    lines = [f"## {name}\n"]
+    if "description" in schema:
+        lines.append(schema["description"] + "\n")
     if "enum" in schema:
         lines.append("One of: " + ", ".join(f"`{value}`" for value in schema["enum"]) + "\n")
     if properties := schema.get("properties"):
         required = schema.get("required", [])
-        lines += ["| field | type | |", "|---|---|---|"]
+        lines += ["| field | type | default | |", "|---|---|---|---|"]
         for field, kind in properties.items():
-            default = "required" if field in required else f"default `{json.dumps(kind.get('default'))}`"
-            lines.append(f"| `{field}` | {_cell(_type(kind))} | {default} |")
+            default = "required" if field in required else f"`{json.dumps(kind.get('default'))}`"
+            lines.append(f"| `{field}` | {_cell(_type(kind))} | {default} | {_cell(kind.get('description', ''))} |")
         lines.append("")
     return "\n".join(lines)
 
