@@ -88,6 +88,22 @@ def test_a_shard_with_nothing_to_score_is_finished_when_it_comes() -> None:
     assert run.finished == [cached]
 
 
+def test_a_shard_that_the_engine_scores_the_moment_it_enters_is_finished_once() -> None:
+    run, shard = Run(), claimed("a" * 32, 1)
+
+    class Released(threading.Condition):
+        """A lock that hands over to the engine as soon as it is let go."""
+
+        def __exit__(self, *error: object) -> None:
+            super().__exit__(*error)
+            if shard.waiting and not shard.begun:
+                run.settle(run.take() or [])
+
+    run.stream._changed = Released()
+    run.stream.add(shard)
+    assert run.finished == [shard]
+
+
 def test_a_lost_shard_leaves_the_queue_at_once_and_the_engine_at_its_next_step() -> None:
     run, lost, other = Run(), claimed("a" * 32, 3), claimed("b" * 32, 1)
     run.add(lost, other)

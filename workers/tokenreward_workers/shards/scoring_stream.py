@@ -65,8 +65,10 @@ class ScoringStream:
             shard.prepared = True
             if shard.waiting:
                 self._queue.append(shard)
+            # Asked here: outside of the lock, the engine may have scored and finished it already.
+            finished = shard.finished
             self._changed.notify_all()
-        if shard.finished:
+        if finished:
             self._finished(shard)
 
     def take(self, tokens: int, *, wait: bool) -> Sequence[tuple[Key, Scoring]] | None:
