@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,23 @@ def test_the_probe_measures_a_rate_and_keeps_the_log_probs() -> None:
     assert (measured(LoadedEngine(Scripted({}), chat_format())) or 0) > 0
     result = probe.probe(SyntheticEngine(SyntheticSettings()))
     assert all(set(rows) for rows in result.logprobs)
+
+
+@pytest.mark.parametrize("limit", [3, 50, 127, 128, 4096])
+def test_the_probe_is_no_longer_than_what_the_engine_takes(limit: int) -> None:
+    lengths: list[int] = []
+
+    class Short(Scripted):
+        def score(self, feed: Feed) -> Iterator[tuple[Key, Outcome]]:
+            while (given := feed.take(1000, wait=True)) is not None:
+                for key, scoring in given:
+                    lengths.append(scoring.longest)
+                    yield key, {name: Row(np.zeros(len(scoring.response), np.float32)) for name in scoring.branches}
+
+    engine = Short({})
+    engine.info = replace(engine.info, max_tokens=limit)
+    probe.probe(engine)
+    assert min(limit, 128) - 3 < max(lengths) <= limit
 
 
 def test_the_synthetic_engines_rate_is_set_and_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:

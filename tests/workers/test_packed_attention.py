@@ -242,3 +242,14 @@ def test_what_packing_cannot_honour_is_refused() -> None:
 def test_every_index_of_some_stretches() -> None:
     assert indices([(3, 6), (10, 10), (0, 2)]).tolist() == [3, 4, 5, 0, 1]
     assert indices([]).tolist() == []
+
+
+def test_a_long_run_is_read_in_blocks_with_a_sign_of_life_before_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masked, "_LONGEST_WHOLE", 300)
+    monkeypatch.setattr(masked, "_ROWS", 100)
+    packed = pack([(0, Scoring(random_ids(1, 30), {"only": ()}, random_ids(2, 421)))])
+    signs: list[int] = []
+    call = a_call(450)
+    out = masked.attend(call, Layout(packed, lambda: signs.append(1)))
+    assert len(signs) == 5
+    torch.testing.assert_close(out, one_by_one(call, packed), atol=1e-5, rtol=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 
 import numpy as np
@@ -118,6 +119,27 @@ def test_a_long_restart_counts_as_progress() -> None:
 
     engine = Slow(lambda _scoring, restarts: restarts == 0)
     assert len(scored(engine, ListFeed(work(2), step))) == 2
+
+
+def test_what_a_failed_pass_held_is_free_when_the_engine_is_restarted() -> None:
+    class Activations:
+        """Memory of a pass."""
+
+    held: list[weakref.ref[Activations]] = []
+
+    class Full(Mortal):
+        def score(self, feed: Feed) -> Iterator[tuple[Key, Outcome]]:
+            activations = Activations()
+            held.append(weakref.ref(activations))
+            yield from super().score(feed)
+
+        def restart(self) -> None:
+            assert [memory() for memory in held] == [None] * len(held)
+            super().restart()
+
+    engine = Full(lambda scoring, _restarts: scoring.response[0] == 1)
+    assert len(scored(engine, ListFeed(work(3)))) == 3
+    assert engine.stats.restarts == 3
 
 
 def test_an_engine_that_cannot_be_restarted_ends_it_all() -> None:

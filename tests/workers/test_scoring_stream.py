@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Sequence
 
@@ -86,6 +87,22 @@ def test_a_shard_with_nothing_to_score_is_finished_when_it_comes() -> None:
     run, cached = Run(), claimed("a" * 32, 0)
     run.add(cached)
     assert run.finished == [cached]
+
+
+def test_a_shard_that_the_engine_scores_the_moment_it_enters_is_finished_once() -> None:
+    run, shard = Run(), claimed("a" * 32, 1)
+
+    class Released(threading.Condition):
+        """A lock that hands over to the engine as soon as it is let go."""
+
+        def __exit__(self, *error: object) -> None:
+            super().__exit__(*error)
+            if shard.waiting and not shard.begun:
+                run.settle(run.take() or [])
+
+    run.stream._changed = Released()
+    run.stream.add(shard)
+    assert run.finished == [shard]
 
 
 def test_a_lost_shard_leaves_the_queue_at_once_and_the_engine_at_its_next_step() -> None:
@@ -174,6 +191,25 @@ def test_a_suspect_waits_until_the_engine_is_empty_and_is_named_before_it_enters
     run.settle([(suspect, 1)])
     assert run.take() == [(after, 0)]
     assert run.marks == [suspect.id, ""], "and the store hears that the engine is done with it"
+
+
+def test_the_store_hears_at_once_that_a_suspect_has_left_although_there_is_no_more_work() -> None:
+    run, suspect = Run(), claimed("a" * 32, 1, attempts=1)
+    marks: queue.SimpleQueue[str] = queue.SimpleQueue()
+    run.stream._mark = marks.put
+    run.add(suspect)
+
+    def engine() -> None:
+        while (given := run.stream.take(ROOMY, wait=True)) is not None:
+            run.settle([key for key, _ in given])
+
+    thread = threading.Thread(target=engine, daemon=True)
+    thread.start()
+    assert [marks.get(timeout=10), marks.get(timeout=10)] == [suspect.id, ""]
+    run.stream.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert marks.empty()
 
 
 def test_not_even_interactive_work_enters_beside_a_suspect() -> None:

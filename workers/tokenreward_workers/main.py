@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import time
 from uuid import uuid4
@@ -17,6 +16,7 @@ from tokenreward.errors import BadInput
 from tokenreward.protocol import arrow_blobs
 from tokenreward.protocol.spill import Spill
 from tokenreward.protocol.worker_records import ModelRecord
+from tokenreward_workers.process.failures import Failures
 from tokenreward_workers.process.report import reporter
 from tokenreward_workers.process.rq_worker import ShardWorker
 from tokenreward_workers.process.startup import Loaded, load
@@ -54,19 +54,14 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     client = connect(settings.redis_url.get_secret_value(), worker_id)
     spill = Spill(settings.blob_url, settings.spill_bytes)
     store = JobStoreClient(client, worker_id, identity.digest, spill, settings.lease_seconds)
-    broken: list[BaseException] = []
-
-    def on_fatal(error: BaseException) -> None:
-        broken.append(error)
-        os.kill(os.getpid(), signal.SIGTERM)
-
+    failures = Failures()
     pipeline = Pipeline(
         engine,
         loaded.renderer,
         store,
         cache_ttl=settings.cache_ttl_seconds,
         tokens_per_second=loaded.tokens_per_second,
-        on_fatal=on_fatal,
+        on_fatal=failures.add,
     )
     arrow_blobs.warm_up()
     store.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
@@ -78,11 +73,12 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     try:
         worker.work(logging_level="WARNING")
     finally:
-        pipeline.drain(settings.stop_seconds if not broken else 1.0)
+        failures.ending = True
+        pipeline.drain(settings.stop_seconds if not failures.errors else 1.0)
         heartbeat.stop()
-    if broken and isinstance(broken[0], BadInput):  # no restart can mend it
-        raise broken[0]
-    return 1 if broken else 0
+    if failures.errors and isinstance(failures.errors[0], BadInput):  # no restart can mend it
+        raise failures.errors[0]
+    return 1 if failures.errors else 0
 
 
 def main() -> int:

@@ -66,11 +66,14 @@ def _apart(one: Sequence[dict[str, LogProbs]], other: Sequence[dict[str, LogProb
 
 def _scorings(engine: Engine, first: int) -> list[Scoring]:
     vocabulary = min(engine.info.vocabulary, 1000)
+    # An engine may take less than the probe's lengths: it would refuse the probe, and nothing is wrong with it.
+    share = min(1.0, engine.info.max_tokens / (_PROMPT + _REST + _RESPONSE))
+    prompt, rest, response = (max(1, int(share * length)) for length in (_PROMPT, _REST, _RESPONSE))
 
     def ids(seed: int, count: int) -> tuple[int, ...]:
         return tuple((7 * n * n + 3 * n + 11 * seed) % vocabulary for n in range(count))
 
     return [
-        Scoring(ids(n, _PROMPT), {"a": ids(n + 1, _REST), "b": ids(n + 2, _REST)}, ids(n + 3, _RESPONSE))
+        Scoring(ids(n, prompt), {"a": ids(n + 1, rest), "b": ids(n + 2, rest)}, ids(n + 3, response))
         for n in range(first, first + _SCORINGS)
     ]

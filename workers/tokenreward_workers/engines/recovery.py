@@ -37,8 +37,9 @@ def score(engine: Engine, feed: Feed) -> Iterator[tuple[Key, Outcome]]:
             yield from _noted(engine, taken, taken)
             return
         except EngineDied as death:
-            log.error("the engine died with %d responses in it: %s", len(taken.work), death)
-            _restart(engine, taken)
+            reason = str(death)
+        log.error("the engine died with %d responses in it: %s", len(taken.work), reason)
+        _restart(engine, taken)  # not above, where the error still holds the memory that the failed pass took
         yield from _again(engine, taken)
 
 
@@ -103,16 +104,18 @@ def _again(engine: Engine, taken: _Taken) -> Iterator[tuple[Key, Outcome]]:
             continue
         try:
             yield from _noted(engine, _Group(group, taken), taken)
+            continue
         except EngineDied as death:
-            _restart(engine, taken)
-            rest = [key for key in group if key in taken.work]
-            log.error("the engine died again, with %d of %d responses left: %s", len(rest), len(group), death)
-            if len(rest) == 1:
-                del taken.work[rest[0]]
-                yield rest[0], ScoringFailed("engine_error", f"scoring this item kills the engine: {death}")
-            else:
-                half = len(rest) // 2
-                groups += [rest[half:], rest[:half]]
+            reason = str(death)
+        _restart(engine, taken)
+        rest = [key for key in group if key in taken.work]
+        log.error("the engine died again, with %d of %d responses left: %s", len(rest), len(group), reason)
+        if len(rest) == 1:
+            del taken.work[rest[0]]
+            yield rest[0], ScoringFailed("engine_error", f"scoring this item kills the engine: {reason}")
+        else:
+            half = len(rest) // 2
+            groups += [rest[half:], rest[:half]]
 
 
 def _restart(engine: Engine, feed: Feed) -> None:

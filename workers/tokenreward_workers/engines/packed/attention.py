@@ -33,9 +33,9 @@ _layout: ContextVar[Layout] = ContextVar("tokenreward_tree_layout")
 
 
 @contextmanager
-def attending(pack: Pack, on_layer: Callable[[], object]) -> Iterator[Layout]:
-    """Declare that a forward pass inside is of `pack`; `on_layer` is called as each layer begins to attend."""
-    layout = Layout(pack, on_layer)
+def attending(pack: Pack, alive: Callable[[], object]) -> Iterator[Layout]:
+    """Declare that a forward pass inside is of `pack`; `alive` is called as it goes on, see `Layout`."""
+    layout = Layout(pack, alive)
     token = _layout.set(layout)
     try:
         yield layout
@@ -84,7 +84,7 @@ def tree_attention(
     if unknown or attention_mask is not None or dropout:
         raise NotImplementedError(f"this model's attention takes {unknown or 'a mask'}, which packing cannot honour")
     layout = _layout.get()
-    layout.on_layer()
+    layout.alive()
     layout.layers += 1
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     call = Call(query, key, value, scale, sliding_window, softcap)

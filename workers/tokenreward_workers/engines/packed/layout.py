@@ -66,14 +66,15 @@ class Layout:
 
     Attributes:
         pack: Its tokens.
-        on_layer: Called as each layer begins to attend; a long pass has no other sign of life.
+        alive: Called as each layer begins to attend, and between the pieces of a layer that is read in pieces; a long
+            pass has no other sign of life.
         layers: How many layers attended so far.
         masks: (window, dtype) -> the one mask that all blocks of rows cut theirs from; see `kernels.masked`.
         launches: Of the variable-length kernel; none before its first call.
     """
 
     pack: Pack
-    on_layer: Callable[[], object]
+    alive: Callable[[], object]
     layers: int = 0
     masks: dict[tuple[int | None, torch.dtype], torch.Tensor] = field(default_factory=dict)
     launches: list[Launch] = field(default_factory=list)

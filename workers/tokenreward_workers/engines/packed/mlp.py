@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from tokenreward_workers.engines.packed.attention import current
+
 
 def bound_mlps(model: torch.nn.Module, tokens: int) -> None:
     """Make every plain MLP of `model` read at most `tokens` tokens at a time, which does not change its result.
@@ -23,7 +25,10 @@ def _in_pieces(whole: Callable[..., Any], tokens: int) -> Callable[..., Any]:
         if hidden.dim() != 3 or hidden.shape[1] <= tokens or others or named:
             return whole(hidden, *others, **named)
         out = torch.empty_like(hidden)
+        layout = current()
         for at in range(0, hidden.shape[1], tokens):
+            if layout is not None:
+                layout.alive()
             out[:, at : at + tokens] = whole(hidden[:, at : at + tokens])
         return out
 

@@ -16,6 +16,8 @@ from tokenreward_workers.engines.packed.layout import Call, Layout
 from tokenreward_workers.engines.packed.tree import Run
 
 _ROWS = 512
+#: Runs of more tokens are read in blocks in any case: on a CPU one of them takes longer than a worker may be silent.
+_LONGEST_WHOLE = 4096
 #: Bytes of scores that soft-capped attention holds at a time.
 _SCORES_BYTES = 64 * 2**20
 
@@ -26,11 +28,13 @@ def attend(call: Call, layout: Layout) -> torch.Tensor:
     longest = max(run.length for run in layout.pack.runs)
     for run in layout.pack.runs:
         keys, values = along(call.key, run), along(call.value, run)
-        if call.softcap is None and run.shared == 0 and (call.window is None or run.length <= call.window):
+        whole = run.shared == 0 and run.length <= min(_LONGEST_WHOLE, call.window or _LONGEST_WHOLE)
+        if whole and call.softcap is None:
             own = call.query[:, :, run.start : run.end]
             out[:, :, run.start : run.end] = _plain(call, own, keys, values, None)
             continue
         for start, end in _blocks(call, run):
+            layout.alive()
             # Keys of this block: none after its last row, none before the window of its first.
             last = run.shared + end - run.start
             first = 0 if call.window is None else max(0, run.shared + start - run.start - call.window + 1)
