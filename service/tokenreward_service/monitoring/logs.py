@@ -9,7 +9,7 @@ import sys
 from tokenreward_service.monitoring.request_log import ACCESS_LOGGER, request_id
 from tokenreward_service.settings import LogFormat
 
-#: What a log call may add by `extra=`. Nothing else is written, so that nothing else can leak.
+#: The fields that a log call may add by `extra=`. No other field is written, so that none can leak.
 _FIELDS = ("job", "shard", "worker", "method", "route", "status", "ms")
 
 
