@@ -1,0 +1,1 @@
+"""The labeling service: the HTTP API, the job store in Redis, recovery of lost work, and the embedded mode."""

@@ -23,7 +23,7 @@ MAX_POINTED = 50
 
 
 class ProblemError(Exception):
-    """A request gets a problem instead of what it asked for. Raised where the fact is known.
+    """A request gets a problem instead of what it asked for. It is raised where the fact is known.
 
     Args:
         status: The HTTP status.
@@ -62,7 +62,7 @@ def pointed(errors: Sequence[ErrorDetails], prefix: str = "") -> list[PointedErr
     """
     found = []
     for error in errors[:MAX_POINTED]:
-        # pydantic puts union and model names into the path; what a caller wrote are keys and indices.
+        # pydantic puts union and model names into the path. The caller wrote only keys and indices, so only they stay.
         steps = [str(step) for step in error["loc"] if isinstance(step, int) or not str(step)[:1].isupper()]
         steps = [
             step for step in steps if not step.startswith(("list[", "constrained-", "function-")) and step != "str"

@@ -56,3 +56,11 @@ def test_offsets_do_not_count_the_control_tokens_that_a_template_puts_before_an_
     assert (tokens[0], tokens[-1]) == ("<|endoftext|>", "<|im_end|>")
     assert "".join(token for token, _ in said) == text
     assert all(token == characters for token, characters in said)
+
+
+def test_an_answer_keeps_the_blanks_that_the_template_would_strip(chatml: Any) -> None:
+    chat = changed(chatml, str(chatml.chat_template).replace("m['content']", "m['content'] | trim"))
+    text = "\n It is Paris. \n"
+    *said, end = chat.answer_ids(text)
+    assert chat.tokenizer.decode(said) == text
+    assert end == chatml.convert_tokens_to_ids("<|im_end|>")

@@ -45,7 +45,7 @@ def audit(
     Raises:
         BadInput: A set leaves nothing to measure.
         ConnectionFailed: The service cannot be reached.
-        JobFailed: A job failed.
+        JobFailed: A job was cancelled.
     """
     started = time.monotonic()
     scores = score(client, [r for found in sets for r in _responses(found)], labels, model, progress)

@@ -33,7 +33,7 @@ def score(
 
     Raises:
         BadInput: The service means other templates or estimators by the same names.
-        JobFailed: A job failed.
+        JobFailed: A job was cancelled.
         ConnectionFailed: The service cannot be reached.
     """
     # Twins come together, so that an engine reads what they have in common once.

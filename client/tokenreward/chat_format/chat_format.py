@@ -128,7 +128,9 @@ class ChatFormat:
     def answer_ids(self, text: str, *, finished: bool = True) -> list[int]:
         """The ids of an answer that exists as text, the same whatever the prompt is.
 
-        They are what the chat template puts after the generation prompt, up to and including the end-of-turn token.
+        They are what the chat template puts after the generation prompt, up to and including the end-of-turn token. The
+        text itself is kept as it is, even where the template would strip blanks from it or leave out its reasoning: a
+        model that sampled these blanks is trained on them.
 
         Args:
             text: The answer.

@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tokenreward jobs",
         description="See and steer the service's jobs.",
-        epilog="`watch` ends with 0 if every item has rewards, 3 if some failed, 1 if the job failed or was cancelled.",
+        epilog="`watch` ends with 0 if every item has rewards, 3 if some failed, 1 if the job was cancelled.",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, action, help_text in (

@@ -19,7 +19,7 @@ from tokenreward.errors import BadInput, ConnectionFailed, JobFailed, TokenRewar
 from tokenreward.http import Client
 from tokenreward.schema import Include, ItemResult, Job, JobState, Template
 
-#: Finished jobs of one chunk that did not succeed, after which labeling gives up.
+#: Cancelled jobs of one chunk after which labeling gives up.
 _ATTEMPTS = 5
 
 
@@ -62,7 +62,7 @@ class LabelRun:
 
         Raises:
             BadInput: The input changed since the run began.
-            JobFailed: A job failed, or every job of one chunk did.
+            JobFailed: A job was cancelled while its results were read, or every job made for one chunk was.
             ConnectionFailed: The service cannot be reached, or answers with something else than labels.
         """
         done = self._state.done
@@ -121,7 +121,7 @@ class LabelRun:
             self._sink.write(Path(file.name), chunk.payload, columns)
         self._state.finish(chunk.number, _counted(chunk, results))
         if not self._options.keep_jobs:
-            with contextlib.suppress(TokenRewardError):  # it is only tidiness; the service forgets jobs by itself
+            with contextlib.suppress(TokenRewardError):  # the service removes old jobs by itself
                 self._client.jobs.delete(job.id)
 
 

@@ -71,7 +71,7 @@ def label_dataset(
     Raises:
         BadInput: A row cannot be read, in which case nothing was labeled, or `out` holds something else.
         ConnectionFailed: The service cannot be reached.
-        JobFailed: A job failed several times.
+        JobFailed: A job was cancelled.
     """
     source, target = _opened(data, out, split)
     sink = sink_of(target, source)

@@ -100,10 +100,11 @@ class Client:
             timeout: Seconds for which it is followed at most.
 
         Raises:
+            BadInput: There are no items, or an option has no meaning.
             ConnectionFailed: No answer came from the service.
             Rejected: The service refused the request, with `strict` also for a wrong item.
             ItemError: With `strict`, an item could not be labeled.
-            JobFailed: The job as a whole failed or was cancelled.
+            JobFailed: The job was cancelled.
             WaitTimeout: The job was not over after `timeout` seconds.
         """
         options = endpoints.job_options(model, template, estimator, include, strict)

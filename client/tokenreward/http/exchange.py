@@ -66,7 +66,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """A complete answer, whatever its status."""
+    """A complete answer, whatever its status.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers; their names are found in upper or lower case.
+        body: The body, decompressed.
+    """
 
     status: int
     headers: Mapping[str, str]

@@ -81,7 +81,7 @@ def successful(job: Job) -> Job:
     """Return `job` if it succeeded. Its items may still have errors of their own.
 
     Raises:
-        JobFailed: The job failed or was cancelled.
+        JobFailed: The job was cancelled, or is not over.
     """
     if job.state is not JobState.succeeded:
         raise JobFailed(job)

@@ -78,7 +78,8 @@ class ResultsCursor:
         """Note an answer other than 200, and return the seconds to pause.
 
         Raises:
-            Rejected: The service will not answer otherwise later.
+            Rejected: The service refuses, and a later try would not help.
+            Unavailable: The service still cannot serve, and the patience for further tries is spent.
             ConnectionFailed: The status is a success that has no results.
         """
         delay = self._backoff.next(retry_after(reply)) if may_try_again(self.request(), reply) else None

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 
 class JobState(StrEnum):
+    """The state of a job. `succeeded` means that every item has an outcome, which may be an error."""
+
     queued = "queued"
     running = "running"
     succeeded = "succeeded"
@@ -13,6 +15,7 @@ class JobState(StrEnum):
 
     @property
     def terminal(self) -> bool:
+        """Whether the job is over. Only a retry leads back from there."""
         return self in TERMINAL
 
 

@@ -75,7 +75,7 @@ class KeyFile:
             The key and its token, which cannot be looked up again.
 
         Raises:
-            BadInput: The name is no name, or is taken.
+            BadInput: The name has another form, or a live key has it.
         """
         if not _NAME.fullmatch(name):
             raise BadInput(f"a key's name is 1 to 64 letters, digits and any of _.@- , not {name!r}")
@@ -116,7 +116,7 @@ class KeyFile:
 
 
 class KeyRing:
-    """Checks tokens. A change of the keys is noticed within a second; an unreachable Redis lets nobody in.
+    """Checks tokens. A change of the keys is noticed within a second. No token passes while Redis cannot be reached.
 
     Args:
         redis: Async client.

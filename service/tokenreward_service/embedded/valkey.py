@@ -25,7 +25,8 @@ from tokenreward_service.embedded.processes import spawn, stop
 
 log = logging.getLogger(__name__)
 
-#: The longest silence of a server that starts. Loading is no silence: a large append-only file takes minutes.
+#: A server that starts must answer within this many seconds. The time begins anew whenever it answers that it is still
+#: loading its data, which may take minutes.
 _START_SECONDS = 20.0
 #: Where a running service with a data folder says how to reach its server.
 _ADDRESS = "valkey.url"

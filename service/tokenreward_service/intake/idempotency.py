@@ -15,7 +15,7 @@ from typing import Any
 from tokenreward.protocol import keys
 from tokenreward_service.problems import ProblemError
 
-#: A request under way says so anew in time; what a crash left behind is over after this many seconds.
+#: A pending record expires after this many seconds, so that a crash does not block its key. Its request renews it.
 _PENDING_SECONDS = 20
 _PENDING = b"pending"
 

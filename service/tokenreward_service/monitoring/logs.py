@@ -6,10 +6,10 @@ import json
 import logging
 import sys
 
-from tokenreward_service.monitoring.request_log import request_id
+from tokenreward_service.monitoring.request_log import ACCESS_LOGGER, request_id
 from tokenreward_service.settings import LogFormat
 
-#: What a log call may add by `extra=`. Nothing else is written, so that nothing else can leak.
+#: The fields that a log call may add by `extra=`. No other field is written, so that none can leak.
 _FIELDS = ("job", "shard", "worker", "method", "route", "status", "ms")
 
 
@@ -17,6 +17,7 @@ class JsonLines(logging.Formatter):
     """One JSON object a line; fields without a value are left out."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line of one record."""
         line = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
@@ -37,5 +38,5 @@ def configure(log_format: LogFormat) -> None:
         handler.setFormatter(JsonLines())
     else:
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logging.getLogger("tokenreward_service.routes.auth").setLevel(logging.WARNING)
+        logging.getLogger(ACCESS_LOGGER).setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

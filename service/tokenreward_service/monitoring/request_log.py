@@ -16,7 +16,10 @@ from uuid import uuid4
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-log = logging.getLogger("tokenreward_service.routes.auth")
+#: The logger of the line that every request gets. Operators filter by this name, so it does not follow the module's.
+ACCESS_LOGGER = "tokenreward_service.access"
+
+log = logging.getLogger(ACCESS_LOGGER)
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 

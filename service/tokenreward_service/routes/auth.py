@@ -26,7 +26,7 @@ _bearer = HTTPBearer(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Somebody who may call.
+    """The sender of a request.
 
     Attributes:
         owner: The owner of the caller's jobs: a key's id, or ANONYMOUS.

@@ -87,7 +87,7 @@ async def create(
     dry_run: Annotated[bool, Query(description="Accept nothing: 200 with an estimate.")] = False,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Job | Response:
-    """Queue responses to be labeled. What got this 202 ends in rewards or in an error of its own."""
+    """Queue responses to be labeled. Every item of an accepted job ends in rewards or in an error of its own."""
     given = {"model": model, "template": template, "estimator": estimator, "include": include, "strict": strict}
     query = {name: value for name, value in given.items() if value is not None}
     kind = media_type(request)

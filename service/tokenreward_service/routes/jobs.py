@@ -50,7 +50,7 @@ async def show(job_id: str, runtime: RuntimeDep, caller: CallerDep) -> Job:
 
 @router.delete("/{job_id}", status_code=204, responses=problems(401, 404, 503))
 async def purge(job_id: str, runtime: RuntimeDep, caller: CallerDep) -> Response:
-    """Forget a job, its items and its results; cancels it if it is not over."""
+    """Remove a job with its items and its results. A job that is not over ends without an outcome."""
     await existing(runtime, job_id, caller.manages)
     await runtime.store.purge(job_id)
     return Response(status_code=204)
@@ -58,7 +58,7 @@ async def purge(job_id: str, runtime: RuntimeDep, caller: CallerDep) -> Response
 
 @router.post("/{job_id}/cancel", response_model=Job, responses=problems(401, 404, 409, 503))
 async def cancel(job_id: str, runtime: RuntimeDep, caller: CallerDep) -> Job:
-    """Stop what is not finished. Finished items keep their results."""
+    """End a job early. Finished items keep their results."""
     job = await existing(runtime, job_id, caller.manages)
     if not await runtime.store.cancel(job_id) and job.state != "cancelled":
         raise ProblemError(409, "Job is over", f"The job has {job.state}; there is nothing to cancel.")
@@ -67,7 +67,7 @@ async def cancel(job_id: str, runtime: RuntimeDep, caller: CallerDep) -> Job:
 
 @router.post("/{job_id}/retry", response_model=Job, responses=problems(401, 403, 404, 409, 429, 503))
 async def retry(job_id: str, runtime: RuntimeDep, caller: LabelerDep) -> Job:
-    """Run again what failed or was cancelled. What succeeded stays as it is."""
+    """Score the items again that failed or were not finished. The others stay as they are."""
     job = await existing(runtime, job_id, caller.owner)
     if not job.state.terminal:
         raise ProblemError(409, "Job is not over", f"The job is {job.state}; retry it when it has ended.")

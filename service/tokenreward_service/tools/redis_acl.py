@@ -1,9 +1,9 @@
-"""The secrets of a deployment, made once: who may do what in Redis, and what each container shows to the others.
+"""Makes the secrets of a deployment, once: the users of Redis with their rules, and the keys of each container.
 
     python -m tokenreward_service.tools.redis_acl /secrets --redis redis:6379
 
-writes one folder for each part, which mounts that folder alone as /run/secrets. What is there already stays, so that it
-may run before every start; delete a folder's files (all of them) to have new ones.
+writes one folder for each part, which mounts that folder alone as /run/secrets. Secrets that exist stay as they are, so
+this may run before every start; delete the files of all folders to have new ones.
 
     redis/users.acl redis/admin_password
     api/tokenreward_redis_url api/tokenreward_metrics_key
