@@ -188,9 +188,11 @@ def _trainer(options: argparse.Namespace, directory: str) -> Any:
 
     class Clock(TrainerCallback):
         def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+            _wait_for_device()
             self.started, self.started_cpu = time.perf_counter(), time.process_time()
 
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            _wait_for_device()
             trainer.step_times.append(time.perf_counter() - self.started)
             trainer.step_cpu.append(time.process_time() - self.started_cpu)
 
@@ -267,6 +269,14 @@ def _trainer(options: argparse.Namespace, directory: str) -> Any:
     trainer.step_times, trainer.step_cpu = [], []
     trainer.add_callback(Clock())
     return trainer
+
+
+def _wait_for_device() -> None:
+    """Waits for what a GPU still has to do: the optimizer is queued on it when a step ends."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def _model(options: argparse.Namespace) -> Any:

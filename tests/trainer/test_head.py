@@ -141,3 +141,24 @@ def test_no_tensor_is_as_large_as_tokens_times_vocabulary() -> None:
         )
         scores.logps.sum().backward()
     assert largest <= 64 * vocabulary
+
+
+@pytest.mark.parametrize("with_kl", [False, True], ids=["", "kl"])
+def test_the_backward_pass_normalises_no_logits_a_second_time(with_kl: bool) -> None:
+    """The log-partitions are kept: they cost as much as all the rest that is done to the logits."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    names: list[str] = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            names.append(str(func))
+            return func(*args, **(kwargs or {}))
+
+    hidden, targets, head = case()
+    ref, extras = (reference(), {"kl"}) if with_kl else (None, set())
+    total = token_scores(hidden, targets, head, extras=extras, reference=ref, chunk_rows=5).logps.sum()
+    with Watch():
+        total.backward()
+    assert any("exp" in name for name in names)
+    assert not [name for name in names if "logsumexp" in name]

@@ -154,6 +154,12 @@ def test_without_held_out_pairs_there_is_still_a_report(train: Train, tmp_path: 
     assert "No held-out pairs" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_a_run_that_holds_out_all_pairs_is_refused(train: Train, tmp_path: Path, capsys: Any) -> None:
+    write_pairs(tmp_path / "pairs.jsonl", 1)
+    assert train("--data.eval_share", "0.9") == 1
+    assert "the data set has no pairs" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", sorted(shipped()))
 def test_every_shipped_configuration_is_valid(name: str) -> None:
     run = read_run(name, ["--model.name", "m", "--data.train", "t.jsonl"])

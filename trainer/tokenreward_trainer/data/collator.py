@@ -64,9 +64,10 @@ class Collator:
         """Makes the tensors of one forward pass over B pairs with N completion tokens.
 
         Returns:
-            `input_ids`, `positions` and `targets` (int64 `[N]`), `slots` (int64 `[N]`), `mask` (bool `[2B, T]`), and
-            where they are known `token_rewards` and `ref_logps` (`[2B, T]`, zero in the padding). The packed layout
-            adds `position_ids` and `pairs`, the padded one `attention_mask`.
+            `input_ids` (int64, `[1, tokens]` packed, `[2B, width]` padded), `positions`, `targets` and `slots` (int64
+            `[N]`), `mask` (bool `[2B, T]`), and where they are known `token_rewards` and `ref_logps` (`[2B, T]`, zero
+            in the padding). The packed layout adds `position_ids` and `pairs`, and side by side `spread` and `gather`
+            where padding does not outweigh the gain; the padded one adds `attention_mask`.
         """
         pairs = [example.pair for example in examples]
         completions = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]

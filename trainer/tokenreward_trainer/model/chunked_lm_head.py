@@ -95,6 +95,7 @@ class _TokenScores(torch.autograd.Function):
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
         out = torch.promote_types(dtype, torch.float32)
         logps = hidden.new_empty(len(hidden), dtype=out)
+        log_z = torch.empty_like(logps)
         collision = torch.empty_like(logps) if want_collision else None
         kl, ref_logps = (torch.empty_like(logps), torch.empty_like(logps)) if reference else (None, None)
         own = head.to(dtype)
@@ -103,8 +104,8 @@ class _TokenScores(torch.autograd.Function):
         with torch.autocast(device, enabled=False):
             for rows in _chunks(len(hidden), chunk):
                 logits = own.logits(hidden[rows])
-                log_z = logits.logsumexp(-1)
-                logps[rows] = _pick(logits, targets[rows]) - log_z
+                log_z[rows] = logits.logsumexp(-1)
+                logps[rows] = _pick(logits, targets[rows]) - log_z[rows]
                 if reference is not None:
                     assert ref_head is not None
                     assert kl is not None
@@ -112,11 +113,11 @@ class _TokenScores(torch.autograd.Function):
                     ref = ref_head.logits(reference.hidden[rows]).log_softmax(-1)
                     ref_logps[rows] = _pick(ref, targets[rows])
                     # sum_v p_ref (log p_ref - log p), with sum_v p_ref = 1 taken out of the log-partition.
-                    kl[rows] = (ref.exp() * (ref - logits)).sum(-1) + log_z
+                    kl[rows] = (ref.exp() * (ref - logits)).sum(-1) + log_z[rows]
                 if collision is not None:
-                    collision[rows] = (logits.sub_(log_z.unsqueeze(-1)).exp_() ** 2).sum(-1).log()
+                    collision[rows] = (logits.sub_(log_z[rows].unsqueeze(-1)).exp_() ** 2).sum(-1).log()
 
-        ctx.save_for_backward(hidden, weight, bias, targets)
+        ctx.save_for_backward(hidden, weight, bias, targets, log_z)
         ctx.head, ctx.reference, ctx.chunk, ctx.dtype = head, reference, chunk, dtype
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*(x for x in (collision, ref_logps) if x is not None))
@@ -124,7 +125,7 @@ class _TokenScores(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        hidden, weight, bias, targets = ctx.saved_tensors
+        hidden, weight, bias, targets, log_z = ctx.saved_tensors
         reference: Reference | None = ctx.reference
         dtype = ctx.dtype
         own: Head = ctx.head.to(dtype)
@@ -140,7 +141,7 @@ class _TokenScores(torch.autograd.Function):
         for rows in _chunks(len(hidden), ctx.chunk):
             logits = own.logits(hidden[rows])
             capped = logits.clone() if own.softcap is not None else None
-            probs = logits.sub_(logits.logsumexp(-1, keepdim=True)).exp_()
+            probs = logits.sub_(log_z[rows].unsqueeze(-1)).exp_()
             # d log p_y / dz = onehot(y) - p;   d KL(ref || p) / dz = p - p_ref.
             per_token = torch.zeros(len(probs), dtype=wide, device=probs.device)
             if grad_logps is not None:

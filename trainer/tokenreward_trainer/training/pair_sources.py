@@ -104,7 +104,7 @@ def _labeled_by_service(run: Run, file: Path, out: Path) -> Path:
 
 
 def _origin(run: Run, data: RunData) -> str:
-    if data.train[0].chosen_token_rewards is None:
+    if not data.train or data.train[0].chosen_token_rewards is None:
         return "none"
     if run.labels.source == "contrast":
         return f"log-ratio of {run.labels.strong} to {run.labels.weak or run.model.name}, by the trainer"

@@ -220,7 +220,7 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
             last = index == len(inputs["parts"]) - 1
             with (
                 nullcontext() if last else self.accelerator.no_sync(model),
-                attending(self.accelerator.unwrap_model(model), self.layout),
+                attending(model, self.layout),
             ):
                 losses.append(super().training_step(model, {"parts": [part]}, num_items_in_batch))
         return torch.stack(losses).sum()
@@ -249,7 +249,7 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         with (
             torch.no_grad(),
             self.compute_loss_context_manager(),
-            attending(self.accelerator.unwrap_model(model), self.layout),
+            attending(model, self.layout),
         ):
             loss = self.compute_loss(model, inputs)
         return loss.detach(), None, None
