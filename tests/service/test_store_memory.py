@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import redis
 
+from benchmarks.harness.stack import Stack
 from tokenreward.protocol import keys
 from tokenreward.protocol.memory import StoreMemory, read_memory, read_memory_async, store_share
 from tokenreward.protocol.spill import Spill
@@ -63,5 +65,28 @@ def test_a_store_that_takes_no_writes_is_too_full_and_not_broken(run) -> None:
             assert refused.value.problem.status == 429
         finally:
             await parts.redis.config_set("maxmemory", "0")
+
+    run(scenario)
+
+
+#: The rules for workers that release 0.1.0 wrote. They stay as they are when a deployment is upgraded.
+RULES_OF_0_1_0 = (
+    "resetchannels &tr:events ~tr:job:* ~tr:idem:* ~tr:shard:* ~tr:queued:* ~tr:front:* ~tr:claimed ~tr:scoring:*"
+    " ~tr:worker:* ~tr:workers ~tr:models ~tr:cache:* ~rq:* +@read +@write +@connection +@transaction +@scripting"
+    " -@admin -@dangerous -keys +info +time +client|list +client|setname +client|setinfo +publish"
+)
+
+
+def test_a_worker_of_a_deployment_that_was_upgraded_may_read_the_limit(run, server: Stack) -> None:
+    async def scenario(parts: Parts) -> None:
+        used = int((await parts.redis.info("memory"))["used_memory"])
+        await AdmissionControl(parts.redis, ServiceSettings(max_store_bytes=2 * used)).check()
+        await parts.redis.execute_command("ACL", "SETUSER", "old", "on", ">secret", *RULES_OF_0_1_0.split())
+        try:
+            with redis.Redis.from_url(server.redis_url, username="old", password="secret") as client:
+                worker = JobStoreClient(client, "w", "fp", Spill(None, 1), 20)
+                assert worker.memory_share() == pytest.approx(0.5, abs=0.2)
+        finally:
+            await parts.redis.execute_command("ACL", "DELUSER", "old")
 
     run(scenario)

@@ -45,8 +45,10 @@ PATTERNS: Mapping[str, str] = {
     "models": "tr:models",
     # string: log-probs of one scoring
     "cache": "tr:cache:{fingerprint}:{content_hash}",
-    # string: bytes of memory that the service lets the store use, if its settings limit it (see `memory.py`)
-    "store_limit": "tr:store_limit",
+    # string: bytes of memory that the service lets the store use, if its settings limit it (see `memory.py`). No worker
+    # has this id; the name begins as the records of workers do, because the access rules of a deployment are written
+    # once, and those of 0.1.0 let a worker's Redis user read no other new name.
+    "store_limit": "tr:worker:store_limit",
     # hash: counts that outlive the service's process, such as `recoveries`
     "counters": "tr:counters",
     # string: lock of the service that reconciles

@@ -35,9 +35,7 @@ _WORKERS_KEYS = [
 #: What each user may do, as Redis ACL rules. `tests/deploy` runs a whole stack with them.
 RULES: Mapping[str, str] = {
     "api": f"resetchannels &{keys.EVENTS} ~tr:* ~rq:* +@all -@admin -@dangerous +info +client|list +acl|whoami",
-    "worker": f"resetchannels &{keys.EVENTS} "
-    + " ".join(f"~{keys.glob(name)}" for name in _WORKERS_KEYS)
-    + f" %R~{keys.STORE_LIMIT} ~rq:*"
+    "worker": f"resetchannels &{keys.EVENTS} " + " ".join(f"~{keys.glob(name)}" for name in _WORKERS_KEYS) + " ~rq:*"
     " +@read +@write +@connection +@transaction +@scripting -@admin -@dangerous -keys"
     " +info +time +client|list +client|setname +client|setinfo +publish",
     "admin": "~* &* +@all",
