@@ -129,10 +129,11 @@ def score(engine: Engine, work: Sequence[Scoring]) -> list[Scored]:
 
 def vllm_both_ways(path: Path, work: Sequence[Scoring]) -> tuple[list[Scored], list[Scored]]:
     """Through the prefix cache, and without it."""
-    from tokenreward_workers.engines.vllm.engine import VllmEngine, VllmSettings
+    from tokenreward_workers.engines.vllm.engine import VllmEngine
+    from tokenreward_workers.engines.vllm.settings import VllmSettings
 
-    fast = score(VllmEngine(path), work)
-    return fast, score(VllmEngine(path, VllmSettings(prefix_cache=False)), work)
+    fast = score(VllmEngine(path, VllmSettings(head_dtype="float32")), work)
+    return fast, score(VllmEngine(path, VllmSettings(head_dtype="float32", prefix_cache=False)), work)
 
 
 def compared(name: str, ours: Sequence[Scored], theirs: Sequence[Scored]) -> dict[str, float]:

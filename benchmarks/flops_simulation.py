@@ -4,8 +4,8 @@
 
 Nothing is computed by a model: the engine's requests are followed one after the other through a prefix cache of whole
 blocks, at Llama-3-8B's shape, and their FLOPs are added up. The LM head runs on a request's response rows only, as
-vLLM's V2 model runner does it; a request whose start row was cached is scored again for what it misses, as the engine
-does it. Adds `flops_vs_ideal {workload: ratio}` to build/bench.json.
+vLLM's V2 model runner does it, and a hit ends at the first scored row, as the engine bounds it. Adds
+`flops_vs_ideal {workload: ratio}` to build/bench.json.
 """
 
 from __future__ import annotations

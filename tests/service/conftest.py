@@ -19,7 +19,7 @@ from tokenreward.protocol.spill import Spill
 from tokenreward.protocol.worker_records import ModelRecord, WorkerRecord
 from tokenreward.schema import Fingerprint, Item, JobOptions
 from tokenreward_service.fleet import Fleet
-from tokenreward_service.intake.options import plan
+from tokenreward_service.intake.pinning import plan
 from tokenreward_service.store.drafts import Draft, Slice
 from tokenreward_service.store.job_store import JobStore
 from tokenreward_service.store.publishing import shards_of

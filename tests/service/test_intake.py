@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from benchmarks.harness.stack import Stack
 from tokenreward.schema import JobOptions, JobRequest
 from tokenreward_service.intake.job_builder import JobBuilder
-from tokenreward_service.intake.options import plan
 from tokenreward_service.intake.parsing import check_items, read_json
+from tokenreward_service.intake.pinning import plan
 from tokenreward_service.problems import ProblemError
 from tokenreward_service.runtime import running
 from tokenreward_service.settings import ServiceSettings

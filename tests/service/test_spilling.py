@@ -22,7 +22,7 @@ from tokenreward.protocol.arrow_blobs import Entry
 from tokenreward.protocol.spill import Spill
 from tokenreward.schema import Item, JobOptions
 from tokenreward_service.fleet import Fleet
-from tokenreward_service.intake.options import plan
+from tokenreward_service.intake.pinning import plan
 from tokenreward_service.store.drafts import Draft, Slice
 from tokenreward_service.store.job_store import JobStore
 from tokenreward_service.store.publishing import shards_of

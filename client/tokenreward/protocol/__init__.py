@@ -2,7 +2,7 @@
 
 - `keys` names all keys.
 - `scripts` are the changes of state, as Lua that Redis runs atomically. The transition table is in
-  `lua/_job_state.lua`.
+  `lua/_job_transitions.lua`.
 - `records` are the shards and claims, `worker_records` the workers and models.
 - `arrow_blobs` are items and results as compressed Arrow, `spill` decides whether Redis or a blob store holds them.
 - `doorbell` is the RQ queue that tells a worker of a shard.

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 PATTERNS: Mapping[str, str] = {
-    # hash: state, counts, options, provenance (see `lua/_job_state.lua`)
+    # hash: state, counts, options, provenance (see `lua/_job_transitions.lua`)
     "job": "tr:job:{job}",
     # hash: first index of a slice -> blob of its items
     "items": "tr:job:{job}:items",

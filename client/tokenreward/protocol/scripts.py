@@ -1,6 +1,6 @@
 """The Lua scripts of `lua/`, ready for a redis-py client of either kind.
 
-Each script gets the names of its keys (`keys.lua`) and the shared state machine (`lua/_job_state.lua`) in front.
+Each script gets the names of its keys (`keys.lua`) and the shared state machine (`lua/_job_transitions.lua`) in front.
 `Scripts(client)` registers them; calling one inside a pipeline works as for any registered script.
 """
 
@@ -35,7 +35,7 @@ _KEY_NAME = re.compile(r"\btr\.(\w+)")
 def source(name: str) -> str:
     """The whole text of a script, as Redis gets it."""
     folder = resources.files(__package__).joinpath("lua")
-    code = "".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("_job_state", name))
+    code = "".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("_job_transitions", name))
     return keys.lua(set(_KEY_NAME.findall(code))) + code
 
 

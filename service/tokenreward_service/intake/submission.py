@@ -13,8 +13,8 @@ from tokenreward_service.intake.admission import Admission
 from tokenreward_service.intake.coalescing import Coalescer
 from tokenreward_service.intake.idempotency import IdempotentRequest
 from tokenreward_service.intake.job_builder import JobBuilder
-from tokenreward_service.intake.options import plan
 from tokenreward_service.intake.parsing import check_items, options_of, read_json, read_ndjson
+from tokenreward_service.intake.pinning import plan
 from tokenreward_service.problems import ProblemError, unavailable
 from tokenreward_service.settings import ServiceSettings
 from tokenreward_service.store.drafts import Draft, Plan

@@ -9,7 +9,7 @@ An engine may rely on nothing else, and a caller may rely on this:
   as a `ScoringFailed` of its own, while its neighbours get log-probs;
 - NaN, infinity and positive log-probs are failures, never results (`scoring.checked` sees to that);
 - the feed is asked for work whenever the engine has room for more, so that requests of the next shards enter while
-  the last one's drain; an engine takes about two steps' worth of tokens ahead, so that urgent work is soon at its turn;
+  the last one's drain; an engine takes a few steps' worth of tokens ahead, so that urgent work is soon at its turn;
 - `feed.step` is called after every engine step, at the latest every few seconds: it is the engine's sign of life, and
   it returns the keys that nobody wants any more, which are then dropped;
 - closing the iterator stops the work;
@@ -86,7 +86,10 @@ class EngineStats:
 
 
 class Feed(Protocol):
-    """Where an engine's work comes from. Only the thread that runs `score` calls it."""
+    """Where an engine's work comes from.
+
+    The thread that runs `score` calls it; while an engine restarts, another thread calls `step`.
+    """
 
     def take(self, tokens: int, *, wait: bool) -> Sequence[tuple[Key, Scoring]] | None:
         """Give the engine more work, the most urgent first.

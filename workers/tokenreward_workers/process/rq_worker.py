@@ -67,10 +67,10 @@ class DoorbellQueue(Queue):
 
 
 class ShardWorker(SimpleWorker):
+    """Answers doorbells with claims, as many at once as the pipeline has room for."""
+
     max_connection_wait_time = 2.0
     log_job_description = False
-
-    """Answers doorbells with claims, as many at once as the pipeline has room for."""
 
     def __init__(self, pipeline: Pipeline, store: JobStoreClient) -> None:
         connection = store.client

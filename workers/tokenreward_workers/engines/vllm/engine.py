@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
-from tokenreward_workers.engines.flops import body_flops, peak_flops
+from tokenreward_workers.engines.flops import peak_flops
 from tokenreward_workers.engines.vllm import environment
 from tokenreward_workers.engines.vllm.asking import Asking, TokenIdAsking, WholePromptAsking, common_options
 from tokenreward_workers.engines.vllm.loading import head_dtype, load
@@ -49,6 +49,8 @@ class _Limits:
 
 
 _CPU, _GPU = _Limits(48, 4, 1024), _Limits(256, 8, 8192)
+#: Tokens per step on a GPU where vLLM runs its V1 model runner, which keeps the logits of a whole step.
+_V1_BUDGET = 4096
 
 
 @dataclass(slots=True)
@@ -95,8 +97,13 @@ class VllmEngine:
         self._closed = False
         self._numbers = itertools.count()
         self._engine = self._start()
+        if not self._on_cpu and not self._v2 and self._settings.token_budget is None:
+            # vLLM took V1 for a feature that V2 lacks. A step of that many rows would not fit beside its memory plan.
+            self._end_core()
+            self._budget = _V1_BUDGET
+            self._engine = self._start()
         config = self._engine.vllm_config
-        self._asking: Asking = TokenIdAsking() if config.use_v2_model_runner else WholePromptAsking()
+        self._asking: Asking = TokenIdAsking() if self._v2 else WholePromptAsking()
         self.info = EngineInfo(
             name=NAME,
             version=vllm.__version__,
@@ -104,7 +111,6 @@ class VllmEngine:
             max_tokens=int(config.model_config.max_model_len) - 1,  # vLLM insists on generating one token
             vocabulary=int(config.model_config.get_vocab_size()),
             head_dtype=head_dtype(self._settings, on_cpu=self._on_cpu),
-            flops_per_token=_flops_per_token(config.model_config.hf_text_config),
             peak_flops=None if self._on_cpu else peak_flops(current_platform.get_device_name(), self._settings.dtype),
         )
         self.stats = EngineStats()
@@ -150,6 +156,10 @@ class VllmEngine:
 
     def _end_core(self) -> None:
         self._engine.engine_core.shutdown()
+
+    @property
+    def _v2(self) -> bool:
+        return bool(self._engine.vllm_config.use_v2_model_runner)
 
     def _start(self) -> Any:
         if self._closed:
@@ -259,11 +269,3 @@ class VllmEngine:
 def _number(request_id: str) -> str:
     """vLLM may append a random suffix to the number a request was given."""
     return request_id.partition("-")[0]
-
-
-def _flops_per_token(config: Any) -> float | None:
-    """Of a token through the body, attention and LM head aside; None for architectures that are counted otherwise."""
-    try:
-        return body_flops(config.to_dict(), range(1))
-    except (KeyError, TypeError):
-        return None
