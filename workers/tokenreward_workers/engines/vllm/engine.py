@@ -92,6 +92,7 @@ class VllmEngine:
         self._limits = _CPU if self._on_cpu else _GPU
         self._budget = self._settings.token_budget or self._limits.budget
         self._dead = False
+        self._closed = False
         self._numbers = itertools.count()
         self._engine = self._start()
         config = self._engine.vllm_config
@@ -130,17 +131,29 @@ class VllmEngine:
                 self._abort(list(call.running), call)
 
     def restart(self) -> None:
-        self.close()
+        self._end_core()
         self._budget = max(self._budget // 2, _SMALLEST_BUDGET)
         self._engine = self._start()
+        if self._closed:
+            self._end_core()
+            raise EngineDied("the engine was closed")
         self._dead = False
         self.stats.restarts += 1
 
     def close(self) -> None:
-        """End EngineCore."""
+        """End EngineCore, for good.
+
+        Another thread may be at work with it: what it waits for then ends as if EngineCore had died.
+        """
+        self._closed = True
+        self._end_core()
+
+    def _end_core(self) -> None:
         self._engine.engine_core.shutdown()
 
     def _start(self) -> Any:
+        if self._closed:
+            raise EngineDied("the engine was closed")
         return load(self._path, self._settings, self._budget, self._limits.requests, on_cpu=self._on_cpu)
 
     def _take(self, feed: Feed, call: _Call) -> None:
