@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Sequence
 
@@ -190,6 +191,25 @@ def test_a_suspect_waits_until_the_engine_is_empty_and_is_named_before_it_enters
     run.settle([(suspect, 1)])
     assert run.take() == [(after, 0)]
     assert run.marks == [suspect.id, ""], "and the store hears that the engine is done with it"
+
+
+def test_the_store_hears_at_once_that_a_suspect_has_left_although_there_is_no_more_work() -> None:
+    run, suspect = Run(), claimed("a" * 32, 1, attempts=1)
+    marks: queue.SimpleQueue[str] = queue.SimpleQueue()
+    run.stream._mark = marks.put
+    run.add(suspect)
+
+    def engine() -> None:
+        while (given := run.stream.take(ROOMY, wait=True)) is not None:
+            run.settle([key for key, _ in given])
+
+    thread = threading.Thread(target=engine, daemon=True)
+    thread.start()
+    assert [marks.get(timeout=10), marks.get(timeout=10)] == [suspect.id, ""]
+    run.stream.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert marks.empty()
 
 
 def test_not_even_interactive_work_enters_beside_a_suspect() -> None:

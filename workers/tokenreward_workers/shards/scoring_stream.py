@@ -73,15 +73,17 @@ class ScoringStream:
 
     def take(self, tokens: int, *, wait: bool) -> Sequence[tuple[Key, Scoring]] | None:
         """Give the engine more work; see `engines.base.Feed`."""
-        marks: list[str] = []
-        with self._changed:
-            while not (taken := self._take(tokens, marks)) and wait and not self._over:
-                self._changed.wait()
-            over = not taken and self._over
-            self._changed.notify_all()
-        if marks:  # before the engine gets hold of what was taken
-            self._mark(marks[-1])
-        return None if over else taken
+        while True:
+            marks: list[str] = []
+            with self._changed:
+                while not (taken := self._take(tokens, marks)) and not marks and wait and not self._over:
+                    self._changed.wait()
+                over = not taken and self._over
+                self._changed.notify_all()
+            if marks:  # before the engine gets hold of what was taken, and before it waits for work
+                self._mark(marks[-1])
+            if taken or over or not wait:
+                return None if over else taken
 
     def step(self) -> Collection[Key]:
         """Take note of the engine's progress, and say what it is to drop."""
