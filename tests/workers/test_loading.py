@@ -9,15 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tokenreward.chat_format import ChatFormat
 from tokenreward.errors import BadInput
 from tokenreward_workers import engines, main
 from tokenreward_workers.engines import LoadedEngine, load_engine, probe
 from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
 from tokenreward_workers.engines.loading import CannotLoad, loading
 from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings, chat_format
+from tokenreward_workers.engines.vllm import engine as vllm_engine
+from tokenreward_workers.process import startup
 from tokenreward_workers.process.startup import measured
 from tokenreward_workers.process.supervisor import HOPELESS
 from tokenreward_workers.scoring import Row, ScoringFailed
+from tokenreward_workers.settings import WorkerSettings
 
 
 class OutOfMemoryError(RuntimeError):
@@ -86,11 +90,42 @@ class Scripted:
 
 
 @pytest.mark.parametrize("outcome", [ScoringFailed("non_finite", "nan everywhere"), EngineDied("no kernel image")])
-def test_an_engine_that_fails_its_probe_is_closed_and_refused(outcome: Outcome | Exception) -> None:
+def test_an_engine_that_fails_its_probe_is_closed_and_refused(
+    outcome: Outcome | Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Scripted(outcome)
+    monkeypatch.setattr(engines, "_LOADERS", {"synthetic": lambda *_: LoadedEngine(engine, chat_format())})
     with pytest.raises(CannotLoad, match=r"cannot score with it: .*(nan everywhere|no kernel image)"):
-        measured(LoadedEngine(engine, chat_format()))
+        startup.load(WorkerSettings(engine="synthetic"))
     assert engine.closed
+
+
+def test_an_engine_is_closed_when_the_model_cannot_be_named_after_it_was_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unwritable(*_: object) -> None:
+        raise PermissionError("the cache directory cannot be written to")
+
+    engine = Scripted({})
+    monkeypatch.setattr(engines, "_LOADERS", {"synthetic": lambda *_: LoadedEngine(engine, chat_format())})
+    monkeypatch.setattr(startup, "fingerprint", unwritable)
+    with pytest.raises(PermissionError):
+        startup.load(WorkerSettings(engine="synthetic"))
+    assert engine.closed
+
+
+def test_vllm_is_not_started_for_a_model_whose_chat_format_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(path: Path) -> ChatFormat:
+        raise BadInput(f"{path} has no chat template")
+
+    started: list[object] = []
+    monkeypatch.setattr(vllm_engine, "VllmEngine", lambda *given: started.append(given))
+    monkeypatch.setattr(ChatFormat, "load", unreadable)
+    with pytest.raises(BadInput, match="no chat template"):
+        load_engine("vllm", tmp_path)
+    assert started == []
 
 
 def test_the_probe_measures_a_rate_and_keeps_the_log_probs() -> None:

@@ -91,6 +91,7 @@ def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
 
 
 def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
+    chat = ChatFormat.load(_model(path))  # before the minute that EngineCore takes to start
     from tokenreward_workers.engines.vllm.engine import VllmEngine
     from tokenreward_workers.engines.vllm.settings import VllmSettings
 
@@ -103,8 +104,7 @@ def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
         gpu_memory=settings.gpu_memory,
         tensor_parallel=settings.tensor_parallel,
     )
-    engine = VllmEngine(_model(path), own)
-    return LoadedEngine(engine, ChatFormat.load(_model(path)))
+    return LoadedEngine(VllmEngine(_model(path), own), chat)
 
 
 def _synthetic(path: Path | None, settings: EngineSettings) -> LoadedEngine:

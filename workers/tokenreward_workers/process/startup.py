@@ -62,11 +62,15 @@ def load(settings: WorkerSettings) -> Loaded:
         tensor_parallel=settings.tensor_parallel,
     )
     loaded = load_engine(settings.engine, path, engine_settings)
-    rate = measured(loaded)
-    info = loaded.engine.info
-    identity = fingerprint(settings.model_name or name, path, loaded.chat, info)
-    renderer = Renderer(loaded.chat, info.max_tokens, info.vocabulary)
-    return Loaded(loaded.engine, renderer, identity, rate, info.flops_per_token or flops_per_token(path))
+    try:
+        rate = measured(loaded)
+        info = loaded.engine.info
+        identity = fingerprint(settings.model_name or name, path, loaded.chat, info)
+        renderer = Renderer(loaded.chat, info.max_tokens, info.vocabulary)
+        return Loaded(loaded.engine, renderer, identity, rate, info.flops_per_token or flops_per_token(path))
+    except BaseException:
+        loaded.engine.close()  # else its process, if it has one, ends when Python happens to collect it
+        raise
 
 
 def flops_per_token(path: Path | None) -> float | None:
@@ -86,7 +90,7 @@ def measured(loaded: LoadedEngine) -> float | None:
     The synthetic engine has no model that could fail, and its rate is set and not measured.
 
     Raises:
-        CannotLoad: The engine cannot score. It is closed.
+        CannotLoad: The engine cannot score.
     """
     engine = loaded.engine
     if isinstance(engine, SyntheticEngine):
@@ -94,6 +98,5 @@ def measured(loaded: LoadedEngine) -> float | None:
     try:
         return probe(engine).tokens_per_second
     except (EngineDied, RuntimeError, ValueError) as error:
-        engine.close()
         said = (str(error).splitlines() or [""])[0]
         raise CannotLoad(f"engine {engine.info.name!r} loaded its model, but cannot score with it: {said}") from error
