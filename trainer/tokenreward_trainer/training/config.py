@@ -67,7 +67,7 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False  # There is nothing to pin for, and torch warns.
         elif batches_to_device and self.dataloader_pin_memory:
-            # Out of pinned memory a batch is copied while the step before it still computes.
+            # Copies out of pinned memory queue up behind the step before, and nobody waits for them.
             self.accelerator_config.non_blocking = True
 
     @property

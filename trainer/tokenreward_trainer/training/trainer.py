@@ -238,7 +238,8 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         count = sum(len(batch["pair_index"]) for batch in batch_samples)
         if self.accelerator.num_processes == 1:
             return count  # As a number: a tensor would have to wait for the device.
-        everywhere: Tensor = self.accelerator.gather(torch.tensor(count, device=device))
+        # Filled in on the device: a copy to it would wait for the step before.
+        everywhere: Tensor = self.accelerator.gather(torch.full((), count, device=device))
         return everywhere.sum()
 
     def prediction_step(
