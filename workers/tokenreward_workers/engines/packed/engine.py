@@ -17,6 +17,7 @@ import transformers
 
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
+from tokenreward_workers.engines.flops import peak_flops
 from tokenreward_workers.engines.machine import bound_memory, cpus
 from tokenreward_workers.engines.packed import self_check
 from tokenreward_workers.engines.packed.forward import forward
@@ -91,6 +92,7 @@ class TransformersEngine:
             max_tokens=min(max_tokens or 2**31, longest_sequence(self._model.config.get_text_config())),
             vocabulary=self._head.vocabulary,
             head_dtype=self._head.dtype,
+            peak_flops=_peak(self._device, dtype),
         )
         self.stats = EngineStats()
 
@@ -164,3 +166,7 @@ class _Progress:
         for key in unwanted:
             self._group.pop(key, None)
         self._told = time.monotonic()
+
+
+def _peak(device: torch.device, dtype: str) -> float | None:
+    return peak_flops(torch.cuda.get_device_name(device), dtype) if device.type == "cuda" else None
