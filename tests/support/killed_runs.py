@@ -24,9 +24,9 @@ from transformers import Trainer
 from tokenreward.dataset.resume import RunState
 from tokenreward_trainer.pipeline import read_recipe, run_recipe
 from tokenreward_trainer.pipeline.run import stages_of
-from tokenreward_trainer.pipeline.stage import report
 from tokenreward_trainer.pipeline.stage_folder import Folder
 from tokenreward_trainer.prompts import sets
+from tokenreward_trainer.report import page
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def points(stages: list[str]) -> list[Point]:
     """For each stage: in its middle, at its end before it is recorded, and on the boundary behind it."""
     middle = {
         "prompts": [Point("prompts", sets, "prompt_rows")],
-        "report": [Point("report", report, "document")],
+        "report": [Point("report", page, "page_of")],
         "sample": [Point("sample", RunState, "finish", times=2)],
         "rank": [Point("rank", RunState, "finish", times=1)],
         "label": [Point("label", RunState, "finish", times=2)],

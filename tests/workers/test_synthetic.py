@@ -106,8 +106,8 @@ def test_a_bug_raises() -> None:
 def test_it_uses_a_models_tokenizer_where_it_is_told_to(demo: ModelFiles, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKENREWARD_SYNTHETIC_TOKENIZER", str(demo.path))
     loaded = load_engine("synthetic", None)
-    assert loaded.engine.info.vocabulary == loaded.tokenizer.vocabulary > 40_000
-    (ids,) = loaded.tokenizer.encode(["The apples are red."])
+    assert loaded.engine.info.vocabulary == loaded.chat.tokenizer.vocabulary > 40_000
+    (ids,) = loaded.chat.tokenizer.encode(["The apples are red."])
     assert len(ids) < 8
     (rows,) = score_all(loaded.engine, [Scoring((1,), {"a": ()}, tuple(ids))])
     assert isinstance(rows, dict)
