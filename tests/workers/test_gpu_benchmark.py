@@ -40,7 +40,7 @@ def test_the_parts_with_vllm_give_their_figures(tmp_path: Path) -> None:
     assert all(share < 1 for share in figures["computed_share"].values())
 
 
-@pytest.mark.vllm
+@pytest.mark.slow
 def test_the_service_is_measured_against_its_engine(tmp_path: Path) -> None:
     figures = _ran(tmp_path, "service")
     assert figures["service_items"] == 40
