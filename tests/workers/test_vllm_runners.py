@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,15 +62,21 @@ def runs(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
     """What each runner says: {"v1": ..., "v2": ...}."""
     out = tmp_path_factory.mktemp("runs")
     interpreter = {"TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join([str(_FOLDER), *_python_path()])}
-    found = {}
-    for runner, more in (("v1", {}), ("v2", interpreter)):
-        command = [sys.executable, str(_FOLDER / "child.py"), str(model), str(out / f"{runner}.npz")]
+    commands = {
+        runner: [sys.executable, str(_FOLDER / "child.py"), str(model), str(out / f"{runner}.npz")]
+        for runner in ("v1", "v2")
+    }
+
+    def run(runner: str) -> Any:
+        environment = os.environ | (interpreter if runner == "v2" else {})
         done = subprocess.run(
-            command, env=os.environ | more, capture_output=True, text=True, timeout=patience(240), check=False
+            commands[runner], env=environment, capture_output=True, text=True, timeout=patience(240), check=False
         )
         assert done.returncode == 0, done.stderr[-3000:]
-        found[runner] = np.load(out / f"{runner}.npz")
-    return found
+        return np.load(out / f"{runner}.npz")
+
+    with ThreadPoolExecutor(2) as pool:  # both spend most of their time on imports, one core each
+        return dict(zip(commands, pool.map(run, commands), strict=True))
 
 
 def _python_path() -> list[str]:
