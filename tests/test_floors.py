@@ -48,7 +48,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["fleet", "store"],
         ["api_keys", "embedded", "http"],
         ["problems", "settings"],
-        ["addresses", "version"],
+        ["addresses", "cancellation", "version"],
     ],
     "tokenreward_workers": [
         ["cli", "main"],

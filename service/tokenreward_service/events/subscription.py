@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import redis.exceptions
 
 from tokenreward.protocol import keys
+from tokenreward_service.cancellation import wanted
 
 log = logging.getLogger(__name__)
 
@@ -33,11 +34,11 @@ class Subscription:
 
     async def run(self) -> None:
         """Listen until cancelled; a broken connection is made anew."""
-        while True:
+        while wanted():
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
                     await pubsub.subscribe(keys.EVENTS)
-                    while True:
+                    while wanted():
                         message = await pubsub.get_message(timeout=LOOK_ANYWAY_SECONDS)
                         if message is not None:
                             self._wake(message["data"].split(b" ")[0].decode("utf-8", "replace"))

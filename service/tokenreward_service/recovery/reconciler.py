@@ -15,6 +15,7 @@ from typing import Any
 import redis.exceptions
 
 from tokenreward.protocol import keys
+from tokenreward_service.cancellation import wanted
 from tokenreward_service.recovery.doorbells import Doorbells
 from tokenreward_service.recovery.lost_shards import LostShards
 from tokenreward_service.recovery.poison import PoisonHunt
@@ -51,7 +52,7 @@ class Reconciler:
 
     async def run(self) -> None:
         """Reconcile until cancelled. A fault in one round is logged; the next round tries again."""
-        while True:
+        while wanted():
             await asyncio.sleep(self._every)
             try:
                 lock = self._redis.lock(keys.RECONCILER_LOCK, timeout=_LOCK_SECONDS, blocking=False)
