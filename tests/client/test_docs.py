@@ -46,6 +46,7 @@ def policy_and_tokenizer() -> dict[str, Any]:
     return {"policy": policy, "tokenizer": tokenizer, "optimizer": optimizer}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", SNIPPETS)
 def test_a_snippet_of_the_clients_page_runs(
     code: str, synthetic: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -361,6 +361,7 @@ def _command(service: FakeService, path: Path, out: Path, *more: str) -> list[st
     return [*command, "--rows-per-job", "8", *more]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
 def test_killed_at_any_moment_the_same_command_ends_with_the_same_file(
     service: FakeService, tmp_path: Path, suffix: str

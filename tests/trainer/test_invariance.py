@@ -95,6 +95,7 @@ def test_an_uneven_last_batch_is_a_mean_over_its_own_pairs(
     torch.testing.assert_close(uneven, whole, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_two_gloo_processes_take_the_same_step_as_one(tmp_path: Path) -> None:
     """Each with two accumulation steps, and those in parts of which one process may have more than the other."""
     alone, both = tmp_path / "one.pt", tmp_path / "two.pt"

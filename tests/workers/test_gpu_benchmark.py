@@ -48,6 +48,7 @@ def test_the_service_is_measured_against_its_engine(tmp_path: Path) -> None:
     assert figures["service_tokens_per_s"] > 0
 
 
+@pytest.mark.slow
 def test_the_parts_without_vllm_give_their_figures(tmp_path: Path) -> None:
     figures = _ran(tmp_path, "transformers,training-8b,training-1b")
     assert figures["transformers_tokens_per_s"] > 0
@@ -71,7 +72,7 @@ def test_a_part_that_outlasts_its_limit_is_ended(tmp_path: Path) -> None:
     results = gpu.Results(tmp_path / "gpu-tiny.json", {"card": "CPU"}, "abc")
     hanging = tmp_path / "hanging.py"
     hanging.write_text("import time; time.sleep(600)")
-    gpu.PARTS["hanging"] = gpu.Part(str(hanging), 2)
+    gpu.PARTS["hanging"] = gpu.Part(str(hanging), 6)
     try:
         assert not gpu._run("hanging", tmp_path, time.monotonic() + 100, results, tiny=True)
     finally:

@@ -74,6 +74,7 @@ def long_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_response_of_16k_tokens_is_right_and_its_memory_is_bounded(long_model: Path, tmp_path: Path) -> None:
     grown, scored = {}, {}
     for way in ("packed", "plain"):
