@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ from tokenreward.schema import JobOptions
 from tokenreward_service.http.media_types import JSON, NDJSON
 from tokenreward_service.intake.admission import AdmissionControl
 from tokenreward_service.intake.coalescing import Coalescer
+from tokenreward_service.intake.parsing import read_ndjson
 from tokenreward_service.intake.submission import Intake, Submission
 from tokenreward_service.problems import ProblemError
 from tokenreward_service.settings import ServiceSettings
@@ -135,3 +137,20 @@ def test_a_dry_submission_is_counted_and_stores_nothing(run) -> None:
         assert await parts.redis.dbsize() == before
 
     run(scenario)
+
+
+def test_a_line_that_is_too_long_is_refused_however_its_bytes_arrive() -> None:
+    settings = ServiceSettings(max_item_chars=1000)
+    line = b'{"prompt":"p","response":"' + b"x" * 150_000 + b'"}\n'
+
+    async def read(*chunks: bytes) -> None:
+        async def body() -> AsyncIterator[bytes]:
+            for chunk in chunks:
+                yield chunk
+
+        async for _ in read_ndjson(body(), settings):
+            pass
+
+    for chunks in ([line], [line[:100_000], line[100_000:]], [b"\n" + line]):
+        with pytest.raises(ProblemError, match="too long"):
+            asyncio.run(read(*chunks))

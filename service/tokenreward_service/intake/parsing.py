@@ -113,9 +113,9 @@ async def read_ndjson(body: AsyncIterator[bytes], settings: ServiceSettings) -> 
     pending_bytes = 0
     async for chunk in body:
         *lines, rest = (rest + chunk).split(b"\n")
-        if len(rest) > _BYTES_PER_CHARACTER * settings.max_item_chars:
-            number = line_number + len(pending) + len(lines) + 1
-            raise ProblemError(413, "Line too long", f"Line {number} is longer than any item may be.")
+        for number, line in enumerate((*lines, rest), line_number + len(pending) + 1):
+            if len(line) > _BYTES_PER_CHARACTER * settings.max_item_chars:
+                raise ProblemError(413, "Line too long", f"Line {number} is longer than any item may be.")
         pending += lines
         pending_bytes += len(chunk)
         if pending_bytes >= _RUN_BYTES:
