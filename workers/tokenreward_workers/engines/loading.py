@@ -12,7 +12,7 @@ from tokenreward.errors import BadInput
 log = logging.getLogger(__name__)
 
 #: How PyTorch and vLLM word it when memory does not suffice, in lower case.
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "no available memory")
+_OUT_OF_MEMORY = ("out of memory", "allocate memory", "no available memory")
 
 
 class CannotLoad(BadInput):

@@ -18,6 +18,7 @@ import transformers
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
 from tokenreward_workers.engines.flops import peak_flops
+from tokenreward_workers.engines.loading import out_of_memory
 from tokenreward_workers.engines.machine import bound_memory, cpus
 from tokenreward_workers.engines.packed import self_check
 from tokenreward_workers.engines.packed.forward import forward
@@ -25,7 +26,6 @@ from tokenreward_workers.engines.packed.head import LmHead
 from tokenreward_workers.engines.packed.loading import (
     load_model,
     longest_sequence,
-    out_of_memory,
     pick_device,
     too_large,
 )

@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from tokenreward.errors import BadInput
+from tokenreward_workers.engines.loading import out_of_memory
 from tokenreward_workers.engines.packed import attention
 
 
@@ -65,11 +66,6 @@ def too_large(path: Path, dtype: str, device: torch.device) -> str:
         f"the model in {path} does not fit {name} ({total / 2**30:.0f} GiB) in {dtype}: engine transformers uses one "
         "GPU for a model; take a smaller model, or engine vllm with tensor_parallel"
     )
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether that is what an exception of torch means."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
 
 
 def longest_sequence(config: Any) -> int:
