@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from tokenreward import estimators, templates
 from tokenreward.errors import UnknownName
+from tokenreward.estimators import Evidence
 
 logprobs = arrays.arrays(np.float32, st.integers(1, 50), elements=st.floats(-1e6, 0, width=32))
 
@@ -29,10 +30,13 @@ def test_contrast_is_the_papers_equation_3() -> None:
 def test_every_estimator_stays_in_its_range_and_is_finite(values: np.ndarray) -> None:
     for estimator in estimators.shipped().values():
         branches = {name: np.roll(values, n) for n, name in enumerate(estimator.branches)}
-        rewards = estimator.rewards(branches)
-        assert rewards.shape == values.shape
-        assert np.isfinite(rewards).all()
-        assert (np.abs(rewards) <= 0.5).all()
+        words = " ".join("word" for _ in values)
+        offsets = [(5 * n, 5 * n + 4) for n in range(len(values))]
+        evidence = Evidence(branches, words, offsets, dict.fromkeys(estimator.fields[:1], "wrong"))
+        outcome = estimator.apply(evidence)
+        assert outcome.rewards.shape == outcome.difference.shape == values.shape
+        assert np.isfinite(outcome.rewards).all()
+        assert estimator.unbounded or (np.abs(outcome.rewards) <= 0.5).all()
 
 
 @given(logprobs)

@@ -8,13 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tokenreward.errors import UnknownName
-from tokenreward.estimators.base import Estimator, LogProbs, Rewards, squash
+from tokenreward.estimators.base import MOST_REWARD, Estimator, Evidence, LogProbs, Outcome, Rewards, squash
 from tokenreward.estimators.contrast import CONTRAST
+from tokenreward.estimators.difference import DIFFERENCE
+from tokenreward.estimators.edit import EDIT
 from tokenreward.estimators.evidence import EVIDENCE
+from tokenreward.estimators.privileged import PRIVILEGED
+from tokenreward.estimators.rlcsd import RLCSD
+from tokenreward.estimators.rlmec import RLMEC
+from tokenreward.estimators.surprisal import SURPRISAL
+from tokenreward.estimators.tis import TIS
+from tokenreward.estimators.unrelated import UNRELATED
 
-__all__ = ["Estimator", "LogProbs", "Rewards", "resolve", "shipped", "squash"]
+__all__ = ["MOST_REWARD", "Estimator", "Evidence", "LogProbs", "Outcome", "Rewards", "resolve", "shipped", "squash"]
 
-_SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in (CONTRAST, EVIDENCE)}
+_ALL = (CONTRAST, EVIDENCE, SURPRISAL, DIFFERENCE, TIS, RLCSD, PRIVILEGED, UNRELATED, RLMEC, EDIT)
+_SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in _ALL}
 
 
 def shipped() -> Mapping[str, Estimator]:

@@ -16,12 +16,11 @@ about as likely as usual (2 nats a token) the term is 0. The numbers are from a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenreward.estimators.base import Estimator, LogProbs, Rewards, squash
+from tokenreward.estimators.base import Difference, Estimator, Evidence, LogProbs
+from tokenreward.estimators.parameters import Parameters
 
 _BEFORE, _AFTER, _AROUND_NULL = 1.0, 3.0, 4.0
 _WEIGHT_RESPONSE = 0.75
@@ -47,17 +46,19 @@ def averaged(values: LogProbs, before: float, after: float) -> NDArray[np.float6
     return averages
 
 
-def _rewards(logprobs: Mapping[str, LogProbs]) -> Rewards:
-    plain, null = logprobs["plain"], logprobs["null"]
+def _difference(evidence: Evidence, parameters: Parameters) -> Difference:
+    plain, null = evidence.logprobs["plain"], evidence.logprobs["null"]
     difference = averaged(plain, _BEFORE, _AFTER) - averaged(null, _AROUND_NULL, _AROUND_NULL)
     commonplace = null.mean(dtype=np.float64) + _USUAL_NATS
-    return squash((difference - difference.mean() + _WEIGHT_RESPONSE * commonplace).astype(np.float32))
+    return difference - difference.mean() + _WEIGHT_RESPONSE * commonplace
 
 
 EVIDENCE = Estimator(
     name="evidence",
     branches=("plain", "null"),
     formula="d = G_{1,3}(logp_plain) - G_{4,4}(logp_null); sigmoid(d - mean d + 0.75 (mean logp_null + 2)) - 1/2",
-    rewards=_rewards,
+    difference=_difference,
     version=2,
+    template="evidence",
+    source="ours; found on development data (docs/label-quality.md)",
 )

@@ -13,7 +13,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tokenreward.errors import TokenRewardError
-from tokenreward.schema import Include, Provenance, Template
+from tokenreward.schema import Include, Pool, PoolBy, Provenance, Template
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -88,12 +88,18 @@ class ScoringOptions(Record):
     Attributes:
         template: The template itself.
         estimator: The estimator's name.
+        parameters: Every parameter of the estimator.
+        pool: What rewards are pooled over, if anything.
+        pool_by: How they are pooled.
         include: What the results hold beside token ids and rewards.
         provenance: Where the rewards come from.
     """
 
     template: Template
     estimator: str
+    parameters: dict[str, float] = {}
+    pool: Pool | None = None
+    pool_by: PoolBy = "mean"
     include: list[Include] = []
     provenance: Provenance
 

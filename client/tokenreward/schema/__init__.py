@@ -5,22 +5,23 @@ work. `items`, `templates` and `options` are what is sent; `jobs`, `results`, `p
 `estimator_info` and `problems` are what comes back. Import the names from `tokenreward.schema` itself.
 """
 
-from tokenreward.schema.estimator_info import EstimatorInfo
+from tokenreward.schema.estimator_info import EstimatorInfo, ParameterInfo
 from tokenreward.schema.hashing import digest
 from tokenreward.schema.items import Item, Message, Prompt
 from tokenreward.schema.job_state import TERMINAL, JobState
 from tokenreward.schema.jobs import Job, LabelResponse
 from tokenreward.schema.model_info import ModelInfo
-from tokenreward.schema.options import Include, JobOptions, JobRequest
+from tokenreward.schema.options import Include, JobOptions, JobRequest, Pool, PoolBy
 from tokenreward.schema.problems import PointedError, Problem
 from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, Provenance
-from tokenreward.schema.results import ItemFailure, ItemResult, ResultsEnd
-from tokenreward.schema.templates import Branch, Rendered, RenderedBranch, RenderRequest, Template
+from tokenreward.schema.results import ItemFailure, ItemResult, ResultsEnd, Segment
+from tokenreward.schema.templates import Branch, ContextField, Rendered, RenderedBranch, RenderRequest, Template
 
 __all__ = [
     "SCORING_VERSION",
     "TERMINAL",
     "Branch",
+    "ContextField",
     "EstimatorInfo",
     "Fingerprint",
     "Include",
@@ -34,7 +35,10 @@ __all__ = [
     "LabelResponse",
     "Message",
     "ModelInfo",
+    "ParameterInfo",
     "PointedError",
+    "Pool",
+    "PoolBy",
     "Problem",
     "Prompt",
     "Provenance",
@@ -42,6 +46,7 @@ __all__ = [
     "Rendered",
     "RenderedBranch",
     "ResultsEnd",
+    "Segment",
     "Template",
     "digest",
 ]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictBool
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from tokenreward.schema.templates import Template
 from tokenreward.schema.wire import WireModel
 
-Include = Literal["logprobs", "tokens"]
+Include = Literal["logprobs", "tokens", "difference", "segments"]
+
+#: What rewards are pooled over: kinds of segments, or the item's own spans.
+Pool = Literal["word", "sentence", "line", "step", "spans"]
+PoolBy = Literal["mean", "min", "sum"]
 
 
 class JobOptions(WireModel):
@@ -17,17 +21,31 @@ class JobOptions(WireModel):
 
     Attributes:
         model: A served model's name, or `name@fingerprint` to insist on one worker set-up. None means the only model.
-        template: A shipped template's name, or a template of the caller's own.
+        template: A shipped template's name, or a template of the caller's own. None means the estimator's own.
         estimator: A shipped estimator's name.
+        parameters: Parameters of the estimator that take another value than their default.
+        pool: Give every token of a segment the segment's reward: of its word, sentence, line or step, or of the item's
+            own `spans`.
+        pool_by: A segment's reward is the mean, the least or the sum of its tokens' rewards. A sum is cut at
+            plus and minus 0.5, unless the estimator is unbounded.
         include: What is returned beside token ids and rewards.
         strict: Refuse the whole job (422) if any item is wrong, instead of giving that item its own error.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    template: str | Template = "revision"
+    template: str | Template | None = None
     estimator: Annotated[str, Field(min_length=1, max_length=64)] = "contrast"
+    parameters: Annotated[dict[str, StrictInt | StrictFloat], Field(max_length=16)] = Field(default={})
+    pool: Pool | None = None
+    pool_by: PoolBy = "mean"
     include: list[Include] = Field(default=[])
     strict: StrictBool = False
+
+    @model_validator(mode="after")
+    def _segments_need_a_pool(self) -> JobOptions:
+        if "segments" in self.include and self.pool is None:
+            raise ValueError("include 'segments' needs `pool`, which says what a segment is")
+        return self
 
 
 class JobRequest(JobOptions):

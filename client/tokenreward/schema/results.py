@@ -21,6 +21,20 @@ class ItemFailure(AnswerModel):
     pointer: str | None = None
 
 
+class Segment(AnswerModel):
+    """One segment of a response.
+
+    Attributes:
+        start: Its first character in the response text.
+        end: The character behind its last one.
+        reward: Its tokens' pooled reward; None if no token falls into it.
+    """
+
+    start: int
+    end: int
+    reward: float | None
+
+
 class ItemResult(AnswerModel):
     """One line of a result set. Lines come in input order.
 
@@ -28,11 +42,13 @@ class ItemResult(AnswerModel):
         index: The item's place in the input, from 0.
         id: The item's own id, if it had one.
         token_ids: int `[T]`, the completion to train on, end-of-turn token included.
-        rewards: float32 `[T]` in [-0.5, 0.5], one for each of `token_ids`.
+        rewards: float32 `[T]`, one for each of `token_ids`, in [-0.5, 0.5] unless the estimator is unbounded.
         logprobs: On request, float32 `[T]` for each branch by its name, natural logarithms.
         tokens: On request, each token's text.
         offsets: On request, the characters [start, end) of each token in the response text. A token that is no part of
             the text, such as the end of turn, has an empty span at its end.
+        difference: On request, float32 `[T]`: the estimator's d_t before it is squashed and pooled; unbounded.
+        segments: On request, the pooled segments in the order of the text.
         error: Why there is none of the above.
     """
 
@@ -43,6 +59,8 @@ class ItemResult(AnswerModel):
     logprobs: dict[str, list[float]] | None = None
     tokens: list[str] | None = None
     offsets: list[tuple[int, int]] | None = None
+    difference: list[float] | None = None
+    segments: list[Segment] | None = None
     error: ItemFailure | None = None
 
 

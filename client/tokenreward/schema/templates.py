@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, StrictBool, model_validator
 
 from tokenreward.schema.hashing import digest
 from tokenreward.schema.items import Item, Message
@@ -12,6 +13,26 @@ from tokenreward.schema.wire import WireModel
 
 #: The template's own text. Longer text belongs into the prompt.
 _TemplateText = Annotated[str, Field(max_length=20_000)]
+
+#: What a placeholder may be called, in braces.
+PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}")
+#: Placeholders that every template has: the item's prompt as text, and the response that is scored.
+ALWAYS = frozenset({"prompt", "response"})
+
+
+class ContextField(WireModel):
+    """A context field that a template shows: something that an item knows beside its prompt and response.
+
+    Attributes:
+        required: Whether an item without it is an error. A branch that shows an absent optional field is left out.
+        description: One line for people. It does not change the hash.
+        source: Where files have it unless the user says otherwise: a column's name, or `@best`, `@worst`, `@chosen`,
+            `@rejected`, `@outcome`. It does not change the hash.
+    """
+
+    required: StrictBool = True
+    description: Annotated[str, Field(max_length=500)] = ""
+    source: Annotated[str, Field(max_length=200)] | None = None
 
 
 class Branch(WireModel):
@@ -23,32 +44,70 @@ class Branch(WireModel):
         context: The first part of the message. None means the template's own context.
         directive: The last part of the message.
         conversation: The branch is the bare prompt, as a chat model would have seen it.
+        each: A context field that holds a list. The branch is repeated for each of its values, as `name[0]`, `name[1]`
+            and so on; within it, the field's placeholder stands for one value.
     """
 
     context: _TemplateText | None = None
     directive: _TemplateText = ""
     conversation: bool = False
+    each: Annotated[str, Field(max_length=64)] | None = None
 
 
 class Template(WireModel):
-    """Named branches as data. `{prompt}` and `{response}` are replaced literally and never evaluated.
+    """Named branches as data. Placeholders are replaced literally and never evaluated.
 
     Attributes:
         name: The name that clients ask for.
         description: For people. It does not change the hash.
         context: The context of all branches that have none of their own.
+        fields: The context fields that its texts show as `{name}`, beside `{prompt}` and `{response}`.
         branches: One to 16 branches by name.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
     description: str = ""
     context: _TemplateText = ""
+    fields: Annotated[dict[str, ContextField], Field(max_length=16)] = Field(default={})
     branches: Annotated[dict[str, Branch], Field(min_length=1, max_length=16)]
+
+    @model_validator(mode="after")
+    def _declared(self) -> Template:
+        for name in self.fields:
+            if name in ALWAYS or not PLACEHOLDER.fullmatch(f"{{{name}}}"):
+                raise ValueError(f"a context field cannot be called {name!r}")
+        for name, branch in self.branches.items():
+            if "[" in name:
+                raise ValueError(f"branch {name!r}: brackets number the repetitions of a branch")
+            if branch.each is not None and branch.each not in self.fields:
+                raise ValueError(f"branch {name!r} is repeated over {branch.each!r}, which is no declared field")
+            unknown = self.shown(name) - ALWAYS - set(self.fields)
+            # A template without fields may have braces in its text, as it always could.
+            if unknown and self.fields:
+                raise ValueError(f"branch {name!r} shows {{{min(unknown)}}}, which is no declared field")
+        return self
 
     @property
     def hash(self) -> str:
-        """The hash of everything that may change a log-prob, which is all but the description."""
-        return digest(self.model_dump(exclude={"description"}))
+        """The hash of everything that may change a log-prob."""
+        content: dict[str, Any] = self.model_dump(exclude={"description": True, "fields": True})
+        for branch in content["branches"].values():
+            if branch["each"] is None:
+                del branch["each"]  # as before branches could be repeated
+        if self.fields:
+            content["fields"] = {name: field.required for name, field in self.fields.items()}
+        return digest(content)
+
+    def text(self, branch: str) -> str:
+        """Return the template's own text for a branch, with its placeholders; empty for a bare conversation."""
+        own = self.branches[branch]
+        if own.conversation:
+            return ""
+        return (self.context if own.context is None else own.context) + own.directive
+
+    def shown(self, branch: str) -> set[str]:
+        """Return the names of all placeholders in a branch's text, declared or not."""
+        return set(PLACEHOLDER.findall(self.text(branch)))
 
 
 class RenderRequest(WireModel):

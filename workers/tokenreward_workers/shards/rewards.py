@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from tokenreward import estimators
+from tokenreward.errors import BadInput
+from tokenreward.estimators import MOST_REWARD, Evidence, LogProbs, Rewards
 from tokenreward.protocol.records import ScoringOptions
-from tokenreward.schema import ItemFailure, ItemResult
+from tokenreward.schema import ItemFailure, ItemResult, Segment
+from tokenreward.segments import pooled, segment_values, segments_of, tokens_by_segment
 from tokenreward_workers.rendering import Prepared, Renderer
 from tokenreward_workers.scoring import Scored, ScoringFailed
+
+#: The text of each token of a response, and its `[start, end)` in characters.
+Pieces = tuple[list[str], list[tuple[int, int]]]
 
 
 def failed(index: int, item_id: str | None, failure: ItemFailure | ScoringFailed) -> ItemResult:
@@ -34,19 +40,61 @@ def rewarded(
     Returns:
         The item's rewards, or its error should the estimator break its promise.
     """
-    logprobs = {name: row.logprobs for name, row in scored.items()}
-    rewards = estimators.resolve(options.estimator).rewards(logprobs)
-    if rewards.shape != (len(prepared.scoring.response),) or not np.isfinite(rewards).all():
+    evidence, pieces = evidence_of(prepared, scored, options, renderer)
+    length = len(prepared.scoring.response)
+    try:
+        outcome = estimators.resolve(options.estimator).apply(evidence, options.parameters)
+    except BadInput as error:
+        return failed(index, item_id, ItemFailure(code="invalid_item", message=str(error)))
+    if outcome.rewards.shape != (length,) or not np.isfinite(outcome.rewards).all():
         return failed(index, item_id, ScoringFailed("non_finite", "the estimator gave a reward that is no number"))
-    tokens = offsets = None
-    if "tokens" in options.include:
-        tokens, offsets = renderer.pieces(prepared)
+    rewards, segments = pooled_rewards(outcome.rewards, prepared, pieces, options)
+    include = set(options.include)
     return ItemResult(
         index=index,
         id=item_id,
         token_ids=list(prepared.scoring.response),
         rewards=rewards.tolist(),
-        logprobs={name: row.tolist() for name, row in logprobs.items()} if "logprobs" in options.include else None,
-        tokens=tokens,
-        offsets=offsets,
+        logprobs={name: row.logprobs.tolist() for name, row in scored.items()} if "logprobs" in include else None,
+        tokens=pieces[0] if "tokens" in include else None,
+        offsets=pieces[1] if "tokens" in include else None,
+        difference=outcome.difference.astype(np.float32).tolist() if "difference" in include else None,
+        segments=segments if "segments" in include else None,
     )
+
+
+def evidence_of(
+    prepared: Prepared, scored: Scored, options: ScoringOptions, renderer: Renderer
+) -> tuple[Evidence, Pieces]:
+    """Return what the estimator may look at, and the response's tokens as text where something needs them."""
+    estimator = estimators.resolve(options.estimator)
+    needed = bool(estimator.fields) or options.pool is not None or "tokens" in options.include
+    pieces = renderer.pieces(prepared) if needed else ([], [])
+    return Evidence(gathered(scored), prepared.text, pieces[1], prepared.context), pieces
+
+
+def gathered(scored: Scored) -> dict[str, LogProbs]:
+    """Return the log-probs by branch, the repetitions of a branch as one float32 `[K, T]`."""
+    single: dict[str, LogProbs] = {}
+    repeated: dict[str, list[LogProbs]] = {}
+    for name, row in scored.items():
+        branch, bracket, _ = name.partition("[")
+        if bracket:
+            repeated.setdefault(branch, []).append(row.logprobs)
+        else:
+            single[name] = row.logprobs
+    return single | {name: np.stack(rows) for name, rows in repeated.items()}
+
+
+def pooled_rewards(
+    rewards: Rewards, prepared: Prepared, pieces: Pieces, options: ScoringOptions
+) -> tuple[Rewards, list[Segment] | None]:
+    """Return the rewards, pooled where the job asks for it, and the segments that they were pooled over."""
+    if options.pool is None:
+        return rewards, None
+    spans = prepared.spans if options.pool == "spans" else segments_of(prepared.text, options.pool)
+    tokens = tokens_by_segment(pieces[1], spans, prepared.text)
+    bound = None if estimators.resolve(options.estimator).unbounded else MOST_REWARD
+    values = segment_values(rewards, tokens, options.pool_by, bound)
+    found = [Segment(start=a, end=b, reward=value) for (a, b), value in zip(spans, values, strict=True)]
+    return pooled(rewards, tokens, values), found

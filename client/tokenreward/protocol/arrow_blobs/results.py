@@ -21,6 +21,8 @@ RESULTS_SCHEMA = pa.schema(
         "tokens": pa.list_(pa.string()),
         "offsets": pa.list_(pa.list_(pa.int32(), 2)),
         "error": FAILURE,
+        "difference": pa.list_(pa.float32()),
+        "segments": pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "reward": pa.float32()})),
     }
 )
 
@@ -82,4 +84,6 @@ def _row(result: ItemResult) -> dict[str, Any]:
         "tokens": None if result.tokens is None else [utf8(token) for token in result.tokens],
         "offsets": result.offsets,
         "error": None if result.error is None else result.error.model_dump(),
+        "difference": result.difference,
+        "segments": None if result.segments is None else [segment.model_dump() for segment in result.segments],
     }
