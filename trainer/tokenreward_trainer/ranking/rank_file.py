@@ -131,7 +131,12 @@ def _ranked(group: Responses, scores: Sequence[float | None], ranking: Ranking) 
     if isinstance(choice, str):
         return {"scored": scored | {"dropped": choice}, "pair": None}
     best, worst = choice
+    # Every ranked response stays with its pair: labels may be contrasts of siblings.
     pair = {name: value for name, value in row.items() if name != "responses"}
+    pair["responses"] = [
+        {"text": r.text, "score": score, "token_ids": list(r.token_ids), "finished": r.finished, "source": r.source}
+        for r, score in zip(group.kept, scores, strict=True)
+    ]
     for side, picked in (("chosen", best), ("rejected", worst)):
         pair |= _side(side, group.kept[picked.index], picked.score, row["prompt"])
     return {"scored": scored | {"chosen": best.index, "rejected": worst.index}, "pair": pair}
