@@ -50,6 +50,9 @@ class Provenance(AnswerModel):
         estimator: The estimator's name.
         estimator_hash: The estimator's hash.
         tokenreward_version: The version of the service.
+        parameters: Every parameter of the estimator.
+        pool: What rewards were pooled over and how, as in `word:mean`; None if they were not.
+        unbounded: Whether rewards may lie outside [-0.5, 0.5].
     """
 
     fingerprint: Fingerprint
@@ -59,3 +62,6 @@ class Provenance(AnswerModel):
     estimator: str
     estimator_hash: str
     tokenreward_version: str
+    parameters: dict[str, float] = {}
+    pool: str | None = None
+    unbounded: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tokenreward import estimators, templates
-from tokenreward.errors import UnknownName
+from tokenreward.errors import BadInput, UnknownName
 from tokenreward.protocol.records import ScoringOptions
 from tokenreward.schema import JobOptions, ModelInfo, PointedError, Provenance
 from tokenreward_service.fleet import Fleet
@@ -22,21 +22,27 @@ async def plan(options: JobOptions, fleet: Fleet) -> Plan:
         fleet: What models there are.
 
     Raises:
-        ProblemError: 422 for a name that is not known or a branch that the template lacks, 503 if no worker ever
+        ProblemError: 422 for a name or parameter that is not known or a branch that the template lacks, 503 if no worker ever
             served a model.
     """
     try:
-        template = templates.resolve(options.template)
-    except UnknownName as error:
-        raise _unprocessable("/template", str(error)) from error
-    try:
         estimator = estimators.resolve(options.estimator)
+        parameters = estimator.chosen(options.parameters)
     except UnknownName as error:
         raise _unprocessable("/estimator", str(error)) from error
+    except BadInput as error:
+        raise _unprocessable("/parameters", str(error)) from error
+    try:
+        template = templates.resolve(estimator.template if options.template is None else options.template)
+    except UnknownName as error:
+        raise _unprocessable("/template", str(error)) from error
     missing = [branch for branch in estimator.branches if branch not in template.branches]
     if missing:
         has = ", ".join(template.branches)
-        detail = f"estimator {estimator.name!r} needs branch {missing[0]!r}; template {template.name!r} has: {has}"
+        detail = (
+            f"estimator {estimator.name!r} needs branch {missing[0]!r}; template {template.name!r} has: {has}. It was "
+            f"made for template {estimator.template!r}, which is taken where no template is named"
+        )
         raise _unprocessable("/template", detail)
     seen = await fleet.recent(options.model)
     model = choose_model(options.model, seen.models)
@@ -46,7 +52,10 @@ async def plan(options: JobOptions, fleet: Fleet) -> Plan:
         template=template.name,
         template_hash=template.hash,
         estimator=estimator.name,
-        estimator_hash=estimator.hash,
+        estimator_hash=estimator.hash_with(options.parameters),
+        parameters=parameters,
+        pool=options.pool and f"{options.pool}:{options.pool_by}",
+        unbounded=estimator.unbounded,
         tokenreward_version=VERSION,
     )
     speeds = [
@@ -57,7 +66,13 @@ async def plan(options: JobOptions, fleet: Fleet) -> Plan:
     return Plan(
         options=options,
         scoring=ScoringOptions(
-            template=template, estimator=estimator.name, include=options.include, provenance=provenance
+            template=template,
+            estimator=estimator.name,
+            parameters=parameters,
+            pool=options.pool,
+            pool_by=options.pool_by,
+            include=options.include,
+            provenance=provenance,
         ),
         live=model.workers > 0,
         speed=min(speeds) if speeds else None,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from tokenreward import estimators
 from tokenreward.protocol.arrow_blobs import Entry
-from tokenreward.schema import Item, Template
+from tokenreward.protocol.records import ScoringOptions
+from tokenreward.schema import ContextValue, Item, Prompt, Template
 from tokenreward_service.settings import ServiceSettings
 from tokenreward_service.store.drafts import Plan, Slice
 
@@ -29,7 +31,7 @@ class Slicer:
     def __init__(self, plan: Plan, settings: ServiceSettings) -> None:
         self.budget = _budget(plan, settings)
         self._most = settings.shard_items
-        self._costs = _Costs(plan.scoring.template, estimators.resolve(plan.scoring.estimator).branches)
+        self._costs = _Costs(plan.scoring)
         self._open = Slice(0)
 
     def add(self, entries: Iterable[Entry]) -> Iterator[Slice]:
@@ -59,24 +61,72 @@ def _budget(plan: Plan, settings: ServiceSettings) -> int:
 
 
 class _Costs:
-    """Estimated tokens of an item: what a plain scorer would read, over all branches."""
+    """Estimated tokens of an item: what a plain scorer would read, over all branches and their repetitions."""
 
-    def __init__(self, template: Template, branches: Iterable[str]) -> None:
-        self._fixed = 0.0
-        self._prompts = self._responses = 0
-        for name in branches:
-            branch = template.branches[name]
-            text = "{prompt}" if branch.conversation else (branch.context or template.context) + branch.directive
-            prompts, responses = text.count("{prompt}"), text.count("{response}")
-            self._prompts += prompts
-            self._responses += responses + 1
-            self._fixed += len(text) / _BYTES_PER_TOKEN + _CHAT_TOKENS
+    def __init__(self, scoring: ScoringOptions) -> None:
+        estimator = estimators.resolve(scoring.estimator)
+        self._branches = [_BranchCost.of(scoring.template, name) for name in estimator.branches]
+        parameter = {branch: scoring.parameters.get(name) for branch, name in estimator.repeated.items()}
+        self._most = {scoring.template.branches[branch].each: most for branch, most in parameter.items()}
 
     def of(self, item: Item) -> int:
-        texts = [item.prompt] if isinstance(item.prompt, str) else [message.content for message in item.prompt]
-        prompt = sum(_bytes(text) for text in texts) / _BYTES_PER_TOKEN
+        prompt = _text_bytes(item.prompt) / _BYTES_PER_TOKEN
         response = len(item.token_ids or ()) or _bytes(item.response or "") / _BYTES_PER_TOKEN
-        return int(self._fixed + self._prompts * prompt + self._responses * response) + 1
+        fields = {name: self._lengths(name, value) for name, value in (item.context or {}).items()}
+        return int(sum(branch.tokens(prompt, response, fields) for branch in self._branches)) + 1
+
+    def _lengths(self, name: str, value: ContextValue) -> list[float]:
+        """Estimated tokens of each value of a field that will be shown."""
+        if isinstance(value, str) or not all(isinstance(part, str) for part in value):
+            return [_text_bytes(value) / _BYTES_PER_TOKEN]  # type: ignore[arg-type]  # a text or messages
+        most = self._most.get(name)
+        shown = value if most is None else value[: int(most)]
+        return [_bytes(str(text)) / _BYTES_PER_TOKEN for text in shown]
+
+
+@dataclass(frozen=True, slots=True)
+class _BranchCost:
+    """What one branch adds, in tokens.
+
+    Attributes:
+        fixed: The template's own text and the chat template.
+        prompts: How often it shows the prompt.
+        responses: How often it shows the response, the scored one included.
+        fields: How often it shows each context field.
+        each: The field that it is repeated over.
+    """
+
+    fixed: float
+    prompts: int
+    responses: int
+    fields: Mapping[str, int]
+    each: str | None
+
+    @classmethod
+    def of(cls, template: Template, name: str) -> _BranchCost:
+        text = "{prompt}" if template.branches[name].conversation else template.text(name)
+        return cls(
+            fixed=len(text) / _BYTES_PER_TOKEN + _CHAT_TOKENS,
+            prompts=text.count("{prompt}"),
+            responses=text.count("{response}") + 1,
+            fields={field: text.count(f"{{{field}}}") for field in template.fields},
+            each=template.branches[name].each,
+        )
+
+    def tokens(self, prompt: float, response: float, fields: Mapping[str, list[float]]) -> float:
+        """Estimated tokens of every repetition of the branch together."""
+        repeated = fields.get(self.each, []) if self.each is not None else [0.0]
+        shown = sum(
+            count * sum(fields.get(name, ())) for name, count in self.fields.items() if name != self.each
+        )
+        each = self.fields.get(self.each, 0) if self.each is not None else 0
+        fixed = self.fixed + self.prompts * prompt + self.responses * response + shown
+        return len(repeated) * fixed + each * sum(repeated)
+
+
+def _text_bytes(prompt: Prompt) -> int:
+    """The bytes of a text, or of all messages."""
+    return _bytes(prompt) if isinstance(prompt, str) else sum(_bytes(message.content) for message in prompt)
 
 
 def _bytes(text: str) -> int:

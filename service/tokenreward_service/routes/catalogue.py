@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
 
 from tokenreward import estimators, templates
 from tokenreward.protocol.worker_records import WorkerRecord
-from tokenreward.schema import EstimatorInfo, ModelInfo, Template
+from tokenreward.schema import EstimatorInfo, ModelInfo, Template, ParameterInfo
 from tokenreward_service.routes.auth import caller
 from tokenreward_service.routes.openapi_responses import problems
 from tokenreward_service.runtime import RuntimeDep
@@ -62,7 +64,18 @@ async def list_estimators() -> Estimators:
     """The estimators that come with the service."""
     return Estimators(
         estimators=[
-            EstimatorInfo(name=e.name, branches=list(e.branches), formula=e.formula, hash=e.hash)
+            EstimatorInfo(
+                name=e.name,
+                branches=list(e.branches),
+                formula=e.formula,
+                hash=e.hash,
+                template=e.template,
+                source=e.source,
+                parameters={name: ParameterInfo(**asdict(parameter)) for name, parameter in e.parameters.items()},
+                repeated=list(e.repeated),
+                fields=list(e.fields),
+                unbounded=e.unbounded,
+            )
             for e in estimators.shipped().values()
         ]
     )

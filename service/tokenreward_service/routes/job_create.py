@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 
-from tokenreward.schema import Include, Job, JobOptions, Provenance
+from tokenreward.schema import Include, Job, JobOptions, PointedError, Pool, PoolBy, Provenance
 from tokenreward_service.http.decompression import expanded
 from tokenreward_service.http.media_types import JSON, NDJSON
 from tokenreward_service.intake.submission import Submission
@@ -82,13 +83,25 @@ async def create(
     model: str | None = None,
     template: str | None = None,
     estimator: str | None = None,
+    parameters: Annotated[str | None, Query(description="A JSON object, as in `{\"tau\": 0.05}`.")] = None,
+    pool: Pool | None = None,
+    pool_by: PoolBy | None = None,
     include: Annotated[list[Include] | None, Query()] = None,
     strict: bool | None = None,
     dry_run: Annotated[bool, Query(description="Accept nothing: 200 with an estimate.")] = False,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Job | Response:
     """Queue responses to be labeled. Every item of an accepted job ends in rewards or in an error of its own."""
-    given = {"model": model, "template": template, "estimator": estimator, "include": include, "strict": strict}
+    given = {
+        "model": model,
+        "template": template,
+        "estimator": estimator,
+        "parameters": parameters,
+        "pool": pool,
+        "pool_by": pool_by,
+        "include": include,
+        "strict": strict,
+    }
     query = {name: value for name, value in given.items() if value is not None}
     kind = media_type(request)
     if kind not in (JSON, NDJSON):
@@ -119,7 +132,12 @@ async def create(
 def _options(query: dict[str, Any]) -> JobOptions:
     """The options that an NDJSON job has in its query. Raises ProblemError (422)."""
     try:
+        if "parameters" in query:
+            query = query | {"parameters": json.loads(query["parameters"])}
         return JobOptions(**query)
+    except (json.JSONDecodeError, RecursionError) as error:
+        wrong = PointedError(pointer="/parameters", detail=f"not JSON: {error}")
+        raise ProblemError(422, "Invalid option", errors=[wrong]) from None
     except ValidationError as error:
         errors = pointed(error.errors(include_url=False, include_input=False))
         raise ProblemError(422, "Invalid option", errors=errors) from None
