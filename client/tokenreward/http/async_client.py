@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,7 @@ from tokenreward.http.async_connection import AsyncConnection
 from tokenreward.http.async_jobs import AsyncJobs
 from tokenreward.http.client import LABEL_ITEMS
 from tokenreward.http.item_encoding import ItemLike, item_lines
-from tokenreward.schema import EstimatorInfo, Include, Job, LabelResponse, ModelInfo, Rendered, Template
+from tokenreward.schema import EstimatorInfo, Include, Job, LabelResponse, ModelInfo, Pool, PoolBy, Rendered, Template
 from tokenreward.settings import ClientSettings, client_settings
 
 
@@ -63,19 +63,39 @@ class AsyncClient:
         items: Iterable[ItemLike],
         *,
         model: str | None = None,
-        template: str | Template = "revision",
+        template: str | Template | None = None,
         estimator: str = "contrast",
+        parameters: Mapping[str, float] | None = None,
+        pool: Pool | None = None,
+        pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
         strict: bool = False,
         wait: float = 10.0,
         timeout: float | None = None,  # noqa: ASYNC109 (the job's, not the call's)
     ) -> LabelResponse:
         """Return the rewards of these items, in their order, as `Client.label` does."""
-        options = endpoints.job_options(model, template, estimator, include, strict)
+        options = endpoints.job_options(
+            model=model,
+            template=template,
+            estimator=estimator,
+            parameters=dict(parameters or {}),
+            pool=pool,
+            pool_by=pool_by,
+            include=list(include),
+            strict=strict,
+        )
         lines = item_lines(items)
         if len(lines) > LABEL_ITEMS:
             made = await self.jobs.create(
-                lines, model=model, template=template, estimator=estimator, include=options.include, strict=strict
+                lines,
+                model=model,
+                template=template,
+                estimator=estimator,
+                parameters=parameters,
+                pool=pool,
+                pool_by=pool_by,
+                include=options.include,
+                strict=strict,
             )
             answer: LabelResponse | Job = await self.jobs.wait(made.id, timeout)
         else:

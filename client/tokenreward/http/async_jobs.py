@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
 
 import httpx2
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from tokenreward.http.pagination import JobPages
 from tokenreward.http.result_stream import ResultsCursor, unreadable
 from tokenreward.http.transport import broken
 from tokenreward.http.upload import JobBody
-from tokenreward.schema import Include, ItemResult, Job, Template
+from tokenreward.schema import Include, ItemResult, Job, Pool, PoolBy, Template
 
 
 class AsyncJobs:
@@ -31,14 +31,26 @@ class AsyncJobs:
         items: Iterable[ItemLike] | AsyncIterable[ItemLike],
         *,
         model: str | None = None,
-        template: str | Template = "revision",
+        template: str | Template | None = None,
         estimator: str = "contrast",
+        parameters: Mapping[str, float] | None = None,
+        pool: Pool | None = None,
+        pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
         strict: bool = False,
         idempotency_key: str | None = None,
     ) -> Job:
         """Create a job, as `Jobs.create` does. Items may come from an async iterable too."""
-        options = endpoints.job_options(model, template, estimator, include, strict)
+        options = endpoints.job_options(
+            model=model,
+            template=template,
+            estimator=estimator,
+            parameters=dict(parameters or {}),
+            pool=pool,
+            pool_by=pool_by,
+            include=list(include),
+            strict=strict,
+        )
         with JobBody(options) as body:
             filled = await body.fill_from(items) if isinstance(items, AsyncIterable) else body.fill(items)
             key = idempotency_key or uuid.uuid4().hex

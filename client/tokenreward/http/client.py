@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,7 @@ from tokenreward.http import endpoints, operations, responses
 from tokenreward.http.connection import Connection
 from tokenreward.http.item_encoding import ItemLike, item_lines
 from tokenreward.http.jobs import Jobs
-from tokenreward.schema import EstimatorInfo, Include, Job, LabelResponse, ModelInfo, Rendered, Template
+from tokenreward.schema import EstimatorInfo, Include, Job, LabelResponse, ModelInfo, Pool, PoolBy, Rendered, Template
 from tokenreward.settings import ClientSettings, client_settings
 
 #: The most items that `POST /v1/label` takes with the service's default settings. More items go through a job.
@@ -77,8 +77,11 @@ class Client:
         items: Iterable[ItemLike],
         *,
         model: str | None = None,
-        template: str | Template = "revision",
+        template: str | Template | None = None,
         estimator: str = "contrast",
+        parameters: Mapping[str, float] | None = None,
+        pool: Pool | None = None,
+        pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
         strict: bool = False,
         wait: float = 10.0,
@@ -92,8 +95,11 @@ class Client:
         Args:
             items: The responses to label.
             model: A served model's name, or `name@fingerprint`. None means the only model that is served.
-            template: A shipped template's name, or a template of your own.
+            template: A shipped template's name, or a template of your own. None means the estimator's own.
             estimator: A shipped estimator's name.
+            parameters: Parameters of the estimator that take another value than their default.
+            pool: Give every token of a word, sentence, line, step or span of the item's own the segment's reward.
+            pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
             include: What the results hold beside token ids and rewards.
             strict: Raise if any item cannot be labeled.
             wait: Seconds that one request may take. After that the job is followed until it is over.
@@ -107,11 +113,28 @@ class Client:
             JobFailed: The job was cancelled.
             WaitTimeout: The job was not over after `timeout` seconds.
         """
-        options = endpoints.job_options(model, template, estimator, include, strict)
+        options = endpoints.job_options(
+            model=model,
+            template=template,
+            estimator=estimator,
+            parameters=dict(parameters or {}),
+            pool=pool,
+            pool_by=pool_by,
+            include=list(include),
+            strict=strict,
+        )
         lines = item_lines(items)
         if len(lines) > LABEL_ITEMS:
             made = self.jobs.create(
-                lines, model=model, template=template, estimator=estimator, include=options.include, strict=strict
+                lines,
+                model=model,
+                template=template,
+                estimator=estimator,
+                parameters=parameters,
+                pool=pool,
+                pool_by=pool_by,
+                include=options.include,
+                strict=strict,
             )
             answer: LabelResponse | Job = self.jobs.wait(made.id, timeout)
         else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -11,13 +12,11 @@ from pydantic import ValidationError
 from tokenreward.errors import BadInput
 from tokenreward.http.exchange import JSON, NDJSON, Request, SpooledBody
 from tokenreward.http.item_encoding import ItemLike, item_json
-from tokenreward.schema import Include, JobOptions, Template
+from tokenreward.schema import JobOptions, Template
 
 
-def job_options(
-    model: str | None, template: str | Template, estimator: str, include: Iterable[Include], strict: bool
-) -> JobOptions:
-    """Validate the options of a job.
+def job_options(**options: Any) -> JobOptions:
+    """Validate the options of a job, by the names of JobOptions.
 
     Only their form is checked. The service decides whether it knows a name.
 
@@ -25,10 +24,11 @@ def job_options(
         BadInput: No service could understand an option.
     """
     try:
-        return JobOptions(model=model, template=template, estimator=estimator, include=list(include), strict=strict)
+        return JobOptions(**options)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise BadInput(f"option {first['loc'][0]}: {first['msg']}, not {first['input']!r}") from None
+        where = f"option {first['loc'][0]}: " if first["loc"] else ""
+        raise BadInput(f"{where}{first['msg']}, not {first['input']!r}") from None
 
 
 def label(items: Sequence[bytes], options: JobOptions, wait: float, key: str) -> Request:
@@ -99,9 +99,15 @@ def get(path: str) -> Request:
 
 
 def _option_params(options: JobOptions) -> list[tuple[str, str]]:
-    params = [("template", str(options.template)), ("estimator", options.estimator)]
+    params = [("estimator", options.estimator)]
+    if options.template is not None:
+        params.append(("template", str(options.template)))
     if options.model is not None:
         params.append(("model", options.model))
+    if options.parameters:
+        params.append(("parameters", json.dumps(options.parameters)))
+    if options.pool is not None:
+        params += [("pool", options.pool), ("pool_by", options.pool_by)]
     params += [("include", name) for name in options.include]
     if options.strict:
         params.append(("strict", "true"))

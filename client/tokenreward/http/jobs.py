@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import httpx2
 from pydantic import ValidationError
@@ -17,7 +17,7 @@ from tokenreward.http.pagination import JobPages
 from tokenreward.http.result_stream import ResultsCursor, unreadable
 from tokenreward.http.transport import broken
 from tokenreward.http.upload import JobBody
-from tokenreward.schema import Include, ItemResult, Job, Template
+from tokenreward.schema import Include, ItemResult, Job, Pool, PoolBy, Template
 
 
 class Jobs:
@@ -34,8 +34,11 @@ class Jobs:
         items: Iterable[ItemLike],
         *,
         model: str | None = None,
-        template: str | Template = "revision",
+        template: str | Template | None = None,
         estimator: str = "contrast",
+        parameters: Mapping[str, float] | None = None,
+        pool: Pool | None = None,
+        pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
         strict: bool = False,
         idempotency_key: str | None = None,
@@ -46,8 +49,11 @@ class Jobs:
             items: The responses to label, from any iterable. They go through a temporary file, not through memory.
             model: A served model's name, or `name@fingerprint` to insist on one worker set-up. None means the only
                 model that is served.
-            template: A shipped template's name, or a template of your own.
+            template: A shipped template's name, or a template of your own. None means the estimator's own.
             estimator: A shipped estimator's name.
+            parameters: Parameters of the estimator that take another value than their default.
+            pool: Give every token of a word, sentence, line, step or span of the item's own the segment's reward.
+            pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
             include: What the results hold beside token ids and rewards.
             strict: Refuse the whole job if any item is wrong.
             idempotency_key: The same key with the same items gives the same job. By default every call makes a new one.
@@ -58,7 +64,16 @@ class Jobs:
         Raises:
             BadInput: There are no items, or an option has no meaning.
         """
-        options = endpoints.job_options(model, template, estimator, include, strict)
+        options = endpoints.job_options(
+            model=model,
+            template=template,
+            estimator=estimator,
+            parameters=dict(parameters or {}),
+            pool=pool,
+            pool_by=pool_by,
+            include=list(include),
+            strict=strict,
+        )
         with JobBody(options) as body:
             filled = body.fill(items)
             key = idempotency_key or uuid.uuid4().hex
