@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -55,7 +57,7 @@ def test_steps_are_blocks_and_lines_where_there_are_no_blocks() -> None:
 def test_segments_are_in_order_and_hold_every_character_that_is_not_blank(text: str, kind: str) -> None:
     found = segments_of(text, kind)
     assert all(a < b for a, b in found)
-    assert all(before[1] <= after[0] for before, after in zip(found, found[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(found))
     covered = {n for a, b in found for n in range(a, b)}
     assert {n for n, c in enumerate(text) if not c.isspace()} <= covered
 

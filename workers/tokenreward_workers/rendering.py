@@ -1,21 +1,24 @@
 """From an item to what an engine scores: one chat for each branch of the template, and the ids of the response.
 
-The response is tokenized on its own, so that its ids are the same under every branch. Which ids a chat and a response
-are is decided by `tokenreward.chat_format`, for the trainer as well. Ids sent by the caller are used untouched. The
-model's limits are checked here, and an item that cannot be scored fails alone.
+What the response is, is read off the item's own conversation, and it is tokenized apart from that. So its ids are the
+same under every branch. Which ids a chat and a response are is decided by `tokenreward.chat_format`, for the trainer as
+well. Ids sent by the caller are used untouched. The model's limits are checked here, and an item that cannot be scored
+fails alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tokenreward import templates
 from tokenreward.chat_format import ChatFormat
-from tokenreward.chat_format.chat_format import AnswerText, PromptText
-from tokenreward.chat_format.messages import check_roles
+from tokenreward.chat_format.answer_text import AnswerText
+from tokenreward.chat_format.chat_format import PromptText
+from tokenreward.chat_format.messages import Conversation, answer_of
 from tokenreward.errors import BadInput
-from tokenreward.schema import Item, ItemFailure, Template
+from tokenreward.schema import ContextValue, Item, ItemFailure, Template
+from tokenreward.schema.contexts import check_spans
 from tokenreward_workers.scoring import Scoring
 
 #: No vocabulary has longer tokens (runs of spaces are the longest). A text with more cannot fit and is not rendered.
@@ -28,13 +31,20 @@ class Prepared:
 
     Attributes:
         scoring: The prompts and the response as ids.
-        text: The response's text, which offsets refer to. For an item that came as ids it is their decoded form.
-        before: How many characters the chat template itself puts before the text, usually none.
+        answer: The response as text; for an item that came as ids their decoded form.
+        context: The item's context fields, for estimators that read them.
+        spans: The item's own segments, in characters of the text.
     """
 
     scoring: Scoring
-    text: str
-    before: int = 0
+    answer: AnswerText | str
+    context: Mapping[str, ContextValue] = field(default_factory=dict)
+    spans: Sequence[tuple[int, int]] = ()
+
+    @property
+    def text(self) -> str:
+        """The response's text, which offsets refer to."""
+        return self.answer if isinstance(self.answer, str) else self.answer.own
 
     @property
     def response_ids(self) -> tuple[int, ...]:
@@ -57,14 +67,16 @@ class Renderer:
         self.vocabulary = vocabulary
 
     def prepare(
-        self, items: Sequence[Item], template: Template, branches: Sequence[str]
+        self, items: Sequence[Item], template: Template, branches: Sequence[str], most: Mapping[str, int] | None = None
     ) -> list[Prepared | ItemFailure]:
         """Prepares each item as the engine wants it, or says why it cannot be scored.
 
         Args:
             items: One call tokenizes all its items together, so give it a whole shard.
             template: The template that makes an item's chats.
-            branches: The names of the template's branches to score: an estimator's.
+            branches: The names of the template's branches to score: an estimator's. Without any, an item is only
+                tokenized.
+            most: The most repetitions of a branch, by its name.
 
         Returns:
             One outcome for each item, in the order of `items`.
@@ -73,65 +85,105 @@ class Renderer:
         if missing:
             message = f"template {template.name!r} has no branch {missing[0]!r}"
             return [ItemFailure(code="bad_template", message=message)] * len(items)
-        template = template.model_copy(update={"branches": {name: template.branches[name] for name in branches}})
-        outcomes = [self._laid_out(item, template) for item in items]
+        shown = _Shown(template, branches, most or {})
+        outcomes = [self._laid_out(item, shown) for item in items]
         ids = iter(self.chat.ids([text for out in outcomes if isinstance(out, _LaidOut) for text in out.texts]))
-        return [out if isinstance(out, ItemFailure) else self._assembled(out, branches, ids) for out in outcomes]
+        return [out if isinstance(out, ItemFailure) else self._assembled(out, ids) for out in outcomes]
 
     def pieces(self, prepared: Prepared) -> tuple[list[str], list[tuple[int, int]]]:
         """Each response token's text, and its `[start, end)` in characters of `prepared.text`."""
-        return self.chat.pieces(prepared.response_ids, prepared.text, prepared.before)
+        return self.chat.pieces(prepared.response_ids, prepared.answer)
 
-    def _laid_out(self, item: Item, template: Template) -> _LaidOut | ItemFailure:
+    def _laid_out(self, item: Item, shown: _Shown) -> _LaidOut | ItemFailure:
         """Checks the item and renders its chats."""
         try:
-            check_roles(() if isinstance(item.prompt, str) else (message.role for message in item.prompt))
+            own = Conversation.of_item(item)
         except BadInput as error:
             return ItemFailure(code="invalid_item", message=str(error))
-        text = item.response
+        decoded = None
         if item.token_ids is not None:
-            outside = next((t for t in item.token_ids if not 0 <= t < self.vocabulary), None)
-            if outside is not None:
-                message = f"token id {outside} is outside the model's vocabulary of {self.vocabulary}"
-                return ItemFailure(code="token_out_of_vocabulary", message=message)
-            text = self.chat.tokenizer.decode(item.token_ids)
-        assert text is not None
-        longest = max(templates.lengths(template, item, response=text).values())
-        if longest > _CHARACTERS_PER_TOKEN * self.max_tokens:
-            message = f"the template makes {longest} characters of this item, the model takes {self.max_tokens} tokens"
-            return ItemFailure(code="too_long", message=message)
+            if failure := self._outside(item.token_ids, "of this item"):
+                return failure
+            decoded = self.chat.tokenizer.decode(item.token_ids)
+        answered = decoded is None
         try:
-            chats = templates.render(template, item, response=text)
-            texts: list[PromptText | AnswerText] = [
-                self.chat.prompt([{"role": message.role, "content": message.content} for message in chat])
-                for chat in chats.values()
-            ]
-            if item.token_ids is None:
-                texts.append(self.chat.answer(text, finished=item.finished))
-        except BadInput as error:
+            longest = shown.longest(item, decoded)
+            if longest > _CHARACTERS_PER_TOKEN * self.max_tokens:
+                limit = f"the model takes {self.max_tokens} tokens"
+                message = f"the template makes {longest} characters of this item, {limit}"
+                return ItemFailure(code="too_long", message=message)
+            chats = shown.chats(item, own, decoded)
+            prompts = {name: self.chat.prompt(chat, answered=answered) for name, chat in chats.items()}
+            if decoded is not None:
+                if item.spans is not None:
+                    check_spans(item.spans, len(decoded))
+                return _LaidOut(item, prompts, decoded)
+            return _LaidOut(item, prompts, self.chat.answer(answer_of(item), own, finished=item.finished))
+        except (BadInput, ValueError) as error:
             return ItemFailure(code="invalid_item", message=str(error))
-        return _LaidOut(item, text, texts)
 
-    def _assembled(
-        self, laid_out: _LaidOut, branches: Sequence[str], ids: Iterator[list[int]]
-    ) -> Prepared | ItemFailure:
+    def _assembled(self, laid_out: _LaidOut, ids: Iterator[list[int]]) -> Prepared | ItemFailure:
         """Takes the item's ids off `ids`, and checks that they fit."""
-        prompts: dict[str, Sequence[int]] = {name: next(ids) for name in branches}
+        prompts: dict[str, Sequence[int]] = {name: next(ids) for name in laid_out.prompts}
         given = laid_out.item.token_ids
         response = next(ids) if given is None else list(given)
         if not response or not all(prompts.values()):
             return ItemFailure(code="invalid_item", message="nothing is left of the text once it is tokenized")
+        for part in (*prompts.values(), response):
+            if failure := self._outside(part, "that the tokenizer makes of this item's text"):
+                return failure
         scoring = Scoring.of(prompts, response)
         if scoring.longest > self.max_tokens:
             message = f"prompt and response are {scoring.longest} tokens, the model takes {self.max_tokens}"
             return ItemFailure(code="too_long", message=message)
-        return Prepared(scoring, laid_out.text, self.chat.answer_start if given is None else 0)
+        item = laid_out.item
+        return Prepared(scoring, laid_out.answer, item.context or {}, item.spans or ())
+
+    def _outside(self, ids: Sequence[int], origin: str) -> ItemFailure | None:
+        """The failure of ids that the model has no embedding for, of which one would end the engine."""
+        if max(ids) < self.vocabulary and min(ids) >= 0:
+            return None
+        number = next(number for number in ids if not 0 <= number < self.vocabulary)
+        name = self.chat.tokenizer.token(number)
+        message = (
+            f"token id {number}{f' ({name!r})' if name else ''} {origin} is outside the model's vocabulary of "
+            f"{self.vocabulary}"
+        )
+        return ItemFailure(code="token_out_of_vocabulary", message=message)
 
 
 @dataclass(frozen=True, slots=True)
 class _LaidOut:
-    """An item whose texts are ready to be tokenized: its branches' prompts, and the answer unless it came as ids."""
+    """An item whose texts are ready to be tokenized: its branches' prompts, and its answer (text if it came as ids)."""
 
     item: Item
-    text: str
-    texts: list[PromptText | AnswerText]
+    prompts: dict[str, PromptText]
+    answer: AnswerText | str
+
+    @property
+    def texts(self) -> list[PromptText | AnswerText]:
+        return [*self.prompts.values(), *([] if isinstance(self.answer, str) else [self.answer])]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What an estimator has shown of a template: the branches, and how often each is repeated at most."""
+
+    template: Template
+    branches: Sequence[str]
+    most: Mapping[str, int]
+
+    def longest(self, item: Item, decoded: str | None) -> int:
+        """Characters of the longest branch."""
+        lengths = templates.lengths(self.template, item, response=decoded, branches=self.branches, most=self.most)
+        return max(lengths.values(), default=0)
+
+    def chats(self, item: Item, own: Conversation, decoded: str | None) -> dict[str, Conversation]:
+        """The conversation of each branch. The switches of the chat template are the item's in all of them."""
+        chats = templates.render(self.template, item, response=decoded, branches=self.branches, most=self.most)
+        return {
+            name: own
+            if self.template.branches[name.partition("[")[0]].conversation
+            else Conversation([message.model_dump() for message in chat], None, own.kwargs)
+            for name, chat in chats.items()
+        }

@@ -17,7 +17,8 @@ class Scoring:
 
     Attributes:
         prefix: The longest common token prefix of the branches; may be empty.
-        branches: Name of a branch -> the rest of its prompt, up to and including the generation prompt.
+        branches: Name of a branch -> the rest of its prompt, up to and including the generation prompt. There is none
+            where an estimator asks no model; such a scoring never reaches an engine.
         response: The ids to score, at least one.
     """
 
@@ -27,7 +28,6 @@ class Scoring:
 
     def __post_init__(self) -> None:
         assert self.response, "a response has at least one token"
-        assert self.branches, "a scoring has at least one branch"
         assert all(self.prefix or rest for rest in self.branches.values()), "a branch has at least one token"
 
     @classmethod
@@ -38,6 +38,8 @@ class Scoring:
             prompts: Name of a branch -> its whole prompt as ids.
             response: The ids to score.
         """
+        if not prompts:
+            return cls((), {}, tuple(response))
         first, *others = prompts.values()
         shared = len(first)
         for other in others:
@@ -49,7 +51,7 @@ class Scoring:
     @property
     def longest(self) -> int:
         """Tokens of the longest sequence that must fit the model."""
-        return len(self.prefix) + max(map(len, self.branches.values())) + len(self.response)
+        return len(self.prefix) + max(map(len, self.branches.values()), default=0) + len(self.response)
 
     @property
     def tokens(self) -> int:

@@ -130,4 +130,10 @@ _FROM_RESPONSES: Mapping[str, Callable[[Mapping[str, Any], Response, str], Any]]
     "@outcome": _outcome,
 }
 #: The column that a source reads.
-_COLUMNS = {"@best": "responses", "@worst": "responses", "@chosen": "chosen", "@rejected": "rejected", "@outcome": "chosen"}
+_COLUMNS = {
+    "@best": "responses",
+    "@worst": "responses",
+    "@chosen": "chosen",
+    "@rejected": "rejected",
+    "@outcome": "chosen",
+}

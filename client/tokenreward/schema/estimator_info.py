@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from tokenreward.schema.wire import AnswerModel
 
 
@@ -45,7 +47,7 @@ class EstimatorInfo(AnswerModel):
     hash: str
     template: str = ""
     source: str = ""
-    parameters: dict[str, ParameterInfo] = {}
-    repeated: list[str] = []
-    fields: list[str] = []
+    parameters: dict[str, ParameterInfo] = Field(default={})
+    repeated: list[str] = Field(default=[])
+    fields: list[str] = Field(default=[])
     unbounded: bool = False

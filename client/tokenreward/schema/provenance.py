@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from tokenreward.schema.hashing import digest
 from tokenreward.schema.wire import AnswerModel
 
@@ -62,6 +64,6 @@ class Provenance(AnswerModel):
     estimator: str
     estimator_hash: str
     tokenreward_version: str
-    parameters: dict[str, float] = {}
+    parameters: dict[str, float] = Field(default={})
     pool: str | None = None
     unbounded: bool = False

@@ -30,7 +30,10 @@ _WORD = re.compile(
 #: A sentence ends behind its stop and the quotes or brackets that close it. A full stop inside a number, a name or an
 #: abbreviation has no blank and capital letter behind it.
 _STOP = re.compile(
-    r"[.!?…]+[\"'”’)\]*_]*(?=\s+[\"'“‘(\[*_]*[^a-z\s])|[。！？]+[”’」』）]*|\n\s*\n|(?<=[.!?:…])[\"'”’)\]*_]*(?=[ \t]*\n)"
+    r"[.!?…]+[\"'”’)\]*_]*(?=\s+[\"'“‘(\[*_]*[^a-z\s])"
+    r"|[。！？]+[”’」』）]*"
+    r"|\n\s*\n"
+    r"|(?<=[.!?:…])[\"'”’)\]*_]*(?=[ \t]*\n)"
 )
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[])(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|cf|Fig|Eq|No|approx|ca|al|Jr|Sr|Inc|Ltd|Co)\.$"

@@ -22,8 +22,8 @@ async def plan(options: JobOptions, fleet: Fleet) -> Plan:
         fleet: What models there are.
 
     Raises:
-        ProblemError: 422 for a name or parameter that is not known or a branch that the template lacks, 503 if no worker ever
-            served a model.
+        ProblemError: 422 for a name or parameter that is not known or a branch that the template lacks, 503 if no
+            worker ever served a model.
     """
     try:
         estimator = estimators.resolve(options.estimator)

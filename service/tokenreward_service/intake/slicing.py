@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from tokenreward import estimators
 from tokenreward.protocol.arrow_blobs import Entry
 from tokenreward.protocol.records import ScoringOptions
-from tokenreward.schema import ContextValue, Item, Prompt, Template
+from tokenreward.schema import ContextValue, Item, Template
+from tokenreward.schema.contexts import value_texts
 from tokenreward_service.settings import ServiceSettings
 from tokenreward_service.store.drafts import Plan, Slice
 
@@ -66,22 +67,26 @@ class _Costs:
     def __init__(self, scoring: ScoringOptions) -> None:
         estimator = estimators.resolve(scoring.estimator)
         self._branches = [_BranchCost.of(scoring.template, name) for name in estimator.branches]
-        parameter = {branch: scoring.parameters.get(name) for branch, name in estimator.repeated.items()}
-        self._most = {scoring.template.branches[branch].each: most for branch, most in parameter.items()}
+        #: The most values that are shown of each field that a branch is repeated over.
+        self._most = {
+            each: scoring.parameters.get(estimator.repeated.get(name, ""))
+            for name in estimator.branches
+            if (each := scoring.template.branches[name].each) is not None
+        }
 
     def of(self, item: Item) -> int:
-        prompt = _text_bytes(item.prompt) / _BYTES_PER_TOKEN
-        response = len(item.token_ids or ()) or _bytes(item.response or "") / _BYTES_PER_TOKEN
+        prompt = _tokens(item.prompt_texts())
+        response = len(item.token_ids or ()) or _tokens(item.response_texts())
         fields = {name: self._lengths(name, value) for name, value in (item.context or {}).items()}
         return int(sum(branch.tokens(prompt, response, fields) for branch in self._branches)) + 1
 
     def _lengths(self, name: str, value: ContextValue) -> list[float]:
         """Estimated tokens of each value of a field that will be shown."""
-        if isinstance(value, str) or not all(isinstance(part, str) for part in value):
-            return [_text_bytes(value) / _BYTES_PER_TOKEN]  # type: ignore[arg-type]  # a text or messages
-        most = self._most.get(name)
-        shown = value if most is None else value[: int(most)]
-        return [_bytes(str(text)) / _BYTES_PER_TOKEN for text in shown]
+        if name not in self._most:
+            return [_tokens(value_texts(value))]
+        values = [value] if isinstance(value, str) else value
+        most = self._most[name]
+        return [_tokens(value_texts([part])) for part in values[: None if most is None else int(most)]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +120,16 @@ class _BranchCost:
 
     def tokens(self, prompt: float, response: float, fields: Mapping[str, list[float]]) -> float:
         """Estimated tokens of every repetition of the branch together."""
-        repeated = fields.get(self.each, []) if self.each is not None else [0.0]
-        shown = sum(
-            count * sum(fields.get(name, ())) for name, count in self.fields.items() if name != self.each
-        )
-        each = self.fields.get(self.each, 0) if self.each is not None else 0
-        fixed = self.fixed + self.prompts * prompt + self.responses * response + shown
-        return len(repeated) * fixed + each * sum(repeated)
+        times, repeated = 1, 0.0
+        if self.each is not None:
+            values = fields.get(self.each, [])
+            times, repeated = len(values), self.fields[self.each] * sum(values)
+        shown = sum(n * sum(fields.get(name, ())) for name, n in self.fields.items() if name != self.each)
+        return times * (self.fixed + self.prompts * prompt + self.responses * response + shown) + repeated
 
 
-def _text_bytes(prompt: Prompt) -> int:
-    """The bytes of a text, or of all messages."""
-    return _bytes(prompt) if isinstance(prompt, str) else sum(_bytes(message.content) for message in prompt)
+def _tokens(texts: Iterable[str]) -> float:
+    return sum(map(_bytes, texts)) / _BYTES_PER_TOKEN
 
 
 def _bytes(text: str) -> int:

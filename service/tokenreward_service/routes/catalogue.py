@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from tokenreward import estimators, templates
 from tokenreward.protocol.worker_records import WorkerRecord
-from tokenreward.schema import EstimatorInfo, ModelInfo, Template, ParameterInfo
+from tokenreward.schema import EstimatorInfo, ModelInfo, ParameterInfo, Template
 from tokenreward_service.routes.auth import caller
 from tokenreward_service.routes.openapi_responses import problems
 from tokenreward_service.runtime import RuntimeDep

@@ -83,7 +83,7 @@ async def create(
     model: str | None = None,
     template: str | None = None,
     estimator: str | None = None,
-    parameters: Annotated[str | None, Query(description="A JSON object, as in `{\"tau\": 0.05}`.")] = None,
+    parameters: Annotated[str | None, Query(description='A JSON object, as in `{"tau": 0.05}`.')] = None,
     pool: Pool | None = None,
     pool_by: PoolBy | None = None,
     include: Annotated[list[Include] | None, Query()] = None,

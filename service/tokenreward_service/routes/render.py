@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, Request
 
 from tokenreward import templates
-from tokenreward.errors import UnknownName
+from tokenreward.errors import BadInput, UnknownName
 from tokenreward.schema import PointedError, Rendered, RenderedBranch, RenderRequest
 from tokenreward_service.http.decompression import expanded
 from tokenreward_service.intake.parsing import read_json, too_long
@@ -37,14 +37,14 @@ async def render(request: Request, runtime: RuntimeDep) -> Rendered:
         template = templates.resolve(body.template)
     except UnknownName as error:
         raise _cannot_render("/template", str(error)) from error
-    length = sum(templates.lengths(template, body.item).values())
-    most = _MOST_ITEMS_SHOWN * runtime.settings.max_item_chars
-    if length > most:
-        raise _cannot_render("/template", f"it makes {length} characters of this item, the service shows {most}")
     try:
+        length = sum(templates.lengths(template, body.item).values())
+        most = _MOST_ITEMS_SHOWN * runtime.settings.max_item_chars
+        if length > most:
+            raise _cannot_render("/template", f"it makes {length} characters of this item, the service shows {most}")
         branches = templates.render(template, body.item)
-    except ValueError as error:
-        raise _cannot_render("/item/response", str(error)) from error
+    except BadInput as error:
+        raise _cannot_render("/item", str(error)) from error
     return Rendered(
         template=template.name,
         template_hash=template.hash,

@@ -20,6 +20,9 @@ def plan(shards: Sequence[ClaimedShard], cache: LogprobCache) -> None:
         for place, hashes in own:
             assert place.prepared is not None
             scoring = place.prepared.scoring
+            if not scoring.branches:  # its estimator asks no model
+                place.scored = {}
+                continue
             place.scored = known_rows(scoring, hashes, known) if known else None
             if place.scored is not None:
                 shard.cache_hits += 1

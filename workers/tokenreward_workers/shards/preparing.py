@@ -19,6 +19,8 @@ from tokenreward_workers.store.job_store import JobStoreClient
 
 log = logging.getLogger(__name__)
 
+_WITHOUT_SPANS = ItemFailure(code="invalid_item", message="pool = 'spans', and the item has no `spans`")
+
 
 def prepare(shards: Sequence[ClaimedShard], store: JobStoreClient, renderer: Renderer, cache: LogprobCache) -> None:
     """Fetch, render and tokenize the items of shards, and settle what the cache knows.
@@ -65,8 +67,12 @@ def _entries(member: JobSlice, store: JobStoreClient, blob: bytes | None) -> lis
 
 def _rendered(items: Sequence[Item], options: ScoringOptions, renderer: Renderer) -> Sequence[Prepared | ItemFailure]:
     try:
-        branches = estimators.resolve(options.estimator).branches
+        estimator = estimators.resolve(options.estimator)
     except UnknownName as error:  # from a service of a newer version
         message = f"{error}; the worker has another version than the service: upgrade it and retry the job"
         return [ItemFailure(code="engine_error", message=message)] * len(items)
-    return renderer.prepare(items, options.template, branches)
+    most = {branch: int(options.parameters[name]) for branch, name in estimator.repeated.items()}
+    outcomes = renderer.prepare(items, options.template, estimator.branches, most)
+    if options.pool == "spans":
+        return [_WITHOUT_SPANS if isinstance(out, Prepared) and not out.spans else out for out in outcomes]
+    return outcomes

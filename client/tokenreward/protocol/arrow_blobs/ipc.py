@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from tokenreward.protocol.records import Corrupt
@@ -33,18 +35,27 @@ def write_table(table: pa.Table) -> bytes:
     return data
 
 
-def read_table(data: bytes, schema: pa.Schema) -> pa.Table:
+def read_table(data: bytes, schema: pa.Schema, added: Sequence[str] = ()) -> pa.Table:
     """Read a table from an Arrow stream.
 
+    Args:
+        data: The stream.
+        schema: What this version writes.
+        added: Its last columns, which blobs of earlier versions do not have. They are filled with nulls.
+
     Raises:
-        Corrupt: The stream cannot be read, or its table is not of `schema`.
+        Corrupt: The stream cannot be read, or its table is neither of `schema` nor of an earlier one.
     """
     try:
         with pa.ipc.open_stream(data) as reader:
-            if not reader.schema.equals(schema):
+            there = [field for field in schema if field.name not in added or field.name in reader.schema.names]
+            if not reader.schema.equals(pa.schema(there)):
                 raise Corrupt("a blob in Redis has another layout than this version writes")
             table = reader.read_all()
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Corrupt("a blob in Redis cannot be read") from error
+    for field in schema:
+        if field.name not in table.schema.names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
     return table

@@ -26,6 +26,9 @@ RESULTS_SCHEMA = pa.schema(
     }
 )
 
+#: Columns that results of earlier versions do not have.
+_ADDED = ("difference", "segments")
+
 
 def pack_results(results: Sequence[ItemResult]) -> bytes:
     """Return the blob of these results."""
@@ -53,7 +56,7 @@ def pack_failures(start: int, entries: Sequence[Entry], failure: ItemFailure | N
 
 def unpack_results(data: bytes) -> pa.Table:
     """Return the table, of RESULTS_SCHEMA, in a blob. Raises Corrupt."""
-    return read_table(data, RESULTS_SCHEMA)
+    return read_table(data, RESULTS_SCHEMA, _ADDED)
 
 
 def result_rows(table: pa.Table) -> list[dict[str, Any]]:
