@@ -48,9 +48,10 @@ def averaged(values: LogProbs, before: float, after: float) -> NDArray[np.float6
 
 def _difference(evidence: Evidence, parameters: Parameters) -> Difference:
     plain, null = evidence.logprobs["plain"], evidence.logprobs["null"]
-    difference = averaged(plain, _BEFORE, _AFTER) - averaged(null, _AROUND_NULL, _AROUND_NULL)
+    difference: Difference = averaged(plain, _BEFORE, _AFTER) - averaged(null, _AROUND_NULL, _AROUND_NULL)
     commonplace = null.mean(dtype=np.float64) + _USUAL_NATS
-    return difference - difference.mean() + _WEIGHT_RESPONSE * commonplace
+    shifted: Difference = difference - difference.mean() + _WEIGHT_RESPONSE * commonplace
+    return shifted
 
 
 EVIDENCE = Estimator(

@@ -17,11 +17,13 @@ from tokenreward.estimators.parameters import Parameter, Parameters
 
 def _difference(evidence: Evidence, parameters: Parameters) -> Difference:
     wrong = np.atleast_2d(evidence.logprobs["wrong"])
-    return evidence.logprobs["right"] - wrong.mean(axis=0, dtype=np.float64)
+    baseline: Difference = wrong.mean(axis=0, dtype=np.float64)
+    return evidence.logprobs["right"] - baseline
 
 
 def _sharpened(d: Difference, parameters: Parameters) -> Rewards:
-    return (np.tanh(d / parameters["tau"]) / 2).astype(np.float32)
+    rewards: Rewards = (np.tanh(d / parameters["tau"]) / 2).astype(np.float32)
+    return rewards
 
 
 RLCSD = Estimator(

@@ -17,7 +17,8 @@ from tokenreward.estimators.parameters import Parameter, Parameters
 
 def _difference(evidence: Evidence, parameters: Parameters) -> Difference:
     others = np.atleast_2d(evidence.logprobs["unrelated"])
-    return evidence.logprobs["plain"] - others.mean(axis=0, dtype=np.float64)
+    baseline: Difference = others.mean(axis=0, dtype=np.float64)
+    return evidence.logprobs["plain"] - baseline
 
 
 UNRELATED = Estimator(

@@ -56,7 +56,7 @@ def check_spans(spans: Sequence[tuple[int, int]], length: int | None) -> None:
         before = end
 
 
-def value_texts(value: str | Sequence[str] | Sequence[Message]) -> Iterator[str]:
+def value_texts(value: str | Sequence[str | Message]) -> Iterator[str]:
     """Yield every text of a context field, for estimates of size."""
     if isinstance(value, str):
         yield value
