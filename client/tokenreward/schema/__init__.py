@@ -9,7 +9,7 @@ from tokenreward.schema.estimator_info import EstimatorInfo
 from tokenreward.schema.hashing import digest
 from tokenreward.schema.items import Item, Message, Prompt
 from tokenreward.schema.job_state import TERMINAL, JobState
-from tokenreward.schema.jobs import Job, LabelResponse
+from tokenreward.schema.jobs import Job, LabelResponse, Waiting
 from tokenreward.schema.model_info import ModelInfo
 from tokenreward.schema.options import Include, JobOptions, JobRequest
 from tokenreward.schema.problems import PointedError, Problem
@@ -43,5 +43,6 @@ __all__ = [
     "RenderedBranch",
     "ResultsEnd",
     "Template",
+    "Waiting",
     "digest",
 ]
