@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import errno
+import hashlib
 import json
+import resource
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.harness.processes import COMMAND
+from benchmarks.harness.waiting import patience
 from tests.support.fake_service import FakeService
-from tokenreward import BadInput, Labeled, cli, label_dataset
-from tokenreward.dataset import jsonl
+from tokenreward import BadInput, Labeled, label_dataset
 from tokenreward.dataset.formats import read_labeled
 
 pa = pytest.importorskip("pyarrow")
@@ -360,28 +363,36 @@ def test_a_stream_whose_types_no_schema_holds_is_refused(
     refused(service, stream([rows_with(*values)]), tmp_path / "out.parquet", says)
 
 
-def test_a_full_disk_costs_nothing_that_is_labeled(
-    service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("value", [2**70, "\ud800"])
+def test_a_stream_with_values_that_arrow_does_not_hold_is_refused(
+    service: FakeService, tmp_path: Path, value: Any
 ) -> None:
-    source = write_jsonl(tmp_path / "in.jsonl", rows_with(*range(6)))
-    out = tmp_path / "out.jsonl"
-    command = ["label", str(source), "--out", str(out), "--url", service.url, "--rows-per-job", "2", "--quiet"]
-    real, left = jsonl.json_line, 3
+    refused(service, stream([rows_with(1 if value == 2**70 else "a", value)]), tmp_path / "out.arrow", "cannot be read")
 
-    def full(row: dict[str, Any]) -> bytes:
-        nonlocal left
-        left -= 1
-        if left < 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return real(row)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(jsonl, "json_line", full)
-        assert cli.main(command) == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "No space left on device; what is labeled is kept, and the same command goes on from here" in said
+@pytest.mark.parametrize("suffix", [".jsonl", *COLUMNAR])
+@pytest.mark.parametrize("most_bytes", [1024, 12288], ids=["a part does not fit", "the finished file does not fit"])
+def test_a_full_disk_costs_nothing_that_is_labeled(
+    service: FakeService, tmp_path: Path, suffix: str, most_bytes: int
+) -> None:
+    texts = [hashlib.sha512(str(n).encode()).hexdigest() for n in range(150)]
+    rows = [{"prompt": "p", "response": text, "token_ids": list(map(ord, text))} for text in texts]
+    source, out = write_jsonl(tmp_path / "in.jsonl", rows), tmp_path / f"out{suffix}"
+    command = [*COMMAND, "label", str(source), "--out", str(out), "--url", service.url]
+
+    def run(**options: Any) -> subprocess.CompletedProcess[str]:
+        arguments = [*command, "--rows-per-job", "2", "--quiet"]
+        return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=patience(60), **options)
+
+    limit = (most_bytes, most_bytes)
+    ended = run(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "File too large" in line
+    assert line.endswith("what is labeled is kept, and the same command goes on from here")
+    assert not out.exists()
     scored = service.scored
-    assert cli.main(command) == 0
-    assert service.scored == scored
-    assert written(out) == list(range(6))
+    assert scored > 0
+    assert run().returncode == 0
+    assert service.scored == (scored if most_bytes > 1024 else 150)
+    assert [row["response"] for row in read_labeled(out)] == texts

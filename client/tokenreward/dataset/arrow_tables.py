@@ -76,5 +76,6 @@ def readable(name: str) -> Iterator[None]:
     """Turn errors of reading, within the block, into BadInput with the name of the input."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    # `datasets` makes tables of what a generator yields, which may be more than Arrow holds.
+    except (pa.ArrowException, OSError, OverflowError, UnicodeEncodeError) as error:
         raise BadInput(f"{name}: cannot be read ({error})") from None
