@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import decimal
-import hashlib
 import json
+import random
 import resource
 import subprocess
 from collections.abc import Iterator
@@ -17,11 +18,16 @@ import pytest
 from benchmarks.harness.processes import COMMAND
 from benchmarks.harness.waiting import patience
 from tests.support.fake_service import FakeService
-from tokenreward import BadInput, Labeled, label_dataset
-from tokenreward.dataset.formats import read_labeled
+from tokenreward import BadInput, label_dataset
+from tokenreward.dataset.chunks import Chunk, chunks
+from tokenreward.dataset.columns import label_columns
+from tokenreward.dataset.formats import read_labeled, sink_of, source_of
+from tokenreward.schema import ItemFailure, ItemResult
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
+
+from tokenreward.dataset.arrow_source import dataset_source  # noqa: E402 (needs pyarrow)
 
 COLUMNAR = [".parquet", ".arrow"]
 
@@ -37,15 +43,28 @@ def rows_with(*values: Any, name: str = "extra") -> list[dict[str, Any]]:
     return [row if value is ... else row | {name: value} for row, value in zip(rows, values, strict=True)]
 
 
-def label(service: FakeService, source: Any, out: Path, **options: Any) -> Labeled:
-    return label_dataset(source, out, url=service.url, **{"rows_per_job": 2, **options})
+def passed_through(data: Any, out: Path, rows: int = 2) -> None:
+    """Do with the rows what labeling does, without a service: no response gets rewards."""
+    source = source_of(data, out) if isinstance(data, Path) else dataset_source(data)
+    sink, layout = sink_of(out, source), source.layout()
+    work = list(chunks(source, layout, rows))
+    sink.check(work[0].payload, out)
+    for chunk in work:
+        failed = ItemResult(index=0, error=ItemFailure(code="cancelled", message="no service"))
+        columns = label_columns([failed] * len(chunk.items), layout.sides, texts=False)
+        sink.write(_part(out, chunk), chunk.payload, columns)
+    sink.assemble([_part(out, chunk) for chunk in work], out, {})
+
+
+def _part(out: Path, chunk: Chunk) -> Path:
+    return out.with_name(f"{out.name}.{chunk.number}")
 
 
 def refused(service: FakeService, source: Any, out: Path, match: str) -> None:
     """The input is refused, nothing was sent, and nothing is left beside it."""
     before = sorted(out.parent.iterdir())
     with pytest.raises(BadInput, match=match):
-        label(service, source, out)
+        label_dataset(source, out, url=service.url, rows_per_job=2)
     assert service.requests == 0
     assert sorted(out.parent.iterdir()) == before
 
@@ -72,10 +91,10 @@ def written(out: Path, name: str = "extra") -> list[Any]:
     ],
 )
 def test_types_that_change_are_promoted_where_nothing_is_lost(
-    service: FakeService, tmp_path: Path, values: list[Any], kind: str | None
+    tmp_path: Path, values: list[Any], kind: str | None
 ) -> None:
     out = tmp_path / "out.parquet"
-    label(service, write_jsonl(tmp_path / "in.jsonl", rows_with(*values)), out)
+    passed_through(write_jsonl(tmp_path / "in.jsonl", rows_with(*values)), out)
     found = pq.read_table(out)
     assert kind in {None, str(found.schema.field("extra").type)}
     for was, now in zip(values, found["extra"].to_pylist(), strict=True):
@@ -117,7 +136,7 @@ def test_values_that_no_type_holds_are_refused_by_row_and_column(
     source = write_jsonl(tmp_path / "in.jsonl", rows_with(*values))
     refused(service, source, tmp_path / f"out{suffix}", says)
     # JSON Lines have no types, so that everything stays what it was.
-    label(service, source, tmp_path / "out.jsonl")
+    passed_through(source, tmp_path / "out.jsonl")
     assert written(tmp_path / "out.jsonl") == values
 
 
@@ -140,7 +159,7 @@ def test_objects_without_keys_are_refused_for_parquet_by_column_and_kept_by_arro
 ) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", rows_with(value, value, value))
     refused(service, source, tmp_path / "out.parquet", r"\.parquet cannot hold the column 'extra' .*\.arrow holds it")
-    label(service, source, tmp_path / "out.arrow")
+    passed_through(source, tmp_path / "out.arrow")
     assert written(tmp_path / "out.arrow") == [value] * 3
 
 
@@ -149,7 +168,7 @@ def test_objects_without_keys_from_arrow_are_refused_for_parquet(service: FakeSe
     with pa.ipc.new_stream(tmp_path / "in.arrow", table.schema) as writer:
         writer.write_table(table)
     refused(service, tmp_path / "in.arrow", tmp_path / "out.parquet", "cannot hold the column 'extra'")
-    label(service, tmp_path / "in.arrow", tmp_path / "out.arrow")
+    passed_through(tmp_path / "in.arrow", tmp_path / "out.arrow")
     assert written(tmp_path / "out.arrow") == [{}]
 
 
@@ -170,7 +189,7 @@ def test_deep_nesting_is_written_where_it_can_be_read_again(
     source = write_jsonl(tmp_path / "in.jsonl", rows_with(nested(levels)))
     out = tmp_path / f"out{suffix}"
     if suffix in fits:
-        label(service, source, out)
+        passed_through(source, out)
         assert written(out) == [nested(levels)]
     else:
         refused(service, source, out, "cannot hold the column 'extra'")
@@ -183,9 +202,10 @@ def test_nesting_that_nobody_could_write_is_refused_by_line(service: FakeService
     refused(service, source, tmp_path / "out.jsonl", "line 1: lists and objects are nested more than 100 levels deep")
 
 
-def test_brackets_in_a_text_are_not_nesting(service: FakeService, tmp_path: Path) -> None:
+def test_brackets_in_a_text_are_not_nesting(tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", rows_with("[{" * 500))
-    assert label(service, source, tmp_path / "out.jsonl").rows == 1
+    passed_through(source, tmp_path / "out.jsonl")
+    assert written(tmp_path / "out.jsonl") == ["[{" * 500]
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
@@ -222,9 +242,9 @@ def test_a_column_that_labels_would_replace_is_refused_in_whatever_row_it_stands
 
 
 @pytest.mark.parametrize("suffix", COLUMNAR)
-def test_a_column_without_a_name_is_a_column(service: FakeService, tmp_path: Path, suffix: str) -> None:
+def test_a_column_without_a_name_is_a_column(tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"out{suffix}"
-    label(service, write_jsonl(tmp_path / "in.jsonl", rows_with(1, 2, name="")), out)
+    passed_through(write_jsonl(tmp_path / "in.jsonl", rows_with(1, 2, name="")), out)
     assert written(out, "") == [1, 2]
 
 
@@ -260,14 +280,12 @@ def columns() -> dict[str, Any]:
 
 @pytest.mark.parametrize("suffix", COLUMNAR)
 @pytest.mark.parametrize("name", list(columns()))
-def test_every_type_of_arrow_that_the_output_holds_comes_back_as_it_was(
-    service: FakeService, tmp_path: Path, suffix: str, name: str
-) -> None:
+def test_every_type_of_arrow_that_the_output_holds_comes_back_as_it_was(tmp_path: Path, suffix: str, name: str) -> None:
     table = pa.table({"prompt": ["p"] * 3, "response": ["a", "b", "c"], "extra": columns()[name]})
     with pa.ipc.new_stream(tmp_path / "in.arrow", table.schema) as writer:
         writer.write_table(table)
     out = tmp_path / f"out{suffix}"
-    label(service, tmp_path / "in.arrow", out)
+    passed_through(tmp_path / "in.arrow", out)
     if suffix == ".parquet":
         found = pq.read_table(out)
     else:
@@ -294,14 +312,14 @@ def test_a_type_that_parquet_does_not_have_is_refused_by_column(
     refused(service, tmp_path / "in.arrow", tmp_path / "out.parquet", "cannot hold the column 'extra'")
 
 
-def test_a_table_whose_chunks_have_dictionaries_of_their_own_is_written(service: FakeService, tmp_path: Path) -> None:
+def test_a_table_whose_chunks_have_dictionaries_of_their_own_is_written(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets")
     pieces = [
         pa.table({"prompt": ["p"], "response": [text], "extra": pa.array([text]).dictionary_encode()})
         for text in "abcd"
     ]
     dataset = datasets.Dataset(pa.concat_tables(pieces))
-    label(service, dataset, tmp_path / "out.parquet", rows_per_job=4)
+    passed_through(dataset, tmp_path / "out.parquet", rows=4)
     assert written(tmp_path / "out.parquet") == list("abcd")
 
 
@@ -313,7 +331,7 @@ def test_messages_that_are_kept_as_maps_are_messages(service: FakeService, tmp_p
     with pa.ipc.new_stream(tmp_path / "in.arrow", table.schema) as writer:
         writer.write_table(table)
     out = tmp_path / f"out{suffix}"
-    assert label(service, tmp_path / "in.arrow", out).tokens == len("Hello")
+    assert label_dataset(tmp_path / "in.arrow", out, url=service.url).tokens == len("Hello")
     assert next(read_labeled(out))["messages"][1] == {"role": "assistant", "content": "Hello"}
 
 
@@ -340,10 +358,10 @@ def stream(batches: list[list[dict[str, Any]]]) -> Any:
 )
 @pytest.mark.parametrize("suffix", COLUMNAR)
 def test_a_stream_whose_types_change_is_written_with_types_that_fit(
-    service: FakeService, tmp_path: Path, suffix: str, values: list[Any]
+    tmp_path: Path, suffix: str, values: list[Any]
 ) -> None:
     out = tmp_path / f"out{suffix}"
-    label(service, stream([rows_with(*values)]), out)
+    passed_through(stream([rows_with(*values)]), out)
     assert [_without_nulls(value) for value in written(out)] == [_without_nulls(value) for value in values]
 
 
@@ -370,29 +388,38 @@ def test_a_stream_with_values_that_arrow_does_not_hold_is_refused(
     refused(service, stream([rows_with(1 if value == 2**70 else "a", value)]), tmp_path / "out.arrow", "cannot be read")
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", *COLUMNAR])
-@pytest.mark.parametrize("most_bytes", [1024, 12288], ids=["a part does not fit", "the finished file does not fit"])
+@pytest.mark.parametrize(
+    ("suffix", "most_bytes"),
+    [
+        pytest.param(".jsonl", 2048, id="a part does not fit"),
+        pytest.param(".parquet", 8192, id="the file does not fit"),
+    ],
+)
 def test_a_full_disk_costs_nothing_that_is_labeled(
     service: FakeService, tmp_path: Path, suffix: str, most_bytes: int
 ) -> None:
-    texts = [hashlib.sha512(str(n).encode()).hexdigest() for n in range(150)]
-    rows = [{"prompt": "p", "response": text, "token_ids": list(map(ord, text))} for text in texts]
-    source, out = write_jsonl(tmp_path / "in.jsonl", rows), tmp_path / f"out{suffix}"
-    command = [*COMMAND, "label", str(source), "--out", str(out), "--url", service.url]
+    noise = random.Random(0)
+    values = [base64.b64encode(noise.randbytes(750)).decode() for _ in range(30)]
+    source, out = write_jsonl(tmp_path / "in.jsonl", rows_with(*values)), tmp_path / f"out{suffix}"
+    command = [*COMMAND, "label", str(source), "--out", str(out), "--url", service.url, "--rows-per-job", "2"]
 
-    def run(**options: Any) -> subprocess.CompletedProcess[str]:
-        arguments = [*command, "--rows-per-job", "2", "--quiet"]
-        return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=patience(60), **options)
+    def run(most: int) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, "--quiet"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=patience(60),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
+        )
 
-    limit = (most_bytes, most_bytes)
-    ended = run(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    ended = run(most_bytes)
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
     assert "File too large" in line
     assert line.endswith("what is labeled is kept, and the same command goes on from here")
     assert not out.exists()
-    scored = service.scored
-    assert scored > 0
-    assert run().returncode == 0
-    assert service.scored == (scored if most_bytes > 1024 else 150)
-    assert [row["response"] for row in read_labeled(out)] == texts
+    assert 0 < service.scored <= 30
+    assert run(resource.RLIM_INFINITY).returncode == 0
+    assert service.scored == 30, "no response was taken on twice"
+    assert written(out) == values
