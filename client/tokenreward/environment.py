@@ -27,7 +27,17 @@ PREFIX = "TOKENREWARD_"
 SETTINGS = frozenset(
     (
         *("url", "api_key", "timeout", "connect_timeout", "patience"),
-        *("host", "port", "insecure", "allowed_hosts", "metrics_key", "log_format", "redis_url", "data_dir"),
+        *(
+            "host",
+            "port",
+            "insecure",
+            "allowed_hosts",
+            "root_path",
+            "metrics_key",
+            "log_format",
+            "redis_url",
+            "data_dir",
+        ),
         *("blob_url", "spill_bytes"),
         *("max_body_bytes", "max_json_bytes", "max_held_bytes", "max_items", "max_item_chars", "max_label_items"),
         *("max_queued_shards", "max_store_bytes", "max_store_share", "max_requests_per_key"),

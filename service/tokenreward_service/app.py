@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from tokenreward_service import problems, web
 from tokenreward_service.addresses import is_loopback
 from tokenreward_service.http import openapi, origin_guard
+from tokenreward_service.http.path_prefix import PathPrefix
 from tokenreward_service.monitoring.request_log import RequestFigures, RequestLog
 from tokenreward_service.routes import catalogue, health, job_create, job_results, jobs, label, render
 from tokenreward_service.runtime import running
@@ -44,5 +45,7 @@ def create_app(settings: ServiceSettings, redis_url: str) -> FastAPI:
         app.include_router(part.router)
     web.install(app)
     openapi.install(app)
-    app.add_middleware(RequestLog, figures=app.state.figures)  # added last: around everything else
+    # Added last: around everything else.
+    app.add_middleware(RequestLog, figures=app.state.figures)
+    app.add_middleware(PathPrefix, root_path=settings.root_path)
     return app

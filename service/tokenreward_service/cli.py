@@ -53,6 +53,7 @@ def serve(argv: list[str]) -> int:
     parser.add_argument("--host", help="address to bind (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to bind; 0 picks a free one (default: 8383)")
     parser.add_argument("--redis-url", help="use this Redis, and leave the workers to `tokenreward worker`")
+    parser.add_argument("--root-path", help="the path below which a reverse proxy offers the service, such as /rewards")
     parser.add_argument("--data-dir", help="keep the embedded job store here (default: thrown away at the end)")
     parser.add_argument(
         "--insecure", action="store_true", default=None, help="allow a bind beyond loopback although there are no keys"
@@ -88,7 +89,7 @@ def _run(
     settings: ServiceSettings, listening: socket.socket, redis_url: str, worker: subprocess.Popen[bytes] | None
 ) -> int:
     host, port = listening.getsockname()[:2]
-    where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    where = f"http://{f'[{host}]' if ':' in host else host}:{port}{settings.root_path}"
     arrow_blobs.warm_up()
     config = uvicorn.Config(
         create_app(settings, redis_url),

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from tokenreward.environment import Settings
 from tokenreward.protocol.redis_url import check_redis_url
-from tokenreward_service.addresses import is_loopback
+from tokenreward_service.addresses import is_loopback, path_prefix
 
 LogFormat = Literal["text", "json"]
 
@@ -26,6 +26,11 @@ class ServiceSettings(Settings):
         None,
         description="Host names that requests may be for beside this machine's, with commas between them; "
         "none: on a wide bind any, on loopback no other.",
+    )
+    root_path: str = Field(
+        "",
+        description="The path below which a reverse proxy offers the service, such as `/rewards`; "
+        "none: the root, or what the proxy names in `X-Forwarded-Prefix`.",
     )
     metrics_key: SecretStr | None = Field(
         None, description="A token that may read `/metrics` and nothing else, beside the keys of `tokenreward keys`."
@@ -73,6 +78,7 @@ class ServiceSettings(Settings):
     max_attempts: int = Field(3, ge=1, description="Workers that a single item may take down before it gets an error.")
 
     _usable = field_validator("redis_url")(check_redis_url)
+    _prefix = field_validator("root_path")(path_prefix)
 
     @property
     def needs_keys(self) -> bool:

@@ -111,7 +111,7 @@ def test_jsonl_becomes_parquet_with_types_that_fit_every_row(service: FakeServic
     assert written["only here"].to_pylist() == [None] * 1599 + [True]
     check(written.to_pylist())
     rows[1580]["score"] = "high"
-    with pytest.raises(BadInput, match="line 1025 and the rows after it: no one type fits"):
+    with pytest.raises(BadInput, match="line 1581, column 'score': no one type holds it and the values before it"):
         label(service, write_jsonl(tmp_path / "bad.jsonl", rows), tmp_path / "bad.parquet")
 
 

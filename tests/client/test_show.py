@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from benchmarks.harness.stack import Stack
 from tests.support.fake_service import FakeService
 from tests.support.staged_server import PROVENANCE
 from tokenreward import BadInput, cli, label_dataset
 from tokenreward.html.escaping import visible
+from tokenreward.schema import ItemFailure, ItemResult
 from tokenreward.show.cells import Cell, cells
 from tokenreward.show.page import page
 from tokenreward.show.rows import ShownRow, shown_rows
@@ -238,6 +240,133 @@ def test_a_file_without_tokens_is_shown_with_the_services_help(
         assert "chosen  3 tokens" in capsys.readouterr().out
     assert cli.main(["show", str(out), "--url", "http://127.0.0.1:9"]) == 1
     assert "label with --tokens, or start the service" in capsys.readouterr().err
+
+
+class Service:
+    """A service that knows ids only, and counts what it is asked."""
+
+    def __init__(self, **texts: str) -> None:
+        self.texts = texts
+        self.items: list[dict[str, Any]] = []
+
+    def __call__(self, items: list[dict[str, Any]]) -> list[ItemResult]:
+        self.items += items
+        return [self.answer(number, item) for number, item in enumerate(items)]
+
+    def answer(self, number: int, item: dict[str, Any]) -> ItemResult:
+        ids = list(item["token_ids"])
+        if 13 in ids:
+            return ItemResult(index=number, error=ItemFailure(code="too_long", message="9 tokens, the model takes 8"))
+        if 14 in ids:
+            return ItemResult(index=number, token_ids=[1], rewards=[0.0], tokens=["x"], offsets=[(0, 1)])
+        spelled = [chr(token) for token in ids]
+        spans = [(n, n + 1) for n in range(len(ids))]
+        return ItemResult(index=number, token_ids=ids, rewards=[0.0] * len(ids), tokens=spelled, offsets=spans)
+
+
+def scored(text: str, ids: list[int] | None = None, side: str = "", **more: Any) -> dict[str, Any]:
+    """The columns of one labeled response without the texts of its tokens."""
+    ids = [ord(character) for character in text] if ids is None else ids
+    start = f"{side}_" if side else ""
+    labels = {start + "token_ids": ids, start + "token_rewards": [0.1] * len(ids), start + "token_error": None}
+    return {side or "response": text, **labels, **more}
+
+
+def asked(tmp_path: Path, service: Service, *rows: dict[str, Any]) -> list[ShownRow]:
+    labeled = write(tmp_path / "labeled.jsonl", [{"prompt": "p", **row} for row in rows])
+    return shown_rows(labeled, 0, 100, service)
+
+
+def test_the_service_is_asked_with_the_ids_that_were_rewarded(tmp_path: Path) -> None:
+    service = Service()
+    (row,) = asked(tmp_path, service, scored("Hello"))
+    assert service.items == [{"prompt": "p", "token_ids": [72, 101, 108, 108, 111]}]
+    assert [cell.text for cell in row.responses[0].cells] == list("Hello")
+
+
+def test_one_call_asks_for_both_sides_of_every_row_that_needs_it(tmp_path: Path) -> None:
+    calls = []
+    service = Service()
+
+    def ask(items: list[dict[str, Any]]) -> list[ItemResult]:
+        calls.append(len(items))
+        return service(items)
+
+    pair = scored("yes", side="chosen") | scored("no", side="rejected", rejected_finished=False)
+    rows = [{"prompt": "p", **pair}, {"prompt": "p", **pair}]
+    drawn = shown_rows(write(tmp_path / "labeled.jsonl", rows), 0, 100, ask)
+    assert calls == [4]
+    assert [item.get("finished", True) for item in service.items] == [True, False, True, False]
+    assert [[response.side for response in row.responses] for row in drawn] == [["chosen", "rejected"]] * 2
+
+
+def test_ids_that_spell_something_else_than_the_text_are_drawn_as_what_they_spell(tmp_path: Path) -> None:
+    (row,) = asked(tmp_path, Service(), scored("Hello", [74, 101, 108, 108, 121]))
+    assert "".join(cell.text for cell in row.responses[0].cells) == "Jelly"
+
+
+def test_a_text_of_which_the_ids_spell_the_beginning_keeps_its_end(tmp_path: Path) -> None:
+    (row,) = asked(tmp_path, Service(), scored("Hi  ", [72, 105]))
+    assert [(cell.text, cell.rewards) for cell in row.responses[0].cells] == [("H", (0.1,)), ("i", (0.1,)), ("  ", ())]
+
+
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        (13, "the service cannot say its tokens: 9 tokens, the model takes 8"),
+        (14, "the service does not know these tokens"),
+    ],
+)
+def test_a_response_that_the_service_cannot_match_is_drawn_as_ids_in_its_place(
+    tmp_path: Path, odd: int, says: str
+) -> None:
+    rows = asked(tmp_path, Service(), scored("ab"), scored("cd", [99, odd]), scored("ef"))
+    assert [cell.text for cell in rows[1].responses[0].cells] == ["99 ", f"{odd} "]
+    for text in (terminal(rows, colour=False), Elements(page(rows, {}, "t")).text):
+        assert f"2 tokens, sum +0.20, mean +0.100; shown as ids, {says}" in text
+    assert [row.responses[0].note for row in rows] == [None, says, None]
+
+
+@pytest.mark.parametrize(
+    ("odd", "says"),
+    [
+        ({"response": "r"}, "row 1: no labels"),
+        ({"chosen": "r", "token_ids": [1]}, "row 1: no column 'rejected'"),
+        (scored("ab") | {"token_rewards": [0.1]}, "differ in length"),
+        (scored("ab") | {"token_rewards": "high"}, "differ in length"),
+        (scored("ab") | {"token_rewards": ["a", "b"]}, "a list of numbers is expected"),
+        (scored("ab") | {"tokens": ["a"]}, "differ in length"),
+    ],
+)
+def test_an_odd_row_is_reported_in_its_place_and_hides_no_other(tmp_path: Path, odd: dict[str, Any], says: str) -> None:
+    rows = asked(tmp_path, Service(), scored("ab"), {"id": "odd", **odd}, scored("cd"))
+    assert [row.name for row in rows] == ["0", "odd", "2"]
+    assert says in str(rows[1].responses[0].error)
+    assert [bool(row.responses[0].rewards) for row in rows] == [True, False, True]
+    assert says in terminal(rows, colour=False)
+    assert says in Elements(page(rows, {}, "t")).text
+
+
+def test_rows_with_ids_of_their_own_are_shown_by_the_real_service(
+    synthetic: Stack, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out, html = tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "page.html"
+    rows = [
+        {"prompt": "Greet.", "response": "Hello", "token_ids": [72, 101, 108, 108, 111, 258]},
+        {"prompt": "Greet.", "response": "Hi", "token_ids": [72, 105]},
+        {"prompt": "Greet.", "response": "Hey", "finished": False},
+        {"prompt": "Greet.", "response": "Oh"},
+    ]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    label_dataset(source, out, url=synthetic.url)
+    assert cli.main(["show", str(out), "--url", synthetic.url]) == 0
+    said = capsys.readouterr().out
+    tokens = [6, 2, 3, 3]
+    assert re.findall(r"response  (\d+) tokens", said) == [str(count) for count in tokens]
+    assert "shown as ids" not in said
+    assert cli.main(["show", str(out), "--html", str(html), "--url", synthetic.url]) == 0
+    spans = [attributes for tag, attributes in Elements(html.read_text()).tags if "data-reward" in attributes]
+    assert len(spans) == sum(tokens)
 
 
 def test_parquet_is_shown_too(service: FakeService, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,15 +5,20 @@ python -m tokenreward_workers.main     (settings from TOKENREWARD_*; `tokenrewar
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
 import time
+from typing import Any
 from uuid import uuid4
+
+import redis
 
 from tokenreward.child_process import die_with
 from tokenreward.errors import BadInput
 from tokenreward.protocol import arrow_blobs
+from tokenreward.protocol.cluster_mode import refuse_cluster_mode
 from tokenreward.protocol.spill import Spill
 from tokenreward.protocol.worker_records import ModelRecord
 from tokenreward_workers.process.failures import Failures
@@ -36,10 +41,12 @@ def run(settings: WorkerSettings) -> int:
         The exit status.
 
     Raises:
-        BadInput: The settings cannot work, or the model cannot be loaded.
+        BadInput: The settings cannot work, the store is no place for jobs, or the model cannot be loaded.
     """
     if settings.redis_url is None:
         raise BadInput("a worker needs the service's Redis: give --redis-url or set TOKENREWARD_REDIS_URL")
+    with contextlib.suppress(redis.RedisError):  # a Redis that is away now is asked again once the model is loaded
+        _check_store(settings.redis_url.get_secret_value())
     loaded = load(settings)
     try:
         return _serve(settings, loaded)
@@ -64,6 +71,7 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
         on_fatal=failures.add,
     )
     arrow_blobs.warm_up()
+    refuse_cluster_mode(client)
     store.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
     worker = ShardWorker(pipeline, store)
     pipeline.start()
@@ -79,6 +87,12 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     if failures.errors and isinstance(failures.errors[0], BadInput):  # no restart can mend it
         raise failures.errors[0]
     return 1 if failures.errors else 0
+
+
+def _check_store(url: str) -> None:
+    client: Any = redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=3)
+    with contextlib.closing(client):
+        refuse_cluster_mode(client)
 
 
 def main() -> int:

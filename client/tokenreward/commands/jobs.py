@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -42,7 +43,8 @@ def _list(client: Client, arguments: argparse.Namespace) -> int:
     print(f"{'ID':<32} {'STATE':<10} {'ITEMS':>15} {'FAILED':>7} {'AGE':>6}  MODEL, TEMPLATE, ESTIMATOR")
     for job in jobs:
         items, age = f"{job.done_items}/{job.total_items}", _span(time.time() - job.created_at)
-        labels = visible(f"{job.model}, {job.template}, {job.estimator}")
+        served = "" if job.waiting is None else f" (nobody serves {job.waiting.model})"
+        labels = visible(f"{job.model}, {job.template}, {job.estimator}{served}")
         print(f"{visible(job.id):<32} {job.state:<10} {items:>15} {job.failed_items:>7} {age:>6}  {labels}")
     return 0
 
@@ -65,8 +67,11 @@ def _watch(client: Client, arguments: argparse.Namespace) -> int:
     job = client.jobs.get(arguments.job)
     with progress_for(True) as shown:
         shown.begin(job.total_items, job.done_items)
-        before = job
+        before, said = job, ""
         while True:
+            if job.waiting is not None and job.waiting.message != said:
+                said = job.waiting.message
+                print(visible(f"{job.id} {said}"), file=sys.stderr)
             shown.advance(job.tokens_done - before.tokens_done, job.done_items - before.done_items)
             if job.state.terminal:
                 break
@@ -82,8 +87,11 @@ def _cancel(client: Client, arguments: argparse.Namespace) -> int:
 
 
 def _retry(client: Client, arguments: argparse.Namespace) -> int:
+    before = client.jobs.get(arguments.job).provenance.fingerprint_digest
     job = client.jobs.retry(arguments.job)
-    print(f"{visible(job.id)} {job.state}, {job.total_items - job.done_items} items are scored again")
+    pinned = job.provenance.fingerprint_digest
+    anew = f" by {job.model}@{pinned}, since nobody serves {before}" if pinned != before else ""
+    print(visible(f"{job.id} {job.state}, {job.total_items - job.done_items} items are scored again{anew}"))
     return 0
 
 
@@ -105,6 +113,8 @@ def _description(job: Job) -> Iterator[str]:
     yield f"created    {_span(time.time() - job.created_at)} ago, at work for {_span(until - job.created_at)}"
     yield f"model      {fingerprint.model}@{provenance.fingerprint_digest}"
     yield f"engine     {fingerprint.engine} {fingerprint.engine_version}, {fingerprint.dtype}"
+    if job.waiting is not None:
+        yield f"waiting    {job.waiting.message}"
     yield f"template   {job.template} ({provenance.template_hash})"
     yield f"estimator  {job.estimator} ({provenance.estimator_hash})"
 
@@ -136,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
         ("show", _show, "one job, and its first errors"),
         ("watch", _watch, "follow one job until it is over"),
         ("cancel", _cancel, "stop a job; what is finished keeps its rewards"),
-        ("retry", _retry, "score a job's failed items again"),
+        ("retry", _retry, "score a job's failed items again, or pin a job that nobody serves to another set-up"),
     ):
         sub = actions.add_parser(name, help=help_text, description=help_text)
         sub.set_defaults(action=action)

@@ -47,6 +47,8 @@ def main(argv: list[str]) -> int:
         )
     except ConnectionFailed as error:
         raise ConnectionFailed(f"{error}\n{ADDRESS_HELP}") from None
+    except OSError as error:  # a full disk
+        raise BadInput(f"{error}; what is labeled is kept, and the same command goes on from here") from None
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         return 130

@@ -79,6 +79,7 @@ class _Service:
 
     def __call__(self, items: list[dict[str, Any]]) -> Sequence[ItemResult]:
         from tokenreward.http import Client
+        from tokenreward.http.client import LABEL_ITEMS
         from tokenreward.templates import shipped
 
         if self._client is None:
@@ -89,10 +90,11 @@ class _Service:
         # Only token ids and texts are read from the answer, so that any template does; with the file's own, the result
         # cache has the answer. One that the caller brought along is not at hand.
         template = known.get("template") if known.get("template") in shipped() else "revision"
+        results: list[ItemResult] = []
         try:
-            results: Sequence[ItemResult] = self._client.label(
-                items, model=model, template=template, include=["tokens"]
-            ).results
+            for first in range(0, len(items), LABEL_ITEMS):
+                some = items[first : first + LABEL_ITEMS]
+                results += self._client.label(some, model=model, template=template, include=["tokens"]).results
         except ConnectionFailed as error:
             raise BadInput(
                 "this file does not hold its tokens' text, and no service can be asked for it:"

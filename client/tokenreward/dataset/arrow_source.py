@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from tokenreward.dataset.arrow_tables import Tables, ipc_tables, parquet_tables, readable
+from tokenreward.dataset.arrow_streams import UniformTables
+from tokenreward.dataset.arrow_tables import Tables, ipc_tables, parquet_tables, pylist, readable
 from tokenreward.dataset.columns import FINISHED, IDS, KWARGS, MEDIA, TOOLS
 from tokenreward.dataset.row_layout import Layout, layout_of
 from tokenreward.errors import BadInput
@@ -26,16 +28,17 @@ class ArrowSource:
 
     suffix = ".arrow"
 
-    def __init__(self, name: str, tables: Tables) -> None:
+    def __init__(self, name: str, tables: Tables, *, changing: bool = False) -> None:
         """Make a source.
 
         Args:
             name: What messages call the input.
             tables: A function that yields tables of at most so many rows, the same every time.
+            changing: Whether the tables may differ in their types.
         """
         self._name = name
         self._tables = tables
-        self._columns: list[str] | None = None
+        self._uniform: Tables = UniformTables(tables, self.where) if changing else tables
 
     def where(self, row: int) -> str:
         """See `Source.where`."""
@@ -45,9 +48,12 @@ class ArrowSource:
         """See `Source.layout`."""
         with readable(self._name):
             for table in self._tables(1):
+                twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+                if twice:
+                    raise BadInput(f"{self._name}: there are two columns {twice[0]!a}; rename one")
                 if table.num_rows:
                     shown = table.slice(0, 1).select([name for name in _READ if name in table.column_names])
-                    first = dict.fromkeys(table.column_names) | shown.to_pylist()[0]
+                    first = dict.fromkeys(table.column_names) | pylist(shown)[0]
                     return layout_of(first, self.where(0))
         raise BadInput(f"{self._name}: there are no rows")
 
@@ -55,9 +61,9 @@ class ArrowSource:
         """See `Source.batches`. The payload is an Arrow table."""
         first = 0
         with readable(self._name):
-            for table in self._tables(rows):
+            for table in self._uniform(rows):
                 shown = table.select([name for name in _READ if name in table.column_names])
-                yield first, shown.to_pylist(), table
+                yield first, pylist(shown), table
                 first += table.num_rows
 
 
@@ -83,7 +89,9 @@ def dataset_source(dataset: Any, name: str = "dataset") -> ArrowSource:
     """
     if hasattr(dataset, "keys"):
         raise BadInput(f"{name} has the splits {', '.join(dataset)}; choose one")
-    return ArrowSource(name, lambda rows: dataset.with_format("arrow").iter(batch_size=rows))
+    # A stream has no length, and no table of one schema behind it.
+    changing = not hasattr(dataset, "__len__")
+    return ArrowSource(name, lambda rows: dataset.with_format("arrow").iter(batch_size=rows), changing=changing)
 
 
 def _from_disk(path: Path, split: str | None) -> Any:

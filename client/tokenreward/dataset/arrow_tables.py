@@ -21,7 +21,7 @@ def schema_of(path: Path) -> pa.Schema:
         if path.suffix == ".parquet":
             return pq.read_schema(path)
         with pa.memory_map(str(path)) as file:
-            return _ipc_reader(file).schema
+            return ipc_reader(file).schema
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -29,7 +29,20 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
     tables = parquet_tables if path.suffix == ".parquet" else ipc_tables
     with readable(str(path)):
         for table in tables(path, 64):
-            yield from table.to_pylist()
+            yield from pylist(table)
+
+
+def pylist(table: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows of a table. Maps become dictionaries, as messages may be kept.
+
+    Raises:
+        BadInput: A map has a key twice.
+    """
+    try:
+        rows: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="strict")
+    except KeyError as error:
+        raise BadInput(f"a map has a key twice ({error.args[0]})") from None
+    return rows
 
 
 def parquet_tables(path: Path, rows: int) -> Iterator[pa.Table]:
@@ -43,7 +56,7 @@ def parquet_tables(path: Path, rows: int) -> Iterator[pa.Table]:
 def ipc_tables(path: Path, rows: int) -> Iterator[pa.Table]:
     """Yield an Arrow file or stream as tables of at most `rows` rows."""
     with pa.memory_map(str(path)) as file:
-        reader = _ipc_reader(file)
+        reader = ipc_reader(file)
         stream = isinstance(reader, pa.RecordBatchStreamReader)
         batches = reader if stream else map(reader.get_batch, range(reader.num_record_batches))
         for batch in batches:
@@ -51,7 +64,8 @@ def ipc_tables(path: Path, rows: int) -> Iterator[pa.Table]:
                 yield pa.Table.from_batches([batch.slice(start, rows)])
 
 
-def _ipc_reader(file: Any) -> Any:
+def ipc_reader(file: Any) -> Any:
+    """Return the reader of an open Arrow file, whether it is a file or a stream of Arrow's."""
     magic = file.read(6)
     file.seek(0)
     return pa.ipc.open_file(file) if magic == b"ARROW1" else pa.ipc.open_stream(file)
@@ -62,5 +76,6 @@ def readable(name: str) -> Iterator[None]:
     """Turn errors of reading, within the block, into BadInput with the name of the input."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    # `datasets` makes tables of what a generator yields, which may be more than Arrow holds.
+    except (pa.ArrowException, OSError, OverflowError, UnicodeEncodeError) as error:
         raise BadInput(f"{name}: cannot be read ({error})") from None

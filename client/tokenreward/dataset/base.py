@@ -46,6 +46,17 @@ class Source(Protocol):
 class Sink(Protocol):
     """An output format."""
 
+    def check(self, payload: Any, out: Path) -> None:
+        """Try whether rows of this kind can be written, and read again, before any of them is paid for.
+
+        Args:
+            payload: The source's payload of the first rows. Its types are those of all rows.
+            out: Where the finished file will stand; its suffix names the format.
+
+        Raises:
+            BadInput: They cannot. The message names the column.
+        """
+
     def write(self, path: Path, payload: Any, labels: dict[str, list[Any]]) -> None:
         """Write one labeled part.
 

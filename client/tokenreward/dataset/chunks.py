@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenreward.dataset.base import Source
+from tokenreward.dataset.columns import IDS
 from tokenreward.dataset.row_layout import Layout
+from tokenreward.errors import BadInput
 from tokenreward.http.item_encoding import item_json
 
 #: The most text, in bytes, that one job carries, beside its number of rows.
@@ -43,13 +45,17 @@ def chunks(source: Source, layout: Layout, rows: int) -> Iterator[Chunk]:
     """Cut the source into chunks of at most `rows` rows and CHUNK_BYTES, the same every time.
 
     Raises:
-        BadInput: A row cannot be read.
+        BadInput: A row cannot be read, or has a column that labels would replace.
     """
     number = 0
+    taken = {name for name in layout.added(texts=True) if not name.endswith(IDS)}
     for first, batch, payload in source.batches(rows):
         start, size = 0, 0
         items: list[bytes] = []
         for offset, row in enumerate(batch):
+            if not taken.isdisjoint(row):
+                name = next(name for name in row if name in taken)
+                raise BadInput(f"{source.where(first + offset)}: the column {name!r} is what labels are written to")
             lines = [item_json(r.item()) for r in layout.responses(row, source.where(first + offset))]
             added = sum(map(len, lines))
             if items and size + added > CHUNK_BYTES:

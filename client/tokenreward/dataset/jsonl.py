@@ -14,6 +14,9 @@ from tokenreward.dataset.meta import meta_path
 from tokenreward.dataset.row_layout import Layout, layout_of
 from tokenreward.errors import BadInput
 
+#: The most levels of lists and objects in a row. Python reads and writes a few hundred, Arrow's files hold 64.
+_MOST_LEVELS = 100
+
 
 class JsonlSource:
     """A file of JSON objects, one on each line. Blank lines are skipped, and rows are named by their line."""
@@ -49,6 +52,9 @@ class JsonlSource:
 class JsonlSink:
     """Labeled rows as JSON Lines, with the metadata in `OUT.meta.json`."""
 
+    def check(self, payload: list[dict[str, Any]], out: Path) -> None:
+        """See `Sink.check`. What was read as JSON can be written as JSON."""
+
     def write(self, path: Path, payload: list[dict[str, Any]], labels: dict[str, list[Any]]) -> None:
         """See `Sink.write`."""
         with path.open("wb") as file:
@@ -72,18 +78,25 @@ def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the rows of a file with the number of each one's line, from 1.
 
     Raises:
-        BadInput: A line is no JSON object.
+        BadInput: A line is no JSON object, names a key twice, or is nested too deeply.
     """
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = _DECODER.decode(line.decode(json.detect_encoding(line), "surrogatepass"))
+            except _KeyTwice as error:
+                raise BadInput(f"{path}, line {number}: {error}") from None
             except ValueError as error:
                 raise BadInput(f"{path}, line {number}: not JSON ({error})") from None
+            except RecursionError:
+                raise _too_deep(path, number) from None
             if not isinstance(row, dict):
                 raise BadInput(f"{path}, line {number}: not a JSON object")
+            # Counting brackets is quick, and tells of nearly every row that it cannot be too deep.
+            if line.count(b"[") + line.count(b"{") > _MOST_LEVELS and _levels(row) > _MOST_LEVELS:
+                raise _too_deep(path, number)
             yield number, row
 
 
@@ -93,3 +106,33 @@ def json_line(row: Mapping[str, Any]) -> bytes:
         return json.dumps(row, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:  # a lone surrogate came in escaped, and leaves so
         return json.dumps(row).encode() + b"\n"
+
+
+class _KeyTwice(ValueError):
+    """An object names one key twice, so that nobody can say which value is meant."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _KeyTwice(f"the key {twice!a} stands there twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
+def _levels(value: Any) -> int:
+    """Return how deeply lists and objects are nested."""
+    levels, here = 0, [value]
+    while here:
+        levels += 1
+        inner = [part for outer in here for part in (outer.values() if isinstance(outer, dict) else outer)]
+        here = [part for part in inner if isinstance(part, dict | list)]
+    return levels
+
+
+def _too_deep(path: Path, line: int) -> BadInput:
+    return BadInput(f"{path}, line {line}: lists and objects are nested more than {_MOST_LEVELS} levels deep")

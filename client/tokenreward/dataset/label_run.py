@@ -16,6 +16,7 @@ from tokenreward.dataset.progress import Progress
 from tokenreward.dataset.resume import Done, RunState
 from tokenreward.dataset.row_layout import Layout
 from tokenreward.errors import BadInput, ConnectionFailed, JobFailed, TokenRewardError
+from tokenreward.html.escaping import visible
 from tokenreward.http import Client
 from tokenreward.schema import Include, ItemResult, Job, JobState, Template
 
@@ -52,6 +53,7 @@ class LabelRun:
     ) -> None:
         self._client, self._state, self._sink, self._layout = client, state, sink, layout
         self._options, self._shown = options, shown
+        self._noted = ""
 
     def run(self, work: Iterator[Chunk], extent: Survey) -> None:
         """Label all chunks that an earlier run has not finished.
@@ -82,19 +84,23 @@ class LabelRun:
     def _submit(self, chunk: Chunk) -> Job:
         """Return the chunk's job: the one that an earlier run created, unless that job came to nothing."""
         for attempt in range(_ATTEMPTS):
+            model = self._model(chunk.number)
             job = self._client.jobs.create(
                 chunk.items,
-                model=self._model(chunk.number),
+                model=model,
                 template=self._options.template,
                 estimator=self._options.estimator,
                 include=self._options.include,
-                idempotency_key=self._state.key(chunk.number, attempt, chunk.digest),
+                idempotency_key=self._state.key(chunk.number, attempt, chunk.digest, model),
             )
             if job.state is not JobState.cancelled:
                 break
         else:
             raise JobFailed(job)
         self._state.learn(job.provenance)
+        if job.waiting is not None and job.waiting.message != self._noted:
+            self._noted = job.waiting.message
+            self._shown.note(visible(f"job {job.id} {self._noted}"))
         return job
 
     def _model(self, number: int) -> str | None:
@@ -114,6 +120,7 @@ class LabelRun:
         ended = self._client.jobs.get(job.id)
         if ended.state is not JobState.succeeded:
             raise JobFailed(ended)
+        self._state.learn(ended.provenance)  # a retry may have pinned the job anew
         _check(chunk, job, results)
         part = self._state.part(chunk.number)
         with replace(part) as file:

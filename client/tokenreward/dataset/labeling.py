@@ -69,7 +69,8 @@ def label_dataset(
         The labeled file with its counts and provenance.
 
     Raises:
-        BadInput: A row cannot be read, in which case nothing was labeled, or `out` holds something else.
+        BadInput: A row cannot be read, or `out` cannot hold it, in which case nothing was labeled; or `out` holds
+            something else.
         ConnectionFailed: The service cannot be reached.
         JobFailed: A job was cancelled.
     """
@@ -80,6 +81,7 @@ def label_dataset(
     plan = labeling_plan(extent, model, template, estimator, tokens, rows_per_job)
     if (existing := existing_labeled(target, plan)) is not None:
         return existing
+    sink.check(next(chunks(source, layout, rows_per_job)).payload, target)
     with ExitStack() as stack:
         here = client or stack.enter_context(_patient_client(url, api_key))
         state = stack.enter_context(RunState(target, plan, source.suffix))

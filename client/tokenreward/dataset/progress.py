@@ -17,6 +17,9 @@ class Progress(Protocol):
     def advance(self, tokens: int, responses: int = 1) -> None:
         """Say that some responses, with `tokens` tokens in all, have come."""
 
+    def note(self, text: str) -> None:
+        """Say something else that a person should know."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -32,6 +35,9 @@ class Quiet:
 
     def advance(self, tokens: int, responses: int = 1) -> None:
         """See `Progress.advance`."""
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
 
     def __enter__(self) -> Self:
         return self
@@ -58,6 +64,10 @@ class Lines(Quiet):
         if time.monotonic() - self._said >= self._every or self._done == self._total:
             self._said = time.monotonic()
             print(self._line(), file=sys.stderr, flush=True)
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        print(text, file=sys.stderr, flush=True)
 
     def _line(self) -> str:
         seconds = max(1e-6, time.monotonic() - self._started)
@@ -92,6 +102,10 @@ class Bar(Quiet):
         self._tokens += tokens
         rate = self._tokens / max(1e-6, time.monotonic() - self._started)
         self._rich.update(self._task, advance=responses, rate=f"{rate:.0f}")
+
+    def note(self, text: str) -> None:
+        """See `Progress.note`."""
+        self._rich.console.print(text, markup=False, highlight=False, emoji=False)
 
     def __enter__(self) -> Self:
         self._rich.start()

@@ -7,6 +7,7 @@ leaves whole files or none. The directory is removed once OUT stands.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import uuid
@@ -83,17 +84,25 @@ class RunState:
         """Return where the labeled part of a chunk stands."""
         return self.directory / f"{number:07d}{self._suffix}"
 
-    def key(self, number: int, attempt: int, digest: str) -> str:
-        """Return the idempotency key of one chunk's job: the same in every rerun, and another in every other run."""
-        return f"label-{self.run}-{number}-{attempt}-{digest[:32]}"
+    def key(self, number: int, attempt: int, digest: str, model: str | None) -> str:
+        """Return the idempotency key of one chunk's job: the same in every rerun, and another in every other run.
+
+        Args:
+            number: The chunk's number.
+            attempt: How many jobs of it came to nothing.
+            digest: The SHA-256 of its items.
+            model: The model that is asked for.
+        """
+        asked = hashlib.sha256(f"{digest} {model}".encode()).hexdigest()
+        return f"label-{self.run}-{number}-{attempt}-{asked[:32]}"
 
     def learn(self, provenance: Provenance) -> None:
-        """Pin the run to the provenance of its first job.
+        """Pin the run to the provenance of its first job, or to another one as long as no chunk is finished.
 
         Raises:
             BadInput: A later job has another provenance.
         """
-        if self.provenance is None:
+        if self.provenance is None or (not self.done and self.provenance != provenance):
             self.provenance = provenance
             self._save()
         elif _identity(provenance) != _identity(self.provenance):

@@ -73,7 +73,11 @@ class AsyncJobs:
         return responses.read(Job, await self._connection.send(endpoints.cancel(job_id)))
 
     async def retry(self, job_id: str) -> Job:
-        """Score the failed items of the job again."""
+        """Score the failed items of the job again.
+
+        A job that waits for a set-up which nobody serves (`job.waiting`) is pinned to another one of its model, if
+        none of its items has rewards yet.
+        """
         return responses.read(Job, await self._connection.send(endpoints.retry(job_id)))
 
     async def delete(self, job_id: str) -> None:

@@ -95,7 +95,11 @@ class Jobs:
         return responses.read(Job, self._connection.send(endpoints.cancel(job_id)))
 
     def retry(self, job_id: str) -> Job:
-        """Score the failed items of the job again."""
+        """Score the failed items of the job again.
+
+        A job that waits for a set-up which nobody serves (`job.waiting`) is pinned to another one of its model, if
+        none of its items has rewards yet.
+        """
         return responses.read(Job, self._connection.send(endpoints.retry(job_id)))
 
     def delete(self, job_id: str) -> None:

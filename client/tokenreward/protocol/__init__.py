@@ -6,7 +6,7 @@
 - `records` are the shards and claims, `worker_records` the workers and models.
 - `arrow_blobs` are items and results as compressed Arrow, `spill` decides whether Redis or a blob store holds them.
 - `doorbell` is the RQ queue that tells a worker of a shard.
-- `redis_url` checks the store's address.
+- `redis_url` checks the store's address, `cluster_mode` that the store is not in cluster mode.
 
 Nothing here opens a connection to Redis, and nothing read from Redis is ever executed.
 """

@@ -25,6 +25,7 @@ NAMES = (
     "split",
     "cancel",
     "retry",
+    "pin_anew",
     "purge",
 )
 
@@ -56,6 +57,7 @@ class Scripts:
     split: Any
     cancel: Any
     retry: Any
+    pin_anew: Any
     purge: Any
 
     def __init__(self, client: Any) -> None:

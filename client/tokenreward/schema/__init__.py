@@ -10,7 +10,7 @@ from tokenreward.schema.estimator_info import EstimatorInfo, ParameterInfo
 from tokenreward.schema.hashing import digest
 from tokenreward.schema.items import Item
 from tokenreward.schema.job_state import TERMINAL, JobState
-from tokenreward.schema.jobs import Job, LabelResponse
+from tokenreward.schema.jobs import Job, LabelResponse, Waiting
 from tokenreward.schema.messages import Message, Prompt, TextPart
 from tokenreward.schema.model_info import ModelInfo
 from tokenreward.schema.options import Include, JobOptions, JobRequest, Pool, PoolBy
@@ -52,5 +52,6 @@ __all__ = [
     "Segment",
     "Template",
     "TextPart",
+    "Waiting",
     "digest",
 ]

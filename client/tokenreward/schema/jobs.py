@@ -11,6 +11,22 @@ from tokenreward.schema.results import ItemResult
 from tokenreward.schema.wire import AnswerModel
 
 
+class Waiting(AnswerModel):
+    """Why a job stands still: no live worker has its set-up.
+
+    Attributes:
+        model: What the job is pinned to, `model@fingerprint`.
+        served: The set-ups of the same model that are served now, `model@fingerprint` each, the newest first.
+        retry: Whether `POST /v1/jobs/{id}/retry` pins the job to the first of them.
+        message: The same for people, and what they can do.
+    """
+
+    model: str
+    served: list[str]
+    retry: bool
+    message: str
+
+
 class Job(AnswerModel):
     """A snapshot of one job. Times are Unix seconds.
 
@@ -34,6 +50,7 @@ class Job(AnswerModel):
         estimator: The estimator's name.
         include: What the results hold beside token ids and rewards.
         provenance: Where the rewards come from.
+        waiting: Why nothing happens, if no live worker has the job's set-up; None otherwise, and once the job is over.
     """
 
     id: str
@@ -55,6 +72,7 @@ class Job(AnswerModel):
     estimator: str
     include: list[Include] = Field(default=[])
     provenance: Provenance
+    waiting: Waiting | None = None
 
 
 class LabelResponse(AnswerModel):

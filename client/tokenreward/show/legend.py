@@ -32,7 +32,8 @@ def origin(meta: dict[str, Any] | None) -> str:
 
 
 def counts(response: Shown) -> str:
-    """Return a line such as `24 tokens, sum -1.23, mean -0.05`, or the error of a response without rewards."""
+    """Return a line such as `24 tokens, sum -1.23, mean -0.05`, with what is odd, or the error in place of rewards."""
     if response.error is not None:
         return f"no rewards: {response.error}"
-    return f"{len(response.rewards)} tokens, sum {response.total:+.2f}, mean {response.mean:+.3f}"
+    told = f"{len(response.rewards)} tokens, sum {response.total:+.2f}, mean {response.mean:+.3f}"
+    return told if response.note is None else f"{told}; shown as ids, {response.note}"

@@ -1,26 +1,22 @@
 """The rows of a labeled file, prepared for drawing.
 
-If the file does not hold each token's place in its response, the service is asked for it.
+A row that cannot be drawn is reported in its place, so that it hides none of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tokenreward.dataset.columns import LABELS, TEXTS, prefix
 from tokenreward.dataset.formats import read_labeled
-from tokenreward.dataset.row_layout import layout_of
 from tokenreward.errors import BadInput
-from tokenreward.schema import ItemResult, Message
+from tokenreward.schema import Message
 from tokenreward.show.cells import Cell, cells
+from tokenreward.show.labeled_response import Ask, LabeledResponse, labeled_responses, with_tokens
 from tokenreward.templates import transcript
-
-#: A function that returns results with tokens and offsets, one for every item.
-Ask = Callable[[list[dict[str, Any]]], Sequence[ItemResult]]
 
 
 @dataclass(frozen=True)
@@ -32,12 +28,14 @@ class Shown:
         cells: Its pieces.
         rewards: One for each token.
         error: Why there are none.
+        note: What a reader should know of the pieces.
     """
 
     side: str
     cells: tuple[Cell, ...]
     rewards: tuple[float, ...]
     error: str | None = None
+    note: str | None = None
 
     @property
     def total(self) -> float:
@@ -75,56 +73,55 @@ def shown_rows(path: Path, start: int, count: int, ask: Ask) -> list[ShownRow]:
         ask: Asks the service for the tokens of items, if the file does not hold them.
 
     Raises:
-        BadInput: There are no such rows, or they are not labeled.
+        BadInput: There are no such rows, or none of them can be drawn.
     """
     rows = list(islice(read_labeled(path), start, start + count))
     if not rows:
         raise BadInput(f"{path}: no rows from {start}")
-    return [_shown(row, number, path, ask) for number, row in enumerate(rows, start)]
+    read = [_read(row, f"{path}, row {number}") for number, row in enumerate(rows, start)]
+    troubles = [found for found in read if isinstance(found, BadInput)]
+    if len(troubles) == len(rows):
+        raise troubles[0]
+    told = iter(with_tokens([response for found in read if not isinstance(found, BadInput) for response in found], ask))
+    drawn = []
+    for number, (row, found) in enumerate(zip(rows, read, strict=True), start):
+        name = str(row.get("id", number))
+        if isinstance(found, BadInput):
+            drawn.append(ShownRow(name, "", (Shown("row", (), (), str(found)),)))
+        else:
+            prompt = _prompt_text(found[0].response.prompt)
+            drawn.append(ShownRow(name, prompt, tuple(_shown(next(told)) for _ in found)))
+    return drawn
 
 
-def _shown(row: Mapping[str, Any], number: int, path: Path, ask: Ask) -> ShownRow:
-    where = f"{path}, row {number}"
-    added = {start + name for start in ("", "chosen_", "rejected_") for name in LABELS + TEXTS}
-    own = {name: value for name, value in row.items() if name not in added}
-    if len(own) == len(row):
-        raise BadInput(f"{where}: no labels; `tokenreward label` makes them")
-    layout = layout_of(own, where)
-    found = layout.responses(own, where)
-    # One request for both sides of a row that has rewards without the texts of their tokens.
-    missing = [
-        r
-        for r in found
-        if row.get(prefix(r.side) + "tokens") is None
-        and row.get(prefix(r.side) + "token_ids")
-        and row.get(prefix(r.side) + "token_rewards") is not None
-    ]
-    asked = dict(zip([r.side for r in missing], ask([r.item() for r in missing]), strict=True)) if missing else {}
-    responses = []
-    for response in found:
-        start = prefix(response.side)
-        ids, rewards = row.get(start + "token_ids"), row.get(start + "token_rewards")
-        if ids is None or rewards is None:
-            error = row.get(start + "token_error") or "no rewards"
-            responses.append(Shown(response.side, (Cell(response.text),), (), str(error)))
-            continue
-        tokens, offsets = row.get(start + "tokens"), row.get(start + "token_offsets")
-        if (result := asked.get(response.side)) is not None:
-            tokens, offsets = _same(result, ids, where), result.offsets
-        if not len(tokens or ()) == len(ids) == len(rewards):
-            raise BadInput(f"{where}: token_ids, token_rewards and tokens differ in length")
-        assert tokens is not None
-        drawn = cells(response.text, tokens, offsets, rewards)
-        responses.append(Shown(response.side, tuple(drawn), tuple(rewards)))
-    return ShownRow(str(row.get("id", number)), _prompt_text(found[0].prompt), tuple(responses))
+def _read(row: Mapping[str, Any], where: str) -> list[LabeledResponse] | BadInput:
+    try:
+        return labeled_responses(row, where)
+    except BadInput as error:
+        return error
 
 
-def _same(result: ItemResult, ids: Sequence[int], where: str) -> list[str]:
-    if result.error is not None:
-        raise BadInput(f"{where}: the service cannot say its tokens ({result.error.message})")
-    if list(result.token_ids or ()) != list(ids) or result.tokens is None:
-        raise BadInput(f"{where}: the service cuts this response into other tokens than those of the file")
-    return result.tokens
+def _shown(labeled: LabeledResponse) -> Shown:
+    side, text = labeled.response.side, labeled.response.text
+    if labeled.error is not None:
+        return Shown(side, (Cell(text),), (), labeled.error)
+    if labeled.tokens is None:
+        ids = [Cell(f"{token} ", (reward,), special=True) for token, reward in zip(*labeled.scored, strict=True)]
+        return Shown(side, tuple(ids), tuple(labeled.rewards), note=labeled.note)
+    offsets = labeled.offsets if _says(text, labeled.tokens, labeled.offsets) else None
+    return Shown(side, tuple(cells(text, labeled.tokens, offsets, labeled.rewards)), tuple(labeled.rewards))
+
+
+def _says(text: str, tokens: Sequence[str], offsets: Sequence[Sequence[int]] | None) -> bool:
+    """Return whether the spans show in `text` what the tokens say.
+
+    Ids that were sampled need not spell the text beside them, and the service's spans are those of what they spell.
+    """
+    spans = [*(offsets or ())]
+    return all(
+        text[first:last] in token or "\ufffd" in token  # a part of a character
+        for token, (first, last) in zip(tokens, spans, strict=False)
+    )
 
 
 def _prompt_text(prompt: str | list[dict[str, Any]]) -> str:

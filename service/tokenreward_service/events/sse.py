@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import redis.exceptions
 
+from tokenreward.schema import Waiting
 from tokenreward_service.events.subscription import LOOK_ANYWAY_SECONDS, Subscription
 from tokenreward_service.store.snapshots import Snapshots
 
@@ -36,6 +37,7 @@ async def job_events(
         Events of the `text/event-stream` format, one a change.
     """
     loop = asyncio.get_running_loop()
+    told: Waiting | None = None
     quiet_since = loop.time()
     yield b"retry: 2000\n\n"
     with subscription.watching(job_id) as changed:
@@ -49,8 +51,9 @@ async def job_events(
             if job is None:
                 yield b"event: gone\ndata: {}\n\n"
                 return
-            if str(job.version) != seen:
-                seen = str(job.version)
+            # Workers that come and go change what a job waits for, and not its version.
+            if str(job.version) != seen or job.waiting != told:
+                seen, told = str(job.version), job.waiting
                 yield f"id: {seen}\nevent: job\ndata: {job.model_dump_json()}\n\n".encode()
                 quiet_since = loop.time()
             elif loop.time() - quiet_since > _BEAT_SECONDS:

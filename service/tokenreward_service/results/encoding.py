@@ -20,7 +20,7 @@ async def encode_ndjson(selection: Selection) -> AsyncIterator[bytes]:
         # Numbers are nearly all of it: pydantic's encoder takes a thirteenth of `json`'s time, which used to be
         # three quarters of what this process did (benchmarks/scale.py).
         yield b"".join(to_json(row) + b"\n" for row in result_rows(table))
-    yield selection.end.model_dump_json().encode() + b"\n"
+    yield (await selection.end()).model_dump_json().encode() + b"\n"
 
 
 async def encode_arrow(selection: Selection) -> AsyncIterator[bytes]:
@@ -31,8 +31,9 @@ async def encode_arrow(selection: Selection) -> AsyncIterator[bytes]:
     async for table in selection.tables():
         writer.write_table(table.replace_schema_metadata(None))
         yield _drained(sink)
+    reached = await selection.end()
     empty = pa.RecordBatch.from_pylist([], schema=RESULTS_SCHEMA)
-    end = {"next": str(selection.end.next), "complete": json.dumps(selection.end.complete)}
+    end = {"next": str(reached.next), "complete": json.dumps(reached.complete)}
     writer.write_batch(empty, custom_metadata=end)
     writer.close()
     yield _drained(sink)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from tokenreward.protocol.arrow_blobs import RESULTS_SCHEMA
 from tokenreward.schema import Job, ResultsEnd, digest
+from tokenreward_service.problems import unavailable
 from tokenreward_service.results.reading import read_results
 from tokenreward_service.store.payloads import Payloads
 
@@ -44,7 +45,7 @@ class View:
 
 
 class Selection:
-    """The rows of one answer. Iterate `tables` once; `end` then says where to go on.
+    """The rows of one answer. Iterate `tables` once; `end()` then says where to go on.
 
     Args:
         payloads: Where the results are.
@@ -62,9 +63,15 @@ class Selection:
         """The rows, as tables of RESULTS_SCHEMA. Raises Corrupt."""
         return self._in_order() if self._view.sort is None else self._sorted()
 
-    @property
-    def end(self) -> ResultsEnd:
-        """The record that ends the answer."""
+    async def end(self) -> ResultsEnd:
+        """The record that ends the answer.
+
+        Raises:
+            ProblemError: 503, if a retry pinned the job to another set-up while its results were read. What was read
+                may be of the other one, and must not end with this provenance.
+        """
+        if await self._payloads.pinned_to(self.job.id) not in {None, self.job.provenance.fingerprint_digest}:
+            raise unavailable("The job was pinned to another set-up meanwhile; ask again.", 1)
         complete = self._next >= self.job.total_items
         return ResultsEnd(next=self._next, complete=complete, provenance=self.job.provenance)
 

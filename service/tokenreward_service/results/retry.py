@@ -52,24 +52,36 @@ async def retry_failed(store: JobStore, job: Job) -> bool:
                 kept.append((first + offset, length, await payloads.store_blob(job.id, blob)))
     if not again:
         return False
-    shards = await _shards(payloads, job, again)
+    shards = await shards_of_ranges(payloads, job.id, job.provenance.fingerprint_digest, again)
     added = json.dumps([[first, count] for first, count, _ in kept])
     args = [job.id, job.version, json.dumps(remove), added, failed, dump_shards(shards), *(blob for _, _, blob in kept)]
     return await store.publisher.requeue_failed(args, shards)
 
 
-async def _shards(payloads: Payloads, job: Job, ranges: Sequence[tuple[int, int]]) -> list[Shard]:
-    """Shards for ranges of a job's items, in order, cut where its slices are."""
+async def shards_of_ranges(
+    payloads: Payloads, job_id: str, fingerprint: str, ranges: Sequence[tuple[int, int]]
+) -> list[Shard]:
+    """Shards for ranges of a job's items, cut where its slices are.
+
+    Args:
+        payloads: Where the items are.
+        job_id: Whose items.
+        fingerprint: The digest of the set-up that is to score them.
+        ranges: (start, count) each, in order.
+
+    Raises:
+        Corrupt: Stored items cannot be read.
+    """
     shards = []
     left = deque(ranges)
-    for first in await payloads.slices(job.id):
-        slice_end = first + len(await payloads.ids(job.id, first))
+    for first in await payloads.slices(job_id):
+        slice_end = first + len(await payloads.ids(job_id, first))
         while left and left[0][0] < slice_end:
             start, count = left[0]
             begin, end = max(start, first), min(start + count, slice_end)
             if begin < end:
-                member = JobSlice(job=job.id, slice=first, offset=begin - first, count=end - begin)
-                shards.append(Shard(fp=job.provenance.fingerprint_digest, members=[member]))
+                member = JobSlice(job=job_id, slice=first, offset=begin - first, count=end - begin)
+                shards.append(Shard(fp=fingerprint, members=[member]))
             if start + count > slice_end:
                 break
             left.popleft()

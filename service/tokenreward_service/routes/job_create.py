@@ -15,7 +15,7 @@ from tokenreward_service.intake.submission import Submission
 from tokenreward_service.problems import ProblemError, pointed
 from tokenreward_service.routes.auth import LabelerDep
 from tokenreward_service.routes.openapi_responses import problems
-from tokenreward_service.routes.request_parsing import existing, media_type
+from tokenreward_service.routes.request_parsing import address, existing, media_type
 from tokenreward_service.runtime import RuntimeDep
 from tokenreward_service.store.drafts import Draft
 
@@ -125,7 +125,7 @@ async def create(
             draft = await runtime.intake.read(submission)
             return Response(Estimate.of(draft).model_dump_json(), 200, media_type=JSON)
         job_id = await runtime.intake.submit(submission)
-    response.headers["Location"] = f"/v1/jobs/{job_id}"
+    response.headers["Location"] = address(request, f"/v1/jobs/{job_id}")
     return await existing(runtime, job_id, caller.owner)
 
 

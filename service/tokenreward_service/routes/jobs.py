@@ -13,12 +13,14 @@ from tokenreward.schema import Job
 from tokenreward_service.events.sse import job_events
 from tokenreward_service.http.media_types import EVENTS
 from tokenreward_service.problems import ProblemError
+from tokenreward_service.results.pinning_anew import pin_anew
 from tokenreward_service.results.retry import retry_failed
 from tokenreward_service.routes.auth import CallerDep, LabelerDep
 from tokenreward_service.routes.openapi_responses import problems
 from tokenreward_service.routes.request_parsing import existing
 from tokenreward_service.routes.streaming import TEXT, begun
 from tokenreward_service.runtime import RuntimeDep
+from tokenreward_service.store.unserved import instead
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -67,10 +69,22 @@ async def cancel(job_id: str, runtime: RuntimeDep, caller: CallerDep) -> Job:
 
 @router.post("/{job_id}/retry", response_model=Job, responses=problems(401, 403, 404, 409, 429, 503))
 async def retry(job_id: str, runtime: RuntimeDep, caller: LabelerDep) -> Job:
-    """Score the items again that failed or were not finished. The others stay as they are."""
+    """Score the items again that failed or were not finished. The others stay as they are.
+
+    A job whose set-up (fingerprint) nobody serves any more is pinned to the newest one of its model that is served,
+    also before it is over, if none of its items has rewards yet. A job that has some is left as it is, since all
+    rewards of a job have one provenance.
+    """
     job = await existing(runtime, job_id, caller.owner)
+    served = instead(job, await runtime.fleet.look())
+    if served and job.done_items == job.failed_items:
+        await runtime.admission.check()
+        if not await pin_anew(runtime.store, job, served[0]):
+            raise ProblemError(409, "Job has changed", "The job went on, or was retried, meanwhile; look at it again.")
+        return await existing(runtime, job_id, caller.owner)
     if not job.state.terminal:
-        raise ProblemError(409, "Job is not over", f"The job is {job.state}; retry it when it has ended.")
+        why = f"it {job.waiting.message}" if job.waiting else "retry it when it has ended"
+        raise ProblemError(409, "Job is not over", f"The job is {job.state}; {why}.")
     await runtime.admission.check()
     if not await retry_failed(runtime.store, job):
         raise ProblemError(409, "Nothing to retry", "Every item has its rewards.")

@@ -14,7 +14,7 @@ from tokenreward_service.problems import ProblemError
 from tokenreward_service.results.reading import read_results
 from tokenreward_service.routes.auth import LabelerDep
 from tokenreward_service.routes.openapi_responses import problems
-from tokenreward_service.routes.request_parsing import existing, media_type, preferred_wait
+from tokenreward_service.routes.request_parsing import address, existing, media_type, preferred_wait
 from tokenreward_service.runtime import Runtime, RuntimeDep
 
 router = APIRouter(prefix="/v1", tags=["label"])
@@ -32,7 +32,11 @@ _BODY = {"requestBody": {"required": True, "content": {JSON: {"schema": {"$ref":
     openapi_extra=_BODY,
 )
 async def label(request: Request, runtime: RuntimeDep, caller: LabelerDep) -> Response:
-    """Label a few responses and wait for them: 200 with rewards, or 202 when `Prefer: wait=N` seconds are over."""
+    """Label a few responses and wait for them: 200 with rewards, or 202 when `Prefer: wait=N` seconds are over.
+
+    An `Idempotency-Key` is not read here: the same request twice gives the same rewards, and costs the work twice at
+    most. `POST /v1/jobs` reads it.
+    """
     if media_type(request) != JSON:
         raise ProblemError(415, "Unsupported media type", "Send application/json.")
     await runtime.admission.check()
@@ -56,7 +60,7 @@ async def _answer(request: Request, runtime: Runtime, job_id: str, owner: str) -
     job = await runtime.subscription.until(
         job_id, lambda: existing(runtime, job_id, owner), lambda seen: seen.state.terminal, seconds
     )
-    location = {"Location": f"/v1/jobs/{job.id}"}
+    location = {"Location": address(request, f"/v1/jobs/{job.id}")}
     if not job.state.terminal:
         return Response(job.model_dump_json(), 202, headers=location, media_type=JSON)
     rows = [row async for table in read_results(runtime.store.payloads, job, 0) for row in result_rows(table)]

@@ -1,4 +1,6 @@
-"""What several routes read from a request: its media type, how long it wants to wait, and the job that it names."""
+"""What several routes read from a request: its media type, how long it wants to wait, the job that it names, and below
+which path it reached us.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +26,11 @@ def preferred_wait(request: Request, most: float) -> float | None:
         if found:
             return min(float(found[1]), most)
     return None
+
+
+def address(request: Request, path: str) -> str:
+    """The address of one of our paths as the caller reaches it, below the prefix of its proxy."""
+    return f"{request.scope.get('root_path', '')}{path}"
 
 
 async def existing(runtime: Runtime, job_id: str, owner: str | None) -> Job:

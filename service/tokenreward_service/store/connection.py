@@ -11,6 +11,7 @@ from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from tokenreward.errors import BadInput
+from tokenreward.protocol.cluster_mode import refuse_cluster_mode
 
 _TIMEOUTS: dict[str, Any] = {"socket_timeout": 10, "socket_connect_timeout": 3, "health_check_interval": 30}
 
@@ -31,13 +32,14 @@ def connect(url: str) -> tuple[Any, Any]:
 
 
 def check_redis(url: str) -> None:
-    """Refuse a Redis that could drop jobs.
+    """Refuse a Redis that could drop jobs, or cannot run our scripts.
 
     Raises:
-        BadInput: It cannot be reached, or it evicts keys when memory is short.
+        BadInput: It cannot be reached, it evicts keys when memory is short, or it is in cluster mode.
     """
     client = redis.Redis.from_url(url, **_TIMEOUTS)
     try:
+        refuse_cluster_mode(client)
         policy = client.info("memory").get("maxmemory_policy", "noeviction")
     except redis.RedisError as error:
         raise BadInput(f"cannot reach Redis: {error}") from error

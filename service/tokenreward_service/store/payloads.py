@@ -55,6 +55,11 @@ class Payloads:
         parsed = [tuple(map(int, name.split(b":"))) for name in [*holding, *following]]
         return [(first, count) for first, count in parsed if first + count > at]
 
+    async def pinned_to(self, job_id: str) -> str | None:
+        """The digest of the fingerprint that the job's results are of; None if the job is gone."""
+        digest = await self._redis.hget(keys.job(job_id), "fp")
+        return None if digest is None else digest.decode("ascii", "replace")
+
     async def range_results(self, job_id: str, first: int, count: int) -> pa.Table | None:
         """The results of one finished range, a table of RESULTS_SCHEMA with `count` rows.
 

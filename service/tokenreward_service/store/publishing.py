@@ -13,9 +13,10 @@ import anyio.to_thread
 
 from tokenreward.protocol import doorbell, keys
 from tokenreward.protocol.arrow_blobs import pack_failures
-from tokenreward.protocol.records import JobSlice, Shard, dump_shards
+from tokenreward.protocol.records import JobSlice, ScoringOptions, Shard, dump_shards
 from tokenreward.protocol.scripts import Scripts
 from tokenreward.protocol.spill import Spill
+from tokenreward.schema import Job
 from tokenreward_service.store.drafts import Draft
 
 #: Shards that one call of the queue script gets.
@@ -49,7 +50,23 @@ class Publisher:
         Returns:
             Whether the job was still at the version that the arguments name.
         """
-        return await anyio.to_thread.run_sync(self._requeue_failed, args, shards)
+        return await anyio.to_thread.run_sync(self._run_and_ring, self._scripts.retry, args, shards)
+
+    async def pin_anew(self, job: Job, options: ScoringOptions, shards: Sequence[Shard]) -> bool:
+        """Run the script that pins a job to another set-up, and ring for its shards.
+
+        Args:
+            job: What the job was when `shards` were made.
+            options: Its options, with the provenance that it gets.
+            shards: Shards for all of its items.
+
+        Returns:
+            Whether it was pinned; False if it has rewards, is gone, or is pinned otherwise by now.
+        """
+        pinned = options.provenance.fingerprint_digest
+        old = job.provenance.fingerprint_digest
+        args = [job.id, old, pinned, options.model_dump_json(), dump_shards(shards)]
+        return await anyio.to_thread.run_sync(self._run_and_ring, self._scripts.pin_anew, args, shards)
 
     def _publish(self, drafts: Sequence[Draft], shards: Sequence[Shard]) -> None:
         with self._sync.pipeline(transaction=True) as pipe:
@@ -68,9 +85,9 @@ class Publisher:
             self._ring(shards, pipe)
             pipe.execute()
 
-    def _requeue_failed(self, args: Sequence[Any], shards: Sequence[Shard]) -> bool:
+    def _run_and_ring(self, script: Any, args: Sequence[Any], shards: Sequence[Shard]) -> bool:
         with self._sync.pipeline(transaction=True) as pipe:
-            self._scripts.retry(args=args, client=pipe)
+            script(args=args, client=pipe)
             # Should the script decline, these ring for shards that do not exist: a claim then finds nothing.
             self._ring(shards, pipe)
             return bool(pipe.execute()[0] == 1)

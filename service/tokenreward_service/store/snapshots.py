@@ -8,8 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from tokenreward.protocol import keys
-from tokenreward.protocol.records import Corrupt, ScoringOptions
+from tokenreward.protocol.records import Corrupt, ScoringOptions, parse_record
 from tokenreward.schema import Job, JobState
+from tokenreward_service.fleet import Fleet
+from tokenreward_service.store.unserved import waiting
 
 #: Names that are read from an owner's list at once.
 _LISTED = 500
@@ -20,6 +22,7 @@ class Snapshots:
 
     def __init__(self, redis: Any) -> None:
         self._redis = redis
+        self._fleet = Fleet(redis)
 
     async def get(self, job_id: str, owner: str | None = None) -> Job | None:
         """The snapshot of a job.
@@ -39,7 +42,15 @@ class Snapshots:
         fields = await self._redis.hgetall(keys.job(job_id))
         if not fields or (owner is not None and fields.get(b"owner") != owner.encode()):
             return None
-        return _snapshot(job_id, fields)
+        job = _snapshot(job_id, fields)
+        if job.state.terminal:
+            return job
+        return job.model_copy(update={"waiting": waiting(job, await self._fleet.recent(None))})
+
+    async def options(self, job_id: str) -> ScoringOptions | None:
+        """What a worker has to know of a job; None if there is no such job. Raises Corrupt."""
+        text = await self._redis.hget(keys.job(job_id), "options")
+        return None if text is None else parse_record(ScoringOptions, text)
 
     async def owner(self, job_id: str) -> str:
         """The owner of a job; empty if there is no such job."""

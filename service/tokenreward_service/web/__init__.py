@@ -14,6 +14,9 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 STATIC = Path(__file__).parent / "static"
+_PAGE = STATIC / "index.html"
+#: How the page's own addresses begin. They are relative, and hold wherever the page's address ends in a slash.
+_RELATIVE = '="web/'
 
 #: Where the files are served. `/` itself is the page.
 PREFIX = "/web"
@@ -45,6 +48,11 @@ def install(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
     @app.head("/", include_in_schema=False)
     async def page(request: Request) -> Response:
-        return FileResponse(STATIC / "index.html", headers=HEADERS, media_type="text/html")
+        prefix: str = request.scope.get("root_path", "")
+        if not prefix:
+            return FileResponse(_PAGE, headers=HEADERS, media_type="text/html")
+        # `/rewards` without a slash at its end is the page too.
+        text = _PAGE.read_text("utf-8").replace(_RELATIVE, f'="{prefix}/web/')
+        return Response(text, headers=HEADERS | {"Vary": "X-Forwarded-Prefix"}, media_type="text/html")
 
     app.mount(PREFIX, _Files(directory=STATIC), name="web")

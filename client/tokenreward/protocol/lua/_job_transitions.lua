@@ -8,7 +8,7 @@
 -- outcome of its own.
 local TRANSITIONS = {
   queued    = { running = true, succeeded = true, cancelled = true },
-  running   = { succeeded = true, cancelled = true },
+  running   = { succeeded = true, cancelled = true, queued = true },  -- queued: it is pinned to another set-up
   succeeded = { queued = true },   -- retry of failed items
   cancelled = { queued = true },
 }

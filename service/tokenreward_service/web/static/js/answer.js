@@ -1,5 +1,6 @@
 // The answer of the playground: heat maps under one scale, and ways to take them along.
 
+import { base } from "./api.js";
 import { el, say } from "./dom.js";
 import { asCurl, asPython } from "./exports.js";
 import { signed } from "./format.js";
@@ -34,10 +35,10 @@ export function answerPanel(place) {
 
 function exportsRow(asked, found) {
   const ways = {
-    "Copy link": async () => `${location.origin}/#/play/${await pack({ ...asked, job: found.job.id })}`,
+    "Copy link": async () => `${base}/#/play/${await pack({ ...asked, job: found.job.id })}`,
     JSON: () => JSON.stringify({ results: found.results, provenance: found.provenance }, null, 2),
-    curl: () => asCurl(asked, location.origin, Boolean(key.get())),
-    Python: () => asPython(asked, location.origin),
+    curl: () => asCurl(asked, base, Boolean(key.get())),
+    Python: () => asPython(asked, base),
   };
   return el("div", { class: "exports", role: "group", "aria-label": "Copy" }, ...Object.entries(ways).map(([name, text]) => copyButton(name, text)));
 }

@@ -2,6 +2,9 @@
 
 import { askForKey, key } from "./key.js";
 
+/** Where the service is, without a slash at the end: this file is `web/js/api.js` of it, whatever path a proxy puts before. */
+export const base = new URL("../..", import.meta.url).href.replace(/\/$/, "");
+
 export class ApiError extends Error {
   constructor(status, problem) {
     const pointed = (problem.errors ?? []).map((e) => (e.detail === problem.detail ? "" : `${e.pointer}: ${e.detail}`));
@@ -22,7 +25,7 @@ export async function call(path, { method = "GET", json, headers = {}, signal, q
   for (;;) {
     const used = key.get();
     const dismissed = key.dismissed();
-    const response = await fetch(path, {
+    const response = await fetch(base + path, {
       method,
       signal,
       credentials: "omit",

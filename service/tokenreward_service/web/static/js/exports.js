@@ -12,19 +12,19 @@ export function requestBody(asked) {
   };
 }
 
-export function asCurl(asked, origin, hasKey) {
-  const lines = [`curl -sS ${shell(`${origin}/v1/label`)}`, `-H 'Content-Type: application/json'`];
+export function asCurl(asked, address, hasKey) {
+  const lines = [`curl -sS ${shell(`${address}/v1/label`)}`, `-H 'Content-Type: application/json'`];
   if (hasKey) lines.push(`-H "Authorization: Bearer $TOKENREWARD_API_KEY"`);
   lines.push(`--data-binary ${shell(JSON.stringify(requestBody(asked)))}`);
   return `${lines.join(" \\\n  ")}\n`;
 }
 
-export function asPython(asked, origin) {
+export function asPython(asked, address) {
   const { items, ...options } = requestBody(asked);
   const given = Object.entries(options).map(([name, value]) => `        ${name}=${python(value)},\n`);
   return [
     "from tokenreward import Client\n",
-    `with Client(${python(origin)}) as client:  # the key, if any: TOKENREWARD_API_KEY`,
+    `with Client(${python(address)}) as client:  # the key, if any: TOKENREWARD_API_KEY`,
     "    answer = client.label(",
     `        [\n${items.map((item) => `            ${python(item)},\n`).join("")}        ],`,
     `${given.join("")}    )`,

@@ -10,13 +10,20 @@ export const isOver = (job) => TERMINAL.has(job.state);
 /** Snapshots of a job until it is over (that one included) or `signal` aborts. Versions only grow. */
 export async function* follow(id, signal) {
   let version = -1;
+  let waiting;
   let streams = true;
+  // Workers that come and go change what a job waits for, and not its version.
+  const newer = (job) => {
+    const message = job.waiting?.message;
+    if (job.version < version || (job.version === version && message === waiting)) return false;
+    [version, waiting] = [job.version, message];
+    return true;
+  };
   while (!signal.aborted) {
     try {
       if (streams) {
         for await (const job of events(id, signal)) {
-          if (job.version <= version) continue;
-          version = job.version;
+          if (!newer(job)) continue;
           yield job;
           if (isOver(job)) return;
         }
@@ -27,10 +34,7 @@ export async function* follow(id, signal) {
     }
     if (signal.aborted) return;
     const job = await get(`/v1/jobs/${encodeURIComponent(id)}`, { signal });
-    if (job.version > version) {
-      version = job.version;
-      yield job;
-    }
+    if (newer(job)) yield job;
     if (isOver(job)) return;
     await pause(POLL_MS, signal);
   }

@@ -29,6 +29,7 @@ export function jobView(section) {
 
 function page(id, signal, query) {
   const error = el("p", { class: "error", role: "alert", hidden: true });
+  const waits = el("p", { class: "note", role: "status", hidden: true });
   const state = stateTag();
   const bar = progress();
   const figures = Object.fromEntries(["tokens/s", "time left", "errors", "model", "template", "estimator", "created"].map((name) => [name, el("dd", {}, "–")]));
@@ -48,6 +49,7 @@ function page(id, signal, query) {
     el("p", { class: "crumbs" }, el("a", { href: "#/jobs" }, "← All jobs")),
     el("header", { class: "view-head" }, el("h1", {}, "Job ", el("code", {}, id.slice(0, 8))), state.node, actions.node),
     error,
+    waits,
     bar.node,
     el("dl", { class: "figures wrap" }, ...Object.entries(figures).map(([name, dd]) => el("div", {}, el("dt", {}, name), dd))),
     el("div", { class: "row" }, download("NDJSON", "application/x-ndjson", "ndjson"), download("Arrow", "application/vnd.apache.arrow.stream", "arrow")),
@@ -61,9 +63,12 @@ function page(id, signal, query) {
   }
   function update(job) {
     for (const part of [state, bar, actions]) part.update(job);
+    waits.hidden = !job.waiting;
+    setText(waits, job.waiting ? `This job ${job.waiting.message}.` : "");
     const values = { "tokens/s": speed(job).replace("/s", ""), "time left": timeLeft(job), errors: count(job.failed_items), model: job.model, template: job.template, estimator: job.estimator, created: moment(job.created_at) };
     for (const [name, value] of Object.entries(values)) setText(figures[name], value);
-    if (!origin.firstChild) origin.append(provenance(job.provenance));
+    if (origin.dataset.of !== job.provenance.fingerprint_digest) origin.replaceChildren(provenance(job.provenance));
+    origin.dataset.of = job.provenance.fingerprint_digest;
     pager.update(job);
   }
   async function live() {

@@ -29,7 +29,7 @@ export function stateTag() {
   return {
     node,
     update(job) {
-      setText(node, job.state);
+      setText(node, job.waiting ? `${job.state}, not served` : job.state);
       node.dataset.state = job.state;
     },
   };
@@ -72,7 +72,7 @@ export function jobActions(changed, failed) {
     update(next) {
       job = next;
       const over = isOver(job);
-      const again = over && (job.failed_items > 0 || job.done_items < job.total_items);
+      const again = job.waiting?.retry || (over && (job.failed_items > 0 || job.done_items < job.total_items));
       for (const [node, on] of [[cancel, !over], [retry, again], [remove, over]]) node.hidden = !on;
       for (const [node, name] of [[cancel, "Cancel"], [retry, "Retry"], [remove, "Delete"]]) node.setAttribute("aria-label", `${name} job ${job.id.slice(0, 8)}`);
     },

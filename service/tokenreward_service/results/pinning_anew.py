@@ -1,0 +1,40 @@
+"""Pins a job to another set-up of its model, when nobody serves the one that it waits for."""
+
+from __future__ import annotations
+
+from tokenreward.schema import Job, ModelInfo
+from tokenreward_service.results.retry import shards_of_ranges
+from tokenreward_service.store.job_store import JobStore
+from tokenreward_service.version import VERSION
+
+
+async def pin_anew(store: JobStore, job: Job, model: ModelInfo) -> bool:
+    """Queue all items of a job again, for the workers of another set-up.
+
+    A job has one provenance, which is true of every reward that anybody reads from it. So a job that has rewards is
+    left alone. Errors are forgotten: another set-up may take what the former one refused.
+
+    Args:
+        store: The job store.
+        job: A snapshot of the job.
+        model: The set-up that it gets.
+
+    Returns:
+        False if it has rewards, or if somebody else has pinned it anew or removed it.
+
+    Raises:
+        Corrupt: Stored items cannot be read.
+    """
+    options = await store.snapshots.options(job.id)
+    if options is None:
+        return False
+    provenance = options.provenance.model_copy(
+        update={
+            "fingerprint": model.fingerprint,
+            "fingerprint_digest": model.fingerprint_digest,
+            "tokenreward_version": VERSION,
+        }
+    )
+    pinned = options.model_copy(update={"provenance": provenance})
+    shards = await shards_of_ranges(store.payloads, job.id, model.fingerprint_digest, [(0, job.total_items)])
+    return await store.publisher.pin_anew(job, pinned, shards)

@@ -1,0 +1,42 @@
+"""Jobs whose set-up nobody serves: what they wait for, and what they could be pinned to instead."""
+
+from __future__ import annotations
+
+from tokenreward.schema import Job, ModelInfo, Waiting
+from tokenreward_service.fleet import FleetView
+
+
+def instead(job: Job, seen: FleetView) -> list[ModelInfo]:
+    """The set-ups of the job's model that are served now, newest first; none if one of them is the job's own."""
+    served = [info for info in seen.models if info.workers and info.name == job.model]
+    own = job.provenance.fingerprint_digest
+    return [] if any(info.fingerprint_digest == own for info in served) else served
+
+
+def waiting(job: Job, seen: FleetView) -> Waiting | None:
+    """What the job waits for; None if it is over, or a live worker has its set-up.
+
+    Args:
+        job: A snapshot.
+        seen: The fleet as it is now.
+    """
+    own = job.provenance.fingerprint_digest
+    if job.state.terminal or any(worker.fingerprint_digest == own for worker in seen.workers):
+        return None
+    served = [f"{info.name}@{info.fingerprint_digest}" for info in instead(job, seen)]
+    rewarded = job.done_items - job.failed_items
+    if not served:
+        way = f"no other set-up of {job.model} is served"
+    elif rewarded:
+        way = (
+            f"served now: {', '.join(served)}; {rewarded} items have rewards of the former, and a job has one set-up: "
+            "cancel it to keep these rewards, and send the other items as a new job"
+        )
+    else:
+        way = f"served now: {', '.join(served)}; a retry (POST /v1/jobs/{job.id}/retry) pins it to {served[0]}"
+    return Waiting(
+        model=f"{job.model}@{own}",
+        served=served,
+        retry=bool(served) and not rewarded,
+        message=f"waits for {job.model}@{own}, which nobody serves any more; {way}",
+    )
