@@ -22,6 +22,7 @@ from tokenreward import BadInput, label_dataset
 from tokenreward.dataset.chunks import Chunk, chunks
 from tokenreward.dataset.columns import label_columns
 from tokenreward.dataset.formats import read_labeled, sink_of, source_of
+from tokenreward.dataset.row_items import RowItems
 from tokenreward.schema import ItemFailure, ItemResult
 
 pa = pytest.importorskip("pyarrow")
@@ -47,11 +48,14 @@ def passed_through(data: Any, out: Path, rows: int = 2) -> None:
     """Do with the rows what labeling does, without a service: no response gets rewards."""
     source = source_of(data, out) if isinstance(data, Path) else dataset_source(data)
     sink, layout = sink_of(out, source), source.layout()
-    work = list(chunks(source, layout, rows))
+    work = list(chunks(source, RowItems(layout), rows))
     sink.check(work[0].payload, out)
     for chunk in work:
         failed = ItemResult(index=0, error=ItemFailure(code="cancelled", message="no service"))
-        columns = label_columns([failed] * len(chunk.items), layout.sides, texts=False)
+        columns = label_columns(
+            [failed] * len(chunk.items),
+            layout.sides,
+        )
         sink.write(_part(out, chunk), chunk.payload, columns)
     sink.assemble([_part(out, chunk) for chunk in work], out, {})
 

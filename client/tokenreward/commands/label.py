@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 from tokenreward.commands.common import ADDRESS_HELP, add_connection
+from tokenreward.dataset.columns import KEPT
 from tokenreward.errors import BadInput, ConnectionFailed
 from tokenreward.schema import Template
 
@@ -36,6 +37,11 @@ def main(argv: list[str]) -> int:
             model=arguments.model,
             template=_template(arguments.template),
             estimator=arguments.estimator,
+            parameters=dict(arguments.parameter),
+            contexts=dict(arguments.context),
+            pool=arguments.pool,
+            pool_by=arguments.pool_by,
+            include=arguments.include,
             tokens=arguments.tokens,
             split=arguments.split,
             url=arguments.url,
@@ -76,8 +82,37 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("input", metavar="IN", help=".jsonl, .parquet, .arrow, or a dataset directory")
     parser.add_argument("--out", required=True, metavar="OUT", help=".parquet or .arrow, or .jsonl from JSONL")
     parser.add_argument("--model", help="a served model's name, or name@fingerprint (default: the only one)")
-    parser.add_argument("--template", default="revision", help="a shipped template's name or a .toml file of your own")
+    parser.add_argument("--template", help="a shipped template's name or a .toml file (default: the estimator's own)")
     parser.add_argument("--estimator", default="contrast", help="how log-probs become rewards (default: contrast)")
+    parser.add_argument(
+        "--parameter",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="a parameter of the estimator, as in tau=0.05; may be repeated",
+    )
+    parser.add_argument(
+        "--context",
+        type=_pair,
+        action="append",
+        default=[],
+        metavar="FIELD=COLUMN",
+        help="where a context field comes from: a column, or @best, @worst, @chosen, @rejected, @outcome; repeatable",
+    )
+    parser.add_argument(
+        "--pool",
+        choices=["word", "sentence", "line", "step", "spans"],
+        help="give every token its segment's reward (spans: the column `spans`)",
+    )
+    parser.add_argument("--pool-by", choices=["mean", "min", "sum"], default="mean", help="default: mean")
+    parser.add_argument(
+        "--include",
+        type=_names,
+        default=(),
+        metavar="NAMES",
+        help="also keep difference,segments,logprobs (any of them)",
+    )
     parser.add_argument("--tokens", action="store_true", help="also keep each token's text and place, for `show`")
     parser.add_argument("--split", help="which split of a dataset directory")
     add_connection(parser)
@@ -88,8 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _template(given: str) -> str | Template:
-    if not given.endswith(".toml"):
+def _template(given: str | None) -> str | Template | None:
+    if given is None or not given.endswith(".toml"):
         return given
     try:
         return Template(**tomllib.loads(Path(given).read_text("utf-8")))
@@ -101,3 +136,26 @@ def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not (number := int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return number
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals or not value:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _parameter(text: str) -> tuple[str, float]:
+    name, value = _pair(text)
+    try:
+        return name, float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number") from None
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    odd = next((name for name in names if name not in KEPT), None)
+    if odd is not None:
+        raise argparse.ArgumentTypeError(f"{odd!r} is none of {', '.join(KEPT)}")
+    return names

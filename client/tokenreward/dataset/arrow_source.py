@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,13 @@ class ArrowSource:
                     return layout_of(first, self.where(0))
         raise BadInput(f"{self._name}: there are no rows")
 
-    def batches(self, rows: int) -> Iterator[tuple[int, list[Mapping[str, Any]], pa.Table]]:
+    def batches(self, rows: int, also: Sequence[str] = ()) -> Iterator[tuple[int, list[Mapping[str, Any]], pa.Table]]:
         """See `Source.batches`. The payload is an Arrow table."""
         first = 0
+        wanted = dict.fromkeys((*_READ, *also))
         with readable(self._name):
             for table in self._uniform(rows):
-                shown = table.select([name for name in _READ if name in table.column_names])
+                shown = table.select([name for name in wanted if name in table.column_names])
                 yield first, pylist(shown), table
                 first += table.num_rows
 

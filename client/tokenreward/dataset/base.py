@@ -29,11 +29,12 @@ class Source(Protocol):
             BadInput: There are no rows, or the first row has no layout.
         """
 
-    def batches(self, rows: int) -> Iterator[tuple[int, Sequence[Mapping[str, Any]], Any]]:
+    def batches(self, rows: int, also: Sequence[str] = ()) -> Iterator[tuple[int, Sequence[Mapping[str, Any]], Any]]:
         """Yield batches of at most `rows` rows.
 
-        Each batch is the number of its first row, its rows as mappings that hold `Layout.columns`, and its payload. The
-        payload is what `Sink.write` needs of these rows, and can be sliced by rows.
+        Each batch is the number of its first row, its rows as mappings that hold `Layout.columns` and those of `also`
+        that there are, and its payload. The payload is what `Sink.write` needs of these rows, and can be sliced by
+        rows.
 
         Raises:
             BadInput: A row cannot be read.

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenreward.dataset.base import Source
 from tokenreward.dataset.columns import IDS
-from tokenreward.dataset.row_layout import Layout
+from tokenreward.dataset.row_items import RowItems
 from tokenreward.errors import BadInput
 from tokenreward.http.item_encoding import item_json
 
@@ -41,22 +41,29 @@ class Chunk:
         return hashlib.sha256(b"\n".join(self.items)).hexdigest()
 
 
-def chunks(source: Source, layout: Layout, rows: int) -> Iterator[Chunk]:
+def chunks(source: Source, reading: RowItems, rows: int) -> Iterator[Chunk]:
     """Cut the source into chunks of at most `rows` rows and CHUNK_BYTES, the same every time.
+
+    Args:
+        source: The input.
+        reading: How its rows become items.
+        rows: The most rows of a chunk.
 
     Raises:
         BadInput: A row cannot be read, or has a column that labels would replace.
     """
     number = 0
-    taken = {name for name in layout.added(texts=True) if not name.endswith(IDS)}
-    for first, batch, payload in source.batches(rows):
+    taken = {name for name in reading.layout.added(texts=True) if not name.endswith(IDS)}
+    for first, batch, payload in source.batches(rows, reading.columns):
+        if first == 0 and batch:
+            reading.check(batch[0], source.where(0))
         start, size = 0, 0
         items: list[bytes] = []
         for offset, row in enumerate(batch):
             if not taken.isdisjoint(row):
                 name = next(name for name in row if name in taken)
                 raise BadInput(f"{source.where(first + offset)}: the column {name!r} is what labels are written to")
-            lines = [item_json(r.item()) for r in layout.responses(row, source.where(first + offset))]
+            lines = [item_json(item) for item in reading.of(row, source.where(first + offset))]
             added = sum(map(len, lines))
             if items and size + added > CHUNK_BYTES:
                 yield Chunk(number, first + start, offset - start, tuple(items), payload[start:offset])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from tokenreward.schema import ItemResult
+from tokenreward.schema import Include, ItemResult
 
 #: Columns of an input, each behind `prefix(side)`: a response's token ids, and whether it ends its turn.
 IDS, FINISHED = "token_ids", "finished"
+#: The column with a response's own segments, behind `prefix(side)`.
+SPANS = "spans"
 #: Columns of an input that say more about its conversation, as in TRL.
 TOOLS, KWARGS = "tools", "chat_template_kwargs"
 #: Columns of images and sounds, which no text model reads.
@@ -16,6 +18,8 @@ MEDIA = ("images", "image", "audio", "audios", "video", "videos")
 #: The columns that labels add, each behind `prefix(side)`. Ids that the input has stay what they are.
 LABELS = (IDS, "token_rewards", "token_error")
 TEXTS = ("tokens", "token_offsets")
+#: The column of each thing that is kept on request, behind `prefix(side)`.
+KEPT = {"difference": "token_differences", "segments": "segments", "logprobs": "token_logprobs"}
 
 
 def prefix(side: str) -> str:
@@ -23,13 +27,15 @@ def prefix(side: str) -> str:
     return f"{side}_" if side in {"chosen", "rejected"} else ""
 
 
-def label_columns(results: Sequence[ItemResult], sides: Sequence[str], texts: bool) -> dict[str, list[Any]]:
+def label_columns(
+    results: Sequence[ItemResult], sides: Sequence[str], include: Collection[Include] = ()
+) -> dict[str, list[Any]]:
     """Return the columns that labeling adds to some rows.
 
     Args:
         results: The results of these rows' responses, row by row and side by side.
         sides: The sides of every row.
-        texts: Whether to add each token's text and place.
+        include: What is kept beside ids, rewards and errors.
 
     Returns:
         The values by column. A response without rewards has nulls, and its error.
@@ -42,7 +48,20 @@ def label_columns(results: Sequence[ItemResult], sides: Sequence[str], texts: bo
         columns[start + "token_ids"] = [r.token_ids if r.error is None else None for r in mine]
         columns[start + "token_rewards"] = [r.rewards if r.error is None else None for r in mine]
         columns[start + "token_error"] = [r.error and f"{r.error.code}: {r.error.message}" for r in mine]
-        if texts:
+        if "tokens" in include:
             columns[start + "tokens"] = [r.tokens if r.error is None else None for r in mine]
             columns[start + "token_offsets"] = [r.offsets if r.error is None else None for r in mine]
+        for name, column in KEPT.items():
+            if name in include:
+                columns[start + column] = [_kept(r, name) for r in mine]
     return columns
+
+
+def _kept(result: ItemResult, name: str) -> Any:
+    """Return one part of a result as a file holds it: log-probs by branch as a list of structs."""
+    value = None if result.error is not None else getattr(result, name)
+    if value is None or name == "difference":
+        return value
+    if name == "segments":
+        return [segment.model_dump() for segment in value]
+    return [{"branch": branch, "logprobs": row} for branch, row in value.items()]

@@ -38,8 +38,10 @@ class JsonlSource:
         """See `Source.where`. Only rows of the batch that was read last can be named."""
         return f"{self._path}, line {self._lines[row - self._first]}"
 
-    def batches(self, rows: int) -> Iterator[tuple[int, list[dict[str, Any]], list[dict[str, Any]]]]:
-        """See `Source.batches`. The payload is the rows themselves."""
+    def batches(
+        self, rows: int, also: Sequence[str] = ()
+    ) -> Iterator[tuple[int, list[dict[str, Any]], list[dict[str, Any]]]]:
+        """See `Source.batches`. The payload is the rows themselves, which hold every column."""
         first = 0
         numbered = json_rows(self._path)
         while batch := list(islice(numbered, rows)):

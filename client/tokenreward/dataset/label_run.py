@@ -15,10 +15,11 @@ from tokenreward.dataset.columns import label_columns
 from tokenreward.dataset.progress import Progress
 from tokenreward.dataset.resume import Done, RunState
 from tokenreward.dataset.row_layout import Layout
+from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.errors import BadInput, ConnectionFailed, JobFailed, TokenRewardError
 from tokenreward.html.escaping import visible
 from tokenreward.http import Client
-from tokenreward.schema import Include, ItemResult, Job, JobState, Template
+from tokenreward.schema import ItemResult, Job, JobState
 
 #: Cancelled jobs of one chunk after which labeling gives up.
 _ATTEMPTS = 5
@@ -29,17 +30,13 @@ class LabelOptions:
     """The options of a run.
 
     Attributes:
-        template: A shipped template's name, or a template of the caller's own.
-        estimator: The estimator's name.
-        include: What the results hold beside token ids and rewards.
+        scoring: How the responses are scored.
         model: The model asked for, or None.
         jobs_in_flight: How many jobs the service has at a time.
         keep_jobs: Whether finished jobs stay on the service.
     """
 
-    template: str | Template
-    estimator: str
-    include: list[Include]
+    scoring: ScoringOptions
     model: str | None
     jobs_in_flight: int
     keep_jobs: bool
@@ -84,13 +81,16 @@ class LabelRun:
     def _submit(self, chunk: Chunk) -> Job:
         """Return the chunk's job: the one that an earlier run created, unless that job came to nothing."""
         for attempt in range(_ATTEMPTS):
-            model = self._model(chunk.number)
+            model, scoring = self._model(chunk.number), self._options.scoring
             job = self._client.jobs.create(
                 chunk.items,
                 model=model,
-                template=self._options.template,
-                estimator=self._options.estimator,
-                include=self._options.include,
+                template=scoring.template,
+                estimator=scoring.estimator,
+                parameters=scoring.parameters,
+                pool=scoring.pool,
+                pool_by=scoring.pool_by,
+                include=scoring.include,
                 idempotency_key=self._state.key(chunk.number, attempt, chunk.digest, model),
             )
             if job.state is not JobState.cancelled:
@@ -124,7 +124,7 @@ class LabelRun:
         _check(chunk, job, results)
         part = self._state.part(chunk.number)
         with replace(part) as file:
-            columns = label_columns(results, self._layout.sides, bool(self._options.include))
+            columns = label_columns(results, self._layout.sides, self._options.scoring.include)
             self._sink.write(Path(file.name), chunk.payload, columns)
         self._state.finish(chunk.number, _counted(chunk, results))
         if not self._options.keep_jobs:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenreward import templates
 from tokenreward.dataset.base import Sink
 from tokenreward.dataset.chunks import Survey
 from tokenreward.dataset.formats import read_meta
 from tokenreward.dataset.resume import RunState
 from tokenreward.dataset.row_layout import Layout
-from tokenreward.errors import BadInput, UnknownName
-from tokenreward.schema import Provenance, Template
+from tokenreward.dataset.scoring_options import ScoringOptions
+from tokenreward.errors import BadInput
+from tokenreward.schema import Provenance
 
 
 @dataclass(frozen=True)
@@ -51,33 +51,17 @@ class Labeled:
         return datasets.Dataset.from_json(str(self.path))
 
 
-def labeling_plan(
-    extent: Survey, model: str | None, template: str | Template, estimator: str, tokens: bool, rows_per_job: int
-) -> dict[str, Any]:
+def labeling_plan(extent: Survey, model: str | None, scoring: ScoringOptions, rows_per_job: int) -> dict[str, Any]:
     """Return what identifies a labeling run: two runs with equal plans give the same file.
 
     Args:
         extent: The size and digest of the input.
         model: The model asked for.
-        template: The template, by name or itself.
-        estimator: The estimator's name.
-        tokens: Whether each token's text is kept.
+        scoring: How the responses are scored.
         rows_per_job: The most rows in a job.
     """
-    try:
-        template_hash = templates.resolve(template).hash
-    except UnknownName:  # the service may know it
-        template_hash = None
-    return {
-        "input": extent.digest,
-        "rows": extent.rows,
-        "model": model,
-        "template": template if isinstance(template, str) else template.name,
-        "template_hash": template_hash,
-        "estimator": estimator,
-        "tokens": tokens,
-        "rows_per_job": rows_per_job,
-    }
+    about = {"input": extent.digest, "rows": extent.rows, "model": model}
+    return about | scoring.plan() | {"rows_per_job": rows_per_job}
 
 
 def existing_labeled(out: Path, plan: dict[str, Any]) -> Labeled | None:

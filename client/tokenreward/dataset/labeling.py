@@ -7,6 +7,7 @@ the next jobs while the oldest is read, so results are written in order and memo
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from tokenreward.dataset.label_run import LabelOptions, LabelRun
 from tokenreward.dataset.labeled_file import Labeled, assemble, existing_labeled, labeling_plan
 from tokenreward.dataset.progress import progress_for
 from tokenreward.dataset.resume import RunState
+from tokenreward.dataset.row_items import RowItems
+from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.errors import BadInput
 from tokenreward.http import Client
-from tokenreward.schema import Include, Template
+from tokenreward.schema import Include, Pool, PoolBy, Template
 from tokenreward.settings import client_settings
 
 #: How long a run that may take hours lets the service be away, at least, seconds.
@@ -32,8 +35,13 @@ def label_dataset(
     out: str | Path | None = None,
     *,
     model: str | None = None,
-    template: str | Template = "revision",
+    template: str | Template | None = None,
     estimator: str = "contrast",
+    parameters: Mapping[str, float] | None = None,
+    contexts: Mapping[str, str] | None = None,
+    pool: Pool | None = None,
+    pool_by: PoolBy = "mean",
+    include: Iterable[Include] = (),
     tokens: bool = False,
     split: str | None = None,
     client: Client | None = None,
@@ -53,8 +61,14 @@ def label_dataset(
         out: A .parquet or .arrow file, or from JSONL a .jsonl file. For a dataset it may be left out, which makes a
             temporary .arrow file.
         model: A served model's name, or `name@fingerprint`. None means the only model that is served.
-        template: A shipped template's name, or a template of your own.
+        template: A shipped template's name, or a template of your own. None means the estimator's own.
         estimator: A shipped estimator's name.
+        parameters: Parameters of the estimator that take another value than their default.
+        contexts: Where the template's context fields come from: the name of a column, or `@best`, `@worst`, `@chosen`,
+            `@rejected`, `@outcome` (see docs/labels.md). A field that is not named comes from where its template says.
+        pool: Give every token of a word, sentence, line, step or span of the row's own the segment's reward.
+        pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
+        include: Also keep `difference`, `segments` or `logprobs`, each in a column of its own.
         tokens: Also keep each token's text and its place in the response.
         split: Which split of a dataset with several.
         client: The client to use, instead of one with `url` and `api_key`.
@@ -74,21 +88,30 @@ def label_dataset(
         ConnectionFailed: The service cannot be reached.
         JobFailed: A job was cancelled.
     """
+    scoring = ScoringOptions.of(
+        template,
+        estimator,
+        parameters=parameters,
+        pool=pool,
+        pool_by=pool_by,
+        include=[*include, *(["tokens"] if tokens else [])],
+        contexts=contexts,
+    )
     source, target = _opened(data, out, split)
     sink = sink_of(target, source)
     layout = source.layout()
-    extent = survey(chunks(source, layout, rows_per_job))
-    plan = labeling_plan(extent, model, template, estimator, tokens, rows_per_job)
+    reading = RowItems(layout, scoring.contexts, spans=pool == "spans")
+    extent = survey(chunks(source, reading, rows_per_job))
+    plan = labeling_plan(extent, model, scoring, rows_per_job)
     if (existing := existing_labeled(target, plan)) is not None:
         return existing
-    sink.check(next(chunks(source, layout, rows_per_job)).payload, target)
+    sink.check(next(chunks(source, reading, rows_per_job)).payload, target)
     with ExitStack() as stack:
         here = client or stack.enter_context(_patient_client(url, api_key))
         state = stack.enter_context(RunState(target, plan, source.suffix))
         shown = stack.enter_context(progress_for(progress))
-        include: list[Include] = ["tokens"] if tokens else []
-        options = LabelOptions(template, estimator, include, model, jobs_in_flight, keep_jobs)
-        LabelRun(here, state, sink, layout, options, shown).run(chunks(source, layout, rows_per_job), extent)
+        options = LabelOptions(scoring, model, jobs_in_flight, keep_jobs)
+        LabelRun(here, state, sink, layout, options, shown).run(chunks(source, reading, rows_per_job), extent)
         return assemble(target, sink, state, plan, layout)
 
 

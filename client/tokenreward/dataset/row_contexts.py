@@ -44,6 +44,11 @@ def check_sources(sources: Mapping[str, str], columns: Mapping[str, Any], where:
             raise BadInput(f"{where}: no column {column!r}, which the context field {name!r} comes from")
 
 
+def columns_of(sources: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the columns that these sources read."""
+    return tuple(dict.fromkeys(_COLUMNS.get(source, source) for source in sources.values()))
+
+
 def context_of(row: Mapping[str, Any], response: Response, sources: Mapping[str, str], where: str) -> dict[str, Any]:
     """Return the context fields of one response.
 

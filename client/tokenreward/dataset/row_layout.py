@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tokenreward.dataset.columns import IDS, KWARGS, LABELS, TEXTS, TOOLS, prefix
+from tokenreward.dataset.columns import IDS, KEPT, KWARGS, LABELS, TEXTS, TOOLS, prefix
 from tokenreward.dataset.implicit_prompt import before_last_message, common_start
 from tokenreward.dataset.row_values import (
     check_media,
@@ -62,7 +62,7 @@ class Response:
     def item(self) -> dict[str, Any]:
         """Return the response as an item to be labeled."""
         answer = self.text if self.message is None else self.message
-        content = {"response": answer} if self.token_ids is None else {"token_ids": self.token_ids}
+        content = {"response": answer} if self.token_ids is None else {"token_ids": list(self.token_ids)}
         more = {TOOLS: self.tools, KWARGS: self.chat_template_kwargs}
         return {
             "prompt": self.prompt,
@@ -95,7 +95,8 @@ class Layout:
 
     def added(self, texts: bool) -> list[str]:
         """Return the columns that labeling adds, in order."""
-        return [prefix(side) + name for side in self.sides for name in (LABELS + (TEXTS if texts else ()))]
+        names = LABELS + ((*TEXTS, *KEPT.values()) if texts else ())
+        return [prefix(side) + name for side in self.sides for name in names]
 
     def responses(self, row: Mapping[str, Any], where: str) -> list[Response]:
         """Return the row's responses, one for each side.

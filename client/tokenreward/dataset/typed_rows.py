@@ -37,7 +37,9 @@ class TypedSource:
         """See `Source.layout`."""
         return self._rows.layout()
 
-    def batches(self, rows: int) -> Iterator[tuple[int, Sequence[Mapping[str, Any]], pa.Table]]:
+    def batches(
+        self, rows: int, also: Sequence[str] = ()
+    ) -> Iterator[tuple[int, Sequence[Mapping[str, Any]], pa.Table]]:
         """See `Source.batches`. The payload is an Arrow table."""
         if self._schema is None:
             self._schema = self._inferred()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tokenreward.dataset.columns import LABELS, TEXTS, prefix
+from tokenreward.dataset.columns import KEPT, LABELS, TEXTS, prefix
 from tokenreward.dataset.row_layout import Response, layout_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import ItemResult
@@ -56,7 +56,7 @@ def labeled_responses(row: Mapping[str, Any], where: str) -> list[LabeledRespons
     Raises:
         BadInput: The row is not labeled, or its labels contradict each other.
     """
-    added = {start + name for start in ("", "chosen_", "rejected_") for name in LABELS + TEXTS}
+    added = {start + name for start in ("", "chosen_", "rejected_") for name in (*LABELS, *TEXTS, *KEPT.values())}
     own = {name: value for name, value in row.items() if name not in added}
     if len(own) == len(row):
         raise BadInput(f"{where}: no labels; `tokenreward label` makes them")

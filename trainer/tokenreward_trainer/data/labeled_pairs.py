@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from tokenreward.chat_format import ChatFormat, Completion, Conversation
 from tokenreward.chat_format.chat_format import PromptText
 from tokenreward.dataset import read_meta
-from tokenreward.dataset.columns import IDS, LABELS, TEXTS
+from tokenreward.dataset.columns import IDS, KEPT, LABELS, TEXTS
 from tokenreward.dataset.formats import read_labeled
 from tokenreward.dataset.row_layout import Layout, Response, layout_of
 from tokenreward.errors import BadInput
@@ -170,7 +170,7 @@ class _Reader:
     def pair(self, row: Mapping[str, Any], number: int) -> Pair | None:
         """Reads one row; None for a row that could not be labeled."""
         where = f"{self._name}, row {number}"
-        added = {f"{side}_{name}" for side in _SIDES for name in LABELS + TEXTS}
+        added = {f"{side}_{name}" for side in _SIDES for name in (*LABELS, *TEXTS, *KEPT.values())}
         if "chosen_token_rewards" not in row:
             added -= {f"{side}_{IDS}" for side in _SIDES}  # The row's own: what was sampled is what is trained on.
         own = {column: value for column, value in row.items() if column not in added}

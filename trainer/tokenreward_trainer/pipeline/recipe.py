@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from tokenreward.errors import BadInput
+from tokenreward.schema import Pool, PoolBy
 from tokenreward_trainer.config_file import Positive, Section, complaints, content_of
 from tokenreward_trainer.ranking.pair_selection import Ranking
 from tokenreward_trainer.sampling.settings import Sampling
@@ -62,8 +63,13 @@ class Label(Section):
         engine: The engine of a service that is started here.
         serve: More options of `tokenreward serve` for it.
         model: A model of the service at `url`.
-        template: The prompt template.
+        template: The prompt template; None is the estimator's own.
         estimator: The estimator of token rewards.
+        parameters: The estimator's parameters.
+        context: Where context fields come from, as `--context` of `tokenreward label`. The siblings of `rank` need
+            no mention.
+        pool: What rewards are pooled over.
+        pool_by: How they are pooled.
         rows_per_job: Rows that are sent as one job.
     """
 
@@ -71,8 +77,12 @@ class Label(Section):
     engine: Literal["transformers", "vllm"] = "transformers"
     serve: list[str] = Field(default_factory=list)
     model: str | None = None
-    template: str = "revision"
+    template: str | None = None
     estimator: str = "contrast"
+    parameters: dict[str, int | float] = Field(default_factory=dict)
+    context: dict[str, str] = Field(default_factory=dict)
+    pool: Pool | None = None
+    pool_by: PoolBy = "mean"
     rows_per_job: Positive = 64
 
 

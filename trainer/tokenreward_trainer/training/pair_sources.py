@@ -98,7 +98,16 @@ def _labeled_by_service(run: Run, file: Path, out: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     labels = run.labels
     done = label_dataset(
-        file, target, model=labels.model, template=labels.template, estimator=labels.estimator, url=labels.url
+        file,
+        target,
+        model=labels.model,
+        template=labels.template,
+        estimator=labels.estimator,
+        parameters=labels.parameters,
+        contexts=labels.context,
+        pool=labels.pool,
+        pool_by=labels.pool_by,
+        url=labels.url,
     )
     return done.path
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from tokenreward.errors import BadInput
+from tokenreward.schema import Pool, PoolBy
 from tokenreward_trainer.config_file import Positive, Section, complaints, content_of, nearest
 
 
@@ -61,8 +62,12 @@ class Labels(Section):
             files first. `contrast`: log pi_strong / pi_weak of two models. `surprisal`: that of the initial model, a
             control.
         url: The service's address.
-        template: For the service.
+        template: For the service; None is the estimator's own.
         estimator: For the service.
+        parameters: For the service: the estimator's parameters.
+        context: For the service: where context fields come from, as `--context` of `tokenreward label`.
+        pool: For the service: what rewards are pooled over.
+        pool_by: For the service: how they are pooled.
         model: For the service.
         strong: The better model of a contrast, or an adapter of `weak`.
         weak: The worse model of a contrast; None is the initial model.
@@ -70,8 +75,12 @@ class Labels(Section):
 
     source: Literal["file", "service", "contrast", "surprisal"] = "file"
     url: str | None = None
-    template: str = "revision"
+    template: str | None = None
     estimator: str = "contrast"
+    parameters: dict[str, int | float] = Field(default_factory=dict)
+    context: dict[str, str] = Field(default_factory=dict)
+    pool: Pool | None = None
+    pool_by: PoolBy = "mean"
     model: str | None = None
     strong: str | None = None
     weak: str | None = None

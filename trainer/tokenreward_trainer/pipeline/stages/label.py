@@ -40,6 +40,10 @@ def run(given: StageInput) -> StageOutput:
             model=label.model,
             template=label.template,
             estimator=label.estimator,
+            parameters=label.parameters,
+            contexts=label.context,
+            pool=label.pool,
+            pool_by=label.pool_by,
             tokens=True,  # The report draws them.
             url=url,
             progress=given.progress,
