@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from string import ascii_letters, digits
 
 from tokenreward.chat_format.anchoring import Anchor, anchor_for
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
@@ -74,7 +75,10 @@ def read_turn(template: NamedTemplate, tokenizer: ChatTokenizer, conversation: C
             "the model's chat template writes the conversation otherwise once it is answered (an earlier thought or "
             "call is left out); leave it out of the prompt, or send the response as `token_ids`"
         )
+    if answered.startswith(PROBE, end) and not prompt.endswith("\n"):  # an answer's first letter may join the prompt
+        wholes += [answered.replace(PROBE, letter) for letter in ascii_letters + digits]
     end = _token_end(tokenizer, prompt, start, end, wholes)
+    wholes = [whole for whole in wholes if PROBE in whole]
     before, _, rest = answered[end:].partition(PROBE)
     closing = end_of_turn(tokenizer, rest, eos).text
     followings = [whole[end : whole.rindex(PROBE)] + PROBE + closing for whole in wholes]
