@@ -14,7 +14,7 @@ from tokenreward.chat_format.alignment import squeezed
 from tokenreward.chat_format.anchoring import Anchor
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.chat_format.end_of_turn import End, end_of_turn
-from tokenreward.chat_format.named_template import NamedTemplate
+from tokenreward.chat_format.named_template import NamedTemplate, check_unicode
 from tokenreward.chat_format.turn import Turn
 from tokenreward.errors import BadInput
 from tokenreward.schema.messages import function_of, text_of
@@ -71,7 +71,12 @@ class AnswerReader:
         self._eos = eos
 
     def as_it_is(self, turn: Turn, text: str, finished: bool) -> AnswerText:
-        """An answer that the template is known to write as it is."""
+        """An answer that the template is known to write as it is.
+
+        Raises:
+            BadInput: The text is no valid Unicode.
+        """
+        check_unicode(text)
         end = self._end(turn.rest, finished)
         control = self._tokenizer.control
         following = turn.before + text + end.text
@@ -146,3 +151,8 @@ class AnswerReader:
                 "the model's chat template writes a thought of its own before the one in the text: send the thought "
                 "as `reasoning_content`, or the response as `token_ids`"
             )
+
+
+def has_thought_tags(text: str) -> bool:
+    """Whether a text holds what opens or closes a thought."""
+    return any(tag in text for tag in (*_OPENINGS, *_CLOSINGS))

@@ -142,7 +142,8 @@ class ChatFormat:
         if item.token_ids is not None:
             return Completion(self.ids([prompt])[0], list(item.token_ids), None)
         answer = self.answer(answer_of(item), conversation, finished=item.finished)
-        return Completion(*self.ids([prompt, answer]), answer)
+        asked, said = self.ids([prompt, answer])
+        return Completion(asked, said, answer)
 
     def prompt_ids(self, prompt: Prompt | Conversation, *, answered: bool = False) -> list[int]:
         """The ids of a prompt.

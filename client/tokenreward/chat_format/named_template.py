@@ -80,6 +80,11 @@ class NamedTemplate:
         text = self._control.named(
             self._template.render(fitted, generation_prompt=generation_prompt, tools=tools, kwargs=kwargs)
         )
-        if _LONE_SURROGATE.search(text):
-            raise BadInput("the text is no valid Unicode: it has a lone surrogate")
+        check_unicode(text)
         return without_mark(text, mark) if mark else text
+
+
+def check_unicode(text: str) -> None:
+    """Raises BadInput for a text with a lone surrogate, which no tokenizer takes."""
+    if not text.isascii() and _LONE_SURROGATE.search(text):
+        raise BadInput("the text is no valid Unicode: it has a lone surrogate")

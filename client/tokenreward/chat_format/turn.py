@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from string import ascii_letters, digits
 
 from tokenreward.chat_format.anchoring import Anchor, anchor_for
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
@@ -14,8 +15,8 @@ from tokenreward.chat_format.named_template import NamedTemplate
 from tokenreward.errors import BadInput
 
 _THOUGHT = "qzTHOUGHTzq"
-#: What templates are known to do something with: blanks, lines, quotes, markup, and letters of all lengths.
-_AWKWARD = "qzA \n\n  'b' \"c\" \\d <e> &amp; {f} [g]\t\u00e9 \u6f22 \U0001f642 1.50 *h* # i: jzq"
+#: What templates are known to do something with: blanks, lines, quotes, markup, letters of all lengths, and much text.
+_AWKWARD = ("qzA \n\n  'b' \"c\" \\d <e> &amp; {f} [g]\t\u00e9 \u6f22 \U0001f642 1.50 *h* # i: jzq\n" * 64).strip()
 #: A generation prompt is cut by so many characters at most to end where a token ends.
 _MOST_CUT = 48
 
@@ -74,7 +75,10 @@ def read_turn(template: NamedTemplate, tokenizer: ChatTokenizer, conversation: C
             "the model's chat template writes the conversation otherwise once it is answered (an earlier thought or "
             "call is left out); leave it out of the prompt, or send the response as `token_ids`"
         )
+    if answered.startswith(PROBE, end) and not prompt.endswith("\n"):  # an answer's first letter may join the prompt
+        wholes += [answered.replace(PROBE, letter) for letter in ascii_letters + digits]
     end = _token_end(tokenizer, prompt, start, end, wholes)
+    wholes = [whole for whole in wholes if PROBE in whole]
     before, _, rest = answered[end:].partition(PROBE)
     closing = end_of_turn(tokenizer, rest, eos).text
     followings = [whole[end : whole.rindex(PROBE)] + PROBE + closing for whole in wholes]
