@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,9 @@ from tokenreward.dataset.formats import read_labeled
 from tokenreward.dataset.row_layout import Layout, Response, layout_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Provenance
+from tokenreward_trainer.data.own_tokenizer import own_hashes
 from tokenreward_trainer.data.pair import Pair, Values
-from tokenreward_trainer.doubtful import DoubtfulOption
+from tokenreward_trainer.data.row_checks import RowChecks, RowCounts, warn_of
 
 #: float32 rewards are tanh / 2: a reward of exactly 0.5 is right, more is not.
 _BOUND = 0.5
@@ -33,18 +33,31 @@ class Pairs:
     Attributes:
         pairs: The tokenized pairs, in the file's order.
         provenance: How the labels were made; None for an unlabeled file.
-        truncated: The number of pairs that were cut to fit.
-        skipped: The number of rows without labels because labeling them failed (their `..._token_error` says why).
+        counts: What the rows have that is rarely meant: cut, left out, swapped.
     """
 
     pairs: list[Pair]
     provenance: Provenance | None
-    truncated: int = 0
-    skipped: int = 0
+    counts: RowCounts = field(default_factory=RowCounts)
+
+    @property
+    def truncated(self) -> int:
+        """The number of pairs that were cut to fit."""
+        return self.counts.truncated
+
+    @property
+    def skipped(self) -> int:
+        """The number of rows that were left out because labeling them failed."""
+        return self.counts.skipped
 
 
 def load_pairs(
-    path: str | Path, tokenizer: PreTrainedTokenizerBase, *, max_length: int = 2048, max_prompt_length: int = 1800
+    path: str | Path,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int = 2048,
+    max_prompt_length: int = 1800,
+    vocabulary: int | None = None,
 ) -> Pairs:
     """Reads the pairs of a file that `tokenreward label` wrote, or of one without labels.
 
@@ -53,6 +66,8 @@ def load_pairs(
         tokenizer: The policy's.
         max_length: The most tokens of prompt and completion; longer pairs are cut.
         max_prompt_length: The most tokens that a cut pair keeps of its prompt.
+        vocabulary: The rows of the policy's embedding, which may be more than its tokenizer has. A row with an id
+            beyond them is left out and counted. None leaves that to `PreferenceTrainer`, which knows the policy.
 
     Raises:
         BadInput: The file has no usable rows, or labels made with another tokenizer, without provenance, of unequal
@@ -65,21 +80,9 @@ def load_pairs(
     if not rows:
         raise BadInput(f"{path}: there are no rows")
     provenance = _provenance(path)
-    found = pairs_of(rows, tokenizer, provenance, str(path), max_length=max_length, max_prompt_length=max_prompt_length)
-    if found.skipped:
-        warnings.warn(
-            f"{path}: {found.skipped} of {len(rows)} rows have an error instead of labels and are left out "
-            "(`tokenreward label` says which)",
-            DoubtfulOption,
-            stacklevel=2,
-        )
-    if found.truncated > len(found.pairs) // 10:
-        warnings.warn(
-            f"{path}: {found.truncated} of {len(found.pairs)} pairs are longer than max_length = {max_length} and were "
-            "cut: a cut completion has lost its end; consider a larger max_length",
-            DoubtfulOption,
-            stacklevel=2,
-        )
+    limits: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
+    found = pairs_of(rows, tokenizer, provenance, str(path), **limits, vocabulary=vocabulary)
+    warn_of(found.counts, len(rows), str(path), max_length)
     return found
 
 
@@ -91,6 +94,7 @@ def pairs_of(
     *,
     max_length: int = 2048,
     max_prompt_length: int = 1800,
+    vocabulary: int | None = None,
 ) -> Pairs:
     """Reads pairs from rows in memory, as `load_pairs` does from a file.
 
@@ -101,6 +105,7 @@ def pairs_of(
         name: What errors call the rows.
         max_length: See `load_pairs`.
         max_prompt_length: See `load_pairs`.
+        vocabulary: See `load_pairs`.
 
     Raises:
         BadInput: See `load_pairs`.
@@ -111,19 +116,26 @@ def pairs_of(
             "or nothing is left for the completions"
         )
     chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
-    reader = _Reader(chat, provenance, name)
-    pairs, truncated, skipped = [], 0, 0
+    counts = RowCounts()
+    reader = _Reader(chat, provenance, name, own_hashes(tokenizer), RowChecks(chat, counts))
+    pairs = []
     for number, row in enumerate(rows):
         pair = reader.pair(row, number)
         if pair is None:
-            skipped += 1
+            counts.skipped += 1
+            continue
+        if vocabulary is not None and not pair.within(vocabulary):
+            counts.outside += 1
             continue
         fitted = truncate(pair, max_length, max_prompt_length)
-        truncated += fitted is not pair
+        counts.truncated += fitted is not pair
+        counts.prompts_cut += len(fitted.prompt) < len(pair.prompt)
         pairs.append(fitted)
+    if not pairs and counts.outside:
+        raise BadInput(f"{name}: every row has a token id beyond the model's vocabulary of {vocabulary}")
     if not pairs:
         raise BadInput(f"{name}: no row has labels; its token_error columns say why")
-    return Pairs(pairs, provenance, truncated, skipped)
+    return Pairs(pairs, provenance, counts)
 
 
 def truncate(pair: Pair, max_length: int, max_prompt_length: int) -> Pair:
@@ -159,10 +171,14 @@ def truncate(pair: Pair, max_length: int, max_prompt_length: int) -> Pair:
 class _Reader:
     """Turns rows into pairs. The first row says how they are laid out, and whether there are labels."""
 
-    def __init__(self, chat: ChatFormat, provenance: Provenance | None, name: str) -> None:
+    def __init__(
+        self, chat: ChatFormat, provenance: Provenance | None, name: str, hashes: set[str], checks: RowChecks
+    ) -> None:
         self._chat = chat
         self._provenance = provenance
         self._name = name
+        self._hashes = hashes
+        self._checks = checks
         self._layout: Layout | None = None
         self._labeled = False
 
@@ -191,6 +207,7 @@ class _Reader:
             prompt = tuple(self._chat.prompt_ids(responses[0].prompt))
         except BadInput as error:
             raise BadInput(f"{where}: {error}") from None
+        self._checks.check(row, [response.text for response in responses], ids)
         return Pair(str(row.get("id", number)), prompt, ids[0], ids[1], rewards[0], rewards[1])
 
     def _begin(self, row: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
@@ -208,7 +225,7 @@ class _Reader:
                 ".meta.json file beside JSONL, or label again"
             )
         theirs = self._provenance.fingerprint
-        if theirs.tokenizer_hash != self._chat.hash:
+        if theirs.tokenizer_hash not in self._hashes:
             raise BadInput(
                 f"{self._name}: labeled with the tokenizer of {theirs.model} ({theirs.tokenizer_hash}), which is not "
                 f"the policy's ({self._chat.hash}): rewards would fall on the wrong tokens. Label with a model that "
@@ -221,19 +238,14 @@ class _Reader:
                 return self._chat.answer_ids(response.text, finished=response.finished)
             except BadInput as error:
                 raise BadInput(f"{where}, {response.side}: {error}") from None
-        self._check_ids(response.token_ids, response.side, where)
         return list(response.token_ids)
-
-    def _check_ids(self, ids: Sequence[int], side: str, where: str) -> None:
-        vocabulary = self._chat.tokenizer.vocabulary
-        outside = next((token for token in ids if not 0 <= token < vocabulary), None)
-        if outside is not None:
-            raise BadInput(f"{where}: {side}_token_ids has {outside}, the vocabulary has {vocabulary}")
 
     def _label(self, row: Mapping[str, Any], side: str, where: str) -> tuple[list[int], Values]:
         ids, rewards = row.get(f"{side}_token_ids"), row.get(f"{side}_token_rewards")
         if not ids or rewards is None:
             raise BadInput(f"{where}: no {side}_token_ids and {side}_token_rewards, and no error that says why")
+        if not all(type(token) is int and 0 <= token < 2**31 for token in ids):
+            raise BadInput(f"{where}: {side}_token_ids has something that is no token id")
         values: Values = np.asarray(rewards, dtype=np.float32)
         if len(ids) != len(values):
             raise BadInput(f"{where}: {len(ids)} {side}_token_ids but {len(values)} {side}_token_rewards")
@@ -242,7 +254,6 @@ class _Reader:
         if np.abs(values).max() > _BOUND:
             worst = float(values[np.abs(values).argmax()])
             raise BadInput(f"{where}: {side}_token_rewards has {worst:g}; token rewards lie in [-0.5, 0.5]")
-        self._check_ids(ids, side, where)
         return list(ids), values
 
 
