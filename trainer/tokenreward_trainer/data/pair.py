@@ -43,6 +43,11 @@ class Pair:
         assert self.chosen, "a completion has at least one token"
         assert self.rejected, "a completion has at least one token"
 
+    def within(self, vocabulary: int) -> bool:
+        """Whether all ids are rows of an embedding of that size."""
+        sides = (self.prompt, self.chosen, self.rejected)
+        return all(min(ids) >= 0 and max(ids) < vocabulary for ids in sides)
+
     @property
     def tokens(self) -> int:
         """Tokens that a packed forward pass reads for this pair."""
