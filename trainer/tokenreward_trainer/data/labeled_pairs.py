@@ -242,8 +242,9 @@ class _Reader:
             )
         if self._provenance.unbounded and not self._squash:
             raise BadInput(
-                f"{self._name}: labels of estimator {self._provenance.estimator!r} are unbounded, and token rewards lie "
-                "in [-0.5, 0.5]: set data.squash = true to take tanh(r / 2) / 2 of them, or label with another estimator"
+                f"{self._name}: labels of estimator {self._provenance.estimator!r} are unbounded, and token rewards "
+                "lie in [-0.5, 0.5]: set data.squash = true to take tanh(r / 2) / 2 of them, or label with another "
+                "estimator"
             )
         theirs = self._provenance.fingerprint
         if theirs.tokenizer_hash not in self._hashes:
