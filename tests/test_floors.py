@@ -33,7 +33,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["audit"],
         ["show"],
         ["dataset"],
-        ["http", "protocol", "chat_format", "statistics", "html", "estimators", "templates"],
+        ["http", "protocol", "chat_format", "checkpoint", "statistics", "html", "estimators", "templates"],
         ["settings", "embedded_service", "vllm_environment"],
         ["environment", "child_process"],
         ["schema"],

@@ -47,13 +47,25 @@ def environment(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def worker(argv: list[str]) -> int:
-    """Run `tokenreward worker`. Returns the exit status."""
+    """Run `tokenreward worker`. Returns the exit status: 78 for what no restart can mend."""
     parser = argparse.ArgumentParser(prog="tokenreward worker", description="Run a worker.")
     parser.add_argument("--redis-url", help="the service's Redis, e.g. redis://host:6379/0")
     parser.add_argument("--check", action="store_true", help="only say whether it could start (status 0) or why not")
     parser.add_argument("--healthy", action="store_true", help="only say whether a worker of this host is alive")
     add_options(parser)
     arguments = parser.parse_args(argv)
+    try:
+        return _run(arguments)
+    except BadInput as error:
+        if arguments.healthy:
+            raise
+        print(f"tokenreward worker: {error}", file=sys.stderr)
+        from tokenreward_workers.process.supervisor import HOPELESS
+
+        return HOPELESS
+
+
+def _run(arguments: argparse.Namespace) -> int:
     if arguments.check:
         check(environment(arguments))
         return 0
@@ -82,11 +94,15 @@ def check(child_environment: dict[str, str]) -> WorkerSettings:
     Raises:
         BadInput: A setting or the model cannot be used.
     """
+    from tokenreward.checkpoint.json_files import read_object
+    from tokenreward.checkpoint.quantization import check_quantization
     from tokenreward_workers.model_files.resolve import resolve_model
 
     settings = _settings(child_environment)
     if settings.engine != "synthetic":
-        resolve_model(settings.model)
+        path = resolve_model(settings.model).path
+        if settings.engine == "transformers":
+            check_quantization(read_object(path / "config.json"), path)
     if settings.blob_url is not None:
         from tokenreward.protocol.spill import Spill
 

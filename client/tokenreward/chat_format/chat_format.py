@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.chat_format.end_of_turn import read_turn
 from tokenreward.chat_format.messages import Prompt, messages_of, system_in_user_turn
 from tokenreward.chat_format.template import ChatTemplate, plain_template
+from tokenreward.chat_format.template_hash import template_hash
 from tokenreward.chat_format.tokenizer_hash import tokenizer_hash
 from tokenreward.errors import BadInput
 
@@ -54,19 +55,28 @@ class ChatFormat:
         chat_template: The jinja2 source, or None for a model without a chat template. Such a model reads every message
             as it is, with an empty line after it.
         special_tokens: The special tokens by their role, for example `{"bos_token": "<s>", "eos_token": "</s>"}`.
+        named: The model's other chat templates, by their names.
 
     Attributes:
         tokenizer: Text to ids and back, control tokens by their secret name only.
         chat_template: The jinja2 source that is in use.
+        template_hash: Of the chat template and what it writes; see `template_hash`.
         answer_start: How many characters the chat template itself puts before an answer, usually none.
 
     Raises:
         BadInput: The tokenizer or the template cannot be used.
     """
 
-    def __init__(self, serialized: str, chat_template: str | None, special_tokens: dict[str, str]) -> None:
+    def __init__(
+        self,
+        serialized: str,
+        chat_template: str | None,
+        special_tokens: dict[str, str],
+        named: Mapping[str, str] | None = None,
+    ) -> None:
         self.tokenizer = ChatTokenizer(serialized)
         self.chat_template = chat_template or plain_template(serialized, special_tokens)
+        self.template_hash = template_hash(self.chat_template, special_tokens, named)
         self._template = ChatTemplate(self.chat_template, special_tokens)
         eos = self.tokenizer.control.ids.get(special_tokens.get("eos_token", ""))
         self._turn = read_turn(self.tokenizer, self._rendered, eos)
@@ -99,14 +109,15 @@ class ChatFormat:
         """
         if not getattr(tokenizer, "is_fast", False):
             raise BadInput(f"{type(tokenizer).__name__} has no fast version, which is needed to work with token ids")
-        template = tokenizer.chat_template
+        template, named = tokenizer.chat_template, {}
         if isinstance(template, dict):
             if "default" not in template:
                 names = ", ".join(sorted(template))
                 raise BadInput(f"the tokenizer has several chat templates ({names}), and none is called `default`")
+            named = {name: source for name, source in template.items() if name != "default"}
             template = template["default"]
         special = {role: text for role, text in tokenizer.special_tokens_map.items() if isinstance(text, str)}
-        return cls(tokenizer.backend_tokenizer.to_str(), template, special)
+        return cls(tokenizer.backend_tokenizer.to_str(), template, special, named)
 
     @cached_property
     def hash(self) -> str:

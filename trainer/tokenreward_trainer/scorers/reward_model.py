@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenreward.checkpoint.hub import find_model
+from tokenreward.checkpoint.loading import load_model, load_tokenizer
 from tokenreward.errors import BadInput
 from tokenreward_trainer.resumable.hashes import model_hash
 from tokenreward_trainer.scorers.base import Group, messages_of
@@ -51,14 +53,11 @@ class RewardModel:
     def __init__(self, name: str) -> None:
         self.identity = identity_of(name)
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(name)
-            model = AutoModelForSequenceClassification.from_pretrained(name, dtype="auto")
-        except (OSError, ValueError) as error:
-            raise BadInput(f"the reward model {name!r} cannot be loaded: {error}") from None
+        folder = find_model(name)
+        self._tokenizer = load_tokenizer(folder, name)
+        model = load_model("AutoModelForSequenceClassification", folder, name, dtype="auto")
         if model.config.num_labels != 1:
             raise BadInput(
                 f"the reward model {name!r} gives {model.config.num_labels} logits where a score is one: a classifier"
@@ -69,12 +68,20 @@ class RewardModel:
         self._name = name
         positions = getattr(model.config, "max_position_embeddings", None) or 1 << 20
         self._longest = min(int(self._tokenizer.model_max_length), int(positions))
+        self._rows = int(model.get_input_embeddings().weight.shape[0])
+        written = self._encoded(Group("a", ("a",), (), {}, "a"), "a").ids
+        if max(written) >= self._rows:
+            raise BadInput(
+                f"the reward model {name!r}: its tokenizer writes {max(written)} around every text, and the model "
+                f"takes {self._rows} ids (0 to {self._rows - 1}): take the tokenizer that it was trained with"
+            )
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
-        """Returns the logit of each response of each group; None for one that is longer than the model takes."""
+        """Returns the logit of each response of each group; None for one that is longer than the model takes, or has a
+        token that it does not know."""
         encoded = [self._encoded(group, text) for group in groups for text in group.responses]
         scores: list[float | None] = [None] * len(encoded)
-        for batch in self._batches([len(row.ids) for row in encoded]):
+        for batch in self._batches([self._length(row) for row in encoded]):
             for index, value in zip(batch, self._forward([encoded[index] for index in batch]), strict=True):
                 scores[index] = value
         found = iter(scores)
@@ -89,6 +96,10 @@ class RewardModel:
         prompt = "\n\n".join(message["content"] for message in messages)
         pair = self._tokenizer(prompt, response)
         return _Encoded(pair["input_ids"], pair.get("token_type_ids"))
+
+    def _length(self, row: _Encoded) -> int:
+        """Its tokens; more than the model takes for a row with a token beyond the embedding."""
+        return len(row.ids) if max(row.ids, default=0) < self._rows else self._longest + 1
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Indices in batches of like length; a row that is longer than the model takes is in none."""
