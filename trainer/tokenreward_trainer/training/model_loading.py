@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from tokenreward.checkpoint.folder import is_adapter
+from tokenreward.checkpoint.folder import ADAPTER_FILES, is_adapter
 from tokenreward.checkpoint.hub import find_model
 from tokenreward.checkpoint.keys import check_keys
 from tokenreward.checkpoint.loading import CAUSAL_LM, in_one_line
