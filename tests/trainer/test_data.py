@@ -37,7 +37,7 @@ ROW: dict[str, Any] = {
 }
 
 
-def provenance(tokenizer: PreTrainedTokenizerFast) -> Provenance:
+def provenance(tokenizer: PreTrainedTokenizerFast, chat_template_hash: str | None = None) -> Provenance:
     fingerprint = Fingerprint(
         model="tiny",
         model_hash="m",
@@ -45,6 +45,7 @@ def provenance(tokenizer: PreTrainedTokenizerFast) -> Provenance:
         engine="synthetic",
         engine_version="1",
         dtype="float32",
+        chat_template_hash=chat_template_hash,
     )
     return Provenance(
         fingerprint=fingerprint,
@@ -84,6 +85,17 @@ def test_the_labels_ids_are_the_completion(write: Write, tokenizer: PreTrainedTo
     assert found.provenance == provenance(tokenizer)
     expected = "<|im_start|>user\nSay hi<|im_end|>\n<|im_start|>assistant\n"
     assert tokenizer.decode(pair.prompt) == expected
+
+
+def test_labels_made_under_another_chat_template_are_refused(write: Write, tokenizer: PreTrainedTokenizerFast) -> None:
+    own = ChatFormat.from_pretrained_tokenizer(tokenizer).template_hash
+    for known in (own, None):
+        load_pairs(write(ROW, meta=provenance(tokenizer, known).model_dump(mode="json")), tokenizer)
+    other = write(ROW, meta=provenance(tokenizer, "0" * 16).model_dump(mode="json"))
+    with pytest.raises(
+        BadInput, match=rf"chat template of tiny \(0{{16}}\), which is not the policy's \({own}\).*Label"
+    ):
+        load_pairs(other, tokenizer)
 
 
 def test_parquet_carries_its_provenance_in_the_schema(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:

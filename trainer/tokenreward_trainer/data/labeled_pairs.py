@@ -74,8 +74,8 @@ def load_pairs(
             labels are refused.
 
     Raises:
-        BadInput: The file has no usable rows, or labels made with another tokenizer, without provenance, of unequal
-            length, not finite or outside [-0.5, 0.5]. The message names the row.
+        BadInput: The file has no usable rows, or labels made with another tokenizer or chat template, without
+            provenance, of unequal length, not finite or outside [-0.5, 0.5]. The message names the row.
     """
     path = Path(path)
     if not path.exists():
@@ -252,6 +252,14 @@ class _Reader:
                 f"{self._name}: labeled with the tokenizer of {theirs.model} ({theirs.tokenizer_hash}), which is not "
                 f"the policy's ({self._chat.hash}): rewards would fall on the wrong tokens. Label with a model that "
                 "has the policy's tokenizer (usually the policy's own initial model)"
+            )
+        # Workers of an older version give none.
+        if theirs.chat_template_hash not in (None, self._chat.template_hash):
+            raise BadInput(
+                f"{self._name}: labeled under the chat template of {theirs.model} ({theirs.chat_template_hash}), which "
+                f"is not the policy's ({self._chat.template_hash}): the rewards are of other conversations. Label "
+                "again with a model that has the policy's chat template and special tokens, or give the policy the "
+                "template that the labels were made under"
             )
 
     def _unlabeled_side(self, response: Response, where: str) -> Completion:

@@ -16,7 +16,7 @@ from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.data.row_checks import RowCounts
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.model_labels import contrast_labels, surprisal_labels
-from tokenreward_trainer.training.model_loading import load_model
+from tokenreward_trainer.training.model_loading import load_adapted, load_model
 from tokenreward_trainer.training.run_checks import check_split
 from tokenreward_trainer.training.settings import Run
 from tokenreward_trainer.training.vocabulary import vocabulary_of
@@ -91,14 +91,9 @@ def _with_own_labels(run: Run, data: RunData, device: torch.device) -> RunData:
         labeled = surprisal_labels(both, load_model(run.model.name, run.model).to(device))
     else:
         assert run.labels.strong is not None
-        if (Path(run.labels.strong) / "adapter_config.json").exists():
-            from peft import PeftModel
-
-            strong = PeftModel.from_pretrained(load_model(base, run.model), run.labels.strong)
-            labeled = contrast_labels(both, strong.to(device))
-        else:
-            weak = load_model(base, run.model)
-            labeled = contrast_labels(both, load_model(run.labels.strong, run.model).to(device), weak.to(device))
+        strong, is_adapter = load_adapted(run.labels.strong, base, run.model)
+        weak = None if is_adapter else load_model(base, run.model).to(device)
+        labeled = contrast_labels(both, strong.to(device), weak)
     count = len(data.train)
     return replace(data, train=labeled[:count], held_out=labeled[count:], provenance=None)
 

@@ -15,7 +15,7 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.model.devices import give_back_memory
 from tokenreward_trainer.training.checkpoints import last_checkpoint
 from tokenreward_trainer.training.config import PreferenceConfig
-from tokenreward_trainer.training.model_loading import load_model, load_tokenizer, lora_config
+from tokenreward_trainer.training.model_loading import check_models, load_model, load_tokenizer, lora_config
 from tokenreward_trainer.training.pair_sources import RunData, read_pairs
 from tokenreward_trainer.training.run_checks import check_file, check_run
 from tokenreward_trainer.training.run_record import RunRecord, record_of, shown_pairs
@@ -67,6 +67,7 @@ def train_run(run: Run, arguments: PreferenceConfig | None = None) -> list[RunRe
     arguments = arguments_of(run) if arguments is None else arguments
     trainings = _trainings(run, arguments)
     check_run(run, arguments)
+    check_models(run)
     tokenizer = load_tokenizer(run.model.name)
     data = read_pairs(run, arguments, tokenizer)
     records = []

@@ -10,9 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
 
+from tokenreward.checkpoint.hub import find_model
+from tokenreward.checkpoint.loading import CAUSAL_LM
+from tokenreward.checkpoint.loading import load_model as load_whole
 from tokenreward.errors import BadInput
 from tokenreward_trainer.data.collator import Collator
 from tokenreward_trainer.data.pair import Batch, Pair
@@ -73,7 +76,7 @@ class PreferenceTrainer(PairEvaluation):
         **kwargs: Any,
     ) -> None:
         if isinstance(model, str):
-            model = AutoModelForCausalLM.from_pretrained(model)
+            model = load_whole(CAUSAL_LM, find_model(model), model)
         if ref_model is model:
             raise BadInput(
                 "ref_model is the model that is trained: leave it out, and a copy is made where one is needed"
