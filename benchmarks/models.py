@@ -1,0 +1,124 @@
+"""Which architectures and chat templates are read rightly, which are refused, and whether one is wrong.
+
+    python benchmarks/models.py [--only architectures,vllm,templates] [--markdown FILE]     (`make models`)
+
+Every architecture is a tiny model with random weights, scored by an engine and compared with a plain float32 pass of
+transformers over each whole sequence. Every chat template is read by worker and trainer, and compared with
+transformers' rendering of the whole conversation. `benchmarks/model_zoo` has what is tried. Prints the tables of
+docs/models.md, writes build/models.json, and exits with 1 if one is wrong or fewer are right than there have to be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Protocol
+
+from benchmarks._report import table, write
+from benchmarks.model_zoo import markdown
+from benchmarks.model_zoo.architectures import ARCHITECTURES, named
+from benchmarks.model_zoo.engine_judge import Judged, judge
+
+#: How many have to be right.
+FLOORS = {"architectures_right": 40, "architectures_right_vllm": 8, "templates_right": 25}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(_PARTS), help="the parts to run, with commas between them")
+    parser.add_argument("--markdown", type=Path, help="write the tables to this file as well")
+    options = parser.parse_args(argv)
+    parts = options.only.split(",")
+    if unknown := set(parts) - set(_PARTS):
+        parser.error(f"unknown parts: {', '.join(sorted(unknown))}")
+
+    started = time.monotonic()
+    done = [_PARTS[part]() for part in parts]
+    figures = {name: value for part in done for name, value in part.figures.items()}
+    figures |= {"wrong": sum(part.wrong for part in done), "seconds": round(time.monotonic() - started, 1)}
+    tables = "\n\n".join(part.markdown for part in done)
+    print(tables)
+    if options.markdown:
+        options.markdown.write_text(tables + "\n", "utf-8")
+    broken = [
+        f"{figures[name]} {name}, not {least}" for name, least in FLOORS.items() if figures.get(name, least) < least
+    ]
+    broken += [f"{figures['wrong']} wrong"] if figures["wrong"] else []
+    table("models", [*figures.items(), ("holds", "no: " + "; ".join(broken) if broken else "yes")])
+    print(write("models", figures))
+    return 1 if broken else 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """What came of one part: its figures, how many are wrong, and its tables."""
+
+    figures: dict[str, int]
+    wrong: int
+    markdown: str
+
+
+def templates() -> Part:
+    from benchmarks.model_zoo.chat_judge import judge
+    from benchmarks.model_zoo.families import FAMILIES
+
+    judged = [judge(family) for family in FAMILIES]
+    return Part(*counted("templates", judged), markdown.templates(judged))
+
+
+def architectures() -> Part:
+    judged = in_two_processes("transformers", [one.name for one in ARCHITECTURES])
+    return Part(*counted("architectures", model_types(judged)), markdown.architectures("transformers", judged))
+
+
+def in_vllm() -> Part:
+    judged = in_two_processes("vllm", [one.name for one in ARCHITECTURES if one.vllm])
+    return Part(*counted("architectures", model_types(judged), "_vllm"), markdown.architectures("vllm", judged))
+
+
+_PARTS = {"templates": templates, "architectures": architectures, "vllm": in_vllm}
+
+
+def in_two_processes(engine: str, names: Iterable[str]) -> list[Judged]:
+    """Judge each in one of two processes that compute on one thread each; a line tells of each that is done."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    judged = []
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        for one in pool.map(partial(judge, engine), names):
+            print(engine, one, file=sys.stderr, flush=True)
+            judged.append(one)
+    return judged
+
+
+def model_types(judged: Sequence[Judged]) -> list[Judged]:
+    """One result for each type of model: a type that is tried in several shapes counts once, by the worst of them."""
+    worst = {"wrong": 0, "refused": 1, "right": 2}
+    found: dict[str, Judged] = {}
+    for one in sorted(judged, key=lambda one: worst[one.verdict]):
+        found.setdefault(named(one.name).model_type, one)
+    return list(found.values())
+
+
+def counted(name: str, judged: Sequence[Verdict], suffix: str = "") -> tuple[dict[str, int], int]:
+    """The figures of one part, and how many are wrong."""
+    verdicts = [one.verdict for one in judged]
+    return {f"{name}_{one}{suffix}": verdicts.count(one) for one in ("right", "refused")}, verdicts.count("wrong")
+
+
+class Verdict(Protocol):
+    """What was judged: "right", "refused" or "wrong"."""
+
+    @property
+    def verdict(self) -> str: ...
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
