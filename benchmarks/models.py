@@ -24,7 +24,7 @@ from typing import Protocol
 
 from benchmarks._report import table, write
 from benchmarks.model_zoo import markdown
-from benchmarks.model_zoo.architectures import ARCHITECTURES, named
+from benchmarks.model_zoo.architectures import ARCHITECTURES
 from benchmarks.model_zoo.engine_judge import Judged, judge
 
 #: How many have to be right.
@@ -99,12 +99,8 @@ def in_two_processes(engine: str, names: Iterable[str]) -> list[Judged]:
 
 
 def model_types(judged: Sequence[Judged]) -> list[Judged]:
-    """One result for each type of model: a type that is tried in several shapes counts once, by the worst of them."""
-    worst = {"wrong": 0, "refused": 1, "right": 2}
-    found: dict[str, Judged] = {}
-    for one in sorted(judged, key=lambda one: worst[one.verdict]):
-        found.setdefault(named(one.name).model_type, one)
-    return list(found.values())
+    """The results that count: one for each type of model, and every one that is wrong."""
+    return [one for one in judged if "," not in one.name or one.verdict == "wrong"]
 
 
 def counted(name: str, judged: Sequence[Verdict], suffix: str = "") -> tuple[dict[str, int], int]:

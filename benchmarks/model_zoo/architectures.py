@@ -36,6 +36,7 @@ SHAPE: dict[str, Any] = {
 
 _ALTERNATING = {"layer_types": ["sliding_attention", "full_attention"] * 2}
 _ALL_HEADS = {"num_key_value_heads": 4}
+_WINDOWS_OF_QWEN = {"use_sliding_window": True, "max_window_layers": 2}
 _MULTIPLIED = {
     "embedding_multiplier": 3.0,
     "logits_scaling": 2.0,
@@ -57,8 +58,9 @@ class Architecture:
     """One architecture to try.
 
     Attributes:
-        name: For the table, and the seed of the weights.
-        model_type: As transformers calls it; several entries may have the same.
+        name: For the table, and the seed of the weights: the model type, and behind a comma what a further shape of
+            that type tries.
+        model_type: As transformers calls it.
         kind: What its layers do with the tokens before a token.
         changes: Of its config.
         vllm: Whether it is tried in vLLM as well: one of each kind of attention.
@@ -127,9 +129,14 @@ ARCHITECTURES: list[Architecture] = [
         )
     ),
     Architecture("phi3, a window", "phi3", "a window in every layer", {"sliding_window": 24}),
+    Architecture("phimoe, a window", "phimoe", "a window that only the mask knows", {"sliding_window": 24}),
+    Architecture("qwen2_moe, windows", "qwen2_moe", "a window that only the mask knows", _WINDOWS_OF_QWEN),
+    Architecture("qwen2, windows", "qwen2", "a window in some layers", _WINDOWS_OF_QWEN),
+    Architecture("qwen3_moe, windows", "qwen3_moe", "a window in every layer", _WINDOWS_OF_QWEN),
     Architecture("stablelm, normed", "stablelm", "normed queries and keys", {"qk_layernorm": True}),
-    *_of("grouped queries", "arcee", "ernie4_5", "helium", "hyperclovax", "jais2", "ministral3", "hrm_text"),
-    *_of("grouped queries", "nemotron", ("seed_oss", {}), ("smollm3", {"no_rope_layer_interval": 2}), "bitnet"),
+    *_of("grouped queries", "arcee", "ernie4_5", ("helium", {"head_dim": 16}), "hyperclovax", "jais2", "ministral3"),
+    *_of("a prompt that sees itself whole", "hrm_text"),
+    *_of("grouped queries", "nemotron", "seed_oss", ("smollm3", {"no_rope_layer_interval": 2}), "bitnet"),
     *_of("grouped queries, factors on scores, residuals and logits", ("granite", _MULTIPLIED)),
     *_of("normed queries and keys", "apertus", "hunyuan_v1_dense", "nanochat", "olmo2", "persimmon"),
     *_of("a part of each head rotates", "glm", "glm4", "gpt_neox", "phi", ("phi3", {"sliding_window": None})),
@@ -142,13 +149,27 @@ ARCHITECTURES: list[Architecture] = [
     *_of("a window in every layer", "starcoder2"),
     *_of("compressed keys and values (MLA)", ("minicpm3", _ALL_HEADS), ("youtu", _ALL_HEADS)),
     *_of("MLA and a mixture of experts", ("deepseek_v3", _ALL_HEADS), ("glm4_moe_lite", _ALL_HEADS)),
-    *_of("MLA and a mixture of experts", ("axk1", _ALL_HEADS), ("longcat_flash", _ALL_HEADS)),
-    *_of("a mixture of experts", "qwen2_moe", "flex_olmo", "phimoe", "glm4_moe", "ernie4_5_moe", "hunyuan_v1_moe"),
+    *_of("MLA and a mixture of experts", ("axk1", _ALL_HEADS), ("longcat_flash", _ALL_HEADS | {"head_dim": 8})),
+    *_of(
+        "a mixture of experts",
+        "qwen2_moe",
+        "flex_olmo",
+        ("phimoe", {"sliding_window": None}),
+        "glm4_moe",
+        "ernie4_5_moe",
+        "hunyuan_v1_moe",
+    ),
     *_of("a mixture of experts", "minimax_m2", "solar_open", "aria_text", "hy_v3", "jetmoe"),
     *_of("a mixture of experts", ("granitemoe", _MULTIPLIED), ("granitemoeshared", _MULTIPLIED)),
     *_of(
         "a mixture of experts",
-        ("dbrx", {"attn_config": {"kv_n_heads": 2}, "ffn_config": {"ffn_hidden_size": 96, "hidden_size": 64}}),
+        (
+            "dbrx",
+            {
+                "attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8.0},
+                "ffn_config": {"ffn_hidden_size": 96, "hidden_size": 64},
+            },
+        ),
     ),
     *_of("a mixture of experts, a window in some layers", ("dots1", _ALTERNATING), ("afmoe", _ALTERNATING)),
     *_of("a mixture of experts, a window in some layers", ("exaone_moe", _ALTERNATING), ("mellum", _ALTERNATING)),
@@ -159,7 +180,12 @@ ARCHITECTURES: list[Architecture] = [
         ("cohere2_moe", _ALTERNATING),
     ),
     *_of("chunks, which only the mask knows", ("llama4_text", {"attention_chunk_size": 24, "floor_scale": 8})),
-    *_of("a window that is kept in the weights of a mask", "doge", "gpt_neo", "modernbert-decoder"),
+    *_of(
+        "a window that only the mask knows",
+        "doge",
+        "modernbert-decoder",
+        ("gpt_neo", {"attention_types": [[["global", "local"], 2]]}),
+    ),
     *_of("attention sinks", ("gpt_oss", _ALTERNATING)),
     *_of("differences of two attentions", "diffllama"),
     *_of("attention of its own, with linear biases", "bloom", "mpt"),
@@ -167,7 +193,11 @@ ARCHITECTURES: list[Architecture] = [
     *_of("no attention, a state", ("mamba", {"state_size": 8}), ("falcon_mamba", {"state_size": 8}), "rwkv"),
     *_of("no attention, a state", ("mamba2", {"num_heads": 4, "head_dim": 32, "state_size": 8, "n_groups": 1})),
     *_of("attention, and layers with a state", ("qwen3_next", _LINEAR), ("qwen3_5_text", _LINEAR)),
-    *_of("attention, and layers with a state", ("bamba", _MAMBA | {"attn_layer_indices": [1]}), ("falcon_h1", _MAMBA)),
+    *_of(
+        "attention, and layers with a state",
+        ("bamba", _MAMBA | {"attn_layer_indices": [1]}),
+        ("falcon_h1", _MAMBA | {"mamba_d_ssm": 128}),
+    ),
     *_of(
         "attention, and layers with a state",
         ("jamba", {"attn_layer_period": 2, "attn_layer_offset": 1, "mamba_d_state": 8, "use_mamba_kernels": False}),

@@ -25,7 +25,7 @@ from tokenreward.schema import Branch, Item, ItemFailure, Template
 from tokenreward_trainer.data.labeled_pairs import pairs_of
 from tokenreward_workers.rendering import Renderer
 
-_AS_IT_IS = Template(name="as it is", branches={"plain": Branch(conversation=True)})
+_AS_IT_IS = Template(name="as_it_is", branches={"plain": Branch(conversation=True)})
 #: What a chat template raises for a conversation that it does not take.
 _REFUSALS = (jinja2.TemplateError, TypeError, ValueError, KeyError, AttributeError)
 

@@ -32,6 +32,6 @@ def build(architecture: Architecture, path: Path) -> Path:
 
 def configuration(architecture: Architecture) -> Any:
     """The architecture's config: what it changes, and of `SHAPE` whatever its config class knows."""
-    made = type(transformers.AutoConfig.for_model(architecture.model_type))
+    made = transformers.CONFIG_MAPPING[architecture.model_type]
     shape = {name: value for name, value in SHAPE.items() if name in made.__dataclass_fields__}
     return made(**shape | architecture.changes)

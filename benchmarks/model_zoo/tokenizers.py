@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 _CORPUS = (
     "The capital of France is Paris. What is the capital of Italy? user assistant system model tool\n\n",
     "Be brief, please. Two and two are four: 2 + 2 = 4.\n\ndef f(x):\n    return x\n\n\n  two blanks \n",
     "<think>\nthink\n</think>\n\n<tool_call>\n{}\n</tool_call>\n\nToday Date: 26 Jul 2024\n\n",
 )
+#: How Llama 3, Qwen and most others since split a text before bytes are merged: line ends stay together.
+_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+    r"|\s+(?!\S)|\s+"
+)
 _CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
 def byte_level(control: Sequence[str], added: Sequence[str] = ()) -> Tokenizer:
-    """A tokenizer like GPT-2's.
+    """A tokenizer like Llama 3's.
 
     Args:
         control: Its special tokens.
         added: Tokens that are never split and that are not special, as Qwen 3's `<think>` is.
     """
     made = Tokenizer(models.BPE())
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bytes_of_words = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(_WORDS), "isolated"), bytes_of_words])
     made.decoder = decoders.ByteLevel()
     options: dict[str, Any] = {"initial_alphabet": pre_tokenizers.ByteLevel.alphabet(), "show_progress": False}
     trainer = trainers.BpeTrainer(vocab_size=300 + len(control), special_tokens=list(control), **options)

@@ -51,9 +51,10 @@ def test_an_engine_that_ignores_the_window_is_found_out(monkeypatch: pytest.Monk
         attention.AttentionInterface.register(attention.NAME, whole)
 
 
-def test_a_type_of_model_counts_once_and_by_the_worst_of_its_shapes() -> None:
-    judged = [engine_judge.Judged(name, verdict) for name, verdict in (("phi3", "right"), ("phi3, a window", "wrong"))]
-    assert [one.verdict for one in model_types(judged)] == ["wrong"]
+def test_a_further_shape_of_a_model_counts_only_if_it_is_wrong() -> None:
+    verdicts = {"phi3": "right", "phi3, a window": "right", "stablelm": "refused", "stablelm, normed": "wrong"}
+    judged = [engine_judge.Judged(name, verdict) for name, verdict in verdicts.items()]
+    assert [one.name for one in model_types(judged)] == ["phi3", "stablelm", "stablelm, normed"]
 
 
 def test_names_of_architectures_and_templates_are_not_given_twice() -> None:
