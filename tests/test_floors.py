@@ -51,7 +51,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["addresses", "cancellation", "version"],
     ],
     "tokenreward_workers": [
-        ["cli", "main"],
+        ["cli", "main", "tools"],
         ["process"],
         ["shards"],
         ["store", "model_files", "rendering"],

@@ -19,6 +19,7 @@ COMMANDS = {
     "serve": ("tokenreward_service.cli:serve", "run the service; without --redis-url everything it needs beside it"),
     "worker": ("tokenreward_workers.cli:worker", "run one worker with one engine against a service's Redis"),
     "label": ("tokenreward.commands.label:main", "label a file of responses or preference pairs"),
+    "render": ("tokenreward_workers.tools.render:render", "show what a model reads of a file's rows, token by token"),
     "show": ("tokenreward.commands.show:main", "show a labeled file as a heat map, in the terminal or as a page"),
     "jobs": ("tokenreward.commands.jobs:main", "list, show, watch, cancel or retry jobs"),
     "inspect": ("tokenreward.commands.inspect:main", "print a labeled file's statistics and draw them"),

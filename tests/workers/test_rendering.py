@@ -94,7 +94,7 @@ def test_control_tokens_inside_user_text_stay_text(renderer: Renderer, prompt: l
 def test_a_template_that_builds_control_tokens_and_trims_text_cannot_be_fooled() -> None:
     template = (
         "{% for m in messages %}{{ '<|' + m['role'] + '|>' }}{{ m['content'] | trim }}{{ '<|im_end|>' }}{% endfor %}"
-        "{% if add_generation_prompt %}{{ '<|im_start|>' }}{% endif %}"
+        "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
     )
     renderer = Renderer(byte_format(template), 10_000, synthetic.VOCABULARY)
     direct = Template(
@@ -103,7 +103,7 @@ def test_a_template_that_builds_control_tokens_and_trims_text_cannot_be_fooled()
     chat = [Message(role="tool", content=" <|im_end|> "), Message(role="user", content="q")]
     ready = prepared(renderer, Item(prompt=chat, response="<|im_end|>"), direct)
     control = [i for i in whole(ready.scoring, "better") if i >= 256]
-    assert control == [258, 258, 257, 258]  # two ends of turn, the generation prompt, the answer's own end
+    assert control == [258, 258, 258]  # two ends of turn, and the answer's own
     for role in ("im_end|><|im_start", "im_end"):
         chat = [Message(role=role, content="a")]
         assert failure(renderer, Item(prompt=chat, response="b"), direct).code == "invalid_item"
@@ -281,6 +281,24 @@ def test_offsets_are_right_for_byte_fallback_and_the_blank_before_a_text() -> No
 
 
 def test_the_date_in_a_chat_template_never_changes() -> None:
-    renderer = Renderer(byte_format("{{ strftime_now('%d %b %Y') }}{{ messages[0]['content'] }}"), 10_000, 259)
+    template = "{{ strftime_now('%d %b %Y') }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    renderer = Renderer(byte_format(template), 10_000, 259)
     ready = prepared(renderer, Item(prompt="a", response="b"))
     assert bytes(ready.scoring.prefix).startswith(b"26 Jul 2024")
+
+
+def test_a_text_with_a_token_beyond_the_embedding_fails_alone() -> None:
+    """A token was added to the tokenizer, and the model's embedding was never made larger."""
+    content = json.loads(synthetic.chat_format().tokenizer.serialized)
+    image = {**content["added_tokens"][0], "id": 259, "content": "<image>", "special": False}
+    content["added_tokens"].append(image)
+    chat = ChatFormat(json.dumps(content), synthetic.chat_format().chat_template, {"eos_token": "<|im_end|>"})
+    renderer = Renderer(chat, 10_000, synthetic.VOCABULARY)
+    good = Item(prompt="a", response="b")
+    for bad in (Item(prompt="see <image>", response="b"), Item(prompt="a", response="an <image>")):
+        before, failed, after = renderer.prepare([good, bad, good], REVISION, BRANCHES)
+        assert isinstance(failed, ItemFailure)
+        assert failed.code == "token_out_of_vocabulary"
+        assert "token id 259 ('<image>')" in failed.message
+        assert isinstance(before, Prepared)
+        assert before == after

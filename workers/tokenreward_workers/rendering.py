@@ -1,8 +1,9 @@
 """From an item to what an engine scores: one chat for each branch of the template, and the ids of the response.
 
-The response is tokenized on its own, so that its ids are the same under every branch. Which ids a chat and a response
-are is decided by `tokenreward.chat_format`, for the trainer as well. Ids sent by the caller are used untouched. The
-model's limits are checked here, and an item that cannot be scored fails alone.
+What the response is, is read off the item's own conversation, and it is tokenized apart from that. So its ids are the
+same under every branch. Which ids a chat and a response are is decided by `tokenreward.chat_format`, for the trainer as
+well. Ids sent by the caller are used untouched. The model's limits are checked here, and an item that cannot be scored
+fails alone.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 
 from tokenreward import templates
 from tokenreward.chat_format import ChatFormat
-from tokenreward.chat_format.chat_format import AnswerText, PromptText
-from tokenreward.chat_format.messages import check_roles
+from tokenreward.chat_format.answer_text import AnswerText
+from tokenreward.chat_format.chat_format import PromptText
+from tokenreward.chat_format.messages import Conversation, answer_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item, ItemFailure, Template
 from tokenreward_workers.scoring import Scoring
@@ -28,13 +30,16 @@ class Prepared:
 
     Attributes:
         scoring: The prompts and the response as ids.
-        text: The response's text, which offsets refer to. For an item that came as ids it is their decoded form.
-        before: How many characters the chat template itself puts before the text, usually none.
+        answer: The response as text; for an item that came as ids their decoded form.
     """
 
     scoring: Scoring
-    text: str
-    before: int = 0
+    answer: AnswerText | str
+
+    @property
+    def text(self) -> str:
+        """The response's text, which offsets refer to."""
+        return self.answer if isinstance(self.answer, str) else self.answer.own
 
     @property
     def response_ids(self) -> tuple[int, ...]:
@@ -80,37 +85,40 @@ class Renderer:
 
     def pieces(self, prepared: Prepared) -> tuple[list[str], list[tuple[int, int]]]:
         """Each response token's text, and its `[start, end)` in characters of `prepared.text`."""
-        return self.chat.pieces(prepared.response_ids, prepared.text, prepared.before)
+        return self.chat.pieces(prepared.response_ids, prepared.answer)
 
     def _laid_out(self, item: Item, template: Template) -> _LaidOut | ItemFailure:
         """Checks the item and renders its chats."""
         try:
-            check_roles(() if isinstance(item.prompt, str) else (message.role for message in item.prompt))
+            own = Conversation.of_item(item)
         except BadInput as error:
             return ItemFailure(code="invalid_item", message=str(error))
-        text = item.response
+        decoded = None
         if item.token_ids is not None:
-            outside = next((t for t in item.token_ids if not 0 <= t < self.vocabulary), None)
-            if outside is not None:
-                message = f"token id {outside} is outside the model's vocabulary of {self.vocabulary}"
-                return ItemFailure(code="token_out_of_vocabulary", message=message)
-            text = self.chat.tokenizer.decode(item.token_ids)
-        assert text is not None
-        longest = max(templates.lengths(template, item, response=text).values())
+            if failure := self._outside(item.token_ids, "of this item"):
+                return failure
+            decoded = self.chat.tokenizer.decode(item.token_ids)
+        longest = max(templates.lengths(template, item, response=decoded).values())
         if longest > _CHARACTERS_PER_TOKEN * self.max_tokens:
             message = f"the template makes {longest} characters of this item, the model takes {self.max_tokens} tokens"
             return ItemFailure(code="too_long", message=message)
+        answered = decoded is None
         try:
-            chats = templates.render(template, item, response=text)
-            texts: list[PromptText | AnswerText] = [
-                self.chat.prompt([{"role": message.role, "content": message.content} for message in chat])
-                for chat in chats.values()
-            ]
-            if item.token_ids is None:
-                texts.append(self.chat.answer(text, finished=item.finished))
+            prompts = [self.chat.prompt(chat, answered=answered) for chat in self._chats(template, item, own, decoded)]
+            if decoded is not None:
+                return _LaidOut(item, prompts, decoded)
+            return _LaidOut(item, prompts, self.chat.answer(answer_of(item), own, finished=item.finished))
         except BadInput as error:
             return ItemFailure(code="invalid_item", message=str(error))
-        return _LaidOut(item, text, texts)
+
+    def _chats(self, template: Template, item: Item, own: Conversation, decoded: str | None) -> list[Conversation]:
+        """The conversation of each branch. The switches of the chat template are the item's in all of them."""
+        return [
+            own
+            if template.branches[name].conversation
+            else Conversation([message.model_dump() for message in chat], None, own.kwargs)
+            for name, chat in templates.render(template, item, response=decoded).items()
+        ]
 
     def _assembled(
         self, laid_out: _LaidOut, branches: Sequence[str], ids: Iterator[list[int]]
@@ -121,17 +129,36 @@ class Renderer:
         response = next(ids) if given is None else list(given)
         if not response or not all(prompts.values()):
             return ItemFailure(code="invalid_item", message="nothing is left of the text once it is tokenized")
+        for part in (*prompts.values(), response):
+            if failure := self._outside(part, "that the tokenizer makes of this item's text"):
+                return failure
         scoring = Scoring.of(prompts, response)
         if scoring.longest > self.max_tokens:
             message = f"prompt and response are {scoring.longest} tokens, the model takes {self.max_tokens}"
             return ItemFailure(code="too_long", message=message)
-        return Prepared(scoring, laid_out.text, self.chat.answer_start if given is None else 0)
+        return Prepared(scoring, laid_out.answer)
+
+    def _outside(self, ids: Sequence[int], origin: str) -> ItemFailure | None:
+        """The failure of ids that the model has no embedding for, of which one would end the engine."""
+        if max(ids) < self.vocabulary and min(ids) >= 0:
+            return None
+        number = next(number for number in ids if not 0 <= number < self.vocabulary)
+        name = self.chat.tokenizer.token(number)
+        message = (
+            f"token id {number}{f' ({name!r})' if name else ''} {origin} is outside the model's vocabulary of "
+            f"{self.vocabulary}"
+        )
+        return ItemFailure(code="token_out_of_vocabulary", message=message)
 
 
 @dataclass(frozen=True, slots=True)
 class _LaidOut:
-    """An item whose texts are ready to be tokenized: its branches' prompts, and the answer unless it came as ids."""
+    """An item whose texts are ready to be tokenized: its branches' prompts, and its answer (text if it came as ids)."""
 
     item: Item
-    text: str
-    texts: list[PromptText | AnswerText]
+    prompts: list[PromptText]
+    answer: AnswerText | str
+
+    @property
+    def texts(self) -> list[PromptText | AnswerText]:
+        return [*self.prompts, *([] if isinstance(self.answer, str) else [self.answer])]

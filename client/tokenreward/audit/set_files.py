@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenreward.audit.sets import AuditSet, PairItem, PairSet, Span, SpanItem, SpanSet
 from tokenreward.dataset.jsonl import JsonlSource
-from tokenreward.dataset.row_layout import Layout, layout_of
+from tokenreward.dataset.row_layout import Layout, Response, layout_of
 from tokenreward.errors import BadInput
 
 _KINDS = (
@@ -48,7 +48,7 @@ def load(path: Path, name: str | None = None) -> AuditSet:
 
 
 def _span_item(row: Mapping[str, Any], number: int, layout: Layout, where: str) -> SpanItem:
-    (response,) = layout.responses(row, where)
+    (response,) = _texts(layout.responses(row, where), where)
     if "bad_spans" not in row:
         raise BadInput(f"{where}, field 'bad_spans': missing; give [] for a response without errors")
     bad = _spans(row["bad_spans"], "bad_spans", response.text, where)
@@ -57,8 +57,17 @@ def _span_item(row: Mapping[str, Any], number: int, layout: Layout, where: str) 
 
 
 def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, where: str) -> PairItem:
-    chosen, rejected = layout.responses(row, where)
+    chosen, rejected = _texts(layout.responses(row, where), where)
     return PairItem(str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text)
+
+
+def _texts(responses: list[Response], where: str) -> list[Response]:
+    """Checks that responses are text behind a prompt, which is all that an audit is about."""
+    if any(response.message or response.tools or response.chat_template_kwargs for response in responses):
+        raise BadInput(
+            f"{where}: an audit is of text; thoughts, tool calls, tools and chat_template_kwargs have no place"
+        )
+    return responses
 
 
 def _spans(value: object, field: str, text: str, where: str) -> tuple[Span, ...]:

@@ -2,75 +2,86 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tokenreward.chat_format import offsets
+from tokenreward.chat_format.alignment import aligned
+from tokenreward.chat_format.answer_text import AnswerText
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
-from tokenreward.chat_format.end_of_turn import read_turn
-from tokenreward.chat_format.messages import Prompt, messages_of, system_in_user_turn
+from tokenreward.chat_format.messages import Conversation, Prompt, answer_message, answer_of
 from tokenreward.chat_format.template import ChatTemplate, plain_template
 from tokenreward.chat_format.tokenizer_hash import tokenizer_hash
+from tokenreward.chat_format.writing import Writing
 from tokenreward.errors import BadInput
+from tokenreward.schema import Item
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_QUESTION = Conversation([{"role": "user", "content": "a"}])
 
 
 @dataclass(frozen=True, slots=True)
 class PromptText:
-    """A prompt as the text that is tokenized for it, generation prompt included.
+    """A prompt as the text that is tokenized for it.
 
     Attributes:
-        text: The rendered conversation, control tokens under their secret names.
+        text: The rendered conversation up to where the response begins, control tokens under their secret names.
     """
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerText:
-    """An answer as the text that is tokenized for it.
+class Completion:
+    """A prompt and its response as token ids.
 
     Attributes:
-        text: The answer and what the chat template puts around it.
-        finished: Whether the answer's ids end with the end-of-turn token.
+        prompt: The ids up to where the response begins.
+        response: The response's ids.
+        answer: The response as text; None if it came as token ids.
     """
 
-    text: str
-    finished: bool
+    prompt: list[int]
+    response: list[int]
+    answer: AnswerText | None
 
 
 class ChatFormat:
     """Prompts and answers as the token ids of one model.
 
-    Safe to share between threads: nothing changes once it is made.
+    Safe to share between threads.
 
     Args:
         serialized: The JSON of the model's `tokenizers.Tokenizer`.
-        chat_template: The jinja2 source, or None for a model without a chat template. Such a model reads every message
-            as it is, with an empty line after it.
+        chat_template: The jinja2 source, several by their names (`default` and, for conversations with tools,
+            `tool_use`), or None for a model without a chat template. Such a model reads every message as it is, with an
+            empty line after it.
         special_tokens: The special tokens by their role, for example `{"bos_token": "<s>", "eos_token": "</s>"}`.
 
     Attributes:
         tokenizer: Text to ids and back, control tokens by their secret name only.
-        chat_template: The jinja2 source that is in use.
-        answer_start: How many characters the chat template itself puts before an answer, usually none.
+        chat_template: The jinja2 source that is in use, the default one if there are several.
+        templates: All sources that are in use, by their names.
 
     Raises:
-        BadInput: The tokenizer or the template cannot be used.
+        BadInput: The tokenizer or a template cannot be used.
     """
 
-    def __init__(self, serialized: str, chat_template: str | None, special_tokens: dict[str, str]) -> None:
+    def __init__(
+        self, serialized: str, chat_template: str | Mapping[str, str] | None, special_tokens: dict[str, str]
+    ) -> None:
         self.tokenizer = ChatTokenizer(serialized)
-        self.chat_template = chat_template or plain_template(serialized, special_tokens)
-        self._template = ChatTemplate(self.chat_template, special_tokens)
+        named = chat_template if isinstance(chat_template, Mapping) else {"default": chat_template}
+        default = named["default"] or plain_template(serialized, special_tokens)
+        self.templates = {"default": default} | {k: v for k, v in named.items() if k == "tool_use" and v}
+        self.chat_template = default
         eos = self.tokenizer.control.ids.get(special_tokens.get("eos_token", ""))
-        self._turn = read_turn(self.tokenizer, self._rendered, eos)
-        self.answer_start = len(self.tokenizer.control.without(self._turn.before))
+        self._writing = {
+            name: Writing(ChatTemplate(source, special_tokens), self.tokenizer, eos)
+            for name, source in self.templates.items()
+        }
 
     @classmethod
     def load(cls, path: Path) -> ChatFormat:
@@ -100,11 +111,9 @@ class ChatFormat:
         if not getattr(tokenizer, "is_fast", False):
             raise BadInput(f"{type(tokenizer).__name__} has no fast version, which is needed to work with token ids")
         template = tokenizer.chat_template
-        if isinstance(template, dict):
-            if "default" not in template:
-                names = ", ".join(sorted(template))
-                raise BadInput(f"the tokenizer has several chat templates ({names}), and none is called `default`")
-            template = template["default"]
+        if isinstance(template, dict) and "default" not in template:
+            names = ", ".join(sorted(template))
+            raise BadInput(f"the tokenizer has several chat templates ({names}), and none is called `default`")
         special = {role: text for role, text in tokenizer.special_tokens_map.items() if isinstance(text, str)}
         return cls(tokenizer.backend_tokenizer.to_str(), template, special)
 
@@ -113,69 +122,112 @@ class ChatFormat:
         """The tokenizer's hash: labels belong to tokenizers with the same one (see `tokenizer_hash`)."""
         return tokenizer_hash(self.tokenizer.serialized)
 
-    def prompt_ids(self, prompt: Prompt) -> list[int]:
-        """The ids of a prompt, up to and including the generation prompt.
+    @cached_property
+    def end_of_turn(self) -> int | None:
+        """The token that ends a turn; None if a text of several tokens does, or nothing."""
+        try:
+            last = self.answer_ids("a")[-1]
+        except BadInput:
+            return None
+        return last if last in self.tokenizer.added_ids else None
 
-        Args:
-            prompt: The user's text, or a conversation of messages with text `role` and `content`. Other keys of a
-                message are not read.
-
-        Raises:
-            BadInput: The chat template refuses the conversation, a role is unknown, or the text is no valid Unicode.
-        """
-        return self.ids([self.prompt(prompt)])[0]
-
-    def answer_ids(self, text: str, *, finished: bool = True) -> list[int]:
-        """The ids of an answer that exists as text, the same whatever the prompt is.
-
-        They are what the chat template puts after the generation prompt, up to and including the end-of-turn token. The
-        text itself is kept as it is, even where the template would strip blanks from it or leave out its reasoning: a
-        model that sampled these blanks is trained on them.
-
-        Args:
-            text: The answer.
-            finished: False leaves out the end-of-turn token, and what the template puts before it.
+    def completion(self, item: Item) -> Completion:
+        """A prompt and its response as ids, as workers score them and the trainer trains on them.
 
         Raises:
-            BadInput: The text is no valid Unicode.
+            BadInput: The item cannot be written by the chat template.
         """
-        return self.ids([self.answer(text, finished=finished)])[0]
+        conversation = Conversation.of_item(item)
+        prompt = self.prompt(conversation, answered=item.token_ids is None)
+        if item.token_ids is not None:
+            return Completion(self.ids([prompt])[0], list(item.token_ids), None)
+        answer = self.answer(answer_of(item), conversation, finished=item.finished)
+        asked, said = self.ids([prompt, answer])
+        return Completion(asked, said, answer)
 
-    def prompt(self, prompt: Prompt) -> PromptText:
+    def prompt_ids(self, prompt: Prompt | Conversation, *, answered: bool = False) -> list[int]:
+        """The ids of a prompt.
+
+        Args:
+            prompt: The user's text, a conversation's messages, or a whole conversation.
+            answered: Whether a response follows that comes as text. A prompt for sampling, or for a response in token
+                ids, ends with the whole generation prompt. Before a text it may be shorter, where the chat template
+                writes the conversation otherwise once it is answered.
+
+        Raises:
+            BadInput: The chat template refuses the conversation, a role is unknown, the last message is the
+                assistant's, or the text is no valid Unicode.
+        """
+        return self.ids([self.prompt(prompt, answered=answered)])[0]
+
+    def answer_ids(
+        self, answer: str | Mapping[str, Any], prompt: Prompt | Conversation = _QUESTION, *, finished: bool = True
+    ) -> list[int]:
+        """The ids of an answer that does not exist as ids.
+
+        They are what the chat template writes for it after the prompt, up to and including what ends the turn.
+
+        Args:
+            answer: The answer's text, or an assistant's message.
+            prompt: What it answers. Nearly every template writes the same answer after every prompt.
+            finished: False leaves out what ends the turn.
+
+        Raises:
+            BadInput: The chat template leaves out or rewrites some of the answer, or the text is no valid Unicode.
+        """
+        return self.ids([self.answer(answer, prompt, finished=finished)])[0]
+
+    def prompt(self, prompt: Prompt | Conversation, *, answered: bool = False) -> PromptText:
         """The first half of `prompt_ids`, for callers that tokenize many texts with one call of `ids`."""
-        messages = messages_of(prompt)
-        if not self._template.takes_system:
-            messages = system_in_user_turn(messages)
-        return PromptText(_valid(self._rendered(messages)))
+        conversation = _conversation(prompt)
+        return PromptText(self._writing_of(conversation).prompt(conversation, answered=answered))
 
-    def answer(self, text: str, *, finished: bool = True) -> AnswerText:
+    def answer(
+        self, answer: str | Mapping[str, Any], prompt: Prompt | Conversation = _QUESTION, *, finished: bool = True
+    ) -> AnswerText:
         """The first half of `answer_ids`, for callers that tokenize many texts with one call of `ids`."""
-        return AnswerText(_valid(self._turn.text(text, finished=finished)), finished)
+        conversation = _conversation(prompt)
+        return self._writing_of(conversation).answer(conversation, answer_message(answer), finished=finished)
 
     def ids(self, texts: Sequence[PromptText | AnswerText]) -> list[list[int]]:
         """The ids of each text, in order. One call tokenizes them in parallel."""
-        encoded = self.tokenizer.encode([text.text for text in texts])
+        plain = [text.anchored if isinstance(text, AnswerText) else text.text for text in texts]
         return [
-            self._turn.ids(self.tokenizer, ids, text.text, finished=text.finished)
-            if isinstance(text, AnswerText)
-            else ids
-            for text, ids in zip(texts, encoded, strict=True)
+            self._of_answer(text, anchored, ids) if isinstance(text, AnswerText) else ids
+            for text, anchored, ids in zip(texts, plain, self.tokenizer.encode(plain), strict=True)
         ]
 
-    def pieces(self, ids: Sequence[int], text: str, before: int) -> tuple[list[str], list[tuple[int, int]]]:
-        """Each token's own text and its characters in `text` (see `offsets.pieces`)."""
-        return offsets.pieces(self.tokenizer, ids, text, before)
+    def whole_ids(self, prompt: Prompt | Conversation, answer: str | Mapping[str, Any]) -> list[int]:
+        """The ids of a whole conversation with its answer, as the chat template writes it to its end.
 
-    def _rendered(self, messages: Sequence[dict[str, str]], generation_prompt: bool = True) -> str:
-        """The conversation as text, each control token that the template wrote under its secret name."""
-        control = self.tokenizer.control
-        if not control.are_in(text for message in messages for text in message.values()):
-            return control.named(self._template.render(messages, generation_prompt=generation_prompt))
-        broken, mark = control.broken_up(messages)
-        return control.named(self._template.render(broken, generation_prompt=generation_prompt)).replace(mark, "")
+        Raises:
+            BadInput: See `prompt_ids`.
+        """
+        conversation = _conversation(prompt)
+        return self.tokenizer.encode([self._writing_of(conversation).whole(conversation, answer_message(answer))])[0]
+
+    def pieces(self, ids: Sequence[int], answer: AnswerText | str) -> tuple[list[str], list[tuple[int, int]]]:
+        """Each token's own text, and its characters in the response's text (see `offsets.pieces`).
+
+        Args:
+            ids: A response's token ids.
+            answer: What they were made of; or, if they came as ids, their text.
+        """
+        if isinstance(answer, str):
+            return offsets.pieces(self.tokenizer, ids, answer)
+        if answer.verbatim:
+            return offsets.pieces(self.tokenizer, ids, answer.own, answer.place)
+        names, spans = offsets.pieces(self.tokenizer, ids, answer.said)
+        return names, aligned(spans, answer.said, answer.sought, answer.place)
+
+    def _of_answer(self, answer: AnswerText, anchored: str, encoded: list[int]) -> list[int]:
+        ids = answer.anchor.ids(self.tokenizer, encoded, anchored)
+        return ids if answer.eos is None else [*ids, answer.eos]
+
+    def _writing_of(self, conversation: Conversation) -> Writing:
+        """By the template for tools if the conversation has tools and there is one: transformers' rule."""
+        return self._writing["tool_use" if conversation.tools and "tool_use" in self._writing else "default"]
 
 
-def _valid(text: str) -> str:
-    if _LONE_SURROGATE.search(text):
-        raise BadInput("the text is no valid Unicode: it has a lone surrogate")
-    return text
+def _conversation(prompt: Prompt | Conversation) -> Conversation:
+    return prompt if isinstance(prompt, Conversation) else Conversation.of(prompt)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from tokenizers import Tokenizer
 
-from tokenreward.chat_format.control_tokens import ControlTokens
+from tokenreward.chat_format.control_tokens import ControlTokens, any_of
 from tokenreward.errors import BadInput
 
 
@@ -32,6 +33,11 @@ class ChatTokenizer:
         content = json.loads(serialized)
         added = content["added_tokens"]
         self.control = ControlTokens({t["content"]: t["id"] for t in added if t["special"] and len(t["content"]) > 1})
+        plain = any_of(t["content"] for t in added if not t["special"] and t["content"].strip())
+        #: Finds added tokens that are no control tokens, one behind the other; they are recognised in any text.
+        self.added = re.compile(f"{plain.pattern}+")
+        #: The ids of all added tokens, control tokens among them.
+        self.added_ids = frozenset(t["id"] for t in added)
         # Behind a token that swallows the blanks that follow it, a text would lose its own.
         greedy = {token["content"] for token in added if token["rstrip"]}
         #: The secret name of some control token to tokenize behind; empty if the tokenizer has none.
@@ -68,6 +74,10 @@ class ChatTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`, control tokens left out."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, control tokens under their real names."""
+        return self.control.real(str(self._tokenizer.decode(list(ids), skip_special_tokens=False)))
 
     def token(self, token_id: int) -> str:
         """The vocabulary's entry; the real text of a control token; empty for an id that does not exist."""

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import cached_property
+from datetime import UTC, date, datetime
 from typing import Any
 
 import jinja2
@@ -16,6 +15,7 @@ import jinja2.ext
 import jinja2.sandbox
 from tokenizers import Tokenizer
 
+from tokenreward.chat_format.template_markers import markers_of
 from tokenreward.errors import BadInput
 
 #: For models without a chat template: every message as it is, an empty line after it.
@@ -24,8 +24,8 @@ PLAIN_TEMPLATE = "{{ bos_token }}{% for message in messages %}{{ message['conten
 #: Today, for chat templates that ask. It is the date that Llama 3.1's template takes when it is told none.
 TODAY = datetime(2024, 7, 26, tzinfo=UTC)
 
-#: Stands for a text whose place in the template's output is looked for. No template trims or changes it.
-PROBE = "qzANSWERzq"
+#: What a sandboxed template may raise: it is a foreign program, and whatever stops it is its refusal.
+_REFUSALS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class ChatTemplate:
@@ -35,41 +35,51 @@ class ChatTemplate:
         source: The jinja2 source.
         special_tokens: The special tokens by their role; the template may write them by that name.
 
+    Attributes:
+        source: As above.
+        markers: The texts that it looks for in what it is given.
+
     Raises:
         BadInput: The source is no valid template.
     """
 
     def __init__(self, source: str, special_tokens: Mapping[str, str]) -> None:
+        self.source = source
         self._special_tokens = dict(special_tokens)
+        environment = _environment()
         try:
-            self._compiled = _environment().from_string(source)
+            self._compiled = environment.from_string(source)
+            self.markers = markers_of(environment.parse(source))
         except jinja2.TemplateError as error:
             raise BadInput(f"the chat template cannot be compiled: {error}") from error
 
-    def render(self, messages: Sequence[dict[str, str]], *, generation_prompt: bool = True) -> str:
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        generation_prompt: bool = True,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> str:
         """The conversation as text, with the opening of the assistant's turn at its end if `generation_prompt`.
 
-        Raises:
-            BadInput: The template refuses the conversation.
-        """
-        try:
-            return self._compiled.render(
-                messages=messages,
-                tools=None,
-                documents=None,
-                add_generation_prompt=generation_prompt,
-                **self._special_tokens,
-            )
-        except (jinja2.TemplateError, TypeError, ValueError) as error:
-            raise BadInput(f"the model's chat template refuses this prompt: {error}") from error
+        Args:
+            messages: The messages, in the forms that the template takes.
+            generation_prompt: See above.
+            tools: The tools that the model may call.
+            kwargs: Further variables. `today` also sets the date that the template is told.
 
-    @cached_property
-    def takes_system(self) -> bool:
-        """Whether the template has a place for a system message: Gemma's raises, and others drop it."""
+        Raises:
+            BadInput: The template refuses the conversation, or `today` is no date.
+        """
+        variables = {"documents": None, **self._special_tokens, **(kwargs or {})}
+        if "today" in variables:
+            variables["strftime_now"] = _day(variables["today"]).strftime
+        variables |= {"messages": messages, "tools": tools or None, "add_generation_prompt": generation_prompt}
         try:
-            return PROBE in self.render([{"role": "system", "content": PROBE}, {"role": "user", "content": "a"}])
-        except BadInput:
-            return False
+            return self._compiled.render(variables)
+        except _REFUSALS as error:
+            raise BadInput(f"the model's chat template refuses this prompt: {error}") from error
 
 
 def plain_template(serialized: str, special_tokens: Mapping[str, str]) -> str:
@@ -84,6 +94,13 @@ def plain_template(serialized: str, special_tokens: Mapping[str, str]) -> str:
     ids = tokenizer.encode("a").ids
     starts_with_bos = bos is not None and len(ids) > 1 and ids[0] == tokenizer.token_to_id(bos)
     return PLAIN_TEMPLATE if starts_with_bos else PLAIN_TEMPLATE.removeprefix("{{ bos_token }}")
+
+
+def _day(today: Any) -> date:
+    try:
+        return date.fromisoformat(today)
+    except (TypeError, ValueError):
+        raise BadInput(f"chat_template_kwargs: `today` is {today!r}, not a date such as 2025-01-31") from None
 
 
 def _environment() -> jinja2.Environment:

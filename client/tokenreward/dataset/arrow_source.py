@@ -9,13 +9,14 @@ from typing import Any
 import pyarrow as pa
 
 from tokenreward.dataset.arrow_tables import Tables, ipc_tables, parquet_tables, readable
-from tokenreward.dataset.columns import FINISHED, IDS
+from tokenreward.dataset.columns import FINISHED, IDS, KWARGS, MEDIA, TOOLS
 from tokenreward.dataset.row_layout import Layout, layout_of
 from tokenreward.errors import BadInput
 
 #: The columns a layout may read; no other is ever turned into Python objects.
 _READ = (
     *("prompt", "chosen", "rejected", "response", "completion", "messages"),
+    *(TOOLS, KWARGS, *MEDIA),
     *(start + name for name in (IDS, FINISHED) for start in ("", "chosen_", "rejected_")),
 )
 

@@ -9,6 +9,10 @@ from tokenreward.schema import ItemResult
 
 #: Columns of an input, each behind `prefix(side)`: a response's token ids, and whether it ends its turn.
 IDS, FINISHED = "token_ids", "finished"
+#: Columns of an input that say more about its conversation, as in TRL.
+TOOLS, KWARGS = "tools", "chat_template_kwargs"
+#: Columns of images and sounds, which no text model reads.
+MEDIA = ("images", "image", "audio", "audios", "video", "videos")
 #: The columns that labels add, each behind `prefix(side)`. Ids that the input has stay what they are.
 LABELS = (IDS, "token_rewards", "token_error")
 TEXTS = ("tokens", "token_offsets")

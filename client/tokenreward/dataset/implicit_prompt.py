@@ -7,14 +7,17 @@ from typing import Any
 
 from tokenreward.dataset.row_values import messages_of
 from tokenreward.errors import BadInput
+from tokenreward.schema import Message
+from tokenreward.schema.items import check_answer
+from tokenreward.schema.messages import text_of
 
 
 def before_last_message(
-    row: Mapping[str, Any], side: str, prompt: str | list[dict[str, str]] | None, where: str
-) -> tuple[str | list[dict[str, str]], str]:
-    """Split a conversational response into its prompt and its text.
+    row: Mapping[str, Any], side: str, prompt: str | list[dict[str, Any]] | None, where: str
+) -> tuple[str | list[dict[str, Any]], dict[str, Any]]:
+    """Split a conversational response into its prompt and its message.
 
-    The text is the last message; the prompt is all that comes before it, or `prompt` if nothing does.
+    The response is the last message; the prompt is all that comes before it, or `prompt` if nothing does.
 
     Raises:
         BadInput: The last message is not the assistant's, or the messages before it contradict `prompt`.
@@ -22,17 +25,19 @@ def before_last_message(
     *before, last = messages_of(row, side, where)
     if last["role"] != "assistant":
         raise BadInput(f"{where}, column {side!r}: the last message is from {last['role']!r}, not 'assistant'")
-    if not last["content"]:
-        raise BadInput(f"{where}, column {side!r}: empty")
+    try:
+        check_answer(Message(**last))
+    except ValueError:
+        raise BadInput(f"{where}, column {side!r}: empty") from None
     if not before:
         if prompt is None:
             raise BadInput(f"{where}, column {side!r}: one message and no `prompt`: nothing it answers")
-        return prompt, last["content"]
+        return prompt, last
     if isinstance(prompt, list) and prompt != before:
         raise BadInput(f"{where}, column {side!r}: the messages before the last are not those of `prompt`")
-    if isinstance(prompt, str) and prompt != before[-1]["content"]:
+    if isinstance(prompt, str) and prompt != text_of(before[-1]["content"]):
         raise BadInput(f"{where}, column {side!r}: the message before the last is not `prompt`")
-    return before, last["content"]
+    return before, last
 
 
 def common_start(texts: Sequence[str], where: str) -> tuple[str, list[str]]:

@@ -3,7 +3,8 @@
 A row has one response, or a chosen and a rejected one. The formats are TRL's, standard (text) and conversational
 (messages), with the prompt in a column of its own or implied by what both responses begin with. The first row decides;
 a later row that differs is an error that names it. A response may come with its token ids (`token_ids`, or
-`chosen_token_ids` and `rejected_token_ids`) and a flag whether it is `finished`. Ids are sent as they are.
+`chosen_token_ids` and `rejected_token_ids`) and a flag whether it is `finished`. Ids are sent as they are. The columns
+`tools` and `chat_template_kwargs` belong to the conversation.
 """
 
 from __future__ import annotations
@@ -12,13 +13,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tokenreward.dataset.columns import IDS, LABELS, TEXTS, prefix
+from tokenreward.dataset.columns import IDS, KWARGS, LABELS, TEXTS, TOOLS, prefix
 from tokenreward.dataset.implicit_prompt import before_last_message, common_start
-from tokenreward.dataset.row_values import finished_of, messages_of, text_of, token_ids_of
+from tokenreward.dataset.row_values import (
+    check_media,
+    check_prompt,
+    finished_of,
+    kwargs_of,
+    messages_of,
+    text_in,
+    token_ids_of,
+    tools_of,
+)
 from tokenreward.errors import BadInput
+from tokenreward.schema.messages import text_of
 
 Kind = Literal["response", "preference"]
 
+_TEXT_ONLY = {"role", "content"}
 #: Columns that may hold the one response of a row, the first that is there.
 _SINGLE = ("response", "completion", "messages")
 
@@ -30,21 +42,34 @@ class Response:
     Attributes:
         side: The column it is from.
         prompt: Text or messages.
-        text: The response as text.
+        text: The response as text, without thoughts and tool calls.
         token_ids: int `[T]`, the ids that it was sampled as, if the row has them.
         finished: Whether it ends its turn.
+        message: The response as a message where it is more than text; else None.
+        tools: The tools that the model may call, if the row has them.
+        chat_template_kwargs: What the row tells the chat template, if anything.
     """
 
     side: str
-    prompt: str | list[dict[str, str]]
+    prompt: str | list[dict[str, Any]]
     text: str
     token_ids: tuple[int, ...] | None = None
     finished: bool = True
+    message: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
 
     def item(self) -> dict[str, Any]:
         """Return the response as an item to be labeled."""
-        content = {"response": self.text} if self.token_ids is None else {"token_ids": self.token_ids}
-        return {"prompt": self.prompt, **content, **({} if self.finished else {"finished": False})}
+        answer = self.text if self.message is None else self.message
+        content = {"response": answer} if self.token_ids is None else {"token_ids": self.token_ids}
+        more = {TOOLS: self.tools, KWARGS: self.chat_template_kwargs}
+        return {
+            "prompt": self.prompt,
+            **content,
+            **({} if self.finished else {"finished": False}),
+            **{name: value for name, value in more.items() if value},
+        }
 
 
 @dataclass(frozen=True)
@@ -84,13 +109,26 @@ class Layout:
             if len(pairs) == 2 and pairs[0][0] != pairs[1][0]:
                 raise BadInput(f"{where}: 'chosen' and 'rejected' differ before their last message")
         else:
-            texts = [text_of(row, side, where) for side in self.sides]
+            texts = [text_in(row, side, where) for side in self.sides]
             if prompt is None:
                 prompt, texts = common_start(texts, where)
-            pairs = [(prompt, text) for text in texts]
+            pairs = [(prompt, {"role": "assistant", "content": text}) for text in texts]
+        for side, (asked, _) in zip(self.sides, pairs, strict=True):
+            check_prompt(asked, "prompt" if prompt is not None else side, where)
+        check_media(row, where)
+        tools, kwargs = tools_of(row, where), kwargs_of(row, where)
         return [
-            Response(side, *pair, token_ids_of(row, side, where), finished_of(row, side, where))
-            for side, pair in zip(self.sides, pairs, strict=True)
+            Response(
+                side,
+                asked,
+                text_of(said["content"]),
+                token_ids_of(row, side, where),
+                finished_of(row, side, where),
+                None if said.keys() == _TEXT_ONLY and isinstance(said["content"], str) else said,
+                tools,
+                kwargs,
+            )
+            for side, (asked, said) in zip(self.sides, pairs, strict=True)
         ]
 
 
@@ -124,11 +162,11 @@ def layout_of(row: Mapping[str, Any], where: str) -> Layout:
     return layout
 
 
-def _prompt(row: Mapping[str, Any], form: str | None, where: str) -> str | list[dict[str, str]] | None:
+def _prompt(row: Mapping[str, Any], form: str | None, where: str) -> str | list[dict[str, Any]] | None:
     if form is None:
         if row.get("prompt") is not None:
             raise BadInput(f"{where}, column 'prompt': the rows before it had none (mixed formats)")
         return None
     if form == "messages":
         return messages_of(row, "prompt", where)
-    return text_of(row, "prompt", where)
+    return text_in(row, "prompt", where)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from tokenreward.dataset.columns import FINISHED, IDS, prefix
+from pydantic import ValidationError
+
+from tokenreward.dataset.columns import FINISHED, IDS, KWARGS, MEDIA, TOOLS, prefix
 from tokenreward.errors import BadInput
+from tokenreward.schema import Item, Message
+from tokenreward.schema.messages import ENDS_IN_ANSWER, text_of
 
 
-def text_of(row: Mapping[str, Any], column: str, where: str) -> str:
+def text_in(row: Mapping[str, Any], column: str, where: str) -> str:
     """Return the text in `column`.
 
     Raises:
@@ -20,27 +25,91 @@ def text_of(row: Mapping[str, Any], column: str, where: str) -> str:
         raise BadInput(f"{where}, column {column!r}: {_unlike('text', value)}")
     if not value:
         raise BadInput(f"{where}, column {column!r}: empty")
-    return _encodable(value, column, where)
+    return _encodable(value, f"{where}, column {column!r}")
 
 
-def messages_of(row: Mapping[str, Any], column: str, where: str) -> list[dict[str, str]]:
-    """Return the chat messages in `column`, with `role` and `content` only.
+def messages_of(row: Mapping[str, Any], column: str, where: str) -> list[dict[str, Any]]:
+    """Return the chat messages in `column`, each with the keys that it has a value for.
+
+    Nulls are taken for absent at any depth: a columnar file gives every message every key.
 
     Raises:
-        BadInput: It is missing, empty or no list of messages.
+        BadInput: It is missing, empty or no list of messages, or a message has what cannot be carried, as an image.
     """
     value = row.get(column)
     if not isinstance(value, list):
         raise BadInput(f"{where}, column {column!r}: {_unlike('messages', value)}")
     if not value:
         raise BadInput(f"{where}, column {column!r}: empty")
-    messages = []
-    for number, message in enumerate(value):
-        role, content = (message.get("role"), message.get("content")) if isinstance(message, dict) else (None, None)
-        if not isinstance(role, str) or not isinstance(content, str):
-            raise BadInput(f"{where}, column {column!r}: message {number} has no text `role` and `content`")
-        messages.append({"role": role, "content": _encodable(content, column, where)})
-    return messages
+    return [_message(message, number, f"{where}, column {column!r}") for number, message in enumerate(value)]
+
+
+def tools_of(row: Mapping[str, Any], where: str) -> list[dict[str, Any]] | None:
+    """Return the tools of the row, or None. They may stand there as JSON text.
+
+    Raises:
+        BadInput: The column holds something else.
+    """
+    value = row.get(TOOLS)
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise BadInput(f"{where}, column {TOOLS!r}: no JSON ({error})") from None
+    if not value:
+        return None
+    if not isinstance(value, list) or not all(isinstance(tool, dict) for tool in value):
+        raise BadInput(f"{where}, column {TOOLS!r}: a list of tools is expected, each a JSON schema")
+    tools: list[dict[str, Any]] = without_nulls(value)
+    return tools
+
+
+def kwargs_of(row: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+    """Return what the row tells the chat template (TRL's `chat_template_kwargs`), or None.
+
+    Raises:
+        BadInput: The column holds something else.
+    """
+    value = row.get(KWARGS)
+    if not value:
+        return None
+    try:
+        return Item(prompt="a", token_ids=[0], chat_template_kwargs=without_nulls(value)).chat_template_kwargs
+    except ValidationError as error:
+        raise BadInput(f"{where}, column {KWARGS!r}: {_told(error)}") from None
+
+
+def check_prompt(prompt: str | list[dict[str, Any]], column: str, where: str) -> None:
+    """Check that a prompt leaves the turn to the assistant.
+
+    Raises:
+        BadInput: Its last message is an assistant's.
+    """
+    if isinstance(prompt, list) and prompt[-1]["role"] == "assistant":
+        raise BadInput(f"{where}, column {column!r}: {ENDS_IN_ANSWER}")
+
+
+def check_media(row: Mapping[str, Any], where: str) -> None:
+    """Check that no column holds what a conversation of text cannot carry.
+
+    Raises:
+        BadInput: One does.
+    """
+    full = next((column for column in MEDIA if row.get(column)), None)
+    if full is not None:
+        raise BadInput(
+            f"{where}, column {full!r}: only text can be labeled; leave the row out, or drop the column if the "
+            "conversation is whole without it"
+        )
+
+
+def without_nulls(value: Any) -> Any:
+    """Return a JSON value without its nulls, at any depth: in a columnar file they are keys that a row has not."""
+    if isinstance(value, Mapping):
+        return {key: without_nulls(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list | tuple):
+        return [without_nulls(inner) for inner in value if inner is not None]
+    return value
 
 
 def token_ids_of(row: Mapping[str, Any], side: str, where: str) -> tuple[int, ...] | None:
@@ -71,12 +140,36 @@ def finished_of(row: Mapping[str, Any], side: str, where: str) -> bool:
     return finished is not False
 
 
-def _encodable(text: str, column: str, where: str) -> str:
+def _message(message: Any, number: int, where: str) -> dict[str, Any]:
+    if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+        raise BadInput(f"{where}: message {number} has no text `role` and `content`")
+    kept = without_nulls(message)
+    if kept.get("tool_calls") == []:
+        del kept["tool_calls"]
+    try:
+        plain = Message.model_validate(kept).model_dump()
+    except ValidationError as error:
+        raise BadInput(f"{where}: message {number}{_told(error, ' has')}") from None
+    _encodable(text_of(plain["content"]), where)
+    return plain
+
+
+def _told(error: ValidationError, has: str = "") -> str:
+    """The first thing that is wrong, with the keys that lead to it."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    keys = ".".join(str(step) for step in first["loc"] if step not in {"Text", "List", KWARGS})
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return f"{has} `{keys}`, which cannot be carried; drop it if the conversation is whole without it"
+    return f"{f', `{keys}`' if keys else ''}: {message}" if has else message
+
+
+def _encodable(text: str, where: str) -> str:
     """Return `text` if it can be encoded. One row that cannot would have its whole job refused."""
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise BadInput(f"{where}, column {column!r}: character {error.start} is half a surrogate pair") from None
+        raise BadInput(f"{where}: character {error.start} is half a surrogate pair") from None
     return text
 
 

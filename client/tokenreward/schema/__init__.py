@@ -1,15 +1,16 @@
 """The wire schema, version 1: what clients, the service and the workers say to each other.
 
 Everything here is a frozen pydantic model with its shapes and units in the docstring. Nothing in this package does
-work. `items`, `templates` and `options` are what is sent; `jobs`, `results`, `provenance`, `model_info`,
+work. `messages`, `items`, `templates` and `options` are what is sent; `jobs`, `results`, `provenance`, `model_info`,
 `estimator_info` and `problems` are what comes back. Import the names from `tokenreward.schema` itself.
 """
 
 from tokenreward.schema.estimator_info import EstimatorInfo
 from tokenreward.schema.hashing import digest
-from tokenreward.schema.items import Item, Message, Prompt
+from tokenreward.schema.items import Item
 from tokenreward.schema.job_state import TERMINAL, JobState
 from tokenreward.schema.jobs import Job, LabelResponse
+from tokenreward.schema.messages import Message, Prompt, TextPart
 from tokenreward.schema.model_info import ModelInfo
 from tokenreward.schema.options import Include, JobOptions, JobRequest
 from tokenreward.schema.problems import PointedError, Problem
@@ -43,5 +44,6 @@ __all__ = [
     "RenderedBranch",
     "ResultsEnd",
     "Template",
+    "TextPart",
     "digest",
 ]

@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from tokenreward.schema.hashing import digest
-from tokenreward.schema.items import Item, Message
+from tokenreward.schema.items import Item
+from tokenreward.schema.messages import Message
 from tokenreward.schema.wire import WireModel
 
 #: The template's own text. Longer text belongs into the prompt.

@@ -127,5 +127,5 @@ def _same(result: ItemResult, ids: Sequence[int], where: str) -> list[str]:
     return result.tokens
 
 
-def _prompt_text(prompt: str | list[dict[str, str]]) -> str:
+def _prompt_text(prompt: str | list[dict[str, Any]]) -> str:
     return transcript(prompt if isinstance(prompt, str) else [Message(**message) for message in prompt])

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from tokenreward.schema import Branch, Item, Message, Prompt, Template
+from tokenreward.schema import Branch, Item, Message, Template
+from tokenreward.templates.transcript import in_words, transcript
 
 _PLACEHOLDER = re.compile(r"\{(prompt|response)\}")
-#: What a transcript calls each role.
-_SPEAKERS = {"user": "User", "assistant": "Assistant", "system": "System"}
 
 
 def render(template: Template, item: Item, *, response: str | None = None) -> dict[str, list[Message]]:
@@ -26,10 +25,11 @@ def render(template: Template, item: Item, *, response: str | None = None) -> di
     Raises:
         ValueError: The template shows the response, and there is no text of it.
     """
-    answer = item.response if item.response is not None else response
+    answer = _answer(item, response)
     if answer is None and needs_response(template):
         raise ValueError("this template shows the response, so an item given as token ids needs its text")
-    return {name: _messages(template, branch, item.prompt, answer or "") for name, branch in template.branches.items()}
+    values = {"prompt": transcript(item.prompt, item.tools), "response": answer or ""}
+    return {name: _messages(template, branch, item, values) for name, branch in template.branches.items()}
 
 
 def lengths(template: Template, item: Item, *, response: str | None = None) -> dict[str, int]:
@@ -37,9 +37,8 @@ def lengths(template: Template, item: Item, *, response: str | None = None) -> d
 
     A template may repeat its placeholders, so a small request can ask for far more text than there is memory.
     """
-    answer = item.response if item.response is not None else response
-    sizes = {"prompt": len(transcript(item.prompt)), "response": len(answer or "")}
-    return {name: _length(template, branch, item.prompt, sizes) for name, branch in template.branches.items()}
+    sizes = {"prompt": len(transcript(item.prompt, item.tools)), "response": len(_answer(item, response) or "")}
+    return {name: _length(template, branch, item, sizes) for name, branch in template.branches.items()}
 
 
 def needs_response(template: Template) -> bool:
@@ -48,27 +47,22 @@ def needs_response(template: Template) -> bool:
     return any("{response}" in text for text in texts)
 
 
-def transcript(prompt: Prompt) -> str:
-    """Return the prompt as text: itself, its only user message, or a transcript of several messages."""
-    if isinstance(prompt, str):
-        return prompt
-    if len(prompt) == 1 and prompt[0].role == "user":
-        return prompt[0].content
-    return "\n\n".join(f"{_SPEAKERS.get(m.role, m.role.capitalize())}: {m.content}" for m in prompt)
+def _answer(item: Item, decoded: str | None) -> str | None:
+    """Return the response in words."""
+    return in_words(item.response) if isinstance(item.response, Message) else item.response or decoded
 
 
-def _messages(template: Template, branch: Branch, prompt: Prompt, response: str) -> list[Message]:
+def _messages(template: Template, branch: Branch, item: Item, values: Mapping[str, str]) -> list[Message]:
     if branch.conversation:
-        return [Message(role="user", content=prompt)] if isinstance(prompt, str) else list(prompt)
-    values = {"prompt": transcript(prompt), "response": response}
+        return [Message(role="user", content=item.prompt)] if isinstance(item.prompt, str) else list(item.prompt)
     # One pass over the template's own text, so that a placeholder inside a prompt stays what it is: text.
     text = _PLACEHOLDER.sub(lambda match: values[match[1]], _words(template, branch))
     return [Message(role="user", content=text)]
 
 
-def _length(template: Template, branch: Branch, prompt: Prompt, sizes: Mapping[str, int]) -> int:
+def _length(template: Template, branch: Branch, item: Item, sizes: Mapping[str, int]) -> int:
     if branch.conversation:
-        return len(prompt) if isinstance(prompt, str) else sum(len(message.content) for message in prompt)
+        return sum(map(len, item.prompt_texts()))
     words = _words(template, branch)
     return len(words) + sum(words.count(f"{{{name}}}") * (size - len(name) - 2) for name, size in sizes.items())
 

@@ -153,8 +153,8 @@ def _lines(lines: list[bytes], before: int, settings: ServiceSettings) -> list[E
 
 def too_long(item: Item, settings: ServiceSettings) -> ItemFailure | None:
     """The failure of an item that has more characters than the service takes; None if it has not."""
-    size = len(item.response or "") + len(item.token_ids or "")
-    size += len(item.prompt) if isinstance(item.prompt, str) else sum(len(message.content) for message in item.prompt)
+    size = sum(map(len, item.response_texts())) + len(item.token_ids or "")
+    size += sum(map(len, item.prompt_texts()))
     if size > settings.max_item_chars:
         message = f"the item has {size} characters, the service takes {settings.max_item_chars}"
         return ItemFailure(code="too_long", message=message)

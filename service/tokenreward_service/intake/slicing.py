@@ -73,9 +73,8 @@ class _Costs:
             self._fixed += len(text) / _BYTES_PER_TOKEN + _CHAT_TOKENS
 
     def of(self, item: Item) -> int:
-        texts = [item.prompt] if isinstance(item.prompt, str) else [message.content for message in item.prompt]
-        prompt = sum(_bytes(text) for text in texts) / _BYTES_PER_TOKEN
-        response = len(item.token_ids or ()) or _bytes(item.response or "") / _BYTES_PER_TOKEN
+        prompt = sum(map(_bytes, item.prompt_texts())) / _BYTES_PER_TOKEN
+        response = len(item.token_ids or ()) or sum(map(_bytes, item.response_texts())) / _BYTES_PER_TOKEN
         return int(self._fixed + self._prompts * prompt + self._responses * response) + 1
 
 

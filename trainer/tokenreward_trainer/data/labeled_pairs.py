@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from tokenreward.chat_format import ChatFormat
+from tokenreward.chat_format import ChatFormat, Completion, Conversation
+from tokenreward.chat_format.chat_format import PromptText
 from tokenreward.dataset import read_meta
 from tokenreward.dataset.columns import IDS, LABELS, TEXTS
 from tokenreward.dataset.formats import read_labeled
 from tokenreward.dataset.row_layout import Layout, Response, layout_of
 from tokenreward.errors import BadInput
-from tokenreward.schema import Provenance
+from tokenreward.schema import Item, Provenance
 from tokenreward_trainer.data.pair import Pair, Values
 from tokenreward_trainer.doubtful import DoubtfulOption
 
@@ -179,19 +180,21 @@ class _Reader:
         if self._labeled and any(row.get(f"{side}_token_error") for side in _SIDES):
             return None
         responses = self._layout.responses(own, where)
-        ids, rewards = [], []
-        for side, response in zip(_SIDES, responses, strict=True):
-            if self._labeled:
-                token_ids, token_rewards = self._label(row, side, where)
-            else:
-                token_ids, token_rewards = self._unlabeled(response, where), None
-            ids.append(tuple(token_ids))
-            rewards.append(token_rewards)
-        try:
-            prompt = tuple(self._chat.prompt_ids(responses[0].prompt))
-        except BadInput as error:
-            raise BadInput(f"{where}: {error}") from None
-        return Pair(str(row.get("id", number)), prompt, ids[0], ids[1], rewards[0], rewards[1])
+        rewards: list[Values | None] = [None, None]
+        if self._labeled:
+            labels = [self._label(row, side, where) for side in _SIDES]
+            sides = [self._labeled_side(r, ids, where) for r, (ids, _) in zip(responses, labels, strict=True)]
+            rewards = [values for _, values in labels]
+        else:
+            sides = [self._unlabeled_side(response, where) for response in responses]
+        prompt, other = (tuple(side.prompt) for side in sides)
+        if prompt != other:
+            raise BadInput(
+                f"{where}: one response was sampled and the other is text, before which this chat template writes "
+                "another prompt; give token ids for both"
+            )
+        chosen, rejected = (tuple(side.response) for side in sides)
+        return Pair(str(row.get("id", number)), prompt, chosen, rejected, *rewards)
 
     def _begin(self, row: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
         if "token_rewards" in row:
@@ -215,14 +218,42 @@ class _Reader:
                 "has the policy's tokenizer (usually the policy's own initial model)"
             )
 
-    def _unlabeled(self, response: Response, where: str) -> list[int]:
-        if response.token_ids is None:
-            try:
-                return self._chat.answer_ids(response.text, finished=response.finished)
-            except BadInput as error:
-                raise BadInput(f"{where}, {response.side}: {error}") from None
-        self._check_ids(response.token_ids, response.side, where)
-        return list(response.token_ids)
+    def _unlabeled_side(self, response: Response, where: str) -> Completion:
+        """Prompt and response as a worker would score them."""
+        if response.token_ids is not None:
+            self._check_ids(response.token_ids, response.side, where)
+        item = Item(**response.item())
+        self._prompts(item, where)
+        try:
+            return self._chat.completion(item)
+        except BadInput as error:
+            raise BadInput(f"{where}, {response.side}: {error}") from None
+
+    def _labeled_side(self, response: Response, ids: list[int], where: str) -> Completion:
+        """Prompt and response as a worker has scored them.
+
+        The file does not say whether the ids are those of the text or were sampled. It matters for the prompt, with
+        chat templates before whose texts the generation prompt is cut.
+        """
+        item = Item(**response.item())
+        sampled, cut = self._prompts(item, where)
+        if sampled == cut:
+            return Completion(self._chat.ids([sampled])[0], ids, None)
+        try:
+            written = self._chat.completion(item)
+        except BadInput:  # a text that the chat template does not write has come with its ids
+            written = None
+        if written is not None and written.response == ids:
+            return written
+        return Completion(self._chat.ids([sampled])[0], ids, None)
+
+    def _prompts(self, item: Item, where: str) -> tuple[PromptText, PromptText]:
+        """The prompt of a sampled response, and that of a response that came as text."""
+        try:
+            conversation = Conversation.of_item(item)
+            return self._chat.prompt(conversation), self._chat.prompt(conversation, answered=True)
+        except BadInput as error:
+            raise BadInput(f"{where}: {error}") from None
 
     def _check_ids(self, ids: Sequence[int], side: str, where: str) -> None:
         vocabulary = self._chat.tokenizer.vocabulary

@@ -11,6 +11,7 @@ from typing import Any
 
 from tokenreward.dataset.formats import read_meta
 from tokenreward.errors import BadInput
+from tokenreward_trainer.data.conversations import conversation_of
 from tokenreward_trainer.resumable.segments import Row, read_rows
 from tokenreward_trainer.scorers import Group
 
@@ -138,9 +139,23 @@ def read_extra(path: Path, rows: Sequence[Row], model: str | None, samples: Path
         finished = row.get("finished", True)
         if ids is None:
             chat = chat or _chat(model, samples)
-            ids = chat.answer_ids(text, finished=finished)
+            ids = _written(chat, rows[place], text, finished, where)
         found.setdefault(place, []).append(Sampled(text, tuple(ids), finished, "extra"))
     return found
+
+
+def _written(chat: Any, row: Row, text: str, finished: bool, where: str) -> list[int]:
+    """The ids of a text behind the prompt that the policy's own responses were sampled behind."""
+    asked = conversation_of(row, where)
+    try:
+        if chat.prompt(asked) != chat.prompt(asked, answered=True):
+            raise BadInput(
+                "the policy's chat template does not write a text behind the prompt that responses are sampled behind; "
+                "give its `token_ids`"
+            )
+        return list(chat.answer_ids(text, asked, finished=finished))
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
 
 
 def _keys(row: Mapping[str, Any]) -> list[str]:

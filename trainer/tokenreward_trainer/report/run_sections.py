@@ -11,6 +11,7 @@ from typing import Any
 from tokenreward.html.document import text
 from tokenreward.html.escaping import visible
 from tokenreward.show.rows import Shown, ShownRow
+from tokenreward.templates.transcript import in_words
 from tokenreward_trainer.report.heat import map_row, percentile
 
 _DROPPED = {
@@ -112,4 +113,4 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _prompt(prompt: Any) -> str:
-    return prompt if isinstance(prompt, str) else "\n\n".join(f"{m['role']}: {m['content']}" for m in prompt)
+    return prompt if isinstance(prompt, str) else "\n\n".join(f"{m['role']}: {in_words(m)}" for m in prompt)

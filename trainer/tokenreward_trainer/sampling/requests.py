@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrained
 
 from tokenreward.chat_format import ChatFormat
 from tokenreward.errors import BadInput
+from tokenreward_trainer.data.conversations import conversation_of
 from tokenreward_trainer.sampling.engines.base import Request, Response
 from tokenreward_trainer.sampling.settings import Sampling
 
@@ -76,11 +77,9 @@ class Policy:
         taken = next((column for column in RESERVED if column in row), None)
         if taken is not None:
             raise BadInput(f"{where}: has a column {taken!r} already: it was sampled, or the column needs another name")
-        if not _is_prompt(prompt):
-            raise BadInput(f"{where}: `prompt` must be text, or messages with text `role` and `content`")
-        assert prompt is not None
+        conversation = conversation_of(row, where)
         try:
-            ids = tuple(self.chat.prompt_ids(prompt))
+            ids = tuple(self.chat.prompt_ids(conversation))
         except BadInput as error:
             raise BadInput(f"{where}: {error}") from None
         room = settings.max_tokens if self.longest is None else min(settings.max_tokens, self.longest - len(ids))
@@ -97,26 +96,11 @@ def seed_of(seed: int, prompt: Any, number: int) -> int:
     return int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big") >> 1
 
 
-def _is_prompt(prompt: Any) -> bool:
-    if isinstance(prompt, str):
-        return bool(prompt)
-    return bool(prompt) and isinstance(prompt, list) and all(map(_is_message, prompt))
-
-
-def _is_message(message: Any) -> bool:
-    return isinstance(message, dict) and all(isinstance(message.get(key), str) for key in ("role", "content"))
-
-
 def _stops(name: str, tokenizer: PreTrainedTokenizerBase, chat: ChatFormat) -> frozenset[int]:
     """The end of turn as the chat template writes it, and what model and tokenizer call the end."""
     try:
         ends = GenerationConfig.from_pretrained(name).eos_token_id
     except OSError:  # A model need not have one.
         ends = None
-    last = chat.answer_ids("a")[-1]
-    found = {
-        *(ends if isinstance(ends, list) else [ends]),
-        tokenizer.eos_token_id,
-        last if last in tokenizer.all_special_ids else None,
-    }
+    found = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id, chat.end_of_turn}
     return frozenset(int(number) for number in found if number is not None)

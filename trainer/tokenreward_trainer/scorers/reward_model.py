@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenreward.chat_format import ChatFormat
 from tokenreward.errors import BadInput
+from tokenreward.schema.messages import text_of
+from tokenreward_trainer.data.conversations import conversation_of
 from tokenreward_trainer.resumable.hashes import model_hash
 from tokenreward_trainer.scorers.base import Group, messages_of
 
@@ -59,6 +62,7 @@ class RewardModel:
             model = AutoModelForSequenceClassification.from_pretrained(name, dtype="auto")
         except (OSError, ValueError) as error:
             raise BadInput(f"the reward model {name!r} cannot be loaded: {error}") from None
+        self._chat = ChatFormat.from_pretrained_tokenizer(self._tokenizer) if self._tokenizer.chat_template else None
         if model.config.num_labels != 1:
             raise BadInput(
                 f"the reward model {name!r} gives {model.config.num_labels} logits where a score is one: a classifier"
@@ -81,12 +85,13 @@ class RewardModel:
         return [[next(found) for _ in group.responses] for group in groups]
 
     def _encoded(self, group: Group, response: str) -> _Encoded:
-        messages = messages_of(group.prompt)
-        if self._tokenizer.chat_template:
-            conversation = [*messages, {"role": "assistant", "content": response}]
-            text = self._tokenizer.apply_chat_template(conversation, tokenize=False)
-            return _Encoded(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-        prompt = "\n\n".join(message["content"] for message in messages)
+        if self._chat is not None:
+            conversation = conversation_of({**group.row, "prompt": group.prompt}, group.where)
+            try:
+                return _Encoded(self._chat.whole_ids(conversation, response))
+            except BadInput as error:
+                raise BadInput(f"{group.where}: {self._name}: {error}") from None
+        prompt = "\n\n".join(text_of(message["content"]) for message in messages_of(group.prompt))
         pair = self._tokenizer(prompt, response)
         return _Encoded(pair["input_ids"], pair.get("token_type_ids"))
 

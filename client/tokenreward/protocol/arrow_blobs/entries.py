@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from tokenreward.protocol.arrow_blobs.ipc import FAILURE, read_table, utf8, write_table
 from tokenreward.protocol.records import Corrupt
-from tokenreward.schema import Item, ItemFailure
+from tokenreward.schema import Item, ItemFailure, Message
 
 ENTRIES_SCHEMA = pa.schema(
     {
         "id": pa.string(),
         "error": FAILURE,  # where it is set, the input had no item here, and the rest is null
-        "prompt": pa.string(),  # JSON: a string or a list of messages
+        "prompt": pa.string(),  # JSON: a string, a list of messages, or an object where an item has more fields
         "response": pa.string(),
         "token_ids": pa.list_(pa.int32()),
         "finished": pa.bool_(),
@@ -66,15 +66,27 @@ def unpack_ids(data: bytes) -> list[str | None]:
 
 def _entry_row(entry: Entry) -> dict[str, Any]:
     row: dict[str, Any] = {"id": utf8(entry.id), "error": entry.failure and entry.failure.model_dump()}
-    if entry.item is not None:
-        prompt = entry.item.prompt
-        row["prompt"] = json.dumps(prompt if isinstance(prompt, str) else [m.model_dump() for m in prompt])
+    if (item := entry.item) is not None:
+        row["prompt"] = json.dumps(_conversation(item))
         row |= {
-            "response": entry.item.response,
-            "token_ids": entry.item.token_ids,
-            "finished": entry.item.finished,
+            "response": item.response if isinstance(item.response, str) else None,
+            "token_ids": item.token_ids,
+            "finished": item.finished,
         }
     return row
+
+
+def _conversation(item: Item) -> Any:
+    """What stands in the column `prompt`.
+
+    The fields that most items do not have stand there too, as an object. So items without them are stored as they
+    always were, and an upgrade reads those that wait.
+    """
+    prompt = item.prompt if isinstance(item.prompt, str) else [message.model_dump() for message in item.prompt]
+    more = {name: getattr(item, name) for name in ("tools", "chat_template_kwargs") if getattr(item, name)}
+    if isinstance(item.response, Message):
+        more["response"] = item.response.model_dump()
+    return {"prompt": prompt, **more} if more else prompt
 
 
 def _entry(row: dict[str, Any]) -> Entry:
@@ -82,6 +94,7 @@ def _entry(row: dict[str, Any]) -> Entry:
     try:
         if failure is not None:
             return Entry(row["id"], failure=ItemFailure(**failure))
-        return Entry(row["id"], item=Item(**{**row, "prompt": json.loads(row["prompt"])}))
+        stored = json.loads(row["prompt"])
+        return Entry(row["id"], item=Item(**{**row, **(stored if isinstance(stored, dict) else {"prompt": stored})}))
     except (ValueError, TypeError, ValidationError) as error:
         raise Corrupt("an item in Redis cannot be read") from error

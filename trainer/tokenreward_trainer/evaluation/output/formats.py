@@ -15,6 +15,7 @@ from typing import Any
 
 from tokenreward.dataset.atomic import replace
 from tokenreward.dataset.jsonl import json_line
+from tokenreward.templates.transcript import in_words
 from tokenreward_trainer.evaluation.answers import Answer, Answers
 from tokenreward_trainer.resumable.hashes import digest
 from tokenreward_trainer.scorers.base import Prompt, messages_of
@@ -53,8 +54,8 @@ def text_of(prompt: Prompt) -> str:
     if isinstance(prompt, str):
         return prompt
     if len(prompt) == 1:
-        return prompt[0]["content"]
-    return "\n\n".join(f"{message['role']}: {message['content']}" for message in prompt)
+        return in_words(prompt[0])
+    return "\n\n".join(f"{message['role']}: {in_words(message)}" for message in prompt)
 
 
 def alpaca_row(row: Mapping[str, Any], answer: Answer, name: str, dataset: str) -> dict[str, Any]:

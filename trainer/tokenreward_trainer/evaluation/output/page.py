@@ -11,6 +11,7 @@ from typing import Any
 
 from tokenreward.dataset.atomic import replace
 from tokenreward.html.document import text
+from tokenreward.templates.transcript import in_words
 from tokenreward_trainer.evaluation.answers import Answer, Answers
 from tokenreward_trainer.evaluation.output.table import Grid, grids, notes
 from tokenreward_trainer.evaluation.result import Evaluation, Judged
@@ -112,4 +113,4 @@ def _side(name: str, answer: Answer, score: float | None, preference: float | No
 
 
 def _prompt(prompt: Any) -> str:
-    return prompt if isinstance(prompt, str) else "\n\n".join(f"{m['role']}: {m['content']}" for m in prompt)
+    return prompt if isinstance(prompt, str) else "\n\n".join(f"{m['role']}: {in_words(m)}" for m in prompt)

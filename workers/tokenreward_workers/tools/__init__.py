@@ -1,0 +1,1 @@
+"""Commands that show what a worker does, without a worker."""
