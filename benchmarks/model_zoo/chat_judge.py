@@ -83,7 +83,7 @@ def judge(family: Family) -> FamilyJudged:
 
 def _read(family: Family, tokenizer: Any, renderer: Renderer, name: str, row: Row) -> Read:
     worker, trainer = _of_the_worker(renderer, row), _of_the_trainer(tokenizer, row)
-    own = _rendered(tokenizer, row)
+    own = _rendered(tokenizer, _with_thoughts_as(family.thought, row))
     if isinstance(worker, str) and isinstance(trainer, str):
         return Read("not taken" if own is None else "refused", worker)
     if isinstance(worker, str) or isinstance(trainer, str):
@@ -135,6 +135,12 @@ def _rendered(tokenizer: Any, row: Row) -> tuple[str, str] | None:
         return None
 
 
+def _with_thoughts_as(name: str, row: Row) -> Row:
+    """The row with thoughts under the name that the template reads."""
+    (answer,) = row["chosen"]
+    return row | {"chosen": [{name if key == "reasoning_content" else key: value for key, value in answer.items()}]}
+
+
 def _without_system(row: Row) -> Row:
     """The row for a template without a system role: the system message opens the first user turn."""
     if [message["role"] for message in row["prompt"][:2]] != ["system", "user"]:
@@ -168,11 +174,14 @@ def _off_from(family: Family, tokenizer: Any, ids: Ids, expected: Ids) -> str:
     theirs = tokenizer.decode(expected[max(0, same - 6) : same + 10])
     if more and not (not family.end and more == [tokenizer.eos_token_id]):
         return f"{near!r} where the template has {theirs!r}"
-    if rest.replace(tokenizer.eos_token or " ", "").strip():
+    if _but_for_the_end_of_text(family, rest).strip():
         return f"it ends before {rest!r}"
-    if not tokenizer.decode(ids).endswith(family.end):
-        return f"it does not end in {family.end!r}"
     return ""
+
+
+def _but_for_the_end_of_text(family: Family, text: str) -> str:
+    """The end of a rendering without the token that ends a text, which Phi 3's template writes behind the last turn."""
+    return text if family.eos in (None, family.end) else text.rstrip().removesuffix(str(family.eos))
 
 
 def _off_as_text(family: Family, tokenizer: Any, ours: tuple[Ids, Ids], own: tuple[str, str]) -> str:
@@ -181,16 +190,15 @@ def _off_as_text(family: Family, tokenizer: Any, ours: tuple[Ids, Ids], own: tup
     harmless = _rendered(tokenizer, look_alikes(family.control, harmless=True))
     assert harmless is not None, "the template takes look-alikes and refuses plain words"
     control = set(tokenizer.convert_tokens_to_ids(list(family.control)))
-    ours_control = [number for number in ids if number in control]
-    expected = [number for number in _ids(tokenizer, harmless[0]) if number in control]
-    if ours_control not in (expected, expected[:-1], [*expected, tokenizer.eos_token_id]):
-        return f"its control tokens are {tokenizer.convert_ids_to_tokens(ours_control)}"
-    text, whole = "".join(tokenizer.decode(ids).split()), "".join(own[0].split())
-    if not whole.startswith(text) and not (not family.end and text == whole + str(tokenizer.eos_token)):
-        return f"its text is {text!r}"
-    if not text.endswith("".join((family.end or "stop").split())) and family.end:
-        return f"it does not end in {family.end!r}"
-    return ""
+    expected = _but_for_the_end_of_text(family, harmless[0])
+    theirs = [number for number in _ids(tokenizer, expected) if number in control]
+    written = [number for number in ids if number in control]
+    text, whole = ("".join(some.split()) for some in (tokenizer.decode(ids), _but_for_the_end_of_text(family, own[0])))
+    if not family.end and written[-1:] == [tokenizer.eos_token_id]:
+        written, text = written[:-1], text.removesuffix(tokenizer.eos_token)
+    if written != theirs:
+        return f"its control tokens are {tokenizer.convert_ids_to_tokens(written)}"
+    return "" if text == whole else f"its text is {text!r}"
 
 
 def _ids(tokenizer: Any, text: str) -> Ids:

@@ -18,7 +18,11 @@ _OURS = Path(__file__).parent / "chat_templates"
 _IM = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _LLAMA3 = ("<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 _GEMMA = ("<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>")
-_GEMMA4 = ("<bos>", "<eos>", "<|turn>", "<turn|>", "<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>")
+_GEMMA4 = (
+    *("<bos>", "<eos>", "<|think|>", '<|"|>'),
+    *(f"<|{name}>" for name in ("turn", "channel", "tool", "tool_call", "tool_response")),
+    *(f"<{name}|>" for name in ("turn", "channel", "tool", "tool_call", "tool_response")),
+)
 _COHERE = (
     *("<BOS_TOKEN>", "<|START_OF_TURN_TOKEN|>", "<|END_OF_TURN_TOKEN|>", "<|SYSTEM_TOKEN|>", "<|USER_TOKEN|>"),
     *("<|CHATBOT_TOKEN|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>"),
@@ -63,6 +67,7 @@ class Family:
         added: Tokens of their own that are not special.
         pieces: The kind of tokenizer; `prefixed` is SentencePiece with a blank before every text.
         shipped: Whether TRL ships the template.
+        thought: What the template calls the thought of a message.
         arguments: Whether its tool calls have their arguments as an object or as JSON text.
     """
 
@@ -75,6 +80,7 @@ class Family:
     added: tuple[str, ...] = ()
     pieces: Literal["bytes", "sentencepiece", "prefixed"] = "bytes"
     shipped: bool = True
+    thought: str = "reasoning_content"
     arguments: Literal["object", "text"] = "object"
 
     def source(self) -> str:
@@ -149,7 +155,7 @@ FAMILIES: list[Family] = [
     Family("Granite, with its date", "granite", _GRANITE, None, _GRANITE[0], _GRANITE[0], shipped=False),
     Family("Command R, Aya Expanse", "cohere", _COHERE, "<BOS_TOKEN>", _COHERE[2], _COHERE[2]),
     Family("Command A, Aya Earth", "cohere2", _COHERE, "<BOS_TOKEN>", _COHERE[2], _COHERE[2]),
-    Family("gpt-oss", "gptoss", _HARMONY, "<|startoftext|>", "<|return|>", "<|return|>"),
+    Family("gpt-oss", "gptoss", _HARMONY, "<|startoftext|>", "<|return|>", "<|return|>", thought="thinking"),
     Family("Muse Glimmer", "muse_glimmer", _MUSE, "<|begin_of_text|>", "<|eot|>", "<|eot|>"),
     Family("Nemotron Mini", "nemotron_mini", ("<s>", "</s>", "<extra_id_0>", "<extra_id_1>"), *_S, "", shipped=False),
     Family("OpenChat", "openchat", (*_S, "<|end_of_turn|>"), *_S, "<|end_of_turn|>", pieces="prefixed", shipped=False),
