@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.chat_templates import KINDS, tokenizer_of
-from tokenreward.chat_format import ChatFormat
+from tokenreward.chat_format import ChatFormat, Conversation
 from tokenreward.chat_format.message_forms import MessageForms
 from tokenreward.chat_format.template import ChatTemplate
 from tokenreward.errors import BadInput
@@ -125,7 +125,8 @@ def test_worker_trainer_and_transformers_read_a_conversation_alike(kind: str, na
     assert isinstance(found, tuple), found
     assert of_the_trainer(kind, case.row) == found
     whole, ours = of_transformers(kind, case), [*found[0], *found[1]]
-    tokenizer = tokenizer_of(kind)
+    tokenizer, asked = tokenizer_of(kind), Conversation.of_item(case.item)
+    assert renderer_of(kind).chat.whole_ids(asked, case.answer) == whole  # as a reward model reads it
     if ours[: len(whole)] == whole:  # nothing ends a turn, so the eos token does
         assert ours[len(whole) :] in ([], [tokenizer.eos_token_id])
     elif kind.startswith("speakers"):
@@ -223,7 +224,13 @@ def test_a_prompt_that_ends_in_an_assistant_turn_is_refused_with_what_to_do(kind
 
 
 def test_a_thought_in_a_text_is_not_doubled_where_the_template_does_not_see_it() -> None:
-    blind = KINDS["qwen 3"].source.replace("'</think>' in content", "false")
+    seeing = KINDS["qwen 3"].source
+    first, last = (
+        seeing.index("{%- elif '</think>' in content %}"),
+        seeing.index("{% endif %}\n{{- '<|im_start|>assistant"),
+    )
+    blind = seeing[:first] + seeing[last:]
+    assert "split" not in blind
     tokenizer = copy.deepcopy(tokenizer_of("qwen 3"))
     tokenizer.chat_template = blind
     chat = ChatFormat.from_pretrained_tokenizer(tokenizer)

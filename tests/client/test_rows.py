@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from tokenreward.dataset.row_layout import Response, layout_of
 from tokenreward.errors import BadInput
+from tokenreward.schema import Item
 
 
 def user(text: str) -> dict[str, str]:
@@ -79,7 +81,7 @@ def test_a_prompt_that_the_conversations_repeat() -> None:
     assert responses(row) == [("chosen", [user("p")], "c"), ("rejected", [user("p")], "r")]
 
 
-def test_message_fields_beyond_role_and_content_are_left_out() -> None:
+def test_nulls_are_keys_that_a_message_has_not() -> None:
     row = {"prompt": [user("p") | {"tool_calls": None}], "response": "r"}  # type: ignore[dict-item]
     assert responses(row) == [("response", [user("p")], "r")]
 
@@ -117,6 +119,37 @@ def test_message_fields_beyond_role_and_content_are_left_out() -> None:
         ({"chosen": "abc", "rejected": "xyz"}, "do not begin alike"),
         ({"chosen": "same", "rejected": "same"}, "leave no response"),
         ({"prompt": "p", "response": "r", "token_rewards": [1]}, "column 'token_rewards' already"),
+        (
+            {"prompt": [user("p") | {"images": ["x"]}], "response": "r"},
+            "column 'prompt': message 0 has `images`, which",
+        ),
+        (
+            {"prompt": [{"role": "user", "content": [{"type": "image", "url": "x"}]}], "response": "r"},
+            "column 'prompt': message 0, `content.0`: a part of the kind 'image' cannot be carried, only text can",
+        ),
+        ({"prompt": "p", "response": "r", "images": ["x"]}, "row 0, column 'images': only text can be labeled"),
+        ({"prompt": "p", "response": "r", "tools": [1]}, "column 'tools': a list of tools is expected"),
+        ({"prompt": "p", "response": "r", "tools": "[{"}, "column 'tools': no JSON"),
+        (
+            {"prompt": "p", "response": "r", "chat_template_kwargs": {"messages": []}},
+            "column 'chat_template_kwargs': `messages` is no switch of the chat template",
+        ),
+        (
+            {"prompt": "p", "response": "r", "chat_template_kwargs": {"a": "x" * 20_000}},
+            "column 'chat_template_kwargs': at most 16384 characters of JSON are taken",
+        ),
+        (
+            {"prompt": [user("p"), assistant("a")], "response": "r"},
+            "column 'prompt': the prompt ends in an assistant's",
+        ),
+        (
+            {"messages": [user("p"), assistant("a"), assistant("r")]},
+            "column 'messages': the prompt ends in an assistant",
+        ),
+        (
+            {"prompt": [{"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]}], "response": "r"},
+            "column 'prompt': message 0, `tool_calls`: a tool call is",
+        ),
         ({"prompt": "p", "chosen": "c", "rejected": "r", "chosen_tokens": []}, "column 'chosen_tokens' already"),
         ({"prompt": "p", "response": "r", "token_ids": []}, "column 'token_ids': a list of token ids is expected"),
         ({"prompt": "p", "response": "r", "token_ids": "1 2"}, "column 'token_ids': a list of token ids"),
@@ -162,3 +195,45 @@ def test_a_later_row_in_another_format_is_an_error() -> None:
     implicit = layout_of({"chosen": "ab", "rejected": "ac"}, "row 0")
     with pytest.raises(BadInput, match=r"row 5, column 'prompt': .*mixed formats"):
         implicit.responses({"prompt": "p", "chosen": "ab", "rejected": "ac"}, "row 5")
+
+
+CALL = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Oslo"}}}
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+
+
+def test_a_whole_conversation_is_sent_as_it_is() -> None:
+    asked = [user("Weather?"), {"role": "assistant", "content": None, "tool_calls": [CALL]}]
+    asked.append({"role": "tool", "content": "rain", "name": "weather", "tool_call_id": "1"})
+    row = {"prompt": asked, "chosen": [assistant("Rain.")], "rejected": [assistant("") | {"tool_calls": [CALL]}]}
+    row |= {"tools": TOOLS, "chat_template_kwargs": {"enable_thinking": False}}
+    chosen, rejected = (r.item() for r in layout_of(row, "row 0").responses(row, "row 0"))
+    shared = {"prompt": asked, "tools": TOOLS, "chat_template_kwargs": {"enable_thinking": False}}
+    assert chosen == shared | {"response": "Rain."}
+    assert rejected == shared | {"response": row["rejected"][0]}
+    for item in (chosen, rejected):
+        assert Item.model_validate(item)
+
+
+def test_a_thought_apart_belongs_to_the_response() -> None:
+    row = {"prompt": "p", "response": [assistant("4") | {"thinking": "two and two"}]}
+    (response,) = layout_of(row, "row 0").responses(row, "row 0")
+    assert response.text == "4"
+    assert response.item()["response"] == assistant("4") | {"reasoning_content": "two and two"}
+
+
+def test_nulls_that_a_columnar_file_wrote_are_left_out_of_calls_and_tools() -> None:
+    call = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Oslo", "unit": None}}}
+    tools = [{"type": "function", "function": {"name": "weather", "strict": None}}]
+    row = {"prompt": [user("p")], "response": [{"role": "assistant", "content": None, "tool_calls": [call]}]}
+    row |= {"tools": tools, "chat_template_kwargs": {"enable_thinking": None}}
+    (response,) = layout_of(row, "row 0").responses(row, "row 0")
+    assert response.message is not None
+    assert response.message["tool_calls"] == [CALL]
+    assert response.tools == [{"type": "function", "function": {"name": "weather"}}]
+    assert response.chat_template_kwargs is None
+
+
+def test_tools_may_stand_there_as_json_text() -> None:
+    row = {"prompt": "p", "response": "r", "tools": json.dumps(TOOLS)}
+    (response,) = layout_of(row, "row 0").responses(row, "row 0")
+    assert response.tools == TOOLS

@@ -84,6 +84,26 @@ def test_several_turns_become_a_transcript() -> None:
     assert templates.transcript([Message(role="user", content="Hi")]) == "Hi"
 
 
+def test_a_transcript_leaves_nothing_of_a_conversation_out() -> None:
+    call = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Oslo"}}}
+    prompt = [
+        {"role": "user", "content": [{"type": "text", "text": "Weather"}, {"type": "text", "text": "?"}]},
+        {"role": "assistant", "content": "", "reasoning_content": "Look.", "tool_calls": [call]},
+        {"role": "tool", "name": "weather", "content": "rain"},
+    ]
+    tools = [{"type": "function", "function": {"name": "weather"}}]
+    answer = {"role": "assistant", "content": "Rain.", "reasoning_content": "So it is."}
+    item = Item.model_validate({"prompt": prompt, "response": answer, "tools": tools})
+    template = Template(name="t", branches={"a": Branch(directive="{prompt}|{response}")})
+    (message,) = templates.render(template, item)["a"]
+    assert message.content == (
+        'Tools:\n{"type": "function", "function": {"name": "weather"}}\n\nUser: Weather?\n\n'
+        'Assistant: (thinks) Look.\n\nAssistant: (calls weather) {"city": "Oslo"}\n\nTool (weather): rain'
+        "|(thinks) So it is.\n\nRain."
+    )
+    assert templates.lengths(template, item) == {"a": len(message.content)}
+
+
 def test_the_hash_follows_the_words_and_not_the_description() -> None:
     one = templates.resolve("revision")
     assert one.model_copy(update={"description": "other"}).hash == one.hash

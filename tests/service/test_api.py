@@ -104,6 +104,43 @@ def test_a_wrong_item_gets_its_own_error_while_its_neighbours_get_rewards(
     assert rows[2]["rewards"]
 
 
+@pytest.mark.parametrize(
+    ("item", "pointer"),
+    [
+        ({"prompt": [{"role": "user", "content": "a", "images": ["x"]}]}, "/prompt/0/images"),
+        ({"prompt": [{"role": "user", "content": [{"type": "image", "url": "x"}]}]}, "/prompt/0/content/0"),
+        ({"prompt": [{"role": "user", "content": [{"type": "text", "text": 1}]}]}, "/prompt/0/content/0/text"),
+        ({"prompt": [{"role": "user"}]}, "/prompt/0"),
+        ({"prompt": "a", "response": {"role": "assistant", "content": "b", "audio": "x"}}, "/response/audio"),
+        ({"prompt": "a", "chat_template_kwargs": {"add_generation_prompt": False}}, "/chat_template_kwargs"),
+        ({"prompt": "a", "tools": ["weather"]}, "/tools/0"),
+    ],
+)
+def test_what_of_a_conversation_cannot_be_carried_is_pointed_at(http: httpx2.Client, item: dict, pointer: str) -> None:
+    refused = http.post("/v1/jobs", json={"items": [{"response": "r", **item}], "strict": True})
+    assert refused.status_code == 422, refused.text
+    assert refused.json()["errors"][0]["pointer"] == "/items/0" + pointer
+
+
+def test_a_conversation_with_tools_and_calls_is_labeled(http: httpx2.Client) -> None:
+    call = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Oslo"}}}
+    prompt = [
+        {"role": "user", "content": [{"type": "text", "text": "Weather?"}]},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "name": "weather", "content": "rain"},
+    ]
+    more = {
+        "tools": [{"type": "function", "function": {"name": "weather"}}],
+        "chat_template_kwargs": {"today": "2025-01-31"},
+    }
+    item = {"prompt": prompt, "response": {"role": "assistant", "content": "Rain."}, **more}
+    shown = http.post("/v1/render", json={"item": item}).json()["branches"]
+    assert shown["plain"]["messages"] == prompt
+    assert "(calls weather)" in shown["better"]["messages"][0]["content"]
+    rows, _ = records(http, finished(http, http.post("/v1/jobs", json={"items": [item]}).json()["id"])["id"])
+    assert rows[0]["rewards"], rows
+
+
 @pytest.mark.parametrize(("name", "value"), [("model", ""), ("model", "m" * 513), ("estimator", "e" * 65)])
 def test_an_option_in_the_query_that_cannot_be_is_pointed_at(http: httpx2.Client, name: str, value: str) -> None:
     line = b'{"prompt":"p","response":"r"}'

@@ -151,3 +151,8 @@ class AnswerReader:
                 "the model's chat template writes a thought of its own before the one in the text: send the thought "
                 "as `reasoning_content`, or the response as `token_ids`"
             )
+
+
+def has_thought_tags(text: str) -> bool:
+    """Whether a text holds what opens or closes a thought."""
+    return any(tag in text for tag in (*_OPENINGS, *_CLOSINGS))

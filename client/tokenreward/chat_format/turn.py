@@ -15,8 +15,8 @@ from tokenreward.chat_format.named_template import NamedTemplate
 from tokenreward.errors import BadInput
 
 _THOUGHT = "qzTHOUGHTzq"
-#: What templates are known to do something with: blanks, lines, quotes, markup, and letters of all lengths.
-_AWKWARD = "qzA \n\n  'b' \"c\" \\d <e> &amp; {f} [g]\t\u00e9 \u6f22 \U0001f642 1.50 *h* # i: jzq"
+#: What templates are known to do something with: blanks, lines, quotes, markup, letters of all lengths, and much text.
+_AWKWARD = ("qzA \n\n  'b' \"c\" \\d <e> &amp; {f} [g]\t\u00e9 \u6f22 \U0001f642 1.50 *h* # i: jzq\n" * 64).strip()
 #: A generation prompt is cut by so many characters at most to end where a token ends.
 _MOST_CUT = 48
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from tokenreward.chat_format.answer_text import AnswerReader, AnswerText
+from tokenreward.chat_format.answer_text import AnswerReader, AnswerText, has_thought_tags
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.chat_format.messages import Conversation
 from tokenreward.chat_format.named_template import NamedTemplate
@@ -57,7 +57,7 @@ class Writing:
         text = answer.get("content")
         if len(answer) == 2 and isinstance(text, str) and text and text.strip() == text:
             turn = self._known(conversation)
-            if turn is not None and turn.verbatim and not self._template.looks_for(text):
+            if turn is not None and turn.verbatim and not (self._template.looks_for(text) or has_thought_tags(text)):
                 return self._reader.as_it_is(turn, text, finished)
         prompt = self._template.prompt(conversation)
         turn = self._turn(conversation, prompt)

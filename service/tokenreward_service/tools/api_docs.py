@@ -34,7 +34,7 @@ def render() -> str:
         for method, operation in operations.items():
             parts.append(_operation(method.upper(), path, operation))
     parts.append("# Shapes\n")
-    parts += [_shape(name, schema) for name, schema in sorted(document["components"]["schemas"].items())]
+    parts += [_shape(name, schema) for name, schema in sorted(document["components"]["schemas"].items()) if schema]
     return "\n".join(parts)
 
 
@@ -83,6 +83,8 @@ def _shape(name: str, schema: dict[str, Any]) -> str:
 def _type(schema: dict[str, Any]) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rsplit("/", 1)[-1]
+        if name == "JsonValue":
+            return "JSON"
         return f"[{name}](#{name.lower()})"
     if kinds := schema.get("anyOf") or schema.get("oneOf"):
         return " or ".join(_type(part) for part in kinds)
