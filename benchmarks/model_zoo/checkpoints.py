@@ -19,6 +19,7 @@ def build(architecture: Architecture, path: Path) -> Path:
     Vectors (norms, biases, a router's corrections) are moved away from the ones and zeros that they begin as, so that
     an engine that leaves one out is found.
     """
+    transformers.utils.logging.disable_progress_bar()
     torch.manual_seed(zlib.crc32(architecture.name.encode()))
     model = transformers.AutoModelForCausalLM.from_config(configuration(architecture)).float()
     with torch.no_grad():
