@@ -18,7 +18,7 @@ from tokenreward.chat_format import ChatFormat, Conversation
 from tokenreward.chat_format.message_forms import MessageForms
 from tokenreward.chat_format.template import ChatTemplate
 from tokenreward.errors import BadInput
-from tokenreward.schema import Branch, Item, ItemFailure, Template
+from tokenreward.schema import Branch, Fingerprint, Item, ItemFailure, Provenance, Template
 from tokenreward_trainer.data.labeled_pairs import pairs_of
 from tokenreward_workers.rendering import Prepared, Renderer
 
@@ -211,8 +211,26 @@ def test_a_sampled_response_follows_the_whole_generation_prompt() -> None:
         of_sides(pair | {"rejected_token_ids": None})
 
 
-def of_sides(row: dict[str, Any]) -> tuple[list[int], list[int], list[int]]:
-    (pair,) = pairs_of([row], tokenizer_of("r1"), None).pairs
+def test_labels_are_trained_on_behind_the_prompt_that_they_were_scored_behind() -> None:
+    """The file does not say whether a response was sampled: its ids do, if they are not those of its text."""
+    chat = renderer_of("r1").chat
+    row = {"prompt": "Why?", "chosen": "Because.", "rejected": "So."}
+    written = {side: chat.answer_ids(row[side]) for side in ("chosen", "rejected")}
+    sampled = {side: [5, *ids] for side, ids in written.items()}
+    fingerprint = Fingerprint(
+        model="m", model_hash="h", tokenizer_hash=chat.hash, engine="e", engine_version="1", dtype="float32"
+    )
+    names = ("fingerprint_digest", "template", "template_hash", "estimator", "estimator_hash", "tokenreward_version")
+    provenance = Provenance(fingerprint=fingerprint, **dict.fromkeys(names, "x"))
+    for ids, answered in ((written, True), (sampled, False)):
+        labels = {f"{side}_token_ids": ids[side] for side in ids}
+        labels |= {f"{side}_token_rewards": [0.1] * len(ids[side]) for side in ids}
+        found = of_sides(row | labels, provenance)
+        assert found == (chat.prompt_ids("Why?", answered=answered), ids["chosen"], ids["rejected"])
+
+
+def of_sides(row: dict[str, Any], provenance: Provenance | None = None) -> tuple[list[int], list[int], list[int]]:
+    (pair,) = pairs_of([row], tokenizer_of("r1"), provenance).pairs
     return list(pair.prompt), list(pair.chosen), list(pair.rejected)
 
 
