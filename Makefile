@@ -22,7 +22,7 @@ PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadgroup
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
-.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale feed load deploy-test clean
+.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale feed load deploy-test clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -36,6 +36,7 @@ help:
 	@echo "make experiment-smoke     DPO beside DPO-REG, tiny: whether the experiment runs"
 	@echo "make experiment           every method on the same pairs, three seeds (hours), with the document's tables"
 	@echo "make fidelity             engines against a float32 pass without shortcuts"
+	@echo "make models               architectures and chat templates: which are right, which are refused (5 minutes)"
 	@echo "make fuzz                 100,000 made-up requests, and what came back"
 	@echo "make faults               random faults while jobs run, then every item compared"
 	@echo "make bench                engines against the plain ways of doing it"
@@ -114,6 +115,9 @@ coverage: setup
 
 fidelity: setup
 	$(BIN)/python benchmarks/fidelity.py
+
+models: setup
+	$(BIN)/python benchmarks/models.py
 
 bench: setup
 	$(BIN)/python benchmarks/labeling.py
