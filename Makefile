@@ -5,6 +5,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ENGINE ?= transformers
 
+# Compiled modules are kept: each of the many processes that import torch would compile it anew otherwise, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # uv does not read pip's settings; a local folder of wheels (a CPU build of torch, say) is passed on.
 export UV_FIND_LINKS := $(if $(UV_FIND_LINKS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 # Without such a folder, uv finds the torch build that fits the machine.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Generator, Iterator
 from typing import Any
 
@@ -16,6 +18,10 @@ from tests.support.schedule import by_group, longest_first
 # The same examples in every run: a change is to blame for a failure, not chance. `make fuzz` looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("repeatable")
+
+# Tests start many processes; one that may not keep what it compiles compiles torch anew, which takes it seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell that runs this in the background has SIGINT ignored, and what a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,7 +2,8 @@
 
 What a container gives is stood in for as little as possible: each service has a folder whose entries link to its
 mounts, and paths in its command and environment lead there; `redis:6379` and published ports become free ports of
-loopback; `valkey-cli ping` is asked by Python, because no wheel brings that program.
+loopback; `valkey-cli ping` is asked by Python, because no wheel brings that program; what Python compiles is kept,
+because an image holds it compiled.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ class Composed:
         environment["HOME"] = str(root / "tmp")
         environment["TOKENREWARD_PARENT_PID"] = str(os.getpid())
         environment |= {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         environment |= self._extra.get(service.name, {})
         program, *arguments = [self._here(argument, root) for argument in command]
         programs = {
