@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -29,9 +30,12 @@ def test_the_tests_of_a_file_run_in_one_process(tmp_path: Path) -> None:
     for name in ("one", "other"):
         tests = [f"def test_{n}():\n    import time; time.sleep(0.05)\n" for n in range(6)]
         (tmp_path / f"test_{name}.py").write_text("\n".join(tests))
-    options = ["-n", "2", "-v", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(tmp_path)]
+    options = ["-p", "xdist", "-n", "2", "-v", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(tmp_path)]
     command = [sys.executable, "-m", "pytest", *options, str(tmp_path)]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=patience(60))
+    environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # the other plugins take longer than the tests
+    ran = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=patience(60)
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = set(re.findall(r"\[(gw\d)\] \[.*PASSED (\S+\.py)", ran.stdout))
     assert len(found) == 2, ran.stdout
