@@ -9,7 +9,6 @@ then deals out single tests without a word (pytest-dev/pytest-xdist#1386). To be
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -21,7 +20,28 @@ TOGETHER = {
 }
 
 #: What takes long, longest first; everything else follows in the usual order.
-FIRST: tuple[str, ...] = ()
+FIRST = (
+    "workers/test_gpu_benchmark.py",
+    "e2e/test_real_model.py",
+    "workers/test_vllm_runners.py",
+    "trainer/test_pipeline.py",
+    "workers/test_vllm.py",
+    "trainer/test_sampling.py",
+    "faults/test_faults.py",
+    "deploy/test_parity.py",
+    "faults/test_machinery.py",
+    "trainer/test_run.py",
+    "client/test_label_dataset.py",
+    "service/test_fuzz.py",
+    "service/test_keys.py",
+    "service/test_limits.py",
+    "deploy/test_rolling.py",
+    "deploy/test_hosts.py",
+    "e2e/test_embedded.py",
+    "web/test_accessibility.py",
+    "workers/test_packed_long.py",
+    "trainer/test_invariance.py",
+)
 
 _GROUPS = {f"tests/{file}": name for name, files in TOGETHER.items() for file in files}
 
