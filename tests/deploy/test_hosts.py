@@ -93,7 +93,7 @@ def work(name: str, count: int) -> list[dict[str, str]]:
 
 
 def test_a_job_is_shared_by_both_hosts(cluster: Cluster) -> None:
-    items = work("shared", 40)
+    items = work("shared", 80)
     assert label(cluster, items) == rewards(items)
     wait_for(lambda: all(worker["shards_done"] for worker in cluster.workers()), 10, "a shard from each host")
 
@@ -101,12 +101,12 @@ def test_a_job_is_shared_by_both_hosts(cluster: Cluster) -> None:
 def test_everything_finishes_when_a_host_is_cut_off_in_the_middle_and_it_works_again_when_it_is_back(
     cluster: Cluster,
 ) -> None:
-    items = work("cut", 80)
+    items = work("cut", 160)
     assert label(cluster, items, cut="gpu1") == rewards(items)
     wait_for(lambda: len(cluster.workers()) == 1, 30, "the lost host to be missed")
     cluster.lan.mend("gpu1")
     wait_for(lambda: len(cluster.workers()) == 2, 60, "both hosts")
     before = {worker["id"]: worker["shards_done"] for worker in cluster.workers()}
-    items = work("back", 40)
+    items = work("back", 80)
     assert label(cluster, items) == rewards(items)
     wait_for(lambda: all(w["shards_done"] > before.get(w["id"], 0) for w in cluster.workers()), 10, "work on both")
