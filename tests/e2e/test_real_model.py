@@ -24,7 +24,7 @@ from tokenreward.commands import label
 from tokenreward.protocol import keys
 
 ENGINES = [
-    pytest.param("transformers", marks=[pytest.mark.demo_model, pytest.mark.alone]),
+    pytest.param("transformers", marks=pytest.mark.demo_model),
     pytest.param("vllm", marks=pytest.mark.vllm),
 ]
 

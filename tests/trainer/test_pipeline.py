@@ -208,7 +208,7 @@ def test_a_run_that_is_killed_in_every_stage_and_between_them_goes_on_to_the_sam
     *kills, last = attempts
     assert [attempt["how"] for attempt in kills] == ["killed"] * len(kills), ran.stdout
     assert last["how"] == "ended"
-    assert len(kills) == 3 * 5 + 2 * 5  # Three points in each stage, and five where there are checkpoints.
+    assert len(kills) == 3 * 6 + 5  # Three points in each stage, and two more in a checkpoint.
     for before, attempt in pairwise(kills):
         assert set(before["finished"]) <= set(attempt["finished"]), "a finished stage was begun again"
 
