@@ -96,6 +96,15 @@ def of_the_trainer(name: str, row: dict[str, Any]) -> tuple[list[int], list[int]
     return list(pair.prompt), list(pair.chosen)
 
 
+@cache
+def trained(kind: str) -> dict[str, tuple[list[int], list[int]]]:
+    """What the trainer reads of every case that is not refused, as the rows of one file."""
+    names = [name for name in CASES if name not in KINDS[kind].refuses]
+    rows = [CASES[name].row for name in names]
+    pairs = pairs_of(rows, tokenizer_of(kind), None, max_length=100_000, max_prompt_length=90_000).pairs
+    return {name: (list(pair.prompt), list(pair.chosen)) for name, pair in zip(names, pairs, strict=True)}
+
+
 def of_transformers(name: str, case: Case) -> list[int]:
     """The whole conversation by transformers, from messages in the forms that the template takes."""
     tokenizer = tokenizer_of(name)
@@ -123,7 +132,7 @@ def test_worker_trainer_and_transformers_read_a_conversation_alike(kind: str, na
             of_the_trainer(kind, case.row)
         return
     assert isinstance(found, tuple), found
-    assert of_the_trainer(kind, case.row) == found
+    assert trained(kind)[name] == found
     whole, ours = of_transformers(kind, case), [*found[0], *found[1]]
     tokenizer, asked = tokenizer_of(kind), Conversation.of_item(case.item)
     assert renderer_of(kind).chat.whole_ids(asked, case.answer) == whole  # as a reward model reads it
