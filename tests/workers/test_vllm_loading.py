@@ -63,7 +63,7 @@ def test_rotary_embeddings_that_vllm_computes_otherwise_are_refused_or_kept_belo
     assert "up to 99 tokens" in caplog.text
     assert checked(folder, VllmSettings(max_tokens=50)).max_tokens == 50
     configure(folder, rope_parameters=rope | {"rope_type": "dynamic"})
-    with pytest.raises(BadInput, match="dynamic rotary embeddings.*take engine transformers"):
+    with pytest.raises(BadInput, match=r"dynamic rotary embeddings.*take engine transformers"):
         checked(folder, VllmSettings())
 
 
@@ -104,7 +104,7 @@ def test_the_probe_reaches_beyond_the_window_and_compares_the_cache_there() -> N
 
 def test_a_window_that_takes_minutes_to_reach_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tokenreward_workers.engines.probe._LONG_SECONDS", 0.0)
-    with pytest.raises(BadInput, match="changes at 300 tokens.*--max-tokens 300 or less"):
+    with pytest.raises(BadInput, match=r"changes at 300 tokens.*--max-tokens 300 or less"):
         probe(Scripted(windows=(300,)))
 
 

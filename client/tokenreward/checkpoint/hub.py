@@ -84,8 +84,7 @@ def _from_hub(name: str, hint: str, *, weights: bool) -> Path:
         folder = snapshot(*wanted, local=False)
         return snapshot(*wanted, *_PICKLES, local=False) if weights and not _has_weights(folder) else folder
     except Exception as error:  # the hub's client lets through what its transport raises
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        why = lines[0] if lines else type(error).__name__
+        why = " ".join(str(error).split())[:300] or type(error).__name__
         raise BadInput(f"model {name!r}: no such directory{hint}, and the hub does not give it: {why}") from error
 
 

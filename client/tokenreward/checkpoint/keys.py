@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.checkpoint.folder import check_folder
-from tokenreward.checkpoint.loading import CAUSAL_LM, in_one_line, refuse_keys, silence, untied
+from tokenreward.checkpoint.loading import (
+    CAUSAL_LM,
+    in_one_line,
+    known_causal_lm,
+    load_config,
+    refuse_keys,
+    silence,
+    untied,
+)
 from tokenreward.checkpoint.safetensors_file import read_header
 from tokenreward.checkpoint.weight_files import weight_files
 
@@ -37,10 +45,7 @@ def check_keys(folder: Path, *, tokenizer: bool = True) -> None:
         import transformers
         from transformers.modeling_utils import load_state_dict
 
-        if content.get("quantization_config") is not None or content["model_type"] not in transformers.CONFIG_MAPPING:
-            return
-        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        if type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
+        if content.get("quantization_config") is not None or not known_causal_lm(content):
             return
         files = weight_files(folder)
         shapes: dict[str, Any] = {}
@@ -48,7 +53,7 @@ def check_keys(folder: Path, *, tokenizer: bool = True) -> None:
             shapes |= load_state_dict(file, map_location="meta")
         model, report = getattr(transformers, CAUSAL_LM).from_pretrained(
             None,
-            config=config,
+            config=load_config(folder),
             state_dict=dict(shapes),
             device_map="meta",
             ignore_mismatched_sizes=True,

@@ -95,6 +95,18 @@ def load_tokenizer(folder: Path, name: str | None = None) -> Any:
         return tokenizer
 
 
+def known_causal_lm(content: Mapping[str, Any]) -> bool:
+    """Whether transformers has code of its own for a causal language model.
+
+    Args:
+        content: Of config.json.
+    """
+    from transformers import CONFIG_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING
+
+    kind = content.get("model_type")
+    return kind in CONFIG_MAPPING and CONFIG_MAPPING[kind] in MODEL_FOR_CAUSAL_LM_MAPPING
+
+
 def load_config(folder: Path) -> Any:
     """Load a model's configuration by transformers, defaults filled in.
 

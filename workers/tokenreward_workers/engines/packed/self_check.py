@@ -30,6 +30,9 @@ from tokenreward_workers.engines.packed.mlp import bound_mlps
 from tokenreward_workers.engines.packed.tree import pack
 from tokenreward_workers.scoring import LogProbs, Scoring
 
+#: Log-probs of plain passes, by branch.
+_Plain = dict[str, LogProbs]
+
 #: Mean difference of log-probs that is still the rounding of that type.
 _ROUNDING = {"float32": 1e-3, "float16": 0.2, "bfloat16": 0.2}
 #: The largest difference of a token's log-prob in float32.
@@ -67,20 +70,25 @@ def check(model: Any, head: LmHead, dtype: str, max_tokens: int) -> None:
 
 
 def _prove(model: Any, head: LmHead, dtype: str, max_tokens: int, *, exact: bool) -> None:
+    def compare(length: int, window: int | None = None, unlike: Mapping[str, LogProbs] | None = None) -> _Plain:
+        return _compare(model, head, dtype, length, exact=exact, window=window, unlike=unlike)
+
     short = min(_SHORT, max_tokens)
-    plain = _compare(model, head, dtype, short, exact=exact)
     ends = [size for size in windows(model.config.get_text_config()) if size < max_tokens]
-    if not ends or ends[-1] + 2 <= short // 2:
+    compare(min([short, *ends]))
+    if not ends:
+        return
+    plain = compare(short, ends[0])
+    if ends[-1] <= short // 2:
         return
     with _shortened(model):
-        changed = _compare(model, head, dtype, short, exact=exact, window=ends[-1], unlike=plain)
+        changed = compare(short, ends[0], plain)
     if _affordable(model, long := min(ends[-1] + _BEYOND, max_tokens)):
-        _compare(model, head, dtype, long, exact=exact, window=ends[-1])
+        compare(long, ends[0])
     elif _apart(plain, changed) == 0:  # nothing that a shorter window would have changed was proved
-        kind = model.config.model_type
         raise BadInput(
-            f"{kind} models cannot be proved beyond their window of {ends[-1]} tokens here: give --max-tokens "
-            f"{ends[0]} or less, or take engine vllm"
+            f"{model.config.model_type} models cannot be proved beyond their window of {ends[0]} tokens here: give "
+            f"--max-tokens {ends[0]} or less, or take engine vllm"
         )
 
 
@@ -93,7 +101,7 @@ def _compare(
     exact: bool,
     window: int | None = None,
     unlike: Mapping[str, LogProbs] | None = None,
-) -> dict[str, LogProbs]:
+) -> _Plain:
     """Score a text both ways.
 
     Args:
@@ -135,7 +143,7 @@ def _apart(one: Mapping[str, LogProbs], other: Mapping[str, LogProbs]) -> float:
     return max(float(np.abs(one[branch] - other[branch]).mean()) for branch in one)
 
 
-def _plain(model: Any, scoring: Scoring) -> dict[str, LogProbs]:
+def _plain(model: Any, scoring: Scoring) -> _Plain:
     device = next(model.parameters()).device
     found = {}
     model.set_attn_implementation("eager")

@@ -12,8 +12,9 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from tokenreward.checkpoint.json_files import read_object
 from tokenreward.checkpoint.keys import check_keys
-from tokenreward.checkpoint.loading import load_config
+from tokenreward.checkpoint.loading import known_causal_lm, load_config
 from tokenreward.checkpoint.weight_files import refuse_strays
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.lengths import longest_sequence, ropes
@@ -37,6 +38,8 @@ def checked(path: Path, settings: VllmSettings) -> VllmSettings:
     """
     check_keys(path)
     refuse_strays(path)
+    if not known_causal_lm(read_object(path / "config.json")):
+        return settings
     config = load_config(path).get_text_config()
     kinds = {rope.get("rope_type") for rope in ropes(config) if not rope.get("alpha")}
     if "dynamic" in kinds:

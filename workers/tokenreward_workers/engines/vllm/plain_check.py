@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tokenreward.checkpoint.loading import CAUSAL_LM, load_model
+from tokenreward.checkpoint.json_files import read_object
+from tokenreward.checkpoint.loading import CAUSAL_LM, known_causal_lm, load_model
 from tokenreward.checkpoint.weight_files import weight_files
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.base import Engine, score_all
@@ -37,14 +38,12 @@ def plain_rows(path: Path, max_tokens: int | None) -> list[tuple[Scoring, LogPro
         Each text and its response's log-probs; nothing for a model that is too large or quantised, or that transformers
         has no class for.
     """
-    import torch
-    import transformers
-
-    config = transformers.AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    known = type(config) in transformers.MODEL_FOR_CAUSAL_LM_MAPPING
-    quantised = getattr(config, "quantization_config", None) is not None
-    if not known or quantised or sum(file.stat().st_size for file in weight_files(path)) > _SMALL:
+    content = read_object(path / "config.json")
+    size = sum(file.stat().st_size for file in weight_files(path))
+    if size > _SMALL or content.get("quantization_config") is not None or not known_causal_lm(content):
         return []
+    import torch
+
     model = load_model(CAUSAL_LM, path, dtype=torch.float32, attn_implementation="eager").eval()
     text = model.config.get_text_config()
     most = min(longest_sequence(text) - 1, max_tokens or 2**31, _LONGEST)
