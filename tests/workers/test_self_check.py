@@ -40,6 +40,7 @@ EXPERTS = {
     "interleave_moe_layer_step": 1,
     "intermediate_size_mlp": 64,
 }
+SPARSE = {"num_experts": 2, "num_experts_per_tok": 1}
 
 Save = Callable[..., Path]
 
@@ -133,7 +134,8 @@ def test_a_window_that_is_shortened_is_as_long_as_before_afterwards(save: Save) 
 
 def test_values_that_are_narrower_than_keys_are_right(save: Save) -> None:
     experts = {"n_routed_experts": 4, "n_group": 1, "topk_group": 1, "moe_intermediate_size": 16}
-    path = save("DeepseekV3Config", **LATENT, **experts, num_experts_per_tok=2, first_k_dense_replace=1)
+    experts |= {"num_experts_per_tok": 2, "first_k_dense_replace": 1}
+    path = save("DeepseekV3Config", **LATENT, **experts, head_dim=8, num_key_value_heads=4)
     assert off_a_plain_pass(path, 300) < 1e-4
 
 
@@ -141,7 +143,7 @@ def test_values_that_are_narrower_than_keys_are_right(save: Save) -> None:
     ("kind", "changes"),
     [
         ("GptOssConfig", {"num_local_experts": 2, "num_experts_per_tok": 1, "sliding_window": 24}),
-        ("Qwen3NextConfig", {"layer_types": ["linear_attention", "full_attention"], "num_experts": 2}),
+        ("Qwen3NextConfig", {"layer_types": ["linear_attention", "full_attention"], **SPARSE}),
         ("Lfm2Config", {"layer_types": ["conv", "full_attention"]}),
         ("RecurrentGemmaConfig", {"num_hidden_layers": 3, "attention_window_size": 24, "lru_width": 48}),
         ("GPTNeoConfig", {"attention_types": [[["global", "local"], 1]], "num_layers": 2, "window_size": 24}),

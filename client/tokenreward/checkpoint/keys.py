@@ -12,7 +12,6 @@ from typing import Any
 
 from tokenreward.checkpoint.folder import check_folder
 from tokenreward.checkpoint.loading import (
-    CAUSAL_LM,
     in_one_line,
     known_causal_lm,
     load_config,
@@ -51,14 +50,17 @@ def check_keys(folder: Path, *, tokenizer: bool = True) -> None:
         shapes: dict[str, Any] = {}
         for file in files:
             shapes |= load_state_dict(file, map_location="meta")
-        model, report = getattr(transformers, CAUSAL_LM).from_pretrained(
+        config = load_config(folder)
+        architecture = transformers.MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+        if type(text := config.get_text_config()) is architecture.config_class:
+            config = text
+        model, report = architecture.from_pretrained(
             None,
-            config=load_config(folder),
+            config=config,
             state_dict=dict(shapes),
             device_map="meta",
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            trust_remote_code=False,
         )
         refuse_keys(report, what)
         for one, other in model.get_expanded_tied_weights_keys(all_submodels=True).items():

@@ -54,7 +54,10 @@ class Policy:
         refuse_adapter(folder)
         tokenizer = load_tokenizer(folder, name)
         config = load_config(folder).get_text_config()
-        chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
+        try:
+            chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
+        except BadInput as error:
+            raise BadInput(f"the chat format of {name} cannot be read: {error}") from error
         check_rows(chat, config.vocab_size, f"model {name!r}")
         longest = getattr(config, "max_position_embeddings", None)
         return cls(name, tokenizer, chat, _stops(folder, tokenizer, chat), longest)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.checkpoint.hub import find_model
-from tokenreward.checkpoint.loading import load_model, load_tokenizer
+from tokenreward.checkpoint.loading import in_one_line, load_model, load_tokenizer
 from tokenreward.errors import BadInput
 from tokenreward_trainer.resumable.hashes import model_hash
 from tokenreward_trainer.scorers.base import Group, messages_of
@@ -69,7 +69,8 @@ class RewardModel:
         positions = getattr(model.config, "max_position_embeddings", None) or 1 << 20
         self._longest = min(int(self._tokenizer.model_max_length), int(positions))
         self._rows = int(model.get_input_embeddings().weight.shape[0])
-        written = self._encoded(Group("a", ("a",), (), {}, "a"), "a").ids
+        with in_one_line(f"the chat template of {name}"):
+            written = self._encoded(Group("a", ("a",), (), {}, "a"), "a").ids
         if max(written) >= self._rows:
             raise BadInput(
                 f"the reward model {name!r}: its tokenizer writes {max(written)} around every text, and the model "

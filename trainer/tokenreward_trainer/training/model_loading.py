@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.integrations import is_deepspeed_zero3_enabled, is_fsdp_enabled
 
-from tokenreward.checkpoint.folder import ADAPTER_FILES, is_adapter
+from tokenreward.checkpoint.folder import ADAPTER_FILES, check_folder, is_adapter
 from tokenreward.checkpoint.hub import find_model
 from tokenreward.checkpoint.keys import check_keys
 from tokenreward.checkpoint.loading import CAUSAL_LM, in_one_line
@@ -24,10 +25,12 @@ def check_models(run: Run) -> None:
         BadInput: One is not, or cannot be had.
     """
     contrasted = [run.labels.weak, run.labels.strong] if run.labels.source == "contrast" else []
+    sharded = is_deepspeed_zero3_enabled() or is_fsdp_enabled()  # they change how any model is made in this process
+    look = check_folder if sharded else check_keys
     for name in dict.fromkeys(name for name in [run.model.name, run.model.reference, *contrasted] if name):
         folder = find_model(name)
         if name != run.labels.strong or not is_adapter(folder):
-            check_keys(folder, tokenizer=name == run.model.name)
+            look(folder, tokenizer=name == run.model.name)
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:

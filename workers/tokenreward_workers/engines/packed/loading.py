@@ -52,6 +52,8 @@ def load_model(path: Path, dtype: str, device: torch.device) -> Any:
     except (BadInput, RuntimeError, MemoryError) as error:
         if any(out_of_memory(one) for one in (error, error.__cause__) if one is not None):
             raise BadInput(too_large(path, dtype, device)) from error
+        if isinstance(error.__cause__, KeyError) and error.__cause__.args == (attention.NAME,):
+            raise BadInput(f"the model in {path} has attention of its own, which cannot be scored in packs") from error
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"the model in {path} cannot be loaded: {first_line(error)}") from error
