@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,10 @@ def check_rows(chat: ChatFormat, rows: int, where: object) -> None:
     Raises:
         BadInput: They do not fit.
     """
-    written = [*chat.prompt_ids("a"), *chat.answer_ids("a")]
+    written: list[int] = []
+    for ids_of in (chat.prompt_ids, chat.answer_ids):
+        with contextlib.suppress(BadInput):  # a template may refuse these texts, and takes others
+            written += ids_of("a")
     if max(written, default=0) >= rows:
         raise BadInput(
             f"{where}: the tokenizer has ids up to {chat.tokenizer.vocabulary - 1}, the model takes {rows} "
