@@ -58,6 +58,7 @@ def test_what_is_seen_from_outside_ends_worker_and_serve_with_78_at_once(
     assert "listens" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_key_that_is_missing_ends_worker_and_serve_with_78_and_nothing_is_started_again(broken: Path) -> None:
     for command in (["worker", "--redis-url", "redis://x"], ["serve", "--port", "0"]):
         done = run(*command, "--model", str(broken))
@@ -66,6 +67,7 @@ def test_a_key_that_is_missing_ends_worker_and_serve_with_78_and_nothing_is_star
         assert "starting it again" not in done.stderr
 
 
+@pytest.mark.slow
 def test_every_other_command_ends_with_1_before_anything_is_computed(broken: Path, tmp_path: Path) -> None:
     pairs, out = tmp_path / "pairs.jsonl", tmp_path / "out.jsonl"
     pairs.write_text(json.dumps(PAIR) + "\n")
