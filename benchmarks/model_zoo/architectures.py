@@ -127,6 +127,7 @@ ARCHITECTURES: list[Architecture] = [
     ),
     Architecture("phi3, a window", "phi3", "a window in every layer", {"sliding_window": 24}),
     Architecture("phimoe, a window", "phimoe", "a window that only the mask knows", {"sliding_window": 24}),
+    Architecture("phimoe, a long window", "phimoe", "a window that only the mask knows", {"sliding_window": 100}),
     Architecture("qwen2_moe, windows", "qwen2_moe", "a window that only the mask knows", _WINDOWS_OF_QWEN),
     Architecture("qwen2, windows", "qwen2", "a window in some layers", _WINDOWS_OF_QWEN),
     Architecture("qwen3_moe, windows", "qwen3_moe", "a window in every layer", _WINDOWS_OF_QWEN),
@@ -156,7 +157,7 @@ ARCHITECTURES: list[Architecture] = [
         "ernie4_5_moe",
         "hunyuan_v1_moe",
     ),
-    *_of("a mixture of experts", "minimax_m2", "solar_open", "aria_text", "hy_v3", "jetmoe"),
+    *_of("a mixture of experts", "mixtral", "olmoe", "minimax_m2", "solar_open", "aria_text", "hy_v3", "jetmoe"),
     *_of("a mixture of experts", ("granitemoe", _MULTIPLIED), ("granitemoeshared", _MULTIPLIED)),
     *_of(
         "a mixture of experts",
