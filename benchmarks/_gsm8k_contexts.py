@@ -35,7 +35,7 @@ def rows(injected: Sequence[dict[str, Any]], solutions: Sequence[dict[str, Any]]
                 "right": right[0],
                 "wrong": wrong,
                 "reference": right[0],
-                "unrelated": [prompts[(number + step) % len(prompts)] for step in range(1, _UNRELATED + 1)],
+                "unrelated": _following(prompts, number),
                 "outcome": "wrong" if row["bad_spans"] else "right",
                 "revised": row["original"],
             }
@@ -61,6 +61,12 @@ def write_set(data: Path, folder: Path) -> Path | None:
     path = folder / f"{NAME}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows(injected, solutions)), "utf-8")
     return path
+
+
+def _following(prompts: Sequence[str], number: int) -> list[str]:
+    """Return the next other prompts behind this one, going round at the end."""
+    later = [*prompts[number + 1 :], *prompts[:number]]
+    return [prompt for prompt in dict.fromkeys(later) if prompt != prompts[number]][:_UNRELATED]
 
 
 def _others(same: Sequence[dict[str, Any]], side: str, own: set[str]) -> list[str]:
