@@ -120,7 +120,7 @@ def test_a_repeated_branch_is_averaged_over_its_rows() -> None:
     right, wrong = (one.contents[name] for name in ("right", "wrong"))
     assert wrong.most == 3
     scored = Scored("ab", token_ids=[1], offsets=np.array([[0, 2]]))
-    scored.logprobs |= {right: np.float32([-1]), wrong: np.float32([[-1.01], [-1.03]])}
+    scored.logprobs |= {right: np.array([-1], np.float32), wrong: np.array([[-1.01], [-1.03]], np.float32)}
     np.testing.assert_allclose(scored.rewards(one), np.tanh(0.02 / 0.03) / 2, rtol=1e-4)
 
 

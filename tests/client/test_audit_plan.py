@@ -18,7 +18,7 @@ ESTIMATORS = list(estimators.shipped().values())
 
 
 def estimator(name: str, *branches: str) -> Estimator:
-    return Estimator(name, branches, "made up", lambda logprobs: np.zeros_like(logprobs[branches[0]]))
+    return Estimator(name, branches, "made up", lambda evidence, parameters: np.zeros(1))
 
 
 def template(name: str, **directives: str | None) -> Template:
