@@ -55,10 +55,16 @@ def test_the_sides_of_a_pair_may_have_fields_of_their_own(tmp_path: Path) -> Non
     assert item.rejected_context == {"a": "both", "b": "one", "outcome": "wrong", "right": "c"}
 
 
+def test_a_column_of_that_name_without_objects_is_left_alone(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [GOOD | {"context": "a passage"}, GOOD | {"context": None}]
+    assert [item.responses[0].context for item in load(written(tmp_path / "a.jsonl", *rows)).items] == [{}, {}]
+    with pytest.raises(BadInput, match=r"line 1, field 'context': 'a passage' is not an object"):
+        load(written(tmp_path / "b.jsonl", *rows, GOOD | {"context": {"right": "Four."}}))
+
+
 @pytest.mark.parametrize(
     ("row", "contexts", "says"),
     [
-        (GOOD | {"context": "no"}, {}, "line 1, field 'context': 'no' is not an object"),
         (GOOD | {"context": {"right": 5}}, {}, "line 1, field 'context', column 'right': a context field is text"),
         (GOOD, {"reference": "solution"}, "line 1: no column 'solution', which the context field 'reference'"),
         (GOOD, {"reference": "@nobody"}, "unknown source '@nobody'"),

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenreward.audit.sets import AuditSet, Context, PairItem, PairSet, Span, SpanItem, SpanSet
-from tokenreward.dataset.columns import prefix
+from tokenreward.audit.set_contexts import SetContexts
+from tokenreward.audit.sets import AuditSet, PairItem, PairSet, Span, SpanItem, SpanSet
 from tokenreward.dataset.jsonl import JsonlSource
-from tokenreward.dataset.row_contexts import check_sources, context_of, field_value
+from tokenreward.dataset.row_contexts import check_sources
 from tokenreward.dataset.row_layout import Layout, Response, layout_of
 from tokenreward.errors import BadInput
 
-#: The column with context fields, behind the prefix of a side for what only that side has.
-_CONTEXT = "context"
 _KINDS = (
     "an audit reads `prompt`, `response` and `bad_spans` (and, if you like, `ignore_spans`),"
     " or `prompt`, `chosen` and `rejected`"
@@ -45,42 +43,29 @@ def load(path: Path, name: str | None = None, contexts: Mapping[str, str] | None
         raise BadInput(f"{where}: the columns are {columns}; {_KINDS}")
     name = name or path.stem
     layout = layout_of(row, where)
-    sources = contexts or {}
-    check_sources(sources, row, where)
+    check_sources(contexts or {}, row, where)
+    known = SetContexts.of_rows((row for _, row in rows), contexts or {})
     if "bad_spans" in row:
         if layout.kind != "response":
             raise BadInput(f"{where}: both `bad_spans` and `chosen`; a file is of one kind: {_KINDS}")
-        return SpanSet(name, tuple(_span_item(row, n, layout, sources, where) for n, (where, row) in enumerate(rows)))
-    return PairSet(name, tuple(_pair_item(row, n, layout, sources, where) for n, (where, row) in enumerate(rows)))
+        return SpanSet(name, tuple(_span_item(row, n, layout, known, where) for n, (where, row) in enumerate(rows)))
+    return PairSet(name, tuple(_pair_item(row, n, layout, known, where) for n, (where, row) in enumerate(rows)))
 
 
-def _span_item(row: Mapping[str, Any], number: int, layout: Layout, sources: Mapping[str, str], where: str) -> SpanItem:
+def _span_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetContexts, where: str) -> SpanItem:
     (response,) = _texts(layout.responses(row, where), where)
     if "bad_spans" not in row:
         raise BadInput(f"{where}, field 'bad_spans': missing; give [] for a response without errors")
     bad = _spans(row["bad_spans"], "bad_spans", response.text, where)
     ignore = _spans(row.get("ignore_spans") or [], "ignore_spans", response.text, where)
-    context = _context(row, response, sources, where)
+    context = known.of(row, response, where)
     return SpanItem(str(row.get("id", number)), response.prompt, response.text, bad, ignore, context)
 
 
-def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, sources: Mapping[str, str], where: str) -> PairItem:
+def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetContexts, where: str) -> PairItem:
     chosen, rejected = _texts(layout.responses(row, where), where)
-    own = [_context(row, response, sources, where) for response in (chosen, rejected)]
+    own = [known.of(row, response, where) for response in (chosen, rejected)]
     return PairItem(str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text, *own)
-
-
-def _context(row: Mapping[str, Any], response: Response, sources: Mapping[str, str], where: str) -> Context:
-    """Return the context fields of one response: from `context`, from its side's own, then from the sources."""
-    found: dict[str, Any] = {}
-    for column in dict.fromkeys((_CONTEXT, prefix(response.side) + _CONTEXT)):
-        value = row.get(column)
-        if value is None:
-            continue
-        if not isinstance(value, Mapping):
-            raise BadInput(f"{where}, field {column!r}: {value!r:.60} is not an object of context fields")
-        found |= {name: field_value(value, name, f"{where}, field {column!r}") for name in value}
-    return found | context_of(row, response, sources, where)
 
 
 def _texts(responses: list[Response], where: str) -> list[Response]:
