@@ -27,7 +27,7 @@ _WORDS = _TEXT.split()
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Scorings under two branches, better and worse."""
+    """Scorings under the same branches, better and worse unless said otherwise."""
 
     scorings: Sequence[Scoring]
 

@@ -18,15 +18,24 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.harness.stack import Stack
 from tokenreward import Client, cli, estimators, templates
 from tokenreward.audit import auditing, builtin, plan
-from tokenreward.audit.scored import Response
 from tokenreward.audit.scoring import score
-from tokenreward.audit.sets import PairSet, SpanSet, thinned
+from tokenreward.audit.sets import PairSet, Response, SpanSet, thinned
 from tokenreward.audit.verdict import on_spans
 from tokenreward.commands import audit
 from tokenreward.dataset.progress import Quiet
 from tokenreward.statistics.bootstrap import Interval
 
 LABELS = plan.labels(list(templates.shipped().values()), list(estimators.shipped().values()))
+#: Something for every context field of a shipped template.
+CONTEXT: dict[str, Any] = {
+    "right": "a right one",
+    "wrong": ["a wrong one", "another wrong one"],
+    "reference": "a solution",
+    "feedback": "some feedback",
+    "unrelated": ["another question"],
+    "outcome": "wrong",
+    "revised": "answer 7, \U0001f642 revised",
+}
 HOSTILE = "<script>alert(1)</script> \x1b[31m \u202e"
 
 
@@ -53,12 +62,14 @@ def spans(tmp_path: Path, count: int = 6) -> str:
 
 
 def test_rewards_computed_here_are_those_the_service_gives() -> None:
-    responses = [Response(f"question {n}", f"answer {n} \U0001f642 {'x' * n}") for n in range(3)]
+    responses = [Response(f"question {n}", f"answer {n} \U0001f642 {'x' * n}", CONTEXT) for n in range(3)]
     with Client() as client:
-        scores = score(client, responses, LABELS, None, Quiet())
+        scores = score(client, [(response, LABELS) for response in responses], None, Quiet())
         for label in LABELS:
             theirs = client.label(
-                [r.item() for r in responses], template=label.template.name, estimator=label.estimator.name
+                [response.item(plan.Request.of(label).fields) for response in responses],
+                template=label.template.name,
+                estimator=label.estimator.name,
             ).results
             for response, result in zip(responses, theirs, strict=True):
                 ours = scores.of(response)
@@ -73,10 +84,10 @@ def test_a_response_is_scored_once_however_many_sets_and_labels_it_is_in() -> No
         def begin(self, total: int, done: int) -> None:
             asked.append(total)
 
-    twice = [Response("p", "one"), Response("p", "two"), Response("p", "one")]
+    twice = [Response("p", text, CONTEXT) for text in ("one", "two", "one")]
     with Client() as client:
         before = Counter(job.id for job in client.jobs.list())
-        scores = score(client, twice, LABELS, None, Counting())
+        scores = score(client, [(response, LABELS) for response in twice], None, Counting())
         after = Counter(job.id for job in client.jobs.list())
     assert asked == [2 * len(plan.requests(LABELS))]
     assert len(scores.by_key) == 2
@@ -123,7 +134,7 @@ def test_the_built_in_sets_need_no_file(tmp_path: Path, capsys: pytest.CaptureFi
     assert audit.main(arguments) == 0
     printed = capsys.readouterr().out
     content = json.loads(figures.read_text())["figures"]
-    names = {label.name for label in LABELS}
+    names = {label.name for label in LABELS if not label.reads_context}
     for name in builtin.NAMES:
         assert f"{name}: 5 responses" in printed
         assert f"{name} (5)" in printed
@@ -278,7 +289,7 @@ def test_another_service_version_with_another_template_is_refused(monkeypatch: p
     label = plan.labels([changed], [estimators.resolve("contrast")])
     monkeypatch.setattr(plan.Request, "sent", property(lambda request: request.template.name))
     with Client() as client, pytest.raises(BadInput, match="bring both to one version"):
-        score(client, [Response("p", "r")], label, None, Quiet())
+        score(client, [(Response("p", "r"), label)], None, Quiet())
 
 
 def test_statistics_do_not_depend_on_the_other_sets_of_an_audit() -> None:

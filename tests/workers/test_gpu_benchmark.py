@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from benchmarks import gpu
+from benchmarks._siblings import siblings
 from benchmarks._work import Work, workload
-from benchmarks.flops_simulation import BlockCache, engine_flops
+from benchmarks.flops_simulation import BUDGETS, BlockCache, engine_flops, packed_flops
 from benchmarks.gpu_correct import compared
 from benchmarks.gpu_dummy_weights import install
 from benchmarks.gpu_models import SHAPES
@@ -142,3 +143,14 @@ def test_the_vllm_engine_asks_for_little_more_than_the_work_needs(
 ) -> None:
     shape = SHAPES["8b"]
     assert 1 < engine_flops(works[name].scorings, shape) / works[name].flops(shape) <= most
+
+
+def test_siblings_cost_little_more_than_sharing_predicts_with_either_engine(renderer: Renderer) -> None:
+    work, shape = siblings(renderer, 30_000), SHAPES["8b"]
+    assert {len(scoring.branches) for scoring in work.scorings} == {4}
+    assert len(work.scorings) % 5 == 0
+    predicted = work.flops(shape)
+    assert work.plain_flops(shape) > 3 * predicted
+    asked = [engine_flops(work.scorings, shape)]
+    asked += [packed_flops(work.scorings, shape, budget) for budget in BUDGETS.values()]
+    assert all(1 <= flops / predicted <= 1.15 for flops in asked)

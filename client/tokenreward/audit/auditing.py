@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from tokenreward.audit.examples import Judged, pick
+from tokenreward.audit.fitting import LeftOut, fitting
 from tokenreward.audit.measures import pairs
 from tokenreward.audit.measures.pairs import PairFigures, PairReport
 from tokenreward.audit.measures.spans import SpanReport
 from tokenreward.audit.pair_report import pair_report
 from tokenreward.audit.plan import Label
 from tokenreward.audit.report import AuditReport, Failure, Overall
-from tokenreward.audit.scored import Response
 from tokenreward.audit.scoring import score
-from tokenreward.audit.sets import AuditSet, SpanItem, SpanSet
+from tokenreward.audit.sets import AuditSet, SpanSet
 from tokenreward.audit.span_report import judged_items, span_report
 from tokenreward.dataset.progress import Progress
+from tokenreward.errors import BadInput
 from tokenreward.http import Client
 from tokenreward.statistics import bootstrap
 
@@ -31,7 +32,7 @@ def audit(
     seed: int = 0,
     resamples: int = bootstrap.RESAMPLES,
 ) -> AuditReport:
-    """Score every response of `sets` under every branch of `labels`, and measure.
+    """Score every response of `sets` under every branch of the labels that its set has the context fields for.
 
     Args:
         client: A client of the service.
@@ -43,12 +44,14 @@ def audit(
         resamples: How many resamples the intervals are from.
 
     Raises:
-        BadInput: A set leaves nothing to measure.
+        BadInput: A set leaves nothing to measure, or no set has the context fields of any label.
         ConnectionFailed: The service cannot be reached.
         JobFailed: A job was cancelled.
     """
     started = time.monotonic()
-    scores = score(client, [r for found in sets for r in _responses(found)], labels, model, progress)
+    kept, left_out = _fitted(sets, labels)
+    wanted = [(response, kept[_place(one)]) for one in sets for item in one.items for response in item.responses]
+    scores = score(client, wanted, model, progress)
     scored = time.monotonic()
     failures: list[Failure] = []
     span_reports, pair_reports = [], []
@@ -56,13 +59,15 @@ def audit(
     for found in sets:
         if isinstance(found, SpanSet):
             usable = judged_by_set[found.name] = list(judged_items(found, scores, failures))
-            span_reports.append(span_report(found.name, usable, labels, seed, resamples))
+            span_reports.append(span_report(found.name, usable, kept[_place(found)], seed, resamples))
         else:
-            pair_reports.append(pair_report(found, scores, labels, failures, seed, resamples))
-    examples = {label.name: pick(label, span_reports, judged_by_set) for label in labels}
+            pair_reports.append(pair_report(found, scores, kept[_place(found)], failures, seed, resamples))
+    measured = [label for label in labels if any(label in found for found in kept.values())]
+    examples = {label.name: pick(label, span_reports, judged_by_set) for label in measured}
     known = [one for one in scores.by_key.values() if one.error is None]
     return AuditReport(
-        labels=labels,
+        labels=measured,
+        left_out=left_out,
         fingerprint=scores.fingerprint,
         spans=span_reports,
         pairs=pair_reports,
@@ -79,27 +84,45 @@ def audit(
     )
 
 
-def _responses(found: AuditSet) -> Iterator[Response]:
-    for item in found.items:
-        if isinstance(item, SpanItem):
-            yield Response(item.prompt, item.response)
-        else:
-            yield Response(item.prompt, item.chosen)
-            yield Response(item.prompt, item.rejected)
+def _fitted(
+    sets: Sequence[AuditSet], labels: Sequence[Label]
+) -> tuple[dict[tuple[str, type], list[Label]], list[LeftOut]]:
+    """Return the labels that are measured on each set, and those that are not."""
+    kept, left_out = {}, []
+    for found in sets:
+        kept[_place(found)], missing = fitting(found, labels)
+        left_out += missing
+    if not any(kept.values()):
+        reasons = "; ".join(f"{one.label} needs the context field {one.reason}" for one in left_out)
+        raise BadInput(f"nothing to measure, as the items lack context fields: {reasons}")
+    return kept, left_out
+
+
+def _place(found: AuditSet) -> tuple[str, type]:
+    """Return what tells sets apart: a set of spans and one of pairs may have the same name."""
+    return found.name, type(found)
 
 
 def _overall(reports: Sequence[SpanReport]) -> dict[str, Overall]:
     found = {}
-    for name in reports[0].figures if reports else ():
-        parts = [report.figures[name] for report in reports]
+    for name in _names(reports):
+        parts = [report.figures[name] for report in reports if name in report.figures]
         found[name] = Overall(
             bootstrap.mean([part.auroc for part in parts]),
             bootstrap.mean([part.stratified for part in parts]),
             bootstrap.mean([part.gain for part in parts]),
+            len(parts),
         )
     return found
 
 
 def _overall_pairs(reports: Sequence[PairReport]) -> dict[str, PairFigures]:
-    names = reports[0].figures if reports else ()
-    return {name: pairs.overall([report.figures[name] for report in reports]) for name in names}
+    return {
+        name: pairs.overall([report.figures[name] for report in reports if name in report.figures])
+        for name in _names(reports)
+    }
+
+
+def _names(reports: Sequence[SpanReport] | Sequence[PairReport]) -> list[str]:
+    """Return the labels and baselines of any of these sets, each once."""
+    return list(dict.fromkeys(name for report in reports for name in report.figures))

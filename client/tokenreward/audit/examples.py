@@ -67,6 +67,7 @@ def pick(label: Label, reports: Sequence[SpanReport], judged: Mapping[str, Seque
     found = [
         (float(auroc), report.name, place)
         for report in reports
+        if label.name in report.figures
         for place, auroc in enumerate(report.figures[label.name].each)
         if np.isfinite(auroc)
     ]

@@ -12,7 +12,7 @@ from tokenreward.audit.measures.pairs import Margins, PairReport
 from tokenreward.audit.measures.ranks import Floats
 from tokenreward.audit.plan import Label
 from tokenreward.audit.report import Failure
-from tokenreward.audit.scored import Response, Scored, Scores
+from tokenreward.audit.scored import Scored, Scores
 from tokenreward.audit.sets import PairItem, PairSet
 from tokenreward.errors import BadInput
 from tokenreward.statistics.bootstrap import Resamples
@@ -54,7 +54,8 @@ def pair_report(
 
 
 def _sides(item: PairItem, scores: Scores) -> tuple[Scored, Scored]:
-    return scores.of(Response(item.prompt, item.chosen)), scores.of(Response(item.prompt, item.rejected))
+    chosen, rejected = item.responses
+    return scores.of(chosen), scores.of(rejected)
 
 
 def _margins(rewards: Sequence[Sequence[Floats]]) -> Margins:

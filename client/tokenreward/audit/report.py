@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tokenreward.audit.examples import Example
+from tokenreward.audit.fitting import LeftOut
 from tokenreward.audit.measures.pairs import PairFigures, PairReport
 from tokenreward.audit.measures.spans import SpanReport
 from tokenreward.audit.plan import Label
@@ -33,17 +34,19 @@ class Failure:
 
 @dataclass(frozen=True)
 class Overall:
-    """One label over all sets of responses with known errors, each set counted alike.
+    """One label over all sets of responses with known errors that have it, each set counted alike.
 
     Attributes:
         auroc: The mean AUROC.
         stratified: The mean stratified AUROC.
         gain: The mean gain over surprisal.
+        sets: How many sets have the label: those whose items have its context fields.
     """
 
     auroc: Sampled
     stratified: Sampled
     gain: Sampled
+    sets: int
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class AuditReport:
     """One audit.
 
     Attributes:
-        labels: The labels that were measured.
+        labels: The labels that were measured on some set.
+        left_out: The labels that were not measured on a set, for lack of context fields.
         fingerprint: The set-up that scored.
         spans: The sets of responses with known errors.
         pairs: The sets of pairs.
@@ -68,6 +72,7 @@ class AuditReport:
     """
 
     labels: Sequence[Label]
+    left_out: Sequence[LeftOut]
     fingerprint: Fingerprint
     spans: Sequence[SpanReport]
     pairs: Sequence[PairReport]

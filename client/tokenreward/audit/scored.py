@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenreward.audit.plan import PLAIN, Content, Label
-from tokenreward.audit.sets import Prompt
-from tokenreward.estimators import Rewards
+from tokenreward.audit.contents import PLAIN, Content
+from tokenreward.audit.plan import Label
+from tokenreward.audit.sets import Context, Response
+from tokenreward.estimators import MOST_REWARD, Evidence, Rewards
 from tokenreward.schema import Fingerprint
-
-
-@dataclass(frozen=True)
-class Response:
-    """One response to score.
-
-    Attributes:
-        prompt: Text or messages.
-        text: The response.
-    """
-
-    prompt: Prompt
-    text: str
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """A key that is equal for responses that need not be scored twice."""
-        return (self.prompt if isinstance(self.prompt, str) else repr(self.prompt)), self.text
-
-    def item(self) -> dict[str, Any]:
-        """Return the response as an item to be labeled."""
-        return {"prompt": self.prompt, "response": self.text}
+from tokenreward.segments import pooled, segment_values, segments_of, tokens_by_segment
 
 
 @dataclass
@@ -41,13 +20,17 @@ class Scored:
     """One response with its tokens and log-probs.
 
     Attributes:
+        text: The response.
+        context: Its context fields.
         token_ids: int `[T]`.
         tokens: The text of each token.
         offsets: int `[T, 2]`, the characters of the response that each token covers.
-        logprobs: float32 `[T]` for each content of a branch.
+        logprobs: float32 `[T]` for each content of a branch; `[K, T]` of a repeated one.
         error: Why there is none of that.
     """
 
+    text: str
+    context: Context = field(default_factory=dict)
     token_ids: list[int] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     offsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
@@ -55,9 +38,18 @@ class Scored:
     error: str | None = None
 
     def rewards(self, label: Label) -> Rewards:
-        """Return the rewards of a label, float32 `[T]` in [-0.5, 0.5]."""
+        """Return the rewards of a label, float32 `[T]` in [-0.5, 0.5].
+
+        Raises:
+            BadInput: The estimator cannot use the context fields.
+        """
         read = {branch: self.logprobs[content] for branch, content in label.contents.items()}
-        return label.estimator.rewards(read)
+        offsets = [(int(start), int(end)) for start, end in self.offsets]
+        rewards = label.estimator.apply(Evidence(read, self.text, offsets, self.context)).rewards
+        if label.pool is None:
+            return rewards
+        tokens = tokens_by_segment(offsets, segments_of(self.text, label.pool), self.text)
+        return pooled(rewards, tokens, segment_values(rewards, tokens, label.pool_by, MOST_REWARD))
 
     @property
     def plain(self) -> NDArray[np.float64]:
@@ -74,7 +66,7 @@ class Scores:
         fingerprint: The set-up that scored them.
     """
 
-    by_key: dict[tuple[str, str], Scored]
+    by_key: dict[tuple[str, str, str], Scored]
     fingerprint: Fingerprint
 
     def of(self, response: Response) -> Scored:

@@ -6,28 +6,30 @@ functions of the same float32 log-probs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tokenreward.audit.plan import Label, Request, requests
-from tokenreward.audit.scored import Response, Scored, Scores
+from tokenreward.audit.scored import Scored, Scores
+from tokenreward.audit.sets import Response
 from tokenreward.dataset.progress import Progress
 from tokenreward.errors import BadInput, JobFailed
-from tokenreward.estimators import resolve
+from tokenreward.estimators import LogProbs, resolve
 from tokenreward.http import Client
 from tokenreward.schema import ItemResult, JobState, Provenance
 
 
 def score(
-    client: Client, responses: Sequence[Response], labels: Sequence[Label], model: str | None, progress: Progress
+    client: Client, wanted: Iterable[tuple[Response, Sequence[Label]]], model: str | None, progress: Progress
 ) -> Scores:
-    """Score all responses under every branch that `labels` read, and under the bare prompt.
+    """Score responses under every branch that their labels read, and under the bare prompt.
 
     Args:
         client: A client of the service.
-        responses: The responses. Equal ones are scored once.
-        labels: The labels to be measured.
+        wanted: The responses, each with the labels to be measured on it. Equal ones are scored once.
         model: The model to ask for, or None.
         progress: Is told of every response.
 
@@ -36,47 +38,87 @@ def score(
         JobFailed: A job was cancelled.
         ConnectionFailed: The service cannot be reached.
     """
-    # Twins come together, so that an engine reads what they have in common once.
-    distinct = sorted({response.key: response for response in responses}.values(), key=lambda response: response.key)
-    found = [Scored() for _ in distinct]
-    asked = requests(labels)
+    distinct = _distinct(wanted)
+    scored = {one.response.key: Scored(one.response.text, one.response.context) for one in distinct}
+    jobs = _jobs(distinct, scored)
     provenance: Provenance | None = None
-    progress.begin(len(distinct) * len(asked), 0)
-    for request in asked:
-        provenance = _one_job(client, request, distinct, found, model, progress)
+    progress.begin(sum(len(job.items) for job in jobs), 0)
+    for job in jobs:
+        provenance = _run(client, job, model, progress)
         # Every further job must be scored by the same set-up: log-probs of two would be contrasted otherwise.
         model = f"{provenance.fingerprint.model}@{provenance.fingerprint_digest}"
     assert provenance is not None
-    scored = {response.key: one for response, one in zip(distinct, found, strict=True)}
+    for one in distinct:
+        _check_context(scored[one.response.key], one.labels.values())
     return Scores(scored, provenance.fingerprint)
 
 
-def _one_job(
-    client: Client,
-    request: Request,
-    responses: Sequence[Response],
-    found: Sequence[Scored],
-    model: str | None,
-    progress: Progress,
-) -> Provenance:
-    job = client.jobs.create(
-        (response.item() for response in responses),
+@dataclass(frozen=True)
+class _Wanted:
+    """A response, and the labels by name that are measured on it."""
+
+    response: Response
+    labels: dict[str, Label]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A request with its items, and the responses that each item's result is for."""
+
+    request: Request
+    items: list[dict[str, Any]]
+    targets: list[list[Scored]]
+
+
+def _distinct(wanted: Iterable[tuple[Response, Sequence[Label]]]) -> list[_Wanted]:
+    found: dict[tuple[str, str, str], _Wanted] = {}
+    for response, labels in wanted:
+        one = found.setdefault(response.key, _Wanted(response, {}))
+        one.labels.update({label.name: label for label in labels})
+    # Twins come together, so that an engine reads what they have in common once.
+    return [found[key] for key in sorted(found)]
+
+
+def _jobs(distinct: Sequence[_Wanted], scored: Mapping[tuple[str, str, str], Scored]) -> list[_Job]:
+    """Return one job for each request. Responses that differ in nothing that it shows are one item."""
+    plans: dict[tuple[str, ...], list[Request]] = {}
+    jobs: dict[tuple[str, str], _Job] = {}
+    places: dict[tuple[str, ...], int] = {}
+    for one in distinct:
+        names = tuple(one.labels)
+        if names not in plans:
+            plans[names] = requests(one.labels.values())
+        for request in plans[names]:
+            name = (request.template.hash, request.estimator)
+            job = jobs.setdefault(name, _Job(request, [], []))
+            place = places.setdefault((*name, *one.response.key_with(request.fields)), len(job.items))
+            if place == len(job.items):
+                job.items.append(one.response.item(request.fields))
+                job.targets.append([])
+            job.targets[place].append(scored[one.response.key])
+    return list(jobs.values())
+
+
+def _run(client: Client, job: _Job, model: str | None, progress: Progress) -> Provenance:
+    created = client.jobs.create(
+        iter(job.items),
         model=model,
-        template=request.sent,
-        estimator=request.estimator,
+        template=job.request.sent,
+        estimator=job.request.estimator,
         include=["logprobs", "tokens"],
     )
     try:
-        _check(job.provenance, request)
-        for result in client.jobs.results(job.id):
-            _take(result, request, found[result.index])
+        _check(created.provenance, job.request)
+        for result in client.jobs.results(created.id):
+            for target in job.targets[result.index]:
+                _take(result, job.request, target)
             progress.advance(len(result.token_ids or ()))
-        ended = client.jobs.get(job.id)
+        ended = client.jobs.get(created.id)
         if ended.state is not JobState.succeeded:
             raise JobFailed(ended)
     finally:
-        client.jobs.delete(job.id)
-    return job.provenance
+        client.jobs.delete(created.id)
+    return created.provenance
 
 
 def _check(provenance: Provenance, request: Request) -> None:
@@ -104,4 +146,22 @@ def _take(result: ItemResult, request: Request, scored: Scored) -> None:
     scored.token_ids, scored.tokens = result.token_ids, result.tokens
     scored.offsets = np.asarray(result.offsets, dtype=np.int64).reshape(-1, 2)
     for branch, content in request.contents.items():
-        scored.logprobs[content] = np.asarray(result.logprobs[branch], dtype=np.float32)
+        scored.logprobs[content] = _rows(result.logprobs, branch, repeated=content.each is not None)
+
+
+def _rows(logprobs: Mapping[str, Sequence[float]], branch: str, *, repeated: bool) -> LogProbs:
+    """Return a branch's log-probs, float32 `[T]`; those of its repetitions as `[K, T]`."""
+    if not repeated:
+        return np.asarray(logprobs[branch], dtype=np.float32)
+    numbered = [name for name in logprobs if name.partition("[")[0] == branch]
+    return np.asarray([logprobs[f"{branch}[{number}]"] for number in range(len(numbered))], dtype=np.float32)
+
+
+def _check_context(scored: Scored, labels: Iterable[Label]) -> None:
+    """Make a response whose context fields an estimator cannot use one that could not be scored."""
+    for label in labels:
+        if scored.error is None and label.estimator.fields:
+            try:
+                scored.rewards(label)
+            except BadInput as error:
+                scored.error = str(error)

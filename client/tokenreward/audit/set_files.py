@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tokenreward.audit.set_contexts import SetContexts
 from tokenreward.audit.sets import AuditSet, PairItem, PairSet, Span, SpanItem, SpanSet
 from tokenreward.dataset.jsonl import JsonlSource
+from tokenreward.dataset.row_contexts import check_sources
 from tokenreward.dataset.row_layout import Layout, Response, layout_of
 from tokenreward.errors import BadInput
 
@@ -17,12 +19,13 @@ _KINDS = (
 )
 
 
-def load(path: Path, name: str | None = None) -> AuditSet:
+def load(path: Path, name: str | None = None, contexts: Mapping[str, str] | None = None) -> AuditSet:
     """Read a set. Its columns decide whether it is one of spans or of pairs.
 
     Args:
         path: A .jsonl file.
         name: The set's name. None means the file's.
+        contexts: Where context fields come from beside the column `context`, see `dataset.row_contexts`.
 
     Raises:
         BadInput: The file is not such a set.
@@ -40,25 +43,29 @@ def load(path: Path, name: str | None = None) -> AuditSet:
         raise BadInput(f"{where}: the columns are {columns}; {_KINDS}")
     name = name or path.stem
     layout = layout_of(row, where)
+    check_sources(contexts or {}, row, where)
+    known = SetContexts.of_rows((row for _, row in rows), contexts or {})
     if "bad_spans" in row:
         if layout.kind != "response":
             raise BadInput(f"{where}: both `bad_spans` and `chosen`; a file is of one kind: {_KINDS}")
-        return SpanSet(name, tuple(_span_item(row, n, layout, where) for n, (where, row) in enumerate(rows)))
-    return PairSet(name, tuple(_pair_item(row, n, layout, where) for n, (where, row) in enumerate(rows)))
+        return SpanSet(name, tuple(_span_item(row, n, layout, known, where) for n, (where, row) in enumerate(rows)))
+    return PairSet(name, tuple(_pair_item(row, n, layout, known, where) for n, (where, row) in enumerate(rows)))
 
 
-def _span_item(row: Mapping[str, Any], number: int, layout: Layout, where: str) -> SpanItem:
+def _span_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetContexts, where: str) -> SpanItem:
     (response,) = _texts(layout.responses(row, where), where)
     if "bad_spans" not in row:
         raise BadInput(f"{where}, field 'bad_spans': missing; give [] for a response without errors")
     bad = _spans(row["bad_spans"], "bad_spans", response.text, where)
     ignore = _spans(row.get("ignore_spans") or [], "ignore_spans", response.text, where)
-    return SpanItem(str(row.get("id", number)), response.prompt, response.text, bad, ignore)
+    context = known.of(row, response, where)
+    return SpanItem(str(row.get("id", number)), response.prompt, response.text, bad, ignore, context)
 
 
-def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, where: str) -> PairItem:
+def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetContexts, where: str) -> PairItem:
     chosen, rejected = _texts(layout.responses(row, where), where)
-    return PairItem(str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text)
+    own = [known.of(row, response, where) for response in (chosen, rejected)]
+    return PairItem(str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text, *own)
 
 
 def _texts(responses: list[Response], where: str) -> list[Response]:

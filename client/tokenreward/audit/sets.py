@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 #: [start, end) in characters of a response.
 Span = tuple[int, int]
 Prompt = str | list[dict[str, Any]]
+#: Context fields of a response by name: a text, several texts, or messages.
+Context = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Response:
+    """One response to score.
+
+    Attributes:
+        prompt: Text or messages.
+        text: The response.
+        context: What is known beside them, by the names of context fields.
+    """
+
+    prompt: Prompt
+    text: str
+    context: Context = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """A key that is equal for responses that need not be scored twice."""
+        return self.key_with(self.context)
+
+    def key_with(self, fields: Collection[str]) -> tuple[str, str, str]:
+        """Return the key where only these context fields count."""
+        prompt = self.prompt if isinstance(self.prompt, str) else repr(self.prompt)
+        return prompt, self.text, json.dumps(self._of_context(fields), sort_keys=True)
+
+    def item(self, fields: Collection[str] = ()) -> dict[str, Any]:
+        """Return the response as an item to be labeled, with these of its context fields."""
+        context = self._of_context(fields)
+        return {"prompt": self.prompt, "response": self.text} | ({"context": context} if context else {})
+
+    def _of_context(self, fields: Collection[str]) -> dict[str, Any]:
+        return {name: value for name, value in self.context.items() if name in fields}
 
 
 @dataclass(frozen=True)
@@ -20,6 +57,7 @@ class SpanItem:
         response: The text.
         bad: The spans that are wrong.
         ignore: Spans that nobody judged. No statistic counts them.
+        context: Its context fields.
     """
 
     id: str
@@ -27,6 +65,12 @@ class SpanItem:
     response: str
     bad: tuple[Span, ...]
     ignore: tuple[Span, ...] = ()
+    context: Context = field(default_factory=dict)
+
+    @property
+    def responses(self) -> tuple[Response]:
+        """Its response, to be scored."""
+        return (Response(self.prompt, self.response, self.context),)
 
 
 @dataclass(frozen=True)
@@ -38,12 +82,24 @@ class PairItem:
         prompt: Text or messages.
         chosen: The better response.
         rejected: The other one.
+        chosen_context: The context fields of the better one.
+        rejected_context: The context fields of the other one.
     """
 
     id: str
     prompt: Prompt
     chosen: str
     rejected: str
+    chosen_context: Context = field(default_factory=dict)
+    rejected_context: Context = field(default_factory=dict)
+
+    @property
+    def responses(self) -> tuple[Response, Response]:
+        """The better response and the other one, to be scored."""
+        return (
+            Response(self.prompt, self.chosen, self.chosen_context),
+            Response(self.prompt, self.rejected, self.rejected_context),
+        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tokenreward.audit.measures.judged_tokens import baselines, collect
 from tokenreward.audit.measures.spans import SpanReport
 from tokenreward.audit.plan import Label
 from tokenreward.audit.report import Failure
-from tokenreward.audit.scored import Response, Scores
+from tokenreward.audit.scored import Scores
 from tokenreward.audit.sets import SpanSet
 from tokenreward.audit.tokens import LEFT_OUT, judged, unseen
 from tokenreward.errors import BadInput
@@ -22,7 +22,7 @@ from tokenreward.statistics.bootstrap import Resamples
 def judged_items(found: SpanSet, scores: Scores, failures: list[Failure]) -> Iterator[Judged]:
     """Yield the responses that could be scored, with their tokens judged, and add the others to `failures`."""
     for item in found.items:
-        scored = scores.of(Response(item.prompt, item.response))
+        scored = scores.of(*item.responses)
         if scored.error is not None:
             failures.append(Failure(found.name, item.id, scored.error))
         else:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tokenreward.commands.common import ADDRESS_HELP, add_connection
+from tokenreward.commands.common import ADDRESS_HELP, add_connection, pair
 from tokenreward.errors import BadInput, ConnectionFailed
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ SOME_FAILED = 3
 _EPILOG = """\
 A FILE is JSON Lines, of rows with `prompt`, `response` and `bad_spans` (a list of [start, end) characters of the
 response that are wrong; `ignore_spans` for what nobody judged), or of rows with `prompt`, `chosen` and `rejected`.
-Without a FILE the built-in sets are audited. docs/label-quality.md says how to read the tables.
+The column `context` (an object) or --context brings context fields; a label that needs fields which a set does not
+have is left out for it. Without a FILE the built-in sets are audited. docs/label-quality.md says how to read the
+tables.
 
 Exit codes: 0 done, whatever the verdict; 3 done, but some responses could not be scored; 1 nothing was measured; 2
 wrong usage.
@@ -48,7 +50,9 @@ def main(argv: list[str]) -> int:
     from tokenreward.http import Client
 
     sets = _sets(arguments)
-    wanted = labels(_templates(arguments.templates), _estimators(arguments.estimators))
+    wanted = labels(
+        _templates(arguments.templates), _estimators(arguments.estimators), arguments.pool, arguments.pool_by
+    )
     try:
         with (
             Client(arguments.url, api_key=arguments.key) as client,
@@ -84,6 +88,8 @@ def _sets(arguments: argparse.Namespace) -> list[AuditSet]:
     from tokenreward.audit.set_files import load
     from tokenreward.audit.sets import thinned
 
+    if arguments.context and not arguments.files:
+        raise BadInput("--context says which column of a file holds a context field, and no file is given")
     found: list[AuditSet] = []
     if arguments.builtin is not None or not arguments.files:
         found += builtin.load(_names(arguments.builtin or ""))
@@ -92,7 +98,7 @@ def _sets(arguments: argparse.Namespace) -> list[AuditSet]:
         name = path.stem if path.stem not in taken else str(path)
         if name in taken:
             raise BadInput(f"{path}: given twice")
-        found.append(load(path, name))
+        found.append(load(path, name, dict(arguments.context)))
     return [thinned(one, arguments.limit) for one in found]
 
 
@@ -146,6 +152,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--templates", metavar="NAMES", help="shipped templates or .toml files: a,b (default: all)")
     parser.add_argument("--estimators", metavar="NAMES", help="a,b (default: all)")
+    parser.add_argument(
+        "--context",
+        type=pair,
+        action="append",
+        default=[],
+        metavar="FIELD=COLUMN",
+        help="where a context field of the files comes from: a column, or @best, @worst, @chosen, @rejected,"
+        " @outcome; repeatable",
+    )
+    parser.add_argument(
+        "--pool", choices=["word", "sentence", "line", "step"], help="judge rewards that are pooled over each of these"
+    )
+    parser.add_argument("--pool-by", choices=["mean", "min", "sum"], default="mean", help="default: mean")
     parser.add_argument("--model", help="a served model's name, or name@fingerprint (default: the only one)")
     parser.add_argument("--limit", type=_positive, metavar="N", help="at most N rows of every set, evenly spread")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/audit.json and DIR/audit.html")

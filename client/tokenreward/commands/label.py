@@ -7,7 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tokenreward.commands.common import ADDRESS_HELP, add_connection
+from tokenreward.commands.common import ADDRESS_HELP, add_connection, pair
 from tokenreward.dataset.columns import KEPT
 from tokenreward.errors import BadInput, ConnectionFailed
 from tokenreward.schema import Template
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--context",
-        type=_pair,
+        type=pair,
         action="append",
         default=[],
         metavar="FIELD=COLUMN",
@@ -138,15 +138,8 @@ def _positive(text: str) -> int:
     return number
 
 
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals or not value:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
-    return name, value
-
-
 def _parameter(text: str) -> tuple[str, float]:
-    name, value = _pair(text)
+    name, value = pair(text)
     try:
         return name, float(value)
     except ValueError:

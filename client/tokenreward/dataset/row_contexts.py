@@ -64,13 +64,23 @@ def context_of(row: Mapping[str, Any], response: Response, sources: Mapping[str,
     found = {}
     for name, source in sources.items():
         make = _FROM_RESPONSES.get(source)
-        value = make(row, response, where) if make else _column(row, source, where)
+        value = make(row, response, where) if make else field_value(row, source, where)
         if value:
             found[name] = value
     return found
 
 
-def _column(row: Mapping[str, Any], column: str, where: str) -> Any:
+def field_value(row: Mapping[str, Any], column: str, where: str) -> Any:
+    """Return a column's value as a context field: text, a list of texts or messages; None if it is not there.
+
+    Args:
+        row: Its row.
+        column: Its name.
+        where: How a person finds the row.
+
+    Raises:
+        BadInput: It holds something else.
+    """
     value = row.get(column)
     texts = isinstance(value, list) and all(isinstance(part, str) for part in value)
     messages = isinstance(value, list) and all(isinstance(part, Mapping) and "role" in part for part in value)

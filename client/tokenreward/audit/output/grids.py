@@ -88,18 +88,23 @@ def length_grid(one: SpanReport) -> Grid | None:
 
 def overall_grid(report: AuditReport) -> Grid:
     """Return the table of the means over all sets of spans."""
+    total = len(report.spans)
     rows = [
-        Row(label, (_interval(found.auroc), _interval(found.stratified), _gain(label, found.gain)))
+        Row(
+            label if found.sets == total else f"{label} ({found.sets} of {total} sets)",
+            (_interval(found.auroc), _interval(found.stratified), _gain(label, found.gain)),
+        )
         for label, found in report.overall.items()
     ]
-    return Grid(f"{OVERALL}: the mean over {len(report.spans)} sets", ("AUROC", "stratified", "gain"), rows)
+    return Grid(f"{OVERALL}: the mean over {total} sets", ("AUROC", "stratified", "gain"), rows)
 
 
 def pairs_grid(report: AuditReport) -> Grid:
     """Return the table of all sets of pairs, by mean reward."""
     sets = {f"{one.name} ({one.pairs})": one.figures for one in report.pairs} | {OVERALL: report.overall_pairs}
     rows = [
-        Row(label, [_interval(figures[label].mean, 2) for figures in sets.values()]) for label in report.overall_pairs
+        Row(label, [_interval(figures[label].mean, 2) if label in figures else "-" for figures in sets.values()])
+        for label in report.overall_pairs
     ]
     return Grid("pairs: how often the mean reward prefers the chosen response", list(sets), rows)
 

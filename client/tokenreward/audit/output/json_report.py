@@ -36,6 +36,7 @@ def figures(report: AuditReport) -> dict[str, Any]:
             "pairs_by_sum_length_controlled": _pairs(report, "total_controlled"),
             "verdicts": {label.name: verdicts(report, label.name) for label in report.labels},
             "pair_verdicts": {label.name: pair_verdicts(report, label.name) for label in report.labels},
+            "left_out": _left_out(report),
             "audited": {one.name: one.responses for one in report.spans},
             "audited_pairs": {one.name: one.pairs for one in report.pairs},
             "responses": report.responses,
@@ -60,6 +61,7 @@ def full(report: AuditReport) -> dict[str, Any]:
                         "estimator": label.estimator.name,
                         "estimator_hash": label.estimator.hash,
                         "formula": label.estimator.formula,
+                        "pool": label.pool and f"{label.pool}:{label.pool_by}",
                     }
                     for label in report.labels
                 },
@@ -72,6 +74,13 @@ def full(report: AuditReport) -> dict[str, Any]:
             "failures": [asdict(failure) for failure in report.failures],
         }
     )
+
+
+def _left_out(report: AuditReport) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for one in report.left_out:
+        found.setdefault(one.set, {})[one.label] = one.reason
+    return found
 
 
 def _spans(report: AuditReport, field: str) -> Figures:

@@ -8,7 +8,7 @@ from tokenreward.audit.output.grids import Grid, length_grid, overall_grid, pair
 from tokenreward.audit.output.line_charts import Look, key
 from tokenreward.audit.output.page_charts import charts, looks_of
 from tokenreward.audit.output.page_examples import examples
-from tokenreward.audit.output.verdict_lines import grouped, origin, pair_verdicts, verdicts
+from tokenreward.audit.output.verdict_lines import grouped, left_out, origin, pair_verdicts, verdicts
 from tokenreward.audit.report import OVERALL, AuditReport
 from tokenreward.html.document import document, text
 
@@ -53,6 +53,7 @@ def _body(report: AuditReport, looks: Mapping[str, Look]) -> Iterator[str]:
                 shown = grouped(words).items()
                 yield from (f"<dd>{text(what + ', '.join(names) + ': ' + said)}</dd>" for said, names in shown)
     yield "</dl>"
+    yield from (f'<p class="quiet">{text(line)}</p>' for line in left_out(report))
     if len(report.spans) > 1:
         yield _table(overall_grid(report))
     if len(report.pairs) > 1:
@@ -60,7 +61,7 @@ def _body(report: AuditReport, looks: Mapping[str, Look]) -> Iterator[str]:
     yield "</article>"
     for spans in report.spans:
         yield f"<article>\n<h2>{text(spans.name)}</h2>\n{_table(span_grid(spans))}"
-        yield key(list(looks.items()))
+        yield key([(name, look) for name, look in looks.items() if name in spans.figures])
         yield f'<div class="charts">{"".join(charts(spans, looks))}</div>'
         if (lengths := length_grid(spans)) is not None:
             yield _table(lengths)

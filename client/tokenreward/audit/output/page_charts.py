@@ -16,7 +16,7 @@ def looks_of(report: AuditReport) -> dict[str, Look]:
     """Return the look of every label, baselines first, as in the tables."""
     if not report.spans:
         return {}
-    names = list(report.spans[0].figures)
+    names = list(dict.fromkeys(name for spans in report.spans for name in spans.figures))
     baselines = [name for name in names if name in BASELINES]
     others = [name for name in names if name not in BASELINES]
     return {name: Look.of(number, True) for number, name in enumerate(baselines)} | {
@@ -26,7 +26,7 @@ def looks_of(report: AuditReport) -> dict[str, Look]:
 
 def charts(spans: SpanReport, looks: Mapping[str, Look]) -> Iterator[str]:
     """Yield the charts of one set as SVG."""
-    figures = {name: spans.figures[name] for name in looks}
+    figures = {name: spans.figures[name] for name in looks if name in spans.figures}
     curves = [Line(name, looks[name], found.curve.x, found.curve.y) for name, found in figures.items()]
     shares = ("share of good tokens", "share of bad tokens")
     yield chart("ROC: found against false alarms", curves, shares, (0, 1), (0, 1), diagonal=True)

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tokenreward.audit.output.grids import Grid, grids
-from tokenreward.audit.output.verdict_lines import grouped, origin, pair_verdicts, verdicts
+from tokenreward.audit.output.verdict_lines import grouped, left_out, origin, pair_verdicts, verdicts
 from tokenreward.audit.report import OVERALL, AuditReport
 from tokenreward.html.escaping import visible
 
@@ -17,6 +17,8 @@ _SHOWN_FAILURES = 5
 def draw(console: Console, report: AuditReport) -> None:
     """Print the whole report."""
     _say(console, origin(report))
+    for line in left_out(report):
+        _say(console, line)
     for grid in grids(report):
         console.print(_table(grid))
     for label in report.labels:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tokenreward_workers.engines.base import Feed, Key
+from tokenreward_workers.engines.packed.growth import Growth
 from tokenreward_workers.engines.packed.tree import common
 from tokenreward_workers.scoring import Scoring
 
@@ -60,7 +61,8 @@ class Window:
         """Take out the scorings of the next pass: the oldest one and those that begin most like it.
 
         Args:
-            budget: Tokens that the pass may have once packed. A single scoring may have more.
+            budget: Tokens that the pass may have once packed. A single scoring may have more, and so may scorings
+                that have most of their tokens in common, see `Growth`.
 
         Returns:
             The scorings in the order of their tokens; none if the window is empty.
@@ -70,21 +72,15 @@ class Window:
         oldest = next(iter(self._work))
         at = bisect_left(self._sorted, _held(oldest, self._work[oldest][1]))
         first, last = at, at + 1
-        size = cost(self._work[oldest][1])
+        growth = Growth(self._work[oldest][1])
+        # The neighbour that begins more like the pass is asked first; the one behind it where both do alike.
         while True:
-            before = self._gain(first - 1, first)
-            after = self._gain(last, last - 1)
-            if after is not None and (before is None or after[0] >= before[0]) and size + after[1] <= budget:
-                size += after[1]
-                last += 1
-            elif before is not None and size + before[1] <= budget:
-                size += before[1]
-                first -= 1
-            elif after is not None and size + after[1] <= budget:
-                size += after[1]
-                last += 1
-            else:
+            around = [(self._shared(last, last - 1), last), (self._shared(first - 1, first), first - 1)]
+            near = sorted((one for one in around if one[0] >= 0), key=lambda one: -one[0])
+            joined = next((at for _, at in near if growth.takes(self._at(at), budget)), None)
+            if joined is None:
                 break
+            first, last = min(first, joined), max(last, joined + 1)
         chosen = [held.age for held in self._sorted[first:last]]
         return [self._remove(age) for age in chosen]
 
@@ -94,13 +90,14 @@ class Window:
             if (age := self._ages.get(key)) is not None:
                 self._remove(age)
 
-    def _gain(self, candidate: int, beside: int) -> tuple[int, int] | None:
-        """(tokens in common, tokens that are added), if the candidate joined its neighbour in a pass."""
+    def _at(self, place: int) -> Scoring:
+        return self._work[self._sorted[place].age][1]
+
+    def _shared(self, candidate: int, beside: int) -> int:
+        """Tokens that two neighbours have in common at their beginning; -1 if there is no such candidate."""
         if not 0 <= candidate < len(self._sorted):
-            return None
-        scoring = self._work[self._sorted[candidate].age][1]
-        shared = common(scoring.prefix, self._work[self._sorted[beside].age][1].prefix)
-        return shared, cost(scoring) - shared
+            return -1
+        return common(self._at(candidate).prefix, self._at(beside).prefix)
 
     def _add(self, taken: Collection[tuple[Key, Scoring]]) -> None:
         for key, scoring in taken:
