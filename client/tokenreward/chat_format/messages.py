@@ -68,7 +68,8 @@ def check_roles(roles: Iterable[str]) -> None:
 
 
 def answer_of(item: Item) -> str | dict[str, Any]:
-    """The answer of an item that has one as text: the text, or an assistant's message."""
+    """The answer of an item that has one as text, and no other turn is scored: the text, or an assistant's message."""
+    assert not isinstance(item.response, list), "several turns are read as a trajectory"
     if isinstance(item.response, ItemMessage):
         return item.response.model_dump()
     return item.response or ""

@@ -20,9 +20,7 @@ from tokenreward.chat_format.alignment import aligned
 from tokenreward.chat_format.answer_text import AnswerText
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.errors import BadInput
-
-#: What stands between the turns in the text of a trajectory: no word, sentence or step reaches from one to the next.
-BETWEEN = "\n\n"
+from tokenreward.schema.items import BETWEEN_TURNS
 
 Spans = Sequence[tuple[int, int]]
 
@@ -78,7 +76,7 @@ class Trajectory:
     @cached_property
     def own(self) -> str:
         """What the turns say, without thoughts and calls, an empty line between any two that say something."""
-        return BETWEEN.join(answer.own for answer in self.answers if answer.own)
+        return BETWEEN_TURNS.join(answer.own for answer in self.answers if answer.own)
 
     def pieces(self, tokenizer: ChatTokenizer) -> tuple[list[str], list[tuple[int, int]]]:
         """Each token's own text, and its characters in `own`; a token between the turns has none.
@@ -92,7 +90,7 @@ class Trajectory:
         for number, answer in enumerate(self.answers):
             tokens = [at for at, turn in enumerate(self.turns) if turn == number]
             if answer.own and place:
-                place += len(BETWEEN)
+                place += len(BETWEEN_TURNS)
             _, inside = answer_pieces(tokenizer, [self.ids[at] for at in tokens], answer)
             first = tokens[0] if tokens else filled
             spans[filled:first] = [(place, place)] * (first - filled)
@@ -164,6 +162,6 @@ def refused(number: int, why: str) -> BadInput:
         why: What the chat template does.
     """
     return BadInput(
-        f"turn {number} of the assistant: {why}; a turn that is read otherwise once more has been said cannot be scored "
-        "with the others: score one turn at a time (`score` = 'last', the turns before it in the prompt)"
+        f"turn {number} of the assistant: {why}. A way out is to score one turn at a time (`score` = 'last', what was "
+        "said before it in the prompt)"
     )

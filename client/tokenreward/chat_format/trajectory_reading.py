@@ -7,6 +7,7 @@ conversation as well. What the turn is, is read off the conversation that ends w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tokenreward.chat_format.answer_text import AnswerReader, AnswerText
@@ -20,9 +21,11 @@ from tokenreward.schema.messages import ASSISTANT
 
 #: What a template writes before the last answer only, such as an empty thought, is at most so long.
 _MOST_BEFORE = 256
-#: So many characters are compared before a place is tried.
-_TRIED = 16
+#: So many characters are compared before a place is tried; control tokens' secret names begin alike.
+_TRIED = 48
 _REWRITTEN = "the model's chat template writes what stands before it otherwise once more has been said"
+
+_LEFT_OUT = "the model's chat template leaves out or rewrites some of it once more has been said (a thought, for one)"
 
 
 class TurnFinder:
@@ -105,13 +108,35 @@ class TurnFinder:
         alone = self._template.whole(self.before(number), message)
         if not alone.startswith(prompt):
             raise refused(turn, _REWRITTEN)
+        why = ""
         for place in range(start, min(start + _MOST_BEFORE, len(alone))):
-            if not self.whole.startswith(alone[place : place + _TRIED], start):
+            if not self.whole.startswith(alone[place : min(place + _TRIED, self._end(alone))], start):
                 continue
             try:
-                answer = self._reader.read(self._turn, prompt, prompt + alone[place:], message, finished=True)
+                return self._read(prompt, alone[place:], message)
             except BadInput as error:
-                raise refused(turn, str(error)) from None
-            if self.whole.startswith(answer.text, start):
-                return answer
-        raise refused(turn, "the model's chat template leaves out or rewrites some of it (an earlier thought, for one)")
+                why = why or str(error)
+        raise refused(turn, why or _LEFT_OUT)
+
+    def _end(self, alone: str) -> int:
+        """Where a conversation that ends with an answer has the last of it at least."""
+        last = self._tokenizer.control.last(alone)
+        return last.start() if last is not None else len(alone)
+
+    def _read(self, prompt: str, following: str, message: Mapping[str, Any]) -> AnswerText:
+        """The turn behind `prompt`, which alone is written as `following`.
+
+        Raises:
+            BadInput: Some of it is missing, or it does not stand there in the whole conversation.
+        """
+        said = self._reader.read(self._turn, prompt, prompt + following, message, finished=False)
+        body, control = said.text, self._tokenizer.control
+        if not self.whole.startswith(prompt + body):
+            raise BadInput(_LEFT_OUT)
+        # What ends a turn may be another token where more follows. Other text belongs to it only as a last turn's end.
+        rest = self.whole[len(prompt) + len(body) :]
+        end = self._reader.read(self._turn, prompt, prompt + following, message, finished=True).text[len(body) :]
+        if not rest.startswith(end):
+            first = control.first(rest)
+            end = "" if first is None or rest[: first.start()].strip() else rest[: first.end()]
+        return replace(said, text=body + end, said=control.without(body + end))

@@ -68,9 +68,7 @@ class Writing:
         whole = self._template.whole(conversation, answer)
         return self._reader.read(turn, prompt.removesuffix(turn.dropped), whole, answer, finished)
 
-    def trajectory(
-        self, head: Conversation, said: Sequence[Mapping[str, Any]], *, finished: bool
-    ) -> TrajectoryText:
+    def trajectory(self, head: Conversation, said: Sequence[Mapping[str, Any]], *, finished: bool) -> TrajectoryText:
         """A conversation of which every assistant's turn behind `head` is scored.
 
         Args:
@@ -87,8 +85,11 @@ class Writing:
         finder = TurnFinder(self._template, self._tokenizer, self._reader, head, said, turn)
         turns = finder.earlier()
         before = finder.before(len(said) - 1)
-        start = len(self.prompt(before, answered=True))
-        answer = self.answer(before, said[-1], finished=finished)
+        try:
+            start = len(self.prompt(before, answered=True))
+            answer = self.answer(before, said[-1], finished=finished)
+        except BadInput as error:
+            raise refused(len(turns), str(error)) from None
         if not finder.whole.startswith(answer.text, start):
             raise refused(len(turns), "the model's chat template leaves out or rewrites some of it")
         turns.append(TurnText(start, start + len(answer.text), answer))

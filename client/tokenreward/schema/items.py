@@ -25,6 +25,9 @@ RESERVED_KWARGS = frozenset(
 #: The most assistant's turns of an item that are scored together. Each of them is rendered with all before it.
 MOST_TURNS = 256
 
+#: What stands between the turns in the text of a response with several.
+BETWEEN_TURNS = "\n\n"
+
 #: Which of an item's turns are scored: the last one, or all of the assistant's.
 Score = Literal["last", "all"]
 
@@ -122,8 +125,8 @@ class Item(WireModel):
             raise ValueError("`score` = 'all' reads the turns off messages: give them as `response`, not `token_ids`")
         if not self.asked:
             raise ValueError(
-                "`score` = 'all', and the prompt begins with an assistant's message: nothing stands before that turn to "
-                "score it under; leave the message out, or give the turns to score as the messages of `response`"
+                "`score` = 'all', and the prompt begins with an assistant's message: nothing stands before that turn; "
+                "leave the message out, or give the turns to score as the messages of `response`"
             )
         if sum(message.role in ASSISTANT for message in self.said) > MOST_TURNS:
             raise ValueError(f"`score` = 'all' takes at most {MOST_TURNS} turns of the assistant")

@@ -16,10 +16,11 @@ from tokenreward.chat_format.chat_format import PromptText
 from tokenreward.dataset import read_meta
 from tokenreward.dataset.columns import IDS, KEPT, LABELS, TEXTS
 from tokenreward.dataset.formats import read_labeled
-from tokenreward.dataset.row_layout import Layout, Response, layout_of
+from tokenreward.dataset.row_layout import Layout, Response, layout_of, score_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item, Provenance
 from tokenreward_trainer.data.pair import Pair, Values
+from tokenreward_trainer.data.trained_turns import conversation_of, trained_mask, trajectories
 from tokenreward_trainer.doubtful import DoubtfulOption
 
 #: float32 rewards are tanh / 2: a reward of exactly 0.5 is right, more is not.
@@ -154,6 +155,8 @@ def truncate(pair: Pair, max_length: int, max_prompt_length: int) -> Pair:
         rejected=pair.rejected[:room],
         chosen_token_rewards=rewards(pair.chosen_token_rewards),
         rejected_token_rewards=rewards(pair.rejected_token_rewards),
+        chosen_mask=None if pair.chosen_mask is None else pair.chosen_mask[:room],
+        rejected_mask=None if pair.rejected_mask is None else pair.rejected_mask[:room],
     )
 
 
@@ -187,6 +190,9 @@ class _Reader:
             rewards = [values for _, values in labels]
         else:
             sides = [self._unlabeled_side(response, where) for response in responses]
+        if self._layout.score == "all":
+            masks = [trained_mask(row, side, where) for side in _SIDES]
+            return trajectories(str(row.get("id", number)), sides, rewards, masks)
         prompt, other = (tuple(side.prompt) for side in sides)
         if prompt != other:
             raise BadInput(
@@ -199,7 +205,7 @@ class _Reader:
     def _begin(self, row: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
         if "token_rewards" in row:
             raise BadInput(f"{where}: labels of single responses; training needs `chosen` and `rejected` pairs")
-        self._layout = layout_of(own, where)
+        self._layout = layout_of(own, where, score_of(row))
         if self._layout.kind != "preference":
             raise BadInput(f"{where}: training needs `chosen` and `rejected` columns")
         self._labeled = "chosen_token_rewards" in row
@@ -236,6 +242,8 @@ class _Reader:
         chat templates before whose texts the generation prompt is cut.
         """
         item = Item(**response.item())
+        if item.score == "all":
+            return conversation_of(self._chat, item, ids, f"{where}, {response.side}")
         sampled, cut = self._prompts(item, where)
         if sampled == cut:
             return Completion(self._chat.ids([sampled])[0], ids, None)
