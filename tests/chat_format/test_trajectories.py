@@ -1,4 +1,4 @@
-"""Conversations of which every assistant's turn is scored: the ids of the whole conversation, and whose each of them is.
+"""Conversations of which every assistant's turn is scored: the ids of the whole, and whose each of them is.
 
 Every kind of chat template reads them, or refuses them for a reason that is listed beside it. Transformers says what
 the ids of the whole are; whose they are is said by hand.

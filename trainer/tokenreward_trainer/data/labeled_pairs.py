@@ -200,7 +200,7 @@ class _Reader:
                 "another prompt; give token ids for both"
             )
         chosen, rejected = (tuple(side.response) for side in sides)
-        return Pair(str(row.get("id", number)), prompt, chosen, rejected, *rewards)
+        return Pair(str(row.get("id", number)), prompt, chosen, rejected, rewards[0], rewards[1])
 
     def _begin(self, row: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
         if "token_rewards" in row:
