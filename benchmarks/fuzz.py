@@ -258,12 +258,13 @@ def conditions(folder: Path, tally: Tally) -> None:
         call("POST", "/v1/jobs?dry_run=true", json=_ONE)
         for path in ("/v1/jobs?limit=0", "/v1/jobs/none/results?from=-1", "/readyz?model=" + "x" * 600):
             call("GET", path)
-        job = call.answer("POST", "/v1/jobs", json=_ONE).json()["id"]
-        wait_for(lambda: call.answer("GET", f"/v1/jobs/{job}").json()["state"] == "succeeded", 20, "the job")
+        job = _ended(call, _ONE)
         etag = call.answer("GET", f"/v1/jobs/{job}/results").headers["etag"]
         call("GET", f"/v1/jobs/{job}/results", headers={"If-None-Match": etag})
         version = call.answer("GET", f"/v1/jobs/{job}").json()["version"]
-        call("GET", f"/v1/jobs/{job}/events", headers={"Last-Event-ID": str(version)})
+        for known in ({}, {"Last-Event-ID": str(version)}):
+            call("GET", f"/v1/jobs/{job}/events", headers=known)
+        _lives(call, job)
         _same_request_under_way(stack, call)
         _full(stack, call)
         _keys(stack, tally, job)
@@ -275,6 +276,26 @@ def conditions(folder: Path, tally: Tally) -> None:
         stack.valkey.kill()
         time.sleep(1.2)
         _everything(down, job)
+
+
+def _ended(call: Caller, items: dict[str, Any]) -> str:
+    """A job that is over."""
+    job: str = call.answer("POST", "/v1/jobs", json=items).json()["id"]
+    wait_for(lambda: call.answer("GET", f"/v1/jobs/{job}").json()["state"] == "succeeded", 20, "the job")
+    return job
+
+
+def _lives(call: Caller, job: str) -> None:
+    """What is asked of a job that is over, of one that nobody knows, and of one whose only item failed."""
+    call("GET", "/healthz")
+    call("POST", "/v1/label", json=_ONE)
+    for name in (job, "none"):
+        call("GET", f"/v1/jobs/{name}/results")
+        call("POST", f"/v1/jobs/{name}/cancel")
+        call("POST", f"/v1/jobs/{name}/retry")
+    failed = _ended(call, {"items": [{"prompt": ""}]})
+    call("POST", f"/v1/jobs/{failed}/retry")
+    call("DELETE", f"/v1/jobs/{failed}")
 
 
 @contextmanager

@@ -69,6 +69,8 @@ PARTS = {
 }
 #: Time that ending a run takes.
 _RESERVE_S = 5.0
+#: A part that has less time left than this is not begun.
+_LEAST_S = 20.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -198,7 +200,7 @@ def _run(name: str, folder: Path, end: float, results: Results, *, tiny: bool) -
     """Run one part; returns whether it ended well."""
     part = PARTS[name]
     limit = min(patience(part.limit) if tiny else part.limit, end - time.monotonic() - _RESERVE_S)
-    if limit < (5 if tiny else 20):
+    if limit < (1.0 if tiny else _LEAST_S):
         results.fail(name, "no time was left")
         return False
     argv = [sys.executable, str(Path(__file__).parent / part.script), str(folder)]

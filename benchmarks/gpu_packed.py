@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from benchmarks.gpu_child import Watts, mfu, read_job, tell, timed
 from benchmarks.gpu_models import drawn
 from tokenreward_workers.engines import EngineSettings, load_engine
 from tokenreward_workers.engines.base import score_all
+from tokenreward_workers.engines.packed import loading
 
 
 def main() -> None:
     """Load, score and tell."""
     job, _ = read_job(__doc__)
-    transformers.AutoModelForCausalLM.from_pretrained = _drawn
+    loading.load_whole = _drawn  # type: ignore[assignment]
     work, ideal = job.work("mix")
     engine: Any = load_engine("transformers", job.model("8b"), EngineSettings(max_tokens=4000)).engine
     tokens = sum(scoring.tokens for scoring in work)
@@ -42,9 +42,9 @@ def main() -> None:
         tell(transformers_peak_gib=round(torch.cuda.max_memory_allocated() / 2**30, 1))
 
 
-def _drawn(path: str | Path, *_: Any, dtype: Any = "bfloat16", attn_implementation: str = "sdpa", **__: Any) -> Any:
-    """Stand in for `from_pretrained`: the engine loads as ever, and gets random weights."""
-    return drawn(Path(path), str(dtype).removeprefix("torch."), attn_implementation)
+def _drawn(kind: str, folder: Path, *, dtype: Any, attn_implementation: str) -> Any:
+    """Stand in for the loading of a checkpoint: the engine loads as ever, and gets random weights."""
+    return drawn(folder, str(dtype).removeprefix("torch."), attn_implementation)
 
 
 if __name__ == "__main__":

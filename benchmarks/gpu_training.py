@@ -2,7 +2,7 @@
 
 At 1.5 billion weights all of them are trained, with the reference's log-probs computed beforehand; at Llama-3-8B's
 shape a LoRA adapter is, with gradient checkpointing and the reference computed in every step, as TRL does by default.
-Each run is a process of its own (`benchmarks/training.py --child`), on weights drawn on the card.
+Each run is a process of its own (`benchmarks/training.py --child`), on weights drawn on the card; toys share one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,25 +33,31 @@ def main() -> None:
     for name in [options.step] if options.step else plans:
         key = {"1b": "1b_full", "8b": "8b_lora"}[name]
         found: dict[str, dict[str, Any]] = {}
-        for way in WAYS[:2] if job.tiny else WAYS:
-            found[way] = _run(job, name, way, plans[name])
-            tell(train_step_s={key: {way: found[way]["step_s"]}}, train_peak_gb={key: {way: found[way]["peak_gb"]}})
-            if way != "trl":
-                suffix = "" if way == "ours" else "_one_pass"
-                step, peak = (found[way][what] / found["trl"][what] for what in ("step_s", "peak_gb"))
-                tell(train_step_vs_trl={key + suffix: round(step, 3)})
-                tell(train_memory_vs_trl={key + suffix: round(peak, 3)})
+        for ways in [WAYS[:2]] if job.tiny else [(way,) for way in WAYS]:
+            found |= _run(job, name, ways, plans[name])
+            for way in ways:
+                _tell(key, way, found)
 
 
-def _run(job: Job, model: str, way: str, more: list[str]) -> dict[str, Any]:
-    command = [sys.executable, str(Path(__file__).with_name("training.py")), "--child", way, "--random-weights"]
+def _tell(key: str, way: str, found: dict[str, dict[str, Any]]) -> None:
+    tell(train_step_s={key: {way: found[way]["step_s"]}}, train_peak_gb={key: {way: found[way]["peak_gb"]}})
+    if way != "trl":
+        suffix = "" if way == "ours" else "_one_pass"
+        step, peak = (found[way][what] / found["trl"][what] for what in ("step_s", "peak_gb"))
+        tell(train_step_vs_trl={key + suffix: round(step, 3)})
+        tell(train_memory_vs_trl={key + suffix: round(peak, 3)})
+
+
+def _run(job: Job, model: str, ways: Sequence[str], more: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the figures of each way, all measured in one process."""
+    command = [sys.executable, str(Path(__file__).with_name("training.py")), "--child", *ways, "--random-weights"]
     command += ["--model", str(_directory(job, model)), "--dtype", "float32" if job.tiny else "bfloat16"]
     command += ["--steps", "1" if job.tiny else str(STEPS), "--threads", str(min(8, os.cpu_count() or 1)), *more]
     ran = subprocess.run(command, check=False, capture_output=True, text=True)
     if ran.returncode != 0:
-        raise SystemExit(f"{way} on {model} ended with {ran.returncode}:\n{ran.stderr[-3000:]}")
-    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    return found | {"step_s": round(statistics.median(found["step_s"]), 4)}
+        raise SystemExit(f"{', '.join(ways)} on {model} ended with {ran.returncode}:\n{ran.stderr[-3000:]}")
+    found: dict[str, dict[str, Any]] = json.loads(ran.stdout.splitlines()[-1])
+    return {way: of | {"step_s": round(statistics.median(of["step_s"]), 4)} for way, of in found.items()}
 
 
 def _directory(job: Job, model: str) -> Path:

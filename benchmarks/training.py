@@ -50,10 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--lora", action="store_true", help="train an adapter of rank 16 in both, not all weights")
     parser.add_argument("--random-weights", action="store_true", help="draw the weights on the device, read the config")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--child", choices=["parity", *RUNS], help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs="+", choices=["parity", *RUNS], help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.child:
-        print(json.dumps(parity(options.model, options.threads) if options.child == "parity" else _measure(options)))
+        print(json.dumps({name: _measured(options, name) for name in options.child}))
         return 0
 
     options.model = str(resolve_model(options.model).path)
@@ -115,7 +115,7 @@ def _child(options: argparse.Namespace, name: str) -> dict[str, Any]:
     ran = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     if ran.returncode != 0:
         sys.exit(f"{name} ended with {ran.returncode} (-9: killed, perhaps for memory):\n{ran.stderr[-4000:]}")
-    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])[name]
     return found
 
 
@@ -138,12 +138,14 @@ def make_rows(shape: str, vocabulary: int) -> list[dict[str, list[int]]]:
     return rows
 
 
-def _measure(options: argparse.Namespace) -> dict[str, Any]:
+def _measured(options: argparse.Namespace, name: str) -> dict[str, Any]:
+    if name == "parity":
+        return parity(options.model, options.threads)
     import torch
 
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as directory:
-        trainer = _trainer(options, directory)
+        trainer = _trainer(options, name, directory)
         calls: list[int] = []
         base = trainer.model.get_base_model() if options.lora else trainer.model
         base.model.register_forward_hook(lambda *_: calls.append(1))
@@ -156,7 +158,7 @@ def _measure(options: argparse.Namespace) -> dict[str, Any]:
     }
     if torch.cuda.is_available():
         found["peak_gb"] = round(torch.cuda.max_memory_allocated() / 2**30, 3)
-    if options.child == "ours-reg":
+    if name == "ours-reg":
         found["regularizer_s"] = _regularizer_seconds(trainer)
     return found
 
@@ -182,7 +184,7 @@ def _regularizer_seconds(trainer: Any, repeats: int = 50) -> float:
     return best
 
 
-def _trainer(options: argparse.Namespace, directory: str) -> Any:
+def _trainer(options: argparse.Namespace, name: str, directory: str) -> Any:
     import torch
     from transformers import AutoTokenizer, TrainerCallback
 
@@ -214,7 +216,7 @@ def _trainer(options: argparse.Namespace, directory: str) -> Any:
         "bf16": False,
         "dataloader_pin_memory": False,
     }
-    if options.child == "trl":
+    if name == "trl":
         from datasets import Dataset
         from trl import DPOConfig, DPOTrainer
 
@@ -249,10 +251,10 @@ def _trainer(options: argparse.Namespace, directory: str) -> Any:
         pairs = [
             Pair(
                 str(index),
-                *(tuple(row[name]) for name in ("prompt_ids", "chosen_ids", "rejected_ids")),
+                *(tuple(row[part]) for part in ("prompt_ids", "chosen_ids", "rejected_ids")),
                 *(
-                    random.uniform(-0.5, 0.5, len(row[name])).astype(np.float32)
-                    for name in ("chosen_ids", "rejected_ids")
+                    random.uniform(-0.5, 0.5, len(row[side])).astype(np.float32)
+                    for side in ("chosen_ids", "rejected_ids")
                 ),
             )
             for index, row in enumerate(rows)
@@ -260,8 +262,8 @@ def _trainer(options: argparse.Namespace, directory: str) -> Any:
         arguments = PreferenceConfig(
             **common,
             method="dpo",
-            reg_alpha=0.25 if options.child == "ours-reg" else 0.0,
-            forward_tokens=10**9 if options.child == "ours-one-pass" else 0,
+            reg_alpha=0.25 if name == "ours-reg" else 0.0,
+            forward_tokens=10**9 if name == "ours-one-pass" else 0,
             reference=options.reference,
             reference_cache=str(Path(directory) / "cache"),
         )

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from benchmarks.harness.stack import Stack, running
 from benchmarks.harness.waiting import patience
+from tests.support.schedule import by_group, longest_first
 
 # The same examples in every run: a change is to blame for a failure, not chance. `make fuzz` looks for new ones.
-settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=40)
 settings.load_profile("repeatable")
+
+# Tests start many processes; one that may not keep what it compiles compiles torch anew, which takes it seconds.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A shell that runs this in the background has SIGINT ignored, and what a test starts would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,22 +30,27 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 #: A fixture, and the marks of each test that uses it, directly or through another fixture.
 _MARKS_OF_FIXTURES = {
     "demo": [pytest.mark.demo_model],
-    "demo_model": [pytest.mark.demo_model, pytest.mark.alone],
+    "demo_model": [pytest.mark.demo_model],
     "browser": [pytest.mark.browser],
 }
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks tests by what they use, and keeps the tests of a module in one process, where they share its fixtures."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Marks tests by what they use, and puts them in the order in which several processes should take them."""
     for item in items:
         for fixture, marks in _MARKS_OF_FIXTURES.items():
             if fixture in getattr(item, "fixturenames", ()):
                 for mark in marks:
                     item.add_marker(mark)
-        if item.get_closest_marker("vllm"):
-            item.add_marker(pytest.mark.alone)
-        item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    if hasattr(config, "workerinput"):  # this is one of several processes
+        longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hands out whole files, and files that share what takes long to start, to the processes of pytest-xdist."""
+    return by_group(config, log)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -33,7 +33,10 @@ FLOORS: dict[str, list[list[str]]] = {
         ["audit"],
         ["show"],
         ["dataset"],
-        ["http", "protocol", "chat_format", "statistics", "html", "estimators", "templates", "segments", "advantages"],
+        [
+            *("http", "protocol", "chat_format", "checkpoint", "statistics", "html"),
+            *("estimators", "templates", "segments", "advantages"),
+        ],
         ["settings", "embedded_service", "vllm_environment"],
         ["environment", "child_process"],
         ["schema"],

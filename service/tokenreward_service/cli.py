@@ -32,6 +32,8 @@ from tokenreward_service.store.connection import check_redis
 
 #: Longer than clients keep an idle connection (ours: 30 s), so that none is closed under a request that was just sent.
 _KEEP_ALIVE_SECONDS = 75
+#: The exit status of a worker that no restart can mend, which it has explained in one line; ours is the same then.
+_HOPELESS = 78
 
 
 def serve(argv: list[str]) -> int:
@@ -105,7 +107,8 @@ def _run(
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         print("stopping", flush=True)
-    return 1 if worker is not None and worker.poll() not in (None, 0) else 0
+    ended = worker.poll() if worker is not None else None
+    return max(ended, 1) if ended else 0  # a worker that was killed has a negative one
 
 
 def _check_keys(settings: ServiceSettings, redis_url: str) -> None:
@@ -151,7 +154,8 @@ def _watch(server: Any, redis_url: str, worker: subprocess.Popen[bytes], where: 
                     ready = True
             time.sleep(0.2)
     if not server.should_exit:
-        print("the embedded worker cannot run; its last words are above", file=sys.stderr, flush=True)
+        if worker.poll() != _HOPELESS:
+            print("the embedded worker cannot run; its last words are above", file=sys.stderr, flush=True)
         server.should_exit = True
 
 

@@ -18,7 +18,7 @@ from tokenreward.chat_format import ChatFormat, Conversation
 from tokenreward.chat_format.message_forms import MessageForms
 from tokenreward.chat_format.template import ChatTemplate
 from tokenreward.errors import BadInput
-from tokenreward.schema import Branch, Item, ItemFailure, Template
+from tokenreward.schema import Branch, Fingerprint, Item, ItemFailure, Provenance, Template
 from tokenreward_trainer.data.labeled_pairs import pairs_of
 from tokenreward_workers.rendering import Prepared, Renderer
 
@@ -96,6 +96,15 @@ def of_the_trainer(name: str, row: dict[str, Any]) -> tuple[list[int], list[int]
     return list(pair.prompt), list(pair.chosen)
 
 
+@cache
+def trained(kind: str) -> dict[str, tuple[list[int], list[int]]]:
+    """What the trainer reads of every case that is not refused, as the rows of one file."""
+    names = [name for name in CASES if name not in KINDS[kind].refuses]
+    rows = [CASES[name].row for name in names]
+    pairs = pairs_of(rows, tokenizer_of(kind), None, max_length=100_000, max_prompt_length=90_000).pairs
+    return {name: (list(pair.prompt), list(pair.chosen)) for name, pair in zip(names, pairs, strict=True)}
+
+
 def of_transformers(name: str, case: Case) -> list[int]:
     """The whole conversation by transformers, from messages in the forms that the template takes."""
     tokenizer = tokenizer_of(name)
@@ -123,7 +132,7 @@ def test_worker_trainer_and_transformers_read_a_conversation_alike(kind: str, na
             of_the_trainer(kind, case.row)
         return
     assert isinstance(found, tuple), found
-    assert of_the_trainer(kind, case.row) == found
+    assert trained(kind)[name] == found
     whole, ours = of_transformers(kind, case), [*found[0], *found[1]]
     tokenizer, asked = tokenizer_of(kind), Conversation.of_item(case.item)
     assert renderer_of(kind).chat.whole_ids(asked, case.answer) == whole  # as a reward model reads it
@@ -211,8 +220,26 @@ def test_a_sampled_response_follows_the_whole_generation_prompt() -> None:
         of_sides(pair | {"rejected_token_ids": None})
 
 
-def of_sides(row: dict[str, Any]) -> tuple[list[int], list[int], list[int]]:
-    (pair,) = pairs_of([row], tokenizer_of("r1"), None).pairs
+def test_labels_are_trained_on_behind_the_prompt_that_they_were_scored_behind() -> None:
+    """The file does not say whether a response was sampled: its ids do, if they are not those of its text."""
+    chat = renderer_of("r1").chat
+    row = {"prompt": "Why?", "chosen": "Because.", "rejected": "So."}
+    written = {side: chat.answer_ids(row[side]) for side in ("chosen", "rejected")}
+    sampled = {side: [5, *ids] for side, ids in written.items()}
+    fingerprint = Fingerprint(
+        model="m", model_hash="h", tokenizer_hash=chat.hash, engine="e", engine_version="1", dtype="float32"
+    )
+    names = ("fingerprint_digest", "template", "template_hash", "estimator", "estimator_hash", "tokenreward_version")
+    provenance = Provenance(fingerprint=fingerprint, **dict.fromkeys(names, "x"))
+    for ids, answered in ((written, True), (sampled, False)):
+        labels = {f"{side}_token_ids": ids[side] for side in ids}
+        labels |= {f"{side}_token_rewards": [0.1] * len(ids[side]) for side in ids}
+        found = of_sides(row | labels, provenance)
+        assert found == (chat.prompt_ids("Why?", answered=answered), ids["chosen"], ids["rejected"])
+
+
+def of_sides(row: dict[str, Any], provenance: Provenance | None = None) -> tuple[list[int], list[int], list[int]]:
+    (pair,) = pairs_of([row], tokenizer_of("r1"), provenance).pairs
     return list(pair.prompt), list(pair.chosen), list(pair.rejected)
 
 

@@ -2,7 +2,8 @@
 
 What a container gives is stood in for as little as possible: each service has a folder whose entries link to its
 mounts, and paths in its command and environment lead there; `redis:6379` and published ports become free ports of
-loopback; `valkey-cli ping` is asked by Python, because no wheel brings that program.
+loopback; `valkey-cli ping` is asked by Python, because no wheel brings that program; what Python compiles is kept,
+because an image holds it compiled.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from benchmarks.harness.processes import Process
-from benchmarks.harness.waiting import patience
+from benchmarks.harness.waiting import patience, wait_for
 from tests.deploy.composefile import ROOT, Service, seconds, services
 from tokenreward_service.embedded.valkey import find_server
 
@@ -70,19 +70,21 @@ class Composed:
         log = self.folder / f"{name}.log"
         self._running[name] = Process(self._command(service, service.command + self._listening(name)), log)
         if "healthcheck" in service.content:
-            deadline = time.monotonic() + patience(180)
-            while not self.healthy(name):
-                assert time.monotonic() < deadline, self.output(name)
-                time.sleep(1.0 if name.startswith("worker") else 0.1)  # a check costs the processor what it waits for
+            if name.startswith("worker"):  # it loads a model: every check would cost the processor what it waits for
+                wait_for(lambda: self._alive(name) and " serves " in self.output(name), 180, name)
+            wait_for(lambda: self.healthy(name), 60, name)
         else:
             assert self._running[name].wait(60) == 0, self.output(name)
 
     def healthy(self, name: str) -> bool:
         """What the health check says; a service that has ended fails the test."""
-        process = self._running[name]
-        assert process.popen.poll() is None, process.output()
+        self._alive(name)
         check = self._command(self.services[name], self.services[name].health)
         return subprocess.run(check, check=False, capture_output=True, timeout=patience(60)).returncode == 0
+
+    def _alive(self, name: str) -> bool:
+        assert self._running[name].popen.poll() is None, self.output(name)
+        return True
 
     def down(self, name: str) -> int:
         """SIGTERM, and the exit status; killed after the grace period, as Compose would."""
@@ -105,6 +107,8 @@ class Composed:
         environment["PATH"] = os.pathsep.join([str(self.folder / "bin"), str(_BIN), os.environ["PATH"]])
         environment["HOME"] = str(root / "tmp")
         environment["TOKENREWARD_PARENT_PID"] = str(os.getpid())
+        environment |= {name: os.environ[name] for name in ("OMP_NUM_THREADS",) if name in os.environ}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         environment |= self._extra.get(service.name, {})
         program, *arguments = [self._here(argument, root) for argument in command]
         programs = {

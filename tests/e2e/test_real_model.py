@@ -24,7 +24,7 @@ from tokenreward.commands import label
 from tokenreward.protocol import keys
 
 ENGINES = [
-    pytest.param("transformers", marks=[pytest.mark.demo_model, pytest.mark.alone]),
+    pytest.param("transformers", marks=pytest.mark.demo_model),
     pytest.param("vllm", marks=pytest.mark.vllm),
 ]
 
@@ -75,6 +75,20 @@ def test_control_tokens_inside_user_text_stay_text(url: str) -> None:
     end_of_turn = plain["token_ids"][-1]
     assert hostile["token_ids"].count(end_of_turn) == 1
     assert "".join(hostile["tokens"][:-1]) == "x <|im_end|><|im_start|> y"
+
+
+def test_siblings_are_contrasted_by_both_engines(url: str) -> None:
+    item = {
+        "prompt": "What is 2+2?",
+        "response": "2+2 equals 4.",
+        "context": {"right": "The sum is 4.", "wrong": ["The sum is 5.", "It is 22."]},
+    }
+    (result,) = label_items(url, [item], estimator="rlcsd", include=["logprobs", "difference"])
+    rows = result["logprobs"]
+    assert list(rows) == ["right", "wrong[0]", "wrong[1]"]
+    expected = np.array(rows["right"]) - np.mean([rows["wrong[0]"], rows["wrong[1]"]], axis=0)
+    np.testing.assert_allclose(result["difference"], expected, atol=1e-5)
+    np.testing.assert_allclose(result["rewards"], np.tanh(expected / 0.03) / 2, atol=1e-4)
 
 
 def test_an_unfinished_response_ends_without_the_end_of_turn_token(url: str) -> None:

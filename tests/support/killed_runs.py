@@ -52,12 +52,12 @@ def points(stages: list[str]) -> list[Point]:
         "rank": [Point("rank", RunState, "finish", times=1)],
         "label": [Point("label", RunState, "finish", times=2)],
     }
-    for name in ("baseline", "train"):
-        middle[name] = [
-            Point(name, Trainer, "training_step", times=1),
-            Point(name, Trainer, "_save_rng_state", after=False),  # in the middle of a checkpoint
-            Point(name, Trainer, "_save_checkpoint"),
-        ]
+    for name in ("baseline", "train"):  # two runs of one trainer: how its checkpoints are written is tried in one
+        middle[name] = [Point(name, Trainer, "training_step", times=1)]
+    middle["train"] += [
+        Point("train", Trainer, "_save_rng_state", after=False),  # in the middle of a checkpoint
+        Point("train", Trainer, "_save_checkpoint"),
+    ]
     found = []
     for stage in stages:
         found += middle.get(stage, [])

@@ -1,12 +1,15 @@
-"""One optimizer step of a float64 run, written to a file: started alone or as several gloo processes.
+"""One optimizer step of a float64 run, written to a file: alone (`main`), or as two gloo processes.
 
-python -m tests.support.two_processes OUT BATCH ACCUMULATION FORWARD_TOKENS
+    python -m tests.support.two_processes OUT BATCH ACCUMULATION FORWARD_TOKENS
+
+runs it as two. Modules are imported once, and the second process is a fork.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 
 import torch
@@ -48,5 +51,24 @@ def main(out: str, batch: str, accumulation: str, forward_tokens: str) -> None:
         torch.save({"parameters": moved, "log": trainer.state.log_history[0]}, Path(out))
 
 
+def in_two(*arguments: str) -> None:
+    """Runs `main` as rank 0 here and as rank 1 in a fork; the environment says where they meet."""
+    other = os.fork()
+    os.environ["RANK"] = os.environ["LOCAL_RANK"] = "1" if other == 0 else "0"
+    if other == 0:
+        status = 1
+        try:
+            main(*arguments)
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    main(*arguments)
+    _, status = os.waitpid(other, 0)
+    if status != 0:
+        raise SystemExit(f"rank 1 ended with {status}")
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    in_two(*sys.argv[1:])

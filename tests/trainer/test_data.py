@@ -27,17 +27,17 @@ ROW: dict[str, Any] = {
     "id": "one",
     "prompt": "Say hi",
     "chosen": "hi",
-    "rejected": "no!",
-    "chosen_token_ids": [20, 21, 2],
+    "rejected": "n",
+    "chosen_token_ids": [74, 75, 2],
     "chosen_token_rewards": [0.1, -0.2, 0.5],
     "chosen_token_error": None,
-    "rejected_token_ids": [30, 2],
+    "rejected_token_ids": [80, 2],
     "rejected_token_rewards": [-0.5, 0.0],
     "rejected_token_error": None,
 }
 
 
-def provenance(tokenizer: PreTrainedTokenizerFast) -> Provenance:
+def provenance(tokenizer: PreTrainedTokenizerFast, chat_template_hash: str | None = None) -> Provenance:
     fingerprint = Fingerprint(
         model="tiny",
         model_hash="m",
@@ -45,6 +45,7 @@ def provenance(tokenizer: PreTrainedTokenizerFast) -> Provenance:
         engine="synthetic",
         engine_version="1",
         dtype="float32",
+        chat_template_hash=chat_template_hash,
     )
     return Provenance(
         fingerprint=fingerprint,
@@ -77,13 +78,24 @@ def test_the_labels_ids_are_the_completion(write: Write, tokenizer: PreTrainedTo
     found = load_pairs(write(ROW), tokenizer)
     (pair,) = found.pairs
     assert pair.id == "one"
-    assert pair.chosen == (20, 21, 2)
-    assert pair.rejected == (30, 2)
+    assert pair.chosen == (74, 75, 2)
+    assert pair.rejected == (80, 2)
     assert pair.chosen_token_rewards is not None
     np.testing.assert_array_equal(pair.chosen_token_rewards, np.float32([0.1, -0.2, 0.5]))
     assert found.provenance == provenance(tokenizer)
     expected = "<|im_start|>user\nSay hi<|im_end|>\n<|im_start|>assistant\n"
     assert tokenizer.decode(pair.prompt) == expected
+
+
+def test_labels_made_under_another_chat_template_are_refused(write: Write, tokenizer: PreTrainedTokenizerFast) -> None:
+    own = ChatFormat.from_pretrained_tokenizer(tokenizer).template_hash
+    for known in (own, None):
+        load_pairs(write(ROW, meta=provenance(tokenizer, known).model_dump(mode="json")), tokenizer)
+    other = write(ROW, meta=provenance(tokenizer, "0" * 16).model_dump(mode="json"))
+    with pytest.raises(
+        BadInput, match=rf"chat template of tiny \(0{{16}}\), which is not the policy's \({own}\).*Label"
+    ):
+        load_pairs(other, tokenizer)
 
 
 def test_parquet_carries_its_provenance_in_the_schema(tmp_path: Path, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -114,7 +126,7 @@ def test_conversational_rows_are_read(write: Write, tokenizer: PreTrainedTokeniz
     row = ROW | {
         "prompt": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Say hi"}],
         "chosen": [{"role": "assistant", "content": "hi"}],
-        "rejected": [{"role": "assistant", "content": "no!"}],
+        "rejected": [{"role": "assistant", "content": "n"}],
     }
     (pair,) = load_pairs(write(row), tokenizer).pairs
     assert tokenizer.decode(pair.prompt).startswith("<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nSay hi")
@@ -130,7 +142,8 @@ def test_conversational_rows_are_read(write: Write, tokenizer: PreTrainedTokeniz
             {"rejected_token_rewards": [0.1, -0.6]},
             r"rejected_token_rewards has -0.6; token rewards lie in \[-0.5, 0.5\]",
         ),
-        ({"chosen_token_ids": [20, 21, 5000]}, "chosen_token_ids has 5000, the vocabulary has 259"),
+        ({"chosen_token_ids": [20, 21, -1]}, "chosen_token_ids has something that is no token id"),
+        ({"chosen_token_ids": [20, 21, "a"]}, "chosen_token_ids has something that is no token id"),
         ({"chosen_token_ids": None}, "no chosen_token_ids"),
         ({"prompt": None}, "prompt"),
         ({"chosen": 5}, "chosen"),
@@ -178,6 +191,65 @@ def test_rows_that_could_not_be_labeled_are_left_out_with_a_warning(
         load_pairs(write(failed), tokenizer)
 
 
+def test_an_id_beyond_the_model_s_vocabulary_costs_its_row_and_not_the_file(
+    write: Write, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    padded = ROW | {"chosen_token_ids": [74, 75, 300]}  # The tokenizer has 259 tokens.
+    path = write(ROW, padded, ROW)
+    assert len(load_pairs(path, tokenizer, vocabulary=320).pairs) == 3  # A padded embedding has a row for it.
+    with pytest.warns(DoubtfulOption, match="1 of 3 rows have a token id beyond the model's vocabulary"):
+        found = load_pairs(path, tokenizer, vocabulary=300)
+    assert (len(found.pairs), found.counts.outside) == (2, 1)
+    with pytest.raises(BadInput, match="every row has a token id beyond the model's vocabulary of 259"):
+        load_pairs(write(padded), tokenizer, vocabulary=259)
+
+
+@pytest.mark.parametrize(
+    ("change", "counted", "says"),
+    [
+        ({"chosen": "hello"}, "mismatched", "do not decode to their text"),
+        ({"chosen": "n", "rejected": "hi"}, "swapped", "swapped sides"),
+        ({"chosen_score": 0.1, "rejected_score": 0.9}, "swapped", "the higher score"),
+        ({"rejected": "hi", "rejected_token_ids": [74, 75, 2], "rejected_token_rewards": [0.0] * 3}, "equal", "same"),
+        ({"rejected": "hi", "rejected_token_ids": [74, 75], "rejected_token_rewards": [0, 0]}, "equal", "both sides"),
+    ],
+)
+def test_rows_that_are_rarely_meant_are_counted_and_said(
+    change: dict[str, Any], counted: str, says: str, write: Write, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    with pytest.warns(DoubtfulOption, match=f"1 of 2 rows .*{says}"):
+        found = load_pairs(write(ROW, ROW | change), tokenizer)
+    assert len(found.pairs) == 2
+    assert found.counts.as_json()[counted] == 1
+
+
+def test_ids_are_a_text_whatever_the_template_puts_around_it_or_strips(
+    write: Write, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    thought = tokenizer.encode("<think>ok</think>\nhi", add_special_tokens=False)
+    rows = [
+        ROW | {"chosen_token_ids": [*thought, 2], "chosen_token_rewards": [0.1] * (len(thought) + 1)},
+        ROW | {"chosen": " hi\n"},
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DoubtfulOption)
+        assert load_pairs(write(*rows), tokenizer).counts.mismatched == 0
+
+
+def test_labels_fit_a_tokenizer_that_was_given_a_padding_token_since(
+    write: Write, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    import copy
+
+    path = write(ROW)
+    padded, other = copy.deepcopy(tokenizer), copy.deepcopy(tokenizer)
+    padded.add_special_tokens({"pad_token": "[PAD]"})
+    assert len(load_pairs(path, padded).pairs) == 1
+    other.add_tokens(["hi"])
+    with pytest.raises(BadInput, match="labeled with the tokenizer of tiny"):
+        load_pairs(path, other)
+
+
 def test_missing_and_empty_files_are_refused(tmp_path: Path, write: Write, tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.raises(BadInput, match="tokenreward label"):
         load_pairs(tmp_path / "missing.jsonl", tokenizer)
@@ -213,7 +285,7 @@ def test_truncation_keeps_the_prompts_end_and_the_completions_beginning() -> Non
 def test_cutting_many_pairs_is_worth_a_warning(write: Write, tokenizer: PreTrainedTokenizerFast) -> None:
     with pytest.warns(DoubtfulOption, match="consider a larger max_length"):
         found = load_pairs(write(ROW), tokenizer, max_length=12, max_prompt_length=10)
-    assert found.truncated == 1
+    assert found.truncated == found.counts.prompts_cut == 1
     with pytest.raises(BadInput, match="below max_length"):
         load_pairs(write(ROW), tokenizer, max_length=10, max_prompt_length=10)
 
@@ -316,3 +388,16 @@ def test_what_is_right_is_silent(write: Write, tokenizer: PreTrainedTokenizerFas
     with warnings.catch_warnings():
         warnings.simplefilter("error", DoubtfulOption)
         load_pairs(write(ROW), tokenizer)
+
+
+def test_unbounded_labels_are_refused_unless_they_are_squashed(
+    write: Write, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    wide = ROW | {"chosen_token_rewards": [4.0, -0.2, 0.0]}
+    meta = {"provenance": provenance(tokenizer).model_copy(update={"unbounded": True}).model_dump(mode="json")}
+    with pytest.raises(BadInput, match="set data"):
+        load_pairs(write(wide, meta=meta), tokenizer)
+    (pair,) = load_pairs(write(wide, meta=meta), tokenizer, squash=True).pairs
+    assert pair.chosen_token_rewards == pytest.approx(np.tanh(np.array([2.0, -0.1, 0.0])) / 2, abs=1e-6)
+    with pytest.raises(BadInput, match="lie in"):
+        load_pairs(write(wide), tokenizer, squash=True)  # bounded by their provenance, whatever the file says

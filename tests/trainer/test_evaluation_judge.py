@@ -23,7 +23,7 @@ from tokenreward import cli
 from tokenreward.errors import BadInput, ConnectionFailed
 from tokenreward_trainer.evaluation.judging.baseline_answers import read_reference
 from tokenreward_trainer.evaluation.judging.judge import Judge, Judging
-from tokenreward_trainer.evaluation.judging.judge_prompt import by_letter, by_probability, messages_for
+from tokenreward_trainer.evaluation.judging.judge_prompt import messages_for
 from tokenreward_trainer.evaluation.judging.judgements import AnswerPair, Judgement, judge_pairs
 from tokenreward_trainer.evaluation.judging.winrate import win_rate
 from tokenreward_trainer.scorers.http_post import Waiting
@@ -40,43 +40,6 @@ def judging(url: str, **changes: Any) -> Judging:
 
 
 # ---- replies -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("reply", "preference"),
-    [
-        ("A", 1.0),
-        (" b.\n", 0.0),
-        ("**C**", 0.5),
-        ("(A)", 1.0),
-        ("Answer: B", 0.0),
-        ("The better answer is A.", 1.0),
-        ("Answer B is better.", 0.0),
-        ("I looked at A and B with care.\n\n[[B]]", 0.0),
-        ("First [[A]], and again [[A]]", 1.0),
-        ("[[A]] or [[B]]", None),
-        ("A good answer would be B", None),
-        ("Both are fine", None),
-        ("", None),
-        ("D", None),
-        ("AB", None),
-    ],
-)
-def test_a_reply_is_a_verdict_only_if_it_can_mean_nothing_else(reply: str, preference: float | None) -> None:
-    assert by_letter(reply) == preference
-
-
-def test_letters_are_weighed_by_their_probabilities() -> None:
-    def token(text: str, chance: float, *others: tuple[str, float]) -> dict[str, Any]:
-        tops = [{"token": name, "logprob": math.log(part)} for name, part in [(text, chance), *others]]
-        return {"token": text, "logprob": math.log(chance), "top_logprobs": tops}
-
-    found = by_probability([token("A", 0.5, (" a", 0.1), ("B", 0.2), ("C", 0.1), ("The", 0.1))])
-    assert found == pytest.approx((0.6 + 0.1 / 2) / 0.9)
-    # The letter need not come first, and its likeliest token decides where it stands.
-    assert by_probability([token("\n", 0.9, ("A", 0.1)), token(" B", 1.0)]) == 0.0
-    assert by_probability([token("Both", 1.0)]) is None
-    assert by_probability([{"token": "C", "logprob": 0.0, "top_logprobs": []}]) == 0.5
 
 
 def test_texts_are_put_before_a_judge_as_they_are() -> None:

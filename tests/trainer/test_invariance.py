@@ -103,27 +103,20 @@ def test_two_gloo_processes_take_the_same_step_as_one(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    _start([common | {"RANK": str(r), "LOCAL_RANK": str(r)} for r in range(2)], both, "2", "2", "30")
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.support.two_processes", str(both), "2", "2", "30"],
+        env=os.environ | {"ACCELERATE_USE_CPU": "true"} | meeting,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(200),
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
     one, two = torch.load(alone), torch.load(both)
     torch.testing.assert_close(two["parameters"], one["parameters"], rtol=1e-9, atol=1e-11)
     for name in ("loss", "rewards/margins", "logps/chosen", "token_rewards/correlation"):
         assert two["log"][name] == pytest.approx(one["log"][name], rel=1e-6), name
-
-
-def _start(environments: list[dict[str, str]], out: Path, *arguments: str) -> None:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.support.two_processes", str(out), *arguments],
-            env=os.environ | {"ACCELERATE_USE_CPU": "true"} | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for environment in environments
-    ]
-    outputs = [process.communicate(timeout=patience(200))[0] for process in processes]
-    assert all(process.returncode == 0 for process in processes), "\n".join(outputs)
 
 
 def test_stop_and_resume_ends_where_a_run_that_never_stopped_ends(

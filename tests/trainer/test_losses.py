@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tokenreward_trainer.losses import METHODS, Completions, Hyperparameters, PairLoss, sft_term
 from tokenreward_trainer.losses.regularizer import regularization, token_regularizer
+from tokenreward_trainer.losses.sepo import tokens_of_share
 
 HYPER = Hyperparameters(beta=0.5, gamma=0.3, tdpo_alpha=0.7, sepo_fraction=0.5)
 
@@ -114,6 +115,14 @@ def test_sepo_trains_on_the_best_chosen_and_the_worst_rejected_tokens_only() -> 
     chosen, rejected = grads(found.loss, CHOSEN.logps, REJECTED.logps)
     assert (chosen[0] != 0).tolist() == [True, False, True]
     assert (rejected[0] != 0).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("length", "fraction", "count"),
+    [(10, 0.3, 3), (11, 0.3, 4), (100, 0.07, 7), (9, 1 / 3, 3), (1, 0.01, 1), (7, 1.0, 7), (1000, 0.001, 1)],
+)
+def test_sepo_s_ceiling_is_that_of_whole_numbers(length: int, fraction: float, count: int) -> None:
+    assert tokens_of_share(torch.tensor([length]), fraction).tolist() == [count]
 
 
 def test_sepo_takes_at_least_one_token_and_the_earlier_of_equals() -> None:

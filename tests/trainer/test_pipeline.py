@@ -208,7 +208,7 @@ def test_a_run_that_is_killed_in_every_stage_and_between_them_goes_on_to_the_sam
     *kills, last = attempts
     assert [attempt["how"] for attempt in kills] == ["killed"] * len(kills), ran.stdout
     assert last["how"] == "ended"
-    assert len(kills) == 3 * 5 + 2 * 5  # Three points in each stage, and five where there are checkpoints.
+    assert len(kills) == 3 * 6 + 5  # Three points in each stage, and two more in a checkpoint.
     for before, attempt in pairwise(kills):
         assert set(before["finished"]) <= set(attempt["finished"]), "a finished stage was begun again"
 
@@ -297,6 +297,10 @@ def test_the_recipe_of_the_docs_can_be_read() -> None:
         ("prompts", {"count": None}, "prompts.count is not set"),
         ("label", {"serve": ["--dtype"]}, "label.serve is for a service that is started here"),
         ("train", {"output_dir": "x"}, "train.output_dir is the run's own"),
+        ("train", {"learning_rate": "1e-5"}, "train.learning_rate = '1e-5': Input should be a valid number"),
+        ("train", {"method": "ppo"}, "unknown method 'ppo'"),
+        ("train", {"report_to": "wandbb"}, "unknown report_to 'wandbb'"),
+        ("train", {"label_smoothing_factor": 0.1}, "label_smoothing_factor"),
         ("train", {"lerning_rate": 1}, "unknown option train.lerning_rate .did you mean learning_rate"),
         ("train", {"reg_alpha": 0}, "report.baseline"),
         ("run", {"directory": ""}, "run.directory is not set"),
@@ -306,6 +310,22 @@ def test_the_recipe_of_the_docs_can_be_read() -> None:
 def test_a_wrong_option_is_named(content: Row, section: str, options: Row, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         recipe_of(changed(content, section, **options))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--model.name", "./missing"], "model.name = './missing': no such directory"),
+        (["--model.name", "some/model", "--rank.scorer", "bleu"], "unknown scorer 'bleu'"),
+        (["--model.name", "some/model", "--rank.scorer", "reward_model:./none"], "rank.scorer = './none'"),
+        (["--model.name", "some/model", "--rank.extra", "none.jsonl"], "rank.extra: none.jsonl: no such file"),
+        (["--model.name", "some/model", "--prompts.sets", '["riddles"]'], "unknown family of prompts 'riddles'"),
+        (["--model.name", "some/model", "--data.eval_share", "0.0"], "train.eval_strategy = 'epoch' needs held-out"),
+    ],
+)
+def test_what_is_missing_is_found_by_a_check(options: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", "demo", "--check", *options]) == 1
+    assert says in capsys.readouterr().err
 
 
 def test_a_scorer_that_nobody_knows_is_named_before_anything_is_sampled(content: Row, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward import cli
 from tokenreward.errors import BadInput
+from tokenreward_trainer.doubtful import DoubtfulOption
 from tokenreward_trainer.prompts.demo_pairs import write_pairs
 from tokenreward_trainer.training.checkpoints import last_checkpoint, remove_checkpoints
 from tokenreward_trainer.training.run import arguments_of
@@ -157,7 +158,7 @@ def test_without_held_out_pairs_there_is_still_a_report(train: Train, tmp_path: 
 def test_a_run_that_holds_out_all_pairs_is_refused(train: Train, tmp_path: Path, capsys: Any) -> None:
     write_pairs(tmp_path / "pairs.jsonl", 1)
     assert train("--data.eval_share", "0.9") == 1
-    assert "the data set has no pairs" in capsys.readouterr().err
+    assert "data.eval_share = 0.9 of 1 pairs leaves none to train on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(shipped()))
@@ -210,6 +211,17 @@ BASE: dict[str, Any] = {"model": {"name": "m"}, "data": {"train": "t"}}
         ({"data": {"train": "t", "eval": "e", "eval_share": 0.1}}, "give one of them"),
         ({"report": {"baseline": True}}, "train.reg_alpha is 0"),
         ({"model": 5}, "model = 5"),
+        ({"train": {"learning_rate": "1e-5"}}, "train.learning_rate = '1e-5': Input should be a valid number"),
+        ({"train": {"seed": True}}, "train.seed = True: Input should be a valid integer"),
+        ({"train": {"per_device_train_batch_size": 8.0}}, "train.per_device_train_batch_size = 8.0"),
+        ({"train": {"bf16": 1}}, "train.bf16 = 1: Input should be a valid boolean"),
+        ({"train": {"beta": "0.1"}}, "train.beta = '0.1'"),
+        ({"train": {"method": 1}}, "train.method = 1: Input should be a valid string"),
+        ({"train": {"report_to": 3}}, "train.report_to = 3"),
+        ({"train": {"optim": "adamm"}}, "unknown train.optim 'adamm'; known: .*adamw_torch"),
+        ({"train": {"lr_scheduler_type": "cosinus"}}, "unknown train.lr_scheduler_type 'cosinus'"),
+        ({"train": {"ddp_backend": "tcp"}}, "unknown train.ddp_backend 'tcp'; known: nccl, gloo"),
+        ({"train": {"parallelism_config": {}}}, "train.parallelism_config"),
     ],
 )
 def test_a_wrong_configuration_names_the_option(content: dict[str, Any], message: str) -> None:
@@ -236,6 +248,60 @@ def test_wrong_usage_is_a_message_and_status_1(arguments: list[str], message: st
 def test_a_model_that_is_not_there_is_a_message(train: Train, tmp_path: Path, capsys: Any) -> None:
     assert train("--model.name", str(tmp_path / "missing")) == 1
     assert "missing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ({"model.name": "missing/of/three"}, "model.name = 'missing/of/three': no such directory"),
+        ({"model.name": "./missing"}, "model.name = './missing': no such directory"),
+        ({"model.name": "."}, "has no config.json"),
+        ({"model.reference": "/nowhere/at/all"}, "model.reference"),
+        ({"labels.source": "contrast", "labels.strong": "./adapter"}, "labels.strong = './adapter'"),
+        ({"data.train": "nowhere.jsonl"}, "data.train = 'nowhere.jsonl': no such file"),
+        ({"data.eval": "nowhere.jsonl", "data.eval_share": "0.0"}, "data.eval = 'nowhere.jsonl'"),
+        ({"data.eval_share": "0.99"}, "data.eval_share = 0.99 of 12 pairs leaves none to train on"),
+        ({"data.eval_share": "0.01"}, "data.eval_share = 0.01 of 12 pairs holds out none"),
+        ({"data.eval_share": "0.0"}, "train.eval_strategy = 'epoch' needs held-out pairs"),
+        ({"data.limit": "10"}, "data.limit = 10 is more than the 9 pairs"),
+        ({"train.resume_from_checkpoint": "nowhere", "report.baseline": "false"}, "no checkpoint is there"),
+        ({"train.report_to": "wandbb"}, "unknown report_to 'wandbb'"),
+        ({"train.label_smoothing_factor": "0.1"}, "label_smoothing_factor"),
+    ],
+)
+def test_what_is_missing_or_impossible_is_found_without_a_model(
+    overrides: dict[str, str],
+    says: str,
+    train: Train,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tokenreward_trainer.training.run.load_tokenizer", lambda _: pytest.fail("too late"))
+    arguments = [part for name, value in overrides.items() for part in (f"--{name}", value)]
+    assert train("--check", *arguments) == 1
+    assert says in capsys.readouterr().err
+    assert train("--check") == 0
+
+
+def test_what_is_known_of_the_rows_stands_in_the_record(train: Train, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
+    rows[0]["rejected"] = rows[0]["chosen"]
+    rows[1] |= {"chosen_score": 0.0, "rejected_score": 1.0}
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.warns(DoubtfulOption, match="were cut, 12 of them at the beginning of their prompt"):
+        assert train("--report.baseline", "false", "--data.max_length", "20", "--data.max_prompt_length", "10") == 0
+    found = json.loads((tmp_path / "out" / "run.json").read_text())["rows"]
+    assert found == {
+        "skipped": 0,
+        "outside": 0,
+        "truncated": 12,
+        "prompts_cut": 12,
+        "mismatched": 0,
+        "swapped": 1,
+        "equal": 1,
+    }
 
 
 def test_overrides_are_toml_or_text() -> None:

@@ -209,7 +209,12 @@ def test_nothing_is_overwritten(policy: Path, prompts: Path, tmp_path: Path) -> 
     [
         ({"prompt": 7}, "row 1: `prompt` must be text, or messages"),
         ({"prompt": ""}, "row 1: `prompt` must be text"),
-        ({"prompt": [{"role": "user"}]}, "row 1: `prompt` must be text, or messages"),
+        ({"prompt": [{"role": "user"}]}, "row 1, column 'prompt': message 0: a message has `content`, or"),
+        ({"prompt": [{"role": "user", "content": "a", "images": [1]}]}, "column 'prompt': message 0 has `images`"),
+        (
+            {"prompt": [{"role": "assistant", "content": "a"}]},
+            "row 1, column 'prompt': the prompt ends in an assistant",
+        ),
         ({"prompt": "p", "responses": []}, "row 1: has a column 'responses' already"),
         ({"prompt": "long " * 100}, r"row 1: its prompt is \d+ tokens, and the model takes 256"),
     ],

@@ -28,34 +28,10 @@ from tokenreward.errors import BadInput, ConnectionFailed, UnknownName
 from tokenreward_trainer.scorers import Group, scorer_of
 from tokenreward_trainer.scorers.constraints import keeps
 from tokenreward_trainer.scorers.endpoint import Endpoint, Waiting
-from tokenreward_trainer.scorers.final_number import final_number
 
 
 def group(*responses: str, prompt: Any = "p", **row: Any) -> Group:
     return Group(prompt, responses, [[1, 2]] * len(responses), row, "samples.jsonl, row 4")
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("The answer is 42.", 42),
-        ("2 + 3 = 5", 5),
-        ("It costs $1,234.50 in all.", 1234.5),
-        ("From 1,000,000 to 2", 2),
-        ("minus: -7", -7),
-        ("7-3", 3),
-        ("(10)-2", 2),
-        (".5 of it", 0.5),
-        ("#### 72", 72),
-        ("no number", None),
-        ("", None),
-        ("1,23", 23),
-        ("3.", 3),
-        ("**12**", 12),
-    ],
-)
-def test_the_last_number_of_a_text(text: str, number: float | None) -> None:
-    assert final_number(text) == number
 
 
 def test_a_final_number_is_right_or_wrong() -> None:
@@ -98,9 +74,25 @@ def test_a_check_that_cannot_be_read_is_named() -> None:
         ({"kind": "final_number"}, "not complete"),
         ({"kind": "constraints", "constraints": [{"name": "rhyme"}]}, "unknown constraint 'rhyme'"),
         ({"kind": "constraints", "constraints": [{"name": "words"}]}, "one of exactly, least and most"),
+        ({"kind": "constraints", "constraints": []}, "with at least one"),
+        ({"kind": "constraints", "constraints": {"name": "lowercase"}}, "constraints are a list"),
+        ({"kind": "constraints", "constraints": [{"name": "forbidden", "characters": 5}]}, "wrong options"),
     ]:
         with pytest.raises(BadInput, match=f"row 4.*{says}"):
             verify.score([group("a", check=check)])
+
+
+def test_a_row_whose_answer_or_constraints_cannot_be_read_is_named() -> None:
+    with pytest.raises(BadInput, match=r"row 4: the answer 'none' has no number"):
+        scorer_of("final_number").score([group("8", answer="none")])
+    with pytest.raises(BadInput, match=r"row 4: unknown constraint 'rhyme'"):
+        scorer_of("constraints").score([group("a", constraints=[{"name": "rhyme"}])])
+    with pytest.raises(BadInput, match=r"row 4: constraints are a list"):
+        scorer_of("constraints").score([group("a", constraints="lowercase")])
+
+
+def test_options_that_a_columnar_file_fills_with_nulls_are_none() -> None:
+    assert keeps("one two", {"name": "words", "most": 2, "characters": None, "word": None})
 
 
 def test_an_unknown_scorer_is_told_what_there_is() -> None:

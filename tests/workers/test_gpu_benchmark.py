@@ -17,21 +17,26 @@ from benchmarks.flops_simulation import BlockCache, engine_flops
 from benchmarks.gpu_correct import compared
 from benchmarks.gpu_dummy_weights import install
 from benchmarks.gpu_models import SHAPES
+from benchmarks.harness.waiting import OVERRIDE
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.scoring import Row
 
 
-def _ran(out: Path, parts: str) -> dict[str, Any]:
-    assert gpu.main(["--tiny", "--only", parts, "--out", str(out), "--deadline", "280"]) == 0
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Of one run of all parts."""
+    out = tmp_path_factory.mktemp("gpu")
+    assert gpu.main(["--tiny", "--out", str(out)]) == 0
     content: dict[str, Any] = json.loads((out / "gpu-tiny.json").read_text("utf-8"))
     assert content["failed"] == {}
-    figures: dict[str, Any] = content["figures"]
-    return figures
+    found: dict[str, Any] = content["figures"]
+    return found
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.vllm
-def test_the_parts_with_vllm_give_their_figures(tmp_path: Path) -> None:
-    figures = _ran(tmp_path, "correct,vllm")
+def test_the_parts_with_vllm_give_their_figures(figures: dict[str, Any]) -> None:
     assert figures["correct_max_abs"] < 0.1
     assert figures["correct"]["rms"] < 0.02
     assert figures["rescored_share"] == 0
@@ -41,16 +46,16 @@ def test_the_parts_with_vllm_give_their_figures(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_service_is_measured_against_its_engine(tmp_path: Path) -> None:
-    figures = _ran(tmp_path, "service")
+@pytest.mark.timeout(600)
+def test_the_service_is_measured_against_its_engine(figures: dict[str, Any]) -> None:
     assert figures["service_items"] == 40
     assert figures["service_vs_engine"] > 0
     assert figures["service_tokens_per_s"] > 0
 
 
 @pytest.mark.slow
-def test_the_parts_without_vllm_give_their_figures(tmp_path: Path) -> None:
-    figures = _ran(tmp_path, "transformers,training-8b,training-1b")
+@pytest.mark.timeout(600)
+def test_the_parts_without_vllm_give_their_figures(figures: dict[str, Any]) -> None:
     assert figures["transformers_tokens_per_s"] > 0
     assert set(figures["train_step_vs_trl"]) == {"8b_lora", "1b_full"}
     assert all(seconds > 0 for ways in figures["train_step_s"].values() for seconds in ways.values())
@@ -68,15 +73,12 @@ def test_a_part_that_fails_is_named_and_the_others_still_run(
     assert set(content["figures"]["part_s"]) == {"broken", "compared"}
 
 
-def test_a_part_that_outlasts_its_limit_is_ended(tmp_path: Path) -> None:
+def test_a_part_that_outlasts_its_limit_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(OVERRIDE, "1")
+    monkeypatch.setitem(gpu.PARTS, "hanging", gpu.Part(str(tmp_path / "hanging.py"), 1.5))
+    (tmp_path / "hanging.py").write_text("import time; time.sleep(600)")
     results = gpu.Results(tmp_path / "gpu-tiny.json", {"card": "CPU"}, "abc")
-    hanging = tmp_path / "hanging.py"
-    hanging.write_text("import time; time.sleep(600)")
-    gpu.PARTS["hanging"] = gpu.Part(str(hanging), 6)
-    try:
-        assert not gpu._run("hanging", tmp_path, time.monotonic() + 100, results, tiny=True)
-    finally:
-        del gpu.PARTS["hanging"]
+    assert not gpu._run("hanging", tmp_path, time.monotonic() + 100, results, tiny=True)
     assert "its time was up" in json.loads(results.path.read_text("utf-8"))["failed"]["hanging"]
 
 

@@ -109,7 +109,7 @@ def test_an_engine_is_closed_when_the_model_cannot_be_named_after_it_was_loaded(
     engine = Scripted({})
     monkeypatch.setattr(engines, "_LOADERS", {"synthetic": lambda *_: LoadedEngine(engine, chat_format())})
     monkeypatch.setattr(startup, "fingerprint", unwritable)
-    with pytest.raises(PermissionError):
+    with pytest.raises(CannotLoad, match="PermissionError: the cache directory cannot be written to"):
         startup.load(WorkerSettings(engine="synthetic"))
     assert engine.closed
 

@@ -7,7 +7,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from benchmarks.harness.waiting import patience
 from tokenreward.errors import BadInput
@@ -31,10 +33,10 @@ def test_a_directory_that_holds_no_model_is_said_at_once(tmp_path: Path) -> None
     (tmp_path / "config.json").write_text("{broken")
     with pytest.raises(BadInput, match="cannot be read"):
         resolve_model(str(tmp_path))
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
     with pytest.raises(BadInput, match="no weights"):
         resolve_model(str(tmp_path))
-    (tmp_path / "model.safetensors").touch()
+    save_file({"a": np.ones(2)}, tmp_path / "model.safetensors")
     with pytest.raises(BadInput, match="no tokenizer"):
         resolve_model(str(tmp_path))
 

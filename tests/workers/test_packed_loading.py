@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from safetensors.torch import save_file
 
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.packed import loading
@@ -27,6 +28,7 @@ def refusal(path: Path) -> str:
 
 def test_a_model_type_that_transformers_does_not_know_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "tomorrow", "architectures": ["Tomorrow"]}))
+    save_file({"a": torch.ones(2)}, tmp_path / "model.safetensors")
     assert "tomorrow" in refusal(tmp_path)
 
 
@@ -56,7 +58,7 @@ def test_a_card_that_is_too_small_is_named_and_other_ways_are(monkeypatch: pytes
         def to(self, device: torch.device) -> None:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nSee the documentation")
 
-    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", lambda *a, **k: TooLarge())
+    monkeypatch.setattr(loading, "load_whole", lambda *given, **named: TooLarge())
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA L4")
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**30, 24 * 2**30))
     with pytest.raises(BadInput, match=r"NVIDIA L4 \(24 GiB\) in bfloat16.*one GPU.*tensor_parallel"):

@@ -16,39 +16,36 @@ from tokenreward_workers.engines.packed.mlp import bound_mlps
 from tokenreward_workers.engines.packed.window import cost, parts
 from tokenreward_workers.scoring import Scoring
 
-#: Scores a response of 16,384 tokens beside short ones, and a plain float32 pass over it in a process of its own.
+#: Scores a response of 16,384 tokens beside short ones, and then all of them with plain float32 passes. A process of
+#: its own, because what is measured is by how much the peak of its memory grows.
 _LONG = """
 import json, resource, sys
 import numpy as np, torch
 from pathlib import Path
+from transformers import AutoModelForCausalLM
+from tokenreward_workers.engines.base import score_all
+from tokenreward_workers.engines.packed.engine import TransformersEngine
 from tokenreward_workers.scoring import Scoring
-path, way = Path(sys.argv[1]), sys.argv[2]
+path = Path(sys.argv[1])
 dice = np.random.default_rng(5)
 ids = lambda length: tuple(int(i) for i in dice.integers(3, 320, length))
 prefix, rests, response = ids(100), {"better": ids(20), "worse": ids(30)}, ids(16_384)
 work = [Scoring(prefix, rests, ids(20)), Scoring(prefix, rests, response), Scoring(ids(9), rests, ids(40))]
 torch.set_num_threads(1)
-if way == "packed":
-    from tokenreward_workers.engines.base import score_all
-    from tokenreward_workers.engines.packed.engine import TransformersEngine
-    engine = TransformersEngine(path, "float32", token_budget=1024)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    scored = [{b: row.logprobs for b, row in one.items()} for one in score_all(engine, work)]
-else:
-    from transformers import AutoModelForCausalLM
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    scored = []
-    for s in work:
-        scored.append({})
-        for branch, rest in s.branches.items():
-            whole = torch.tensor([[*s.prefix, *rest, *s.response]])
-            with torch.inference_mode():
-                logprobs = model(whole, use_cache=False).logits[0].log_softmax(-1)
-            taken = logprobs[:-1].gather(-1, whole[0, 1:, None])[-len(s.response):, 0]
-            scored[-1][branch] = taken.numpy()
+engine = TransformersEngine(path, "float32", token_budget=1024)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+packed = [{b: row.logprobs for b, row in one.items()} for one in score_all(engine, work)]
 after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-np.savez(sys.argv[3], **{f"{n}.{b}": v for n, one in enumerate(scored) for b, v in one.items()})
+model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32).eval()
+plain = [{} for _ in work]
+for found, s in zip(plain, work):
+    for branch, rest in s.branches.items():
+        whole = torch.tensor([[*s.prefix, *rest, *s.response]])
+        with torch.inference_mode():
+            logprobs = model(whole, use_cache=False).logits[0].log_softmax(-1)
+        found[branch] = logprobs[:-1].gather(-1, whole[0, 1:, None])[-len(s.response):, 0].numpy()
+for name, scored in (("packed", packed), ("plain", plain)):
+    np.savez(Path(sys.argv[2]) / name, **{f"{n}.{b}": v for n, one in enumerate(scored) for b, v in one.items()})
 print(json.dumps({"grown_mib": (after - before) / 1024}))
 """
 
@@ -76,18 +73,15 @@ def long_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_a_response_of_16k_tokens_is_right_and_its_memory_is_bounded(long_model: Path, tmp_path: Path) -> None:
-    grown, scored = {}, {}
-    for way in ("packed", "plain"):
-        command = [sys.executable, "-c", _LONG, str(long_model), way, str(tmp_path / f"{way}.npz")]
-        told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=patience(500)).stdout
-        grown[way] = json.loads(told.splitlines()[-1])["grown_mib"]
-        scored[way] = np.load(tmp_path / f"{way}.npz")
+    command = [sys.executable, "-c", _LONG, str(long_model), str(tmp_path)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=patience(500)).stdout
+    scored = {way: np.load(tmp_path / f"{way}.npz") for way in ("packed", "plain")}
     assert len(scored["plain"].files) == 6
     for name in scored["plain"].files:
         assert np.abs(scored["packed"][name] - scored["plain"][name]).max() < 2e-3, name
         assert np.abs(scored["packed"][name] - scored["plain"][name]).mean() < 1e-4, name
     # One mask of 16k x 16k float32 is 1,024 MiB, and so are the scores of one head.
-    assert grown["packed"] < 400
+    assert json.loads(told.splitlines()[-1])["grown_mib"] < 400
 
 
 def test_a_scoring_of_many_passes_is_read_a_few_branches_at_a_time() -> None:

@@ -18,6 +18,7 @@ _HOMES = {
     "PreferenceConfig": "training.config",
     "PreferenceTrainer": "training.trainer",
     "load_pairs": "data.labeled_pairs",
+    "pairs_of": "data.labeled_pairs",
 }
 
 __all__ = sorted(_HOMES)

@@ -35,7 +35,9 @@ def train(argv: list[str]) -> int:
     )
     parser.add_argument("config", nargs="?", metavar="CONFIG")
     parser.add_argument("--list", action="store_true", help="show the shipped configurations")
-    parser.add_argument("--check", action="store_true", help="read and check the configuration, then stop")
+    parser.add_argument(
+        "--check", action="store_true", help="check the configuration, its files and its models, then stop"
+    )
     arguments, overrides = parser.parse_known_args(argv)
     from tokenreward_trainer.training.settings import read_run, shipped
 
@@ -46,10 +48,11 @@ def train(argv: list[str]) -> int:
     if arguments.config is None:
         parser.error("which CONFIG?")
     run = read_run(arguments.config, overrides)
-    from tokenreward_trainer.training.run import arguments_of, train_run
+    from tokenreward_trainer.training.run import arguments_of, check, train_run
 
     options = arguments_of(run)
     if arguments.check:
+        check(run, options)
         print(f"{arguments.config}: fine")
         return 0
     records = train_run(run, options)

@@ -47,7 +47,7 @@ def environment(arguments: argparse.Namespace) -> dict[str, str]:
 
 
 def worker(argv: list[str]) -> int:
-    """Run `tokenreward worker`. Returns the exit status."""
+    """Run `tokenreward worker`. Returns the exit status: 78 for a model that no restart can mend."""
     parser = argparse.ArgumentParser(prog="tokenreward worker", description="Run a worker.")
     parser.add_argument("--redis-url", help="the service's Redis, e.g. redis://host:6379/0")
     parser.add_argument("--check", action="store_true", help="only say whether it could start (status 0) or why not")
@@ -55,8 +55,7 @@ def worker(argv: list[str]) -> int:
     add_options(parser)
     arguments = parser.parse_args(argv)
     if arguments.check:
-        check(environment(arguments))
-        return 0
+        return _model_status(check(environment(arguments)))
     if arguments.healthy:
         from tokenreward_workers.process.health import healthy
 
@@ -69,6 +68,8 @@ def worker(argv: list[str]) -> int:
     settings = check(child_environment)
     if settings.redis_url is None:
         raise BadInput("a worker needs the service's Redis: give --redis-url or set TOKENREWARD_REDIS_URL")
+    if status := _model_status(settings):
+        return status
 
     from tokenreward_workers.process.supervisor import Supervisor, gpus
 
@@ -77,21 +78,40 @@ def worker(argv: list[str]) -> int:
 
 
 def check(child_environment: dict[str, str]) -> WorkerSettings:
-    """Refuse what cannot work before anything is started.
+    """Refuse settings that cannot work before anything is started.
 
     Raises:
-        BadInput: A setting or the model cannot be used.
+        BadInput: A setting cannot be used.
     """
-    from tokenreward_workers.model_files.resolve import resolve_model
-
     settings = _settings(child_environment)
-    if settings.engine != "synthetic":
-        resolve_model(settings.model)
     if settings.blob_url is not None:
         from tokenreward.protocol.spill import Spill
 
         Spill(settings.blob_url, settings.spill_bytes)
     return settings
+
+
+def _model_status(settings: WorkerSettings) -> int:
+    """Look whether the model can be served, as far as that can be known without torch, and say why not.
+
+    Returns:
+        0, or the status of a start that no restart can mend.
+    """
+    from tokenreward.checkpoint.json_files import read_object
+    from tokenreward.checkpoint.quantization import check_quantization
+    from tokenreward_workers.model_files.resolve import resolve_model
+    from tokenreward_workers.process.supervisor import HOPELESS
+
+    if settings.engine == "synthetic":
+        return 0
+    try:
+        path = resolve_model(settings.model).path
+        if settings.engine == "transformers":
+            check_quantization(read_object(path / "config.json"), path)
+    except BadInput as error:
+        print(f"tokenreward worker: {error}", file=sys.stderr)
+        return HOPELESS
+    return 0
 
 
 def _settings(child_environment: dict[str, str]) -> WorkerSettings:

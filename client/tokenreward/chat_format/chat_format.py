@@ -13,6 +13,7 @@ from tokenreward.chat_format.answer_text import AnswerText
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 from tokenreward.chat_format.messages import Conversation, Prompt, answer_message, answer_of, said_of
 from tokenreward.chat_format.template import ChatTemplate, plain_template
+from tokenreward.chat_format.template_hash import template_hash
 from tokenreward.chat_format.tokenizer_hash import tokenizer_hash
 from tokenreward.chat_format.trajectory import Trajectory, answer_pieces, tokenized
 from tokenreward.chat_format.writing import Writing
@@ -67,6 +68,7 @@ class ChatFormat:
         tokenizer: Text to ids and back, control tokens by their secret name only.
         chat_template: The jinja2 source that is in use, the default one if there are several.
         templates: All sources that are in use, by their names.
+        template_hash: Of the chat templates and what they write; see `template_hash`.
 
     Raises:
         BadInput: The tokenizer or a template cannot be used.
@@ -80,6 +82,8 @@ class ChatFormat:
         default = named["default"] or plain_template(serialized, special_tokens)
         self.templates = {"default": default} | {k: v for k, v in named.items() if k == "tool_use" and v}
         self.chat_template = default
+        others = {name: source for name, source in named.items() if name != "default" and source}
+        self.template_hash = template_hash(default, special_tokens, others)
         eos = self.tokenizer.control.ids.get(special_tokens.get("eos_token", ""))
         self._writing = {
             name: Writing(ChatTemplate(source, special_tokens), self.tokenizer, eos)

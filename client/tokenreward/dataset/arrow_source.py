@@ -64,7 +64,8 @@ class ArrowSource:
         with readable(self._name):
             for table in self._uniform(rows):
                 shown = table.select([name for name in wanted if name in table.column_names])
-                yield first, pylist(shown), table
+                found: list[Mapping[str, Any]] = [*pylist(shown)]
+                yield first, found, table
                 first += table.num_rows
 
 

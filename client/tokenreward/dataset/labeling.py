@@ -92,13 +92,14 @@ def label_dataset(
         ConnectionFailed: The service cannot be reached.
         JobFailed: A job was cancelled.
     """
+    kept: list[Include] = [*include, "tokens"] if tokens else [*include]
     scoring = ScoringOptions.of(
         template,
         estimator,
         parameters=parameters,
         pool=pool,
         pool_by=pool_by,
-        include=[*include, *(["tokens"] if tokens else [])],
+        include=kept,
         contexts=contexts,
         score=score,
     )

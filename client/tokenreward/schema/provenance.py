@@ -8,7 +8,7 @@ from tokenreward.schema.hashing import digest
 from tokenreward.schema.wire import AnswerModel
 
 #: Bumped only when the same input may give other log-probs, so that a rolling upgrade does not strand jobs.
-SCORING_VERSION = 1
+SCORING_VERSION = 2
 
 
 class Fingerprint(AnswerModel):
@@ -16,13 +16,15 @@ class Fingerprint(AnswerModel):
 
     Attributes:
         model: The name that clients ask for.
-        model_hash: The hash of the weights.
+        model_hash: The hash of the weights and of the configuration that shapes the forward pass.
         tokenizer_hash: The canonical hash of vocabulary, merges, normaliser and special tokens, see `tokenizer_hash`.
         engine: The engine's name.
         engine_version: The engine's version.
         dtype: Of weights and arithmetic: bfloat16, float32, ...
         scoring_version: SCORING_VERSION of the worker.
         head_dtype: Of the LM head's arithmetic where it is not `dtype`; else None.
+        chat_template_hash: The hash of the chat template and of the special tokens that it writes, see `template_hash`;
+            None for a worker of an older version.
     """
 
     model: str
@@ -33,12 +35,14 @@ class Fingerprint(AnswerModel):
     dtype: str
     scoring_version: int = SCORING_VERSION
     head_dtype: str | None = None
+    chat_template_hash: str | None = None
 
     @property
     def digest(self) -> str:
         """The hash by which the fingerprint is named."""
-        # Without a head of its own, a set-up keeps the name that it had before there was a choice.
-        return digest(self.model_dump(exclude={"head_dtype"} if self.head_dtype is None else None))
+        # What is not there does not count, so that set-ups keep the names that they had before there was a choice.
+        unset = {name for name in ("head_dtype", "chat_template_hash") if getattr(self, name) is None}
+        return digest(self.model_dump(exclude=unset))
 
 
 class Provenance(AnswerModel):

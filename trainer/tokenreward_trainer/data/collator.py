@@ -50,13 +50,17 @@ class Collator:
             examples: The pairs of one micro-batch.
 
         Returns:
-            `pair_index`, int64 `[B]`, and `parts`, a list of what `part` returns.
+            `pair_index`, int64 `[B]`; `order`, int64 `[B]`, the examples in the order of the parts; and `parts`, a list
+            of what `part` returns.
         """
         pairs = [example.pair for example in examples]
-        groups = [[*range(len(pairs))]] if self.max_tokens is None else by_length(pairs, self.max_tokens, self.layout)
+        groups = (
+            [[*range(len(pairs))]] if self.max_tokens is None else list(by_length(pairs, self.max_tokens, self.layout))
+        )
         return {
             # First, and one entry a pair: the Trainer reads the batch size off the first tensor it finds.
             "pair_index": torch.tensor([example.index for example in examples]),
+            "order": torch.tensor([index for group in groups for index in group]),
             "parts": [self.part([examples[index] for index in group]) for group in groups],
         }
 

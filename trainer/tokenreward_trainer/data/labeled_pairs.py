@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,10 @@ from tokenreward.dataset.formats import read_labeled
 from tokenreward.dataset.row_layout import Layout, Response, layout_of, score_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item, Provenance
+from tokenreward_trainer.data.own_tokenizer import own_hashes
 from tokenreward_trainer.data.pair import Pair, Values
+from tokenreward_trainer.data.row_checks import RowChecks, RowCounts, warn_of
 from tokenreward_trainer.data.trained_turns import conversation_of, trained_mask, trajectories
-from tokenreward_trainer.doubtful import DoubtfulOption
 
 #: float32 rewards are tanh / 2: a reward of exactly 0.5 is right, more is not.
 _BOUND = 0.5
@@ -35,18 +35,32 @@ class Pairs:
     Attributes:
         pairs: The tokenized pairs, in the file's order.
         provenance: How the labels were made; None for an unlabeled file.
-        truncated: The number of pairs that were cut to fit.
-        skipped: The number of rows without labels because labeling them failed (their `..._token_error` says why).
+        counts: What the rows have that is rarely meant: cut, left out, swapped.
     """
 
     pairs: list[Pair]
     provenance: Provenance | None
-    truncated: int = 0
-    skipped: int = 0
+    counts: RowCounts = field(default_factory=RowCounts)
+
+    @property
+    def truncated(self) -> int:
+        """The number of pairs that were cut to fit."""
+        return self.counts.truncated
+
+    @property
+    def skipped(self) -> int:
+        """The number of rows that were left out because labeling them failed."""
+        return self.counts.skipped
 
 
 def load_pairs(
-    path: str | Path, tokenizer: PreTrainedTokenizerBase, *, max_length: int = 2048, max_prompt_length: int = 1800
+    path: str | Path,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int = 2048,
+    max_prompt_length: int = 1800,
+    vocabulary: int | None = None,
+    squash: bool = False,
 ) -> Pairs:
     """Reads the pairs of a file that `tokenreward label` wrote, or of one without labels.
 
@@ -55,10 +69,14 @@ def load_pairs(
         tokenizer: The policy's.
         max_length: The most tokens of prompt and completion; longer pairs are cut.
         max_prompt_length: The most tokens that a cut pair keeps of its prompt.
+        vocabulary: The rows of the policy's embedding, which may be more than its tokenizer has. A row with an id
+            beyond them is left out and counted. None leaves that to `PreferenceTrainer`, which knows the policy.
+        squash: Take tanh(r / 2) / 2 of labels of an unbounded estimator, as T-REG does (eq. 3). Without it, such
+            labels are refused.
 
     Raises:
-        BadInput: The file has no usable rows, or labels made with another tokenizer, without provenance, of unequal
-            length, not finite or outside [-0.5, 0.5]. The message names the row.
+        BadInput: The file has no usable rows, or labels made with another tokenizer or chat template, without
+            provenance, of unequal length, not finite or outside [-0.5, 0.5]. The message names the row.
     """
     path = Path(path)
     if not path.exists():
@@ -67,21 +85,9 @@ def load_pairs(
     if not rows:
         raise BadInput(f"{path}: there are no rows")
     provenance = _provenance(path)
-    found = pairs_of(rows, tokenizer, provenance, str(path), max_length=max_length, max_prompt_length=max_prompt_length)
-    if found.skipped:
-        warnings.warn(
-            f"{path}: {found.skipped} of {len(rows)} rows have an error instead of labels and are left out "
-            "(`tokenreward label` says which)",
-            DoubtfulOption,
-            stacklevel=2,
-        )
-    if found.truncated > len(found.pairs) // 10:
-        warnings.warn(
-            f"{path}: {found.truncated} of {len(found.pairs)} pairs are longer than max_length = {max_length} and were "
-            "cut: a cut completion has lost its end; consider a larger max_length",
-            DoubtfulOption,
-            stacklevel=2,
-        )
+    limits: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
+    found = pairs_of(rows, tokenizer, provenance, str(path), **limits, vocabulary=vocabulary, squash=squash)
+    warn_of(found.counts, len(rows), str(path), max_length)
     return found
 
 
@@ -93,6 +99,8 @@ def pairs_of(
     *,
     max_length: int = 2048,
     max_prompt_length: int = 1800,
+    vocabulary: int | None = None,
+    squash: bool = False,
 ) -> Pairs:
     """Reads pairs from rows in memory, as `load_pairs` does from a file.
 
@@ -103,6 +111,8 @@ def pairs_of(
         name: What errors call the rows.
         max_length: See `load_pairs`.
         max_prompt_length: See `load_pairs`.
+        vocabulary: See `load_pairs`.
+        squash: See `load_pairs`.
 
     Raises:
         BadInput: See `load_pairs`.
@@ -113,19 +123,26 @@ def pairs_of(
             "or nothing is left for the completions"
         )
     chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
-    reader = _Reader(chat, provenance, name)
-    pairs, truncated, skipped = [], 0, 0
+    counts = RowCounts()
+    reader = _Reader(chat, provenance, name, own_hashes(tokenizer), RowChecks(chat, counts), squash=squash)
+    pairs = []
     for number, row in enumerate(rows):
         pair = reader.pair(row, number)
         if pair is None:
-            skipped += 1
+            counts.skipped += 1
+            continue
+        if vocabulary is not None and not pair.within(vocabulary):
+            counts.outside += 1
             continue
         fitted = truncate(pair, max_length, max_prompt_length)
-        truncated += fitted is not pair
+        counts.truncated += fitted is not pair
+        counts.prompts_cut += len(fitted.prompt) < len(pair.prompt)
         pairs.append(fitted)
+    if not pairs and counts.outside:
+        raise BadInput(f"{name}: every row has a token id beyond the model's vocabulary of {vocabulary}")
     if not pairs:
         raise BadInput(f"{name}: no row has labels; its token_error columns say why")
-    return Pairs(pairs, provenance, truncated, skipped)
+    return Pairs(pairs, provenance, counts)
 
 
 def truncate(pair: Pair, max_length: int, max_prompt_length: int) -> Pair:
@@ -163,10 +180,22 @@ def truncate(pair: Pair, max_length: int, max_prompt_length: int) -> Pair:
 class _Reader:
     """Turns rows into pairs. The first row says how they are laid out, and whether there are labels."""
 
-    def __init__(self, chat: ChatFormat, provenance: Provenance | None, name: str) -> None:
+    def __init__(
+        self,
+        chat: ChatFormat,
+        provenance: Provenance | None,
+        name: str,
+        hashes: set[str],
+        checks: RowChecks,
+        *,
+        squash: bool,
+    ) -> None:
         self._chat = chat
         self._provenance = provenance
         self._name = name
+        self._hashes = hashes
+        self._checks = checks
+        self._squash = squash and provenance is not None and provenance.unbounded
         self._layout: Layout | None = None
         self._labeled = False
 
@@ -190,7 +219,9 @@ class _Reader:
             rewards = [values for _, values in labels]
         else:
             sides = [self._unlabeled_side(response, where) for response in responses]
+        texts = [response.text for response in responses]
         if self._layout.score == "all":
+            self._checks.check(row, texts, [side.response for side in sides], written=True)
             masks = [trained_mask(row, side, where) for side in _SIDES]
             return trajectories(str(row.get("id", number)), sides, rewards, masks)
         prompt, other = (tuple(side.prompt) for side in sides)
@@ -200,6 +231,7 @@ class _Reader:
                 "another prompt; give token ids for both"
             )
         chosen, rejected = (tuple(side.response) for side in sides)
+        self._checks.check(row, texts, [chosen, rejected])
         return Pair(str(row.get("id", number)), prompt, chosen, rejected, rewards[0], rewards[1])
 
     def _begin(self, row: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
@@ -216,18 +248,30 @@ class _Reader:
                 f"{self._name}: labels without provenance: nobody can tell which tokenizer they belong to. Keep the "
                 ".meta.json file beside JSONL, or label again"
             )
+        if self._provenance.unbounded and not self._squash:
+            raise BadInput(
+                f"{self._name}: labels of estimator {self._provenance.estimator!r} are unbounded, and token rewards "
+                "lie in [-0.5, 0.5]: set data.squash = true to take tanh(r / 2) / 2 of them, or label with another "
+                "estimator"
+            )
         theirs = self._provenance.fingerprint
-        if theirs.tokenizer_hash != self._chat.hash:
+        if theirs.tokenizer_hash not in self._hashes:
             raise BadInput(
                 f"{self._name}: labeled with the tokenizer of {theirs.model} ({theirs.tokenizer_hash}), which is not "
                 f"the policy's ({self._chat.hash}): rewards would fall on the wrong tokens. Label with a model that "
                 "has the policy's tokenizer (usually the policy's own initial model)"
             )
+        # Workers of an older version give none.
+        if theirs.chat_template_hash not in (None, self._chat.template_hash):
+            raise BadInput(
+                f"{self._name}: labeled under the chat template of {theirs.model} ({theirs.chat_template_hash}), which "
+                f"is not the policy's ({self._chat.template_hash}): the rewards are of other conversations. Label "
+                "again with a model that has the policy's chat template and special tokens, or give the policy the "
+                "template that the labels were made under"
+            )
 
     def _unlabeled_side(self, response: Response, where: str) -> Completion:
         """Prompt and response as a worker would score them."""
-        if response.token_ids is not None:
-            self._check_ids(response.token_ids, response.side, where)
         item = Item(**response.item())
         self._prompts(item, where)
         try:
@@ -263,25 +307,22 @@ class _Reader:
         except BadInput as error:
             raise BadInput(f"{where}: {error}") from None
 
-    def _check_ids(self, ids: Sequence[int], side: str, where: str) -> None:
-        vocabulary = self._chat.tokenizer.vocabulary
-        outside = next((token for token in ids if not 0 <= token < vocabulary), None)
-        if outside is not None:
-            raise BadInput(f"{where}: {side}_token_ids has {outside}, the vocabulary has {vocabulary}")
-
     def _label(self, row: Mapping[str, Any], side: str, where: str) -> tuple[list[int], Values]:
         ids, rewards = row.get(f"{side}_token_ids"), row.get(f"{side}_token_rewards")
         if not ids or rewards is None:
             raise BadInput(f"{where}: no {side}_token_ids and {side}_token_rewards, and no error that says why")
+        if not all(type(token) is int and 0 <= token < 2**31 for token in ids):
+            raise BadInput(f"{where}: {side}_token_ids has something that is no token id")
         values: Values = np.asarray(rewards, dtype=np.float32)
         if len(ids) != len(values):
             raise BadInput(f"{where}: {len(ids)} {side}_token_ids but {len(values)} {side}_token_rewards")
         if not np.isfinite(values).all():
             raise BadInput(f"{where}: {side}_token_rewards has a value that is not finite")
+        if self._squash:
+            return list(ids), (np.tanh(values / 2) / 2).astype(np.float32)
         if np.abs(values).max() > _BOUND:
             worst = float(values[np.abs(values).argmax()])
             raise BadInput(f"{where}: {side}_token_rewards has {worst:g}; token rewards lie in [-0.5, 0.5]")
-        self._check_ids(ids, side, where)
         return list(ids), values
 
 

@@ -59,6 +59,11 @@ class Pair:
         chosen, rejected = (np.ones(len(ids), dtype=np.bool_) if mask is None else mask for ids, mask in sides)
         return chosen, rejected
 
+    def within(self, vocabulary: int) -> bool:
+        """Whether all ids are rows of an embedding of that size."""
+        sides = (self.prompt, self.chosen, self.rejected)
+        return all(min(ids) >= 0 and max(ids) < vocabulary for ids in sides)
+
     @property
     def tokens(self) -> int:
         """Tokens that a packed forward pass reads for this pair."""

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig
 
+from tokenreward.checkpoint.hub import find_model
+from tokenreward.checkpoint.loading import load_config
 from tokenreward.dataset.formats import read_meta
 from tokenreward.errors import BadInput
 from tokenreward_trainer.doubtful import DoubtfulOption
@@ -126,7 +127,7 @@ def check_names(models: Mapping[str, str]) -> None:
 
 def _check_precision(name: str, model: str, settings: Sampling) -> None:
     """Warns where rounding to fewer bits may take away most of a short training."""
-    if AutoConfig.from_pretrained(model).dtype == torch.float32 and settings.dtype != "float32":
+    if load_config(find_model(model, weights=False)).dtype == torch.float32 and settings.dtype != "float32":
         warnings.warn(
             f"{name} has float32 weights and answers in {settings.dtype}, which may round away most of a short "
             "training: --dtype float32 compares what was trained",

@@ -1,4 +1,9 @@
-"""Proves on a few tokens that scoring gives what the model's own logits say, and chooses the batch layout by it."""
+"""Proves on a few tokens that scoring gives what the model's own logits say, and chooses the batch layout by it.
+
+A sliding window or a chunk of attention shows only in texts that are longer than it. Some models keep it in their
+attention mask alone, which packed attention does not read. So the check is made with the windows made small
+(`narrow_windows`), and with texts that are longer than these.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from torch import Tensor, nn
 from tokenreward.errors import BadInput
 from tokenreward_trainer.data.collator import Collator, to_device
 from tokenreward_trainer.data.pair import BatchLayout, Example, Pair
+from tokenreward_trainer.model.narrow_windows import NARROW, narrow_windows
 from tokenreward_trainer.model.packed_attention import PackingUnsupported
 from tokenreward_trainer.model.scorable import base_of, head_of
 from tokenreward_trainer.model.scoring import attending, score
@@ -48,40 +54,47 @@ def choose_layout(model: nn.Module, wanted: str) -> tuple[BatchLayout, str | Non
 
 @torch.no_grad()
 def _disagreement(model: nn.Module, collator: Collator) -> str | None:
-    """None if the scores of two tiny pairs are the model's own; else what is wrong."""
+    """None if the scores of a few tiny pairs are the model's own; else what is wrong."""
     base = base_of(model)
-    pairs = _tiny_pairs(head_of(base).weight.shape[0])
     training = model.training
     model.eval()
     try:
-        try:
-            with attending(model, collator.layout):
-                part = collator.part([Example(i, pair) for i, pair in enumerate(pairs)])
-                found = score(model, to_device(part, base.device)).logps
-        except PackingUnsupported as trouble:
-            return str(trouble)
-        except (TypeError, ValueError, RuntimeError, IndexError) as trouble:
-            return f"{type(trouble).__name__}: {str(trouble).splitlines()[0]}"
-        completions = [(p.prompt, p.chosen) for p in pairs] + [(p.prompt, p.rejected) for p in pairs]
-        for row, (prompt, completion) in enumerate(completions):
-            own = _own_logps(model, prompt, completion, found)
-            worst = (found[row, : len(completion)] - own).abs().max().item()
-            # Even a float64 model has float32 parts (norms, soft-capped attention).
-            precision = max(torch.finfo(base.dtype).eps, torch.finfo(torch.float32).eps)
-            if not worst <= 64 * precision * max(1.0, own.abs().max().item()):
-                return f"log-probs are off by {worst:.2g} from the model's own logits"
+        with narrow_windows(base) as window:
+            return _difference(model, collator, _tiny_pairs(head_of(base).weight.shape[0], window))
     finally:
         model.train(training)
+
+
+def _difference(model: nn.Module, collator: Collator, pairs: list[Pair]) -> str | None:
+    base = base_of(model)
+    try:
+        with attending(model, collator.layout):
+            part = collator.part([Example(i, pair) for i, pair in enumerate(pairs)])
+            found = score(model, to_device(part, base.device)).logps
+    except PackingUnsupported as trouble:
+        return str(trouble)
+    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError) as trouble:
+        return f"{type(trouble).__name__}: {str(trouble).splitlines()[0]}"
+    completions = [(p.prompt, p.chosen) for p in pairs] + [(p.prompt, p.rejected) for p in pairs]
+    for row, (prompt, completion) in enumerate(completions):
+        own = _own_logps(model, prompt, completion, found)
+        worst = (found[row, : len(completion)] - own).abs().max().item()
+        # Even a float64 model has float32 parts (norms, soft-capped attention).
+        precision = max(torch.finfo(base.dtype).eps, torch.finfo(torch.float32).eps)
+        if not worst <= 64 * precision * max(1.0, own.abs().max().item()):
+            return f"log-probs are off by {worst:.2g} from the model's own logits"
     return None
 
 
-def _tiny_pairs(vocabulary: int) -> list[Pair]:
+def _tiny_pairs(vocabulary: int, window: int) -> list[Pair]:
+    """Pairs of differing lengths; where there is a window, one whose prompt and rejected completion are longer."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(length: int) -> tuple[int, ...]:
         return tuple(torch.randint(0, vocabulary, (length,), generator=generator).tolist())
 
-    return [Pair("a", draw(5), draw(4), draw(6)), Pair("b", draw(3), draw(5), draw(2))]
+    pairs = [Pair("a", draw(5), draw(4), draw(6)), Pair("b", draw(3), draw(5), draw(2))]
+    return pairs if window == 0 else [*pairs, Pair("c", draw(window + 3), draw(4), draw(NARROW + 5))]
 
 
 def _own_logps(model: nn.Module, prompt: tuple[int, ...], completion: tuple[int, ...], like: Tensor) -> Tensor:

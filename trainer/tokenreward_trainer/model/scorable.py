@@ -86,7 +86,7 @@ def make_scorable(model: nn.Module) -> None:
             return original(*args, **kwargs)
         # PEFT passes every argument it knows of, most of them None, which a backbone need not know.
         given = {name: value for name, value in kwargs.items() if value is not None}
-        output = self.base_model(*args, use_cache=False, **given)
+        output = _backbone(self)(*args, use_cache=False, **given)
         hidden = output.last_hidden_state.flatten(0, 1).index_select(0, score.positions)
         if score.hidden_only:
             return {"hidden": hidden}
@@ -95,3 +95,11 @@ def make_scorable(model: nn.Module) -> None:
 
     forward.answers_scores = True  # type: ignore[attr-defined]
     base.forward = types.MethodType(forward, base)
+
+
+def _backbone(model: PreTrainedModel) -> PreTrainedModel:
+    """The model without its head. Llama 4's class names it by another name than its own."""
+    if model.base_model is not model:
+        return model.base_model
+    inner = [child for child in model.children() if isinstance(child, PreTrainedModel)]
+    return inner[0] if len(inner) == 1 else model

@@ -23,7 +23,7 @@ def run(argv: list[str]) -> int:
     )
     parser.add_argument("recipe", nargs="?", metavar="RECIPE")
     parser.add_argument("--list", action="store_true", help="show the shipped recipes")
-    parser.add_argument("--check", action="store_true", help="read and check the recipe, then stop")
+    parser.add_argument("--check", action="store_true", help="check the recipe, its files and its models, then stop")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     arguments, overrides = parser.parse_known_args(argv)
     from tokenreward_trainer.pipeline.recipe import read_recipe, shipped
@@ -35,6 +35,9 @@ def run(argv: list[str]) -> int:
     if arguments.recipe is None:
         parser.error("which RECIPE?")
     recipe = read_recipe(arguments.recipe, overrides)
+    from tokenreward_trainer.pipeline.checks import check_recipe
+
+    check_recipe(recipe)
     if arguments.check:
         print(f"{arguments.recipe}: fine")
         return 0

@@ -14,7 +14,7 @@ from tokenreward_trainer.config_file import Positive, Section, complaints, conte
 from tokenreward_trainer.ranking.pair_selection import Ranking
 from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.training import settings
-from tokenreward_trainer.training.settings import Lora, Model, check_train
+from tokenreward_trainer.training.settings import Lora, Model
 
 
 class Directory(Section):
@@ -156,7 +156,15 @@ def recipe_of(content: dict[str, Any]) -> Recipe:
     except ValidationError as error:
         raise BadInput(complaints(error, Recipe)) from None
     _check(recipe)
+    # Imported here: everything above must not wait for torch.
+    from tokenreward_trainer.training.config import PreferenceConfig
+    from tokenreward_trainer.training.option_types import check_train
+    from tokenreward_trainer.training.run_checks import check_evaluation
+
     check_train(recipe.train)
+    # On the CPU: a recipe is read long before it trains, and must not take the accelerator's memory until then.
+    options = recipe.train | {"output_dir": recipe.run.directory, "use_cpu": True}
+    check_evaluation(PreferenceConfig.of(options), held_out=recipe.data.eval_share > 0)
     return recipe
 
 

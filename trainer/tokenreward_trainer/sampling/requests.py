@@ -6,11 +6,17 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from tokenreward.chat_format import ChatFormat
+from tokenreward.checkpoint.folder import refuse_adapter
+from tokenreward.checkpoint.hub import find_model
+from tokenreward.checkpoint.loading import in_one_line, load_config, load_tokenizer
+from tokenreward.checkpoint.vocabulary import check_rows
 from tokenreward.errors import BadInput
 from tokenreward_trainer.data.conversations import conversation_of
 from tokenreward_trainer.sampling.engines.base import Request, Response
@@ -45,14 +51,17 @@ class Policy:
         Raises:
             BadInput: They cannot be loaded.
         """
+        folder = find_model(name, weights=False)
+        refuse_adapter(folder)
+        tokenizer = load_tokenizer(folder, name)
+        config = load_config(folder).get_text_config()
         try:
-            tokenizer = AutoTokenizer.from_pretrained(name)
-            config = AutoConfig.from_pretrained(name)
-        except (OSError, ValueError) as error:
-            raise BadInput(f"model {name!r} cannot be loaded: {error}") from None
-        chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
-        longest = getattr(config.get_text_config(), "max_position_embeddings", None)
-        return cls(name, tokenizer, chat, _stops(name, tokenizer, chat), longest)
+            chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
+        except BadInput as error:
+            raise BadInput(f"the chat format of {name} cannot be read: {error}") from error
+        check_rows(chat, config.vocab_size, f"model {name!r}")
+        longest = getattr(config, "max_position_embeddings", None)
+        return cls(name, tokenizer, chat, _stops(folder, tokenizer, chat), longest)
 
     def requests(self, rows: Sequence[Mapping[str, Any]], settings: Sampling, name: str) -> list[Request]:
         """Makes a request of each row.
@@ -96,11 +105,11 @@ def seed_of(seed: int, prompt: Any, number: int) -> int:
     return int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big") >> 1
 
 
-def _stops(name: str, tokenizer: PreTrainedTokenizerBase, chat: ChatFormat) -> frozenset[int]:
+def _stops(folder: Path, tokenizer: PreTrainedTokenizerBase, chat: ChatFormat) -> frozenset[int]:
     """The end of turn as the chat template writes it, and what model and tokenizer call the end."""
-    try:
-        ends = GenerationConfig.from_pretrained(name).eos_token_id
-    except OSError:  # A model need not have one.
-        ends = None
+    ends = None
+    if (folder / GENERATION_CONFIG_NAME).is_file():  # A model need not have one.
+        with in_one_line(f"{folder / GENERATION_CONFIG_NAME}"):
+            ends = GenerationConfig.from_pretrained(folder).eos_token_id
     found = {*(ends if isinstance(ends, list) else [ends]), tokenizer.eos_token_id, chat.end_of_turn}
     return frozenset(int(number) for number in found if number is not None)

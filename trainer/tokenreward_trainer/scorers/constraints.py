@@ -1,6 +1,7 @@
 """Instructions that a program can check: the share of a prompt's constraints that a response keeps.
 
-A constraint is `{"name": ..., ...}`; `CONSTRAINTS` maps names to checks. All kept is 1.
+A constraint is `{"name": ..., ...}`; `CONSTRAINTS` maps names to checks. All kept is 1. A thought is no part of what is
+checked.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_trainer.scorers.base import Group
+from tokenreward_trainer.scorers.final_answer import answer_of
 
 _WORD = re.compile(r"\w+(?:['’-]\w+)*")
 _SENTENCE_END = re.compile(r"[.!?]+(?=[\s\"'”’)]|$)")
@@ -25,7 +27,7 @@ class Constraints:
 
     def __init__(self, column: str = "constraints") -> None:
         self._column = column
-        self.identity = {"scorer": "constraints", "column": column}
+        self.identity = {"scorer": "constraints", "column": column, "version": 2}
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
         """Returns the share of its prompt's constraints that each response keeps."""
@@ -33,28 +35,43 @@ class Constraints:
         for group in groups:
             if not group.row.get(self._column):
                 raise BadInput(f"{group.where}: no column {self._column!r} with the constraints to check")
-            scores.append([kept(text, group.row[self._column]) for text in group.responses])
+            try:
+                scores.append([kept(text, group.row[self._column]) for text in group.responses])
+            except BadInput as error:
+                raise BadInput(f"{group.where}: {error}") from None
         return scores
 
 
 def kept(text: str, constraints: Sequence[Mapping[str, Any]]) -> float:
-    """Returns the share of `constraints` that `text` keeps, in [0, 1]; an empty text keeps none."""
+    """Returns the share of `constraints` that the answer in `text` keeps, in [0, 1]; an empty answer keeps none.
+
+    Raises:
+        BadInput: They are no list of constraints, or one of them is unknown or has wrong options.
+    """
+    if (
+        not constraints
+        or not isinstance(constraints, list | tuple)
+        or not all(isinstance(c, dict) for c in constraints)
+    ):
+        raise BadInput(f"constraints are a list of {{'name': ...}} with at least one, not {constraints!r}")
     return sum(keeps(text, constraint) for constraint in constraints) / len(constraints)
 
 
 def keeps(text: str, constraint: Mapping[str, Any]) -> bool:
-    """Returns whether `text` keeps one constraint.
+    """Returns whether the answer in `text`, without its thought, keeps one constraint.
 
     Raises:
         BadInput: The constraint is unknown, or its options are wrong.
     """
-    options = dict(constraint)
+    # Columnar files give every constraint the options of all, with nulls.
+    options = {option: value for option, value in constraint.items() if value is not None}
     name = options.pop("name", None)
     if name not in CONSTRAINTS:
         raise UnknownName("constraint", str(name), list(CONSTRAINTS))
+    answer = answer_of(text)
     try:
-        return bool(text.strip()) and CONSTRAINTS[name](text, **options)
-    except TypeError as error:
+        return bool(answer.strip()) and CONSTRAINTS[name](answer, **options)
+    except (TypeError, AttributeError) as error:
         raise BadInput(f"the constraint {dict(constraint)!r} has wrong options: {error}") from None
 
 

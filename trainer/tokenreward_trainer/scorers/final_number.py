@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 from tokenreward.errors import BadInput
 from tokenreward_trainer.scorers.base import Group
+from tokenreward_trainer.scorers.final_answer import answer_of
+from tokenreward_trainer.scorers.numbers import last_number
 
-#: 1,234.5 and -3 and 7 and .5; a point at the end of a sentence is none of it.
-_NUMBER = re.compile(r"-?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|-?\.\d+")
-#: How far a number may be off, relative to the answer.
-_CLOSE = 1e-6
+#: How far a number may be off, relative to the answer. For a whole answer it is no more than this.
+_CLOSE = Fraction(1, 1_000_000)
 
 
 class FinalNumber:
@@ -25,36 +24,47 @@ class FinalNumber:
 
     def __init__(self, column: str = "answer") -> None:
         self._column = column
-        self.identity = {"scorer": "final_number", "column": column}
+        self.identity = {"scorer": "final_number", "column": column, "version": 2}
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
         """Returns 1.0 or 0.0 for each response."""
-        return [[right(text, self._answer(group)) for text in group.responses] for group in groups]
-
-    def _answer(self, group: Group) -> Any:
-        if self._column not in group.row:
-            raise BadInput(f"{group.where}: no column {self._column!r} with the answer; name it as final_number:COLUMN")
-        return group.row[self._column]
+        scores: list[list[float | None]] = []
+        for group in groups:
+            if self._column not in group.row:
+                raise BadInput(
+                    f"{group.where}: no column {self._column!r} with the answer; name it as final_number:COLUMN"
+                )
+            try:
+                scores.append([right(text, group.row[self._column]) for text in group.responses])
+            except BadInput as error:
+                raise BadInput(f"{group.where}: {error}") from None
+        return scores
 
 
 def right(text: str, answer: Any) -> float:
-    """Returns 1.0 if the last number in `text` is that of `answer`, else 0.0.
+    """Returns 1.0 if the last number behind the thought of `text` is that of `answer`, else 0.0.
+
+    Whole numbers are compared exactly, other numbers to a millionth of the answer.
 
     Raises:
         BadInput: The answer has no number in it.
     """
-    found, expected = final_number(text), final_number(str(answer))
+    found, expected = _exact(text), _exact(str(answer))
     if expected is None:
         raise BadInput(f"the answer {answer!r} has no number in it")
-    return float(found is not None and math.isclose(found, expected, rel_tol=_CLOSE, abs_tol=_CLOSE))
+    if found is None:
+        return 0.0
+    size = abs(expected)
+    return float(abs(found - expected) <= _CLOSE * (1 if size > 1 and size.denominator == 1 else size))
 
 
-def final_number(text: str) -> float | None:
-    """Returns the last number in `text`; None if there is none."""
-    # The hyphen of "3-4" is no sign.
-    found = list(_NUMBER.finditer(text))
-    if not found:
+def final_number(text: str) -> int | float | None:
+    """Returns the last number behind the thought of `text`, whole numbers exactly; None if there is none."""
+    found = _exact(text)
+    if found is None:
         return None
-    last = found[-1][0].replace(",", "")
-    before = text[: found[-1].start()]
-    return float(last.lstrip("-") if before and (before[-1].isalnum() or before[-1] == ")") else last)
+    return found.numerator if found.denominator == 1 else float(found)
+
+
+def _exact(text: str) -> Fraction | None:
+    return last_number(answer_of(text))

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.chat_format import ChatFormat
+from tokenreward.checkpoint.hub import find_model
+from tokenreward.checkpoint.loading import in_one_line, load_model, load_tokenizer
 from tokenreward.errors import BadInput
 from tokenreward.schema.messages import text_of
 from tokenreward_trainer.data.conversations import conversation_of
@@ -54,14 +56,11 @@ class RewardModel:
     def __init__(self, name: str) -> None:
         self.identity = identity_of(name)
         import torch
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
-        try:
-            self._tokenizer = AutoTokenizer.from_pretrained(name)
-            model = AutoModelForSequenceClassification.from_pretrained(name, dtype="auto")
-        except (OSError, ValueError) as error:
-            raise BadInput(f"the reward model {name!r} cannot be loaded: {error}") from None
+        folder = find_model(name)
+        self._tokenizer = load_tokenizer(folder, name)
+        model = load_model("AutoModelForSequenceClassification", folder, name, dtype="auto")
         self._chat = ChatFormat.from_pretrained_tokenizer(self._tokenizer) if self._tokenizer.chat_template else None
         if model.config.num_labels != 1:
             raise BadInput(
@@ -73,12 +72,21 @@ class RewardModel:
         self._name = name
         positions = getattr(model.config, "max_position_embeddings", None) or 1 << 20
         self._longest = min(int(self._tokenizer.model_max_length), int(positions))
+        self._rows = int(model.get_input_embeddings().weight.shape[0])
+        with in_one_line(f"the chat template of {name}"):
+            written = self._encoded(Group("a", ("a",), (), {}, "a"), "a").ids
+        if max(written) >= self._rows:
+            raise BadInput(
+                f"the reward model {name!r}: its tokenizer writes {max(written)} around every text, and the model "
+                f"takes {self._rows} ids (0 to {self._rows - 1}): take the tokenizer that it was trained with"
+            )
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
-        """Returns the logit of each response of each group; None for one that is longer than the model takes."""
+        """Returns the logit of each response of each group; None for one that is longer than the model takes, or has a
+        token that it does not know."""
         encoded = [self._encoded(group, text) for group in groups for text in group.responses]
         scores: list[float | None] = [None] * len(encoded)
-        for batch in self._batches([len(row.ids) for row in encoded]):
+        for batch in self._batches([self._length(row) for row in encoded]):
             for index, value in zip(batch, self._forward([encoded[index] for index in batch]), strict=True):
                 scores[index] = value
         found = iter(scores)
@@ -94,6 +102,10 @@ class RewardModel:
         prompt = "\n\n".join(text_of(message["content"]) for message in messages_of(group.prompt))
         pair = self._tokenizer(prompt, response)
         return _Encoded(pair["input_ids"], pair.get("token_type_ids"))
+
+    def _length(self, row: _Encoded) -> int:
+        """Its tokens; more than the model takes for a row with a token beyond the embedding."""
+        return len(row.ids) if max(row.ids, default=0) < self._rows else self._longest + 1
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Indices in batches of like length; a row that is longer than the model takes is in none."""

@@ -23,7 +23,7 @@ class Verify:
     """Scores each prompt by the check in its column `check`, which generated prompts have."""
 
     def __init__(self) -> None:
-        self.identity: dict[str, Any] = {"scorer": "verify", "version": 1}
+        self.identity: dict[str, Any] = {"scorer": "verify", "version": 2}
 
     def score(self, groups: Sequence[Group]) -> list[list[float | None]]:
         """Returns the score of each response by its prompt's check."""

@@ -21,11 +21,17 @@ def last_checkpoint(out: Path) -> Path | None:
     """
     whole = {}
     for path in out.glob("checkpoint-*"):
-        try:
-            whole[int(json.loads((path / _LAST_WRITTEN).read_bytes())["global_step"])] = path
-        except (OSError, ValueError, KeyError):
+        step = _step_of(path)
+        if step is None:
             shutil.rmtree(path)
+        else:
+            whole[step] = path
     return whole[max(whole)] if whole else None
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a directory is a checkpoint that was written to its end."""
+    return _step_of(checkpoint) is not None
 
 
 def remove_checkpoints(out: Path) -> None:
@@ -33,3 +39,11 @@ def remove_checkpoints(out: Path) -> None:
     for path in out.glob("checkpoint-*"):
         (path / _LAST_WRITTEN).unlink(missing_ok=True)
         shutil.rmtree(path)
+
+
+def _step_of(checkpoint: Path) -> int | None:
+    """The step at which a checkpoint was written; None for one that is not whole."""
+    try:
+        return int(json.loads((checkpoint / _LAST_WRITTEN).read_bytes())["global_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from transformers import TrainingArguments
+from transformers import SchedulerType, TrainingArguments
 
+from tokenreward.errors import BadInput
 from tokenreward_trainer.losses import METHODS, Hyperparameters, Method
+from tokenreward_trainer.training.inherited_options import check_finished
 from tokenreward_trainer.training.option_checks import check_options
 
 
@@ -53,22 +57,37 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
 
     # The settings T-REG, SimPO and WPO share (SimPO's repository), where they differ from TrainingArguments'.
     learning_rate: float = 5e-7
-    lr_scheduler_type: str = "cosine"
+    lr_scheduler_type: SchedulerType | str = "cosine"
     warmup_steps: float = 0.1  # A float below 1 is a share of all steps.
     num_train_epochs: float = 1.0
     logging_steps: float = 10
+    report_to: str | list[str] | None = "none"
 
     def __post_init__(self) -> None:
         # Batches are built from Example objects: there are no columns to remove.
         self.remove_unused_columns = False
+        self.report_to = self.report_to or "none"
         check_options(self)
         batches_to_device = self.accelerator_config is None
         super().__post_init__()
+        check_finished(self)
         if self.device.type == "cpu":
             self.dataloader_pin_memory = False  # There is nothing to pin for, and torch warns.
         elif batches_to_device and self.dataloader_pin_memory:
             # Copies out of pinned memory queue up behind the step before, and nobody waits for them.
             self.accelerator_config.non_blocking = True
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> PreferenceConfig:
+        """Makes a configuration of a file's options.
+
+        Raises:
+            BadInput: An option has a value that transformers refuses.
+        """
+        try:
+            return cls(**options)
+        except (TypeError, ValueError, NotImplementedError, OSError, RuntimeError, ImportError) as error:
+            raise BadInput(f"[train]: {str(error).strip().splitlines()[0] if str(error) else error!r}") from None
 
     @property
     def chosen_method(self) -> Method:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from tokenreward_trainer.losses import Completions, PairLoss, sft_term
@@ -32,6 +33,11 @@ class Objective:
         for term in (self.regularizer, self.sft):
             total = total if term is None else total + term
         return total
+
+    @property
+    def rewards(self) -> Tensor:
+        """The implicit rewards of the chosen and the rejected completions, `[B, 2]`, without gradient."""
+        return torch.stack([self.preference.chosen_rewards, self.preference.rejected_rewards], dim=1)
 
 
 def objective_of(args: PreferenceConfig, chosen: Completions, rejected: Completions) -> Objective:

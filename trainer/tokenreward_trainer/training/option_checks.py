@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_trainer.doubtful import DoubtfulOption
 from tokenreward_trainer.losses import METHODS
+from tokenreward_trainer.training.inherited_options import check_inherited
 
 if TYPE_CHECKING:
     from tokenreward_trainer.training.config import PreferenceConfig
@@ -24,13 +25,14 @@ REG_ALPHA_DOUBTFUL = 1.0
 
 
 def check_options(args: PreferenceConfig) -> None:
-    """Checks all options of preference optimisation.
+    """Checks all options of preference optimisation, and those that are inherited from TrainingArguments.
 
     Raises:
         BadInput: A value is unknown or out of its range, or options do not go together.
     """
     _check_names(args)
     _check_numbers(args)
+    check_inherited(args)
     _check_combinations(args)
     _warn_of_doubtful(args)
 
@@ -58,6 +60,16 @@ def _check_numbers(args: PreferenceConfig) -> None:
         raise BadInput(f"beta = {args.beta} must be above 0")
     if args.sepo_fraction is not None and not 0 < args.sepo_fraction <= 1:
         raise BadInput(f"sepo_fraction = {args.sepo_fraction} must be above 0 and at most 1")
+    for name in ("learning_rate", "weight_decay", "max_grad_norm", "adam_epsilon"):
+        if not 0 <= getattr(args, name) < float("inf"):
+            raise BadInput(f"{name} = {getattr(args, name)} must be 0 or more")
+    for name in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
+        if getattr(args, name) < 1:
+            raise BadInput(f"{name} = {getattr(args, name)} must be 1 or more")
+    if args.max_steps != -1 and args.max_steps < 1:
+        raise BadInput(f"max_steps = {args.max_steps} must be 1 or more, or -1 to train for num_train_epochs")
+    if args.max_steps == -1 and not 0 < args.num_train_epochs < float("inf"):
+        raise BadInput(f"num_train_epochs = {args.num_train_epochs} must be above 0")
     if args.forward_tokens < 0:
         raise BadInput(f"forward_tokens = {args.forward_tokens} must be 1 or more, or 0 to leave it to the device")
 
@@ -85,11 +97,6 @@ def _check_combinations(args: PreferenceConfig) -> None:
         raise BadInput(
             f"reference = 'live' costs a forward pass a step that '{args.method}' never looks at: use 'none', or "
             "'precompute' for the learned token rewards in the metrics"
-        )
-    if args.train_sampling_strategy != "random":
-        raise BadInput(
-            f"train_sampling_strategy = '{args.train_sampling_strategy}' saves padding, of which packed pairs have "
-            "none: leave it at 'random'"
         )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from torch.utils.data import Dataset
 
 from tokenreward.errors import BadInput
+from tokenreward_trainer.data.labeled_pairs import Pairs
 from tokenreward_trainer.data.pair import Example, Pair
+from tokenreward_trainer.doubtful import DoubtfulOption
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.pair_scoring import PairLogps
 
@@ -37,12 +41,18 @@ class PairDataset(Dataset[Example]):
         return (self[index] for index in range(len(self)))
 
 
-def labeled_dataset(pairs: Sequence[Pair], args: PreferenceConfig) -> PairDataset:
-    """Checks that the pairs have the labels that the options need, and makes a data set of them.
+def labeled_dataset(given: Any, args: PreferenceConfig, vocabulary: int) -> PairDataset:
+    """Checks that pairs have the labels that the options need, and makes a data set of them.
+
+    Args:
+        given: Pairs, or what `load_pairs` returns.
+        args: The options.
+        vocabulary: The rows of the policy's embedding. A pair with an id beyond them is left out.
 
     Raises:
-        BadInput: There are no pairs, labels are needed and missing, or only some pairs have them.
+        BadInput: What is given are no pairs, there are none, or labels are needed and missing, or only some have them.
     """
+    pairs = _within(_pairs(given), vocabulary)
     if not pairs:
         raise BadInput("the data set has no pairs")
     unlabeled = sum(pair.chosen_token_rewards is None or pair.rejected_token_rewards is None for pair in pairs)
@@ -55,3 +65,54 @@ def labeled_dataset(pairs: Sequence[Pair], args: PreferenceConfig) -> PairDatase
     if 0 < unlabeled < len(pairs):
         raise BadInput(f"{unlabeled} of {len(pairs)} pairs have no token rewards: label all of them or none")
     return PairDataset(pairs)
+
+
+def check_batches(train: PairDataset | None, held_out: PairDataset | None, args: PreferenceConfig) -> None:
+    """Checks that a data set fills a batch where the last batch is dropped if it is not full.
+
+    Raises:
+        BadInput: It does not, so that nothing would be left.
+    """
+    if not args.dataloader_drop_last:
+        return
+    for data, batch in ((train, args.train_batch_size), (held_out, args.eval_batch_size)):
+        if data is not None and len(data) < batch * args.world_size:
+            raise BadInput(
+                f"dataloader_drop_last leaves out the only batch: {len(data)} pairs are fewer than a batch of "
+                f"{batch * args.world_size}"
+            )
+
+
+def known_logps(pairs: Sequence[Pair], sets: Sequence[PairDataset | None]) -> list[PairLogps] | None:
+    """Returns the reference log-probs that other data sets have of these pairs; None if any is missing."""
+    known = {_ids(example.pair): example.ref_logps for each in sets if each is not None for example in each}
+    found = [known.get(_ids(pair)) for pair in pairs]
+    complete = [logps for logps in found if logps is not None]
+    return complete if len(complete) == len(found) else None
+
+
+def _ids(pair: Pair) -> tuple[tuple[int, ...], ...]:
+    return pair.prompt, pair.chosen, pair.rejected
+
+
+def _pairs(given: Any) -> list[Pair]:
+    given = given.pairs if isinstance(given, Pairs | PairDataset) else given
+    if isinstance(given, Sequence) and all(isinstance(pair, Pair) for pair in given):
+        return list(given)
+    raise BadInput(
+        f"a {type(given).__name__} is no sequence of pairs: give load_pairs(PATH, tokenizer).pairs of a file, or "
+        "pairs_of(ROWS, tokenizer, provenance).pairs of rows in memory, such as those of a datasets.Dataset"
+    )
+
+
+def _within(pairs: list[Pair], vocabulary: int) -> list[Pair]:
+    """The pairs that the policy has rows for, with a warning about the others."""
+    kept = [pair for pair in pairs if pair.within(vocabulary)]
+    if len(kept) < len(pairs):
+        warnings.warn(
+            f"{len(pairs) - len(kept)} of {len(pairs)} pairs have a token id beyond the model's vocabulary of "
+            f"{vocabulary} and are left out",
+            DoubtfulOption,
+            stacklevel=4,
+        )
+    return kept

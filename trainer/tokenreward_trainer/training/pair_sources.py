@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase
@@ -12,10 +13,13 @@ from tokenreward.errors import BadInput
 from tokenreward.schema import Provenance
 from tokenreward_trainer.data.labeled_pairs import load_pairs
 from tokenreward_trainer.data.pair import Pair
+from tokenreward_trainer.data.row_checks import RowCounts
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.model_labels import contrast_labels, surprisal_labels
-from tokenreward_trainer.training.model_loading import load_model
+from tokenreward_trainer.training.model_loading import load_adapted, load_model
+from tokenreward_trainer.training.run_checks import check_split
 from tokenreward_trainer.training.settings import Run
+from tokenreward_trainer.training.vocabulary import vocabulary_of
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,14 @@ class RunData:
         held_out: Pairs to evaluate on; may be empty.
         provenance: How the service made the labels; None where it did not.
         origin: Where the labels come from, for people.
+        counts: What the rows of all files have that is rarely meant.
     """
 
     train: list[Pair]
     held_out: list[Pair]
     provenance: Provenance | None
     origin: str
+    counts: RowCounts = field(default_factory=RowCounts)
 
 
 def read_pairs(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizerBase) -> RunData:
@@ -53,7 +59,13 @@ def read_pairs(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedToken
 
 
 def _from_files(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizerBase) -> RunData:
-    data, limits = run.data, {"max_length": run.data.max_length, "max_prompt_length": run.data.max_prompt_length}
+    data = run.data
+    limits: dict[str, Any] = {
+        "max_length": data.max_length,
+        "max_prompt_length": data.max_prompt_length,
+        "squash": data.squash,
+    }
+    limits["vocabulary"] = vocabulary_of(run.model.name)
     files = [Path(data.train), *([Path(data.eval)] if data.eval else [])]
     if run.labels.source == "service":
         with arguments.main_process_first(local=False, desc="labels"):  # The others find the files labeled.
@@ -65,10 +77,11 @@ def _from_files(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedToke
         if loaded[1].provenance != provenance and provenance is not None:
             raise BadInput(f"{data.train} and {data.eval} were labeled differently: label both in one way")
     else:
-        count = round(len(pairs) * data.eval_share)
+        count = check_split(len(pairs), data.eval_share, data.limit)
         # From the end, so that the same file gives the same split whatever the limit.
         pairs, held_out = pairs[: len(pairs) - count], pairs[len(pairs) - count :]
-    return RunData(pairs[: data.limit], held_out, provenance, origin="")
+    counts = sum((each.counts for each in loaded), RowCounts())
+    return RunData(pairs[: data.limit], held_out, provenance, origin="", counts=counts)
 
 
 def _with_own_labels(run: Run, data: RunData, device: torch.device) -> RunData:
@@ -78,14 +91,9 @@ def _with_own_labels(run: Run, data: RunData, device: torch.device) -> RunData:
         labeled = surprisal_labels(both, load_model(run.model.name, run.model).to(device))
     else:
         assert run.labels.strong is not None
-        if (Path(run.labels.strong) / "adapter_config.json").exists():
-            from peft import PeftModel
-
-            strong = PeftModel.from_pretrained(load_model(base, run.model), run.labels.strong)
-            labeled = contrast_labels(both, strong.to(device))
-        else:
-            weak = load_model(base, run.model)
-            labeled = contrast_labels(both, load_model(run.labels.strong, run.model).to(device), weak.to(device))
+        strong, is_adapter = load_adapted(run.labels.strong, base, run.model)
+        weak = None if is_adapter else load_model(base, run.model).to(device)
+        labeled = contrast_labels(both, strong.to(device), weak)
     count = len(data.train)
     return replace(data, train=labeled[:count], held_out=labeled[count:], provenance=None)
 

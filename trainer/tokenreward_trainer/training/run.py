@@ -15,8 +15,9 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.model.devices import give_back_memory
 from tokenreward_trainer.training.checkpoints import last_checkpoint
 from tokenreward_trainer.training.config import PreferenceConfig
-from tokenreward_trainer.training.model_loading import load_model, load_tokenizer, lora_config
+from tokenreward_trainer.training.model_loading import check_models, load_model, load_tokenizer, lora_config
 from tokenreward_trainer.training.pair_sources import RunData, read_pairs
+from tokenreward_trainer.training.run_checks import check_file, check_run
 from tokenreward_trainer.training.run_record import RunRecord, record_of, shown_pairs
 from tokenreward_trainer.training.settings import Run
 from tokenreward_trainer.training.trainer import PreferenceTrainer
@@ -32,11 +33,22 @@ def arguments_of(run: Run, **changes: Any) -> PreferenceConfig:
     Raises:
         BadInput: An option has a value that transformers refuses.
     """
-    options = {"report_to": "none", "output_dir": "runs/preference"} | run.train | changes
-    try:
-        return PreferenceConfig(**options)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"[train]: {error}") from None
+    return PreferenceConfig.of({"report_to": "none", "output_dir": "runs/preference"} | run.train | changes)
+
+
+def check(run: Run, arguments: PreferenceConfig) -> None:
+    """Checks everything about a run that can be known before a model is loaded.
+
+    Args:
+        run: The run's settings.
+        arguments: Its [train] section.
+
+    Raises:
+        BadInput: Options do not go together, or files, models or a checkpoint are missing.
+    """
+    _trainings(run, arguments)
+    check_run(run, arguments)
+    check_file(run)
 
 
 def train_run(run: Run, arguments: PreferenceConfig | None = None) -> list[RunRecord]:
@@ -54,6 +66,8 @@ def train_run(run: Run, arguments: PreferenceConfig | None = None) -> list[RunRe
     """
     arguments = arguments_of(run) if arguments is None else arguments
     trainings = _trainings(run, arguments)
+    check_run(run, arguments)
+    check_models(run)
     tokenizer = load_tokenizer(run.model.name)
     data = read_pairs(run, arguments, tokenizer)
     records = []
@@ -92,7 +106,7 @@ def _train(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizer
         trainer.evaluate()
     trainer.save_model()
     examples = shown_pairs(trainer, shown, before, trainer.token_logps(shown), tokenizer)
-    record = record_of(trainer, examples, data.origin, data.provenance)
+    record = record_of(trainer, examples, data)
     if trainer.is_world_process_zero():
         record.write(Path(arguments.output_dir) / "run.json")
     return record

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedTokenizerBase
 
-from tokenreward.schema import Provenance
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.training.learned_rewards import learned_rewards
 from tokenreward_trainer.training.pair_scoring import PairLogps
+from tokenreward_trainer.training.pair_sources import RunData
 
 if TYPE_CHECKING:
     from tokenreward_trainer.training.trainer import PreferenceTrainer
@@ -65,6 +65,7 @@ class RunRecord:
         pairs: The number of training pairs.
         layout: The batch layout.
         examples: Held-out pairs with their labels and learned token rewards.
+        rows: How many rows of the data are other than one would think, by name (see `data.row_checks.RowCounts`).
     """
 
     name: str
@@ -76,6 +77,7 @@ class RunRecord:
     pairs: int
     layout: str
     examples: list[ShownPair]
+    rows: dict[str, int] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Writes the record as JSON."""
@@ -133,16 +135,13 @@ def shown_pairs(
     return shown
 
 
-def record_of(
-    trainer: PreferenceTrainer, examples: list[ShownPair], labels: str, provenance: Provenance | None
-) -> RunRecord:
+def record_of(trainer: PreferenceTrainer, examples: list[ShownPair], data: RunData) -> RunRecord:
     """Makes the record of a finished training.
 
     Args:
         trainer: After training.
         examples: See `shown_pairs`.
-        labels: Where the token rewards come from, for people.
-        provenance: How the service made them, where it did.
+        data: The pairs of the run, and what is known of them.
     """
     args = trainer.args
     options = {name: getattr(args, name) for name in _SHOWN}
@@ -155,11 +154,12 @@ def record_of(
     return RunRecord(
         name=args.method.upper().replace("SIMPO", "SimPO") + ("-REG" if args.reg_alpha > 0 else ""),
         options=options,
-        labels=labels,
-        provenance=None if provenance is None else provenance.model_dump(mode="json"),
+        labels=data.origin,
+        provenance=None if data.provenance is None else data.provenance.model_dump(mode="json"),
         log=[dict(entry) for entry in trainer.state.log_history],
         seconds=sum(timed),
         pairs=len(trainer.train_dataset),
         layout=trainer.layout,
         examples=examples,
+        rows=data.counts.as_json(),
     )

@@ -7,7 +7,6 @@ Every option can be set on the command line as `--section.key value`. A value is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from tokenreward.errors import BadInput
 from tokenreward.schema import Pool, PoolBy, Score
-from tokenreward_trainer.config_file import Positive, Section, complaints, content_of, nearest
+from tokenreward_trainer.config_file import Positive, Section, complaints, content_of
 
 
 class Model(Section):
@@ -44,6 +43,7 @@ class Data(Section):
         limit: Train on the first so many pairs.
         max_length: The most tokens of prompt and completion.
         max_prompt_length: The most tokens that a pair which is too long keeps of its prompt.
+        squash: Take tanh(r / 2) / 2 of labels of an unbounded estimator, such as `difference`.
     """
 
     train: str = ""
@@ -52,6 +52,7 @@ class Data(Section):
     limit: Positive | None = None
     max_length: Annotated[int, Field(ge=2)] = 2048
     max_prompt_length: Positive = 1800
+    squash: bool = False
 
 
 class Labels(Section):
@@ -152,23 +153,12 @@ def run_of(content: Mapping[str, Any]) -> Run:
         run = Run.model_validate(content)
     except ValidationError as error:
         raise BadInput(complaints(error, Run)) from None
+    # Imported here: everything above must not wait for torch.
+    from tokenreward_trainer.training.option_types import check_train
+
     check_train(run.train)
     _check(run)
     return run
-
-
-def check_train(options: Mapping[str, Any]) -> None:
-    """Raises BadInput for a name that PreferenceConfig does not have."""
-    # Imported here: everything above must not wait for torch.
-    from tokenreward_trainer.training.config import PreferenceConfig
-
-    known = [f.name for f in fields(PreferenceConfig) if f.init]
-    for key in options:
-        if key not in known:
-            raise BadInput(
-                f"unknown option train.{key}{nearest(key, known)}; see PreferenceConfig and transformers' "
-                "TrainingArguments"
-            )
 
 
 def _check(run: Run) -> None:

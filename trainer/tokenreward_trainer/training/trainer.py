@@ -10,12 +10,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase, Trainer
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.integrations import is_deepspeed_zero3_enabled
 
+from tokenreward.checkpoint.hub import find_model
+from tokenreward.checkpoint.loading import CAUSAL_LM
+from tokenreward.checkpoint.loading import load_model as load_whole
 from tokenreward.errors import BadInput
 from tokenreward_trainer.data.collator import Collator
-from tokenreward_trainer.data.pair import Batch, BatchLayout, Pair
+from tokenreward_trainer.data.pair import Batch, Pair
 from tokenreward_trainer.doubtful import DoubtfulOption
 from tokenreward_trainer.losses import Completions
 from tokenreward_trainer.model.chunked_lm_head import TokenScores
@@ -24,15 +27,16 @@ from tokenreward_trainer.model.scorable import base_of, make_scorable
 from tokenreward_trainer.model.scoring import attending, reference_side, score
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.live_reference import as_reference, frozen, frozen_copy
-from tokenreward_trainer.training.metrics import Metrics, unused_metrics
-from tokenreward_trainer.training.objective import objective_of
-from tokenreward_trainer.training.pair_dataset import PairDataset, labeled_dataset
+from tokenreward_trainer.training.metrics import Metrics
+from tokenreward_trainer.training.objective import Objective, objective_of
+from tokenreward_trainer.training.pair_dataset import check_batches, labeled_dataset
+from tokenreward_trainer.training.pair_evaluation import PairEvaluation
 from tokenreward_trainer.training.pair_scoring import PairLogps, score_pairs
 from tokenreward_trainer.training.preparation import adapted, check_precision, without_dropout
-from tokenreward_trainer.training.reference_logps import shared_reference_logps
+from tokenreward_trainer.training.vocabulary import PaddingWithinEmbedding, padding_of, rows_of
 
 
-class PreferenceTrainer(Trainer):  # type: ignore[misc]
+class PreferenceTrainer(PairEvaluation):
     """Trains a causal language model on preference pairs with token rewards.
 
     The loss is the mean over the pairs of the whole batch: the same however the batch is cut into micro-batches,
@@ -41,7 +45,8 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
     Args:
         model: A model, a PEFT model, or a name or directory to load one from.
         args: The options.
-        train_dataset: Pairs to train on; with reg_alpha > 0 or SePO, every one labeled.
+        train_dataset: Pairs to train on; with reg_alpha > 0 or SePO, every one labeled. One with a token id beyond the
+            model's vocabulary is left out.
         eval_dataset: Held-out pairs, under the same rule.
         processing_class: The tokenizer, which is saved with the model.
         ref_model: The reference; None is the model as it is now (a PEFT model's base, adapter off).
@@ -58,9 +63,6 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         BadInput: Options, model and data do not go together.
     """
 
-    args: PreferenceConfig
-    layout: BatchLayout
-
     def __init__(
         self,
         model: str | nn.Module,
@@ -74,7 +76,7 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         if isinstance(model, str):
-            model = AutoModelForCausalLM.from_pretrained(model)
+            model = load_whole(CAUSAL_LM, find_model(model), model)
         if ref_model is model:
             raise BadInput(
                 "ref_model is the model that is trained: leave it out, and a copy is made where one is needed"
@@ -87,7 +89,12 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
                 without_dropout(ref_model)
         self.method = args.chosen_method
         self.hyper = args.hyperparameters
-        sets = [None if pairs is None else labeled_dataset(pairs, args) for pairs in (train_dataset, eval_dataset)]
+        self._vocabulary = rows_of(model)
+        train, held_out = (
+            None if pairs is None else labeled_dataset(pairs, args, self._vocabulary)
+            for pairs in (train_dataset, eval_dataset)
+        )
+        check_batches(train, held_out, args)
         check_precision(model)
         make_scorable(model)
         if is_deepspeed_zero3_enabled():  # Its shards cannot be probed before the engine has them.
@@ -106,7 +113,7 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         collator = Collator(
             self.layout,
             max_tokens=args.max_forward_tokens,
-            pad_token=base.config.get_text_config().pad_token_id or 0,
+            pad_token=padding_of(model),
             dtype=torch.promote_types(base.dtype, torch.float32),
             side_by_side=args.device.type != "cpu",
         )
@@ -114,8 +121,8 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
             model=model,
             args=args,
             data_collator=collator,
-            train_dataset=sets[0],
-            eval_dataset=sets[1],
+            train_dataset=train,
+            eval_dataset=held_out,
             processing_class=processing_class,
             **kwargs,
         )
@@ -127,9 +134,11 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
             # A batch is one part: DeepSpeed's engine takes a step with every backward pass at a boundary, and the
             # processes of FSDP must run equally many.
             self.data_collator = replace(collator, max_tokens=None)
+        self.add_callback(PaddingWithinEmbedding)
         # The loss divides by the pairs of the whole accumulated batch itself.
         self.loss_is_scaled_for_ga = True
         self.model_accepts_loss_kwargs = True
+        self._starts_as_reference = ref_model is None
         self._prepare_reference(ref_model)
 
     # ---- the reference ----------------------------------------------------------------------------------
@@ -161,9 +170,6 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         prepared: nn.Module = self.accelerator.prepare_model(reference.to(self.args.device), evaluation_mode=True)
         return prepared
 
-    def _reference_logps(self, model: nn.Module, pairs: Sequence[Pair]) -> list[PairLogps]:
-        return shared_reference_logps(model, pairs, self.args, self.accelerator, self.layout)
-
     # ---- the loss ---------------------------------------------------------------------------------------
 
     def compute_loss(
@@ -178,23 +184,27 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         Args:
             model: The policy, wrapped as training wraps it.
             inputs: What the collator made.
-            return_outputs: Whether to give `per_pair`, the losses `[B]`, too.
+            return_outputs: Whether to give `per_pair`, the losses `[B]`, and `rewards`, the implicit rewards `[B, 2]`
+                of the chosen and the rejected completions, too.
             num_items_in_batch: The pairs of the whole batch; None is those of this micro-batch.
         """
-        per_pair = torch.cat([self._part_loss(model, part) for part in inputs["parts"]])
+        parts = [self._objective(model, part) for part in inputs["parts"]]
+        per_pair = torch.cat([part.total for part in parts])
         if num_items_in_batch is None:
             loss = per_pair.mean()
         else:
             # Gradients are averaged over processes, the pairs of which num_items_in_batch has all counted.
             loss = per_pair.sum() * self.accelerator.num_processes / num_items_in_batch
-        return (loss, {"per_pair": per_pair.detach()}) if return_outputs else loss
+        if not return_outputs:
+            return loss
+        places = inputs["order"].argsort()
+        return loss, {"per_pair": per_pair.detach()[places], "rewards": torch.cat([p.rewards for p in parts])[places]}
 
-    def _part_loss(self, model: nn.Module, part: Batch) -> Tensor:
-        """[B] the whole loss of each pair of the part."""
+    def _objective(self, model: nn.Module, part: Batch) -> Objective:
         chosen, rejected = _sides(part, *self._score(model, part))
         objective = objective_of(self.args, chosen, rejected)
         self._metrics[model.training].add(objective, chosen, rejected, beta=self.hyper.beta)
-        return objective.total
+        return objective
 
     def _score(self, model: nn.Module, inputs: Batch) -> tuple[TokenScores, Tensor | None]:
         extras = self.method.extras
@@ -241,46 +251,6 @@ class PreferenceTrainer(Trainer):  # type: ignore[misc]
         # Filled in on the device: a copy to it would wait for the step before.
         everywhere: Tensor = self.accelerator.gather(torch.full((), count, device=device))
         return everywhere.sum()
-
-    def prediction_step(
-        self, model: nn.Module, inputs: Batch, prediction_loss_only: bool, ignore_keys: list[str] | None = None
-    ) -> tuple[Tensor, None, None]:
-        """Computes the loss of one micro-batch without gradients."""
-        inputs = self._prepare_inputs(inputs)
-        with (
-            torch.no_grad(),
-            self.compute_loss_context_manager(),
-            attending(model, self.layout),
-        ):
-            loss = self.compute_loss(model, inputs)
-        return loss.detach(), None, None
-
-    def evaluate(self, eval_dataset: Sequence[Pair] | PairDataset | None = None, *args: Any, **kwargs: Any) -> Any:
-        """Evaluates on the held-out pairs, or on other ones where the reference is still there.
-
-        Raises:
-            BadInput: Other pairs are given, and the reference was the initial model, which training has changed.
-        """
-        if eval_dataset is not None and not isinstance(eval_dataset, PairDataset):
-            if self.args.reference_mode == "precompute" and not hasattr(self.model, "disable_adapter"):
-                raise BadInput(
-                    "the reference is gone once training has begun: give eval_dataset when the trainer is made, or use "
-                    "reference = 'live'"
-                )
-            data = labeled_dataset(eval_dataset, self.args)
-            if self.args.reference_mode == "precompute":
-                data.ref_logps = self._reference_logps(self.model, data.pairs)
-            eval_dataset = data
-        return super().evaluate(eval_dataset, *args, **kwargs)
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Logs the Trainer's numbers together with the metrics since the last time."""
-        evaluating = any(name.startswith("eval_") for name in logs)
-        found = self._metrics[not evaluating].collect(
-            lambda sums: self.accelerator.reduce(sums, "sum"), leave_out=unused_metrics(self.args)
-        )
-        logs |= {f"eval_{name}" if evaluating else name: value for name, value in found.items()}
-        super().log(logs, *args, **kwargs)
 
     # ---- afterwards -----------------------------------------------------------------------------------------
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tokenreward.chat_format import ChatFormat
+from tokenreward.checkpoint.json_files import read_object
+from tokenreward.checkpoint.loading import in_one_line, load_config
+from tokenreward.checkpoint.quantization import check_quantization
+from tokenreward.checkpoint.vocabulary import check_rows, rows_of
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines.base import Engine
 from tokenreward_workers.engines.loading import loading
@@ -80,8 +84,18 @@ def _model(path: Path | None) -> Path:
     return path
 
 
+def _chat(path: Path) -> ChatFormat:
+    """Read a model's chat format before the model, whose loading takes long, and compare it with the embedding."""
+    with in_one_line(f"the tokenizer of {path}"):
+        chat = ChatFormat.load(path)
+    rows = rows_of(read_object(path / "config.json"))
+    check_rows(chat, rows or int(load_config(path).get_text_config().vocab_size), path)
+    return chat
+
+
 def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    chat = ChatFormat.load(_model(path))  # before torch is imported: what is wrong with it is said at once
+    check_quantization(read_object(_model(path) / "config.json"), path)
+    chat = _chat(_model(path))
     from tokenreward_workers.engines.packed.engine import TransformersEngine
 
     engine = TransformersEngine(
@@ -91,7 +105,9 @@ def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
 
 
 def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
-    chat = ChatFormat.load(_model(path))  # before the minute that EngineCore takes to start
+    chat = _chat(_model(path))
+    from tokenreward_workers.engines.vllm import plain_check
+    from tokenreward_workers.engines.vllm.checkpoint import checked
     from tokenreward_workers.engines.vllm.engine import VllmEngine
     from tokenreward_workers.engines.vllm.settings import VllmSettings
 
@@ -104,7 +120,15 @@ def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
         gpu_memory=settings.gpu_memory,
         tensor_parallel=settings.tensor_parallel,
     )
-    return LoadedEngine(VllmEngine(_model(path), own), chat)
+    own = checked(_model(path), own)
+    texts = plain_check.plain_rows(_model(path), own.max_tokens)
+    engine = VllmEngine(_model(path), own)
+    try:
+        plain_check.compare(engine, texts)
+    except BaseException:
+        engine.close()
+        raise
+    return LoadedEngine(engine, chat)
 
 
 def _synthetic(path: Path | None, settings: EngineSettings) -> LoadedEngine:

@@ -46,6 +46,8 @@ class EngineInfo:
         head_dtype: Of the logits.
         flops_per_token: Floating-point operations of a forward pass per token, of the model; None if not known.
         peak_flops: Of the hardware, per second, in `dtype`; None if not known.
+        windows: Lengths at which the model's attention changes, as far as the engine has not proved itself beyond them
+            (see `probe`); the smallest first.
     """
 
     name: str
@@ -56,6 +58,7 @@ class EngineInfo:
     head_dtype: str
     flops_per_token: float | None = None
     peak_flops: float | None = None
+    windows: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)

@@ -5,20 +5,15 @@ Everything that can be known without loading a model is checked here, at once an
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenreward.errors import BadInput
+from tokenreward.checkpoint.folder import check_folder
+from tokenreward.checkpoint.hub import find_model
 from tokenreward_workers.model_files import demo as demo_model
 
 DEMO = "demo"
-
-_HUB_NAME = re.compile(r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")
-_WEIGHTS = ("*.safetensors", "*.bin")
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,44 +45,12 @@ def resolve_model(name: str = DEMO) -> ModelFiles:
         name: "demo", a model directory, or `owner/name` on the hub.
 
     Raises:
-        BadInput: The directory is not a model's, or the model cannot be had.
+        BadInput: The directory is not a whole model's, or the model cannot be had.
     """
     if name == DEMO:
         return ModelFiles(demo_model.ensure(cache_dir()), demo_model.NAME)
-    path = Path(name).expanduser()
-    if path.is_dir():
-        _check(path)
+    path = find_model(name, [DEMO])
+    check_folder(path)
+    if Path(name).expanduser().is_dir():
         return ModelFiles(path.resolve(), path.resolve().name)
-    if path.exists():
-        raise BadInput(f"model {name!r} is a file; give the directory that holds config.json, weights and tokenizer")
-    if not _HUB_NAME.match(name):
-        raise BadInput(f"model {name!r}: no such directory (and no hub name, which reads owner/name)")
-    return ModelFiles(_from_hub(name), name)
-
-
-def _check(path: Path) -> None:
-    config = path / "config.json"
-    if not config.is_file():
-        raise BadInput(f"{path} is no model directory: it has no config.json")
-    try:
-        json.loads(config.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{config} cannot be read: {error}") from error
-    if not any(next(path.glob(pattern), None) for pattern in _WEIGHTS):
-        raise BadInput(f"{path} has no weights (*.safetensors)")
-    if not any((path / file).is_file() for file in _TOKENIZERS):
-        raise BadInput(f"{path} has no tokenizer (tokenizer.json)")
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    wanted = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True))
-    except (OSError, ValueError):  # not in the local hub cache
-        pass
-    try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"model {name!r}: no such directory, and the hub does not give it: {error}") from error
+    return ModelFiles(path, name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from tokenreward.schema import Fingerprint
 from tokenreward_workers.engines import EngineSettings, LoadedEngine, load_engine
 from tokenreward_workers.engines.base import Engine, EngineDied
 from tokenreward_workers.engines.flops import body_flops
-from tokenreward_workers.engines.loading import CannotLoad
+from tokenreward_workers.engines.loading import CannotLoad, loading
 from tokenreward_workers.engines.probe import probe
 from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
 from tokenreward_workers.model_files.fingerprint import fingerprint
@@ -44,6 +46,9 @@ class Loaded:
 def load(settings: WorkerSettings) -> Loaded:
     """Load the model, in the thread that calls this, and let the engine score its probe.
 
+    Whatever goes wrong on the way is said in one line, and ends the worker for good: the same files would end the next
+    start in the same way.
+
     Raises:
         BadInput: The settings, the model or the engine cannot be used here; starting again would end the same way.
     """
@@ -62,14 +67,20 @@ def load(settings: WorkerSettings) -> Loaded:
         tensor_parallel=settings.tensor_parallel,
     )
     loaded = load_engine(settings.engine, path, engine_settings)
-    try:
+    with loading(settings.engine, path), _closed_on_failure(loaded.engine):
         rate = measured(loaded)
         info = loaded.engine.info
         identity = fingerprint(settings.model_name or name, path, loaded.chat, info)
         renderer = Renderer(loaded.chat, info.max_tokens, info.vocabulary)
         return Loaded(loaded.engine, renderer, identity, rate, info.flops_per_token or flops_per_token(path))
+
+
+@contextlib.contextmanager
+def _closed_on_failure(engine: Engine) -> Iterator[None]:
+    try:
+        yield
     except BaseException:
-        loaded.engine.close()  # else its process, if it has one, ends when Python happens to collect it
+        engine.close()  # else its process, if it has one, ends when Python happens to collect it
         raise
 
 

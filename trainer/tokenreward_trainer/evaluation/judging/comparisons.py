@@ -16,6 +16,7 @@ from tokenreward_trainer.evaluation.judging.winrate import formula_of, win_rate
 from tokenreward_trainer.evaluation.output.formats import text_of
 from tokenreward_trainer.evaluation.result import Judged
 from tokenreward_trainer.resumable.segments import read_rows
+from tokenreward_trainer.scorers.final_answer import answer_of
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ class Comparisons:
             BadInput: A file cannot be used.
         """
         rows = read_rows(prompts)
-        against = None if reference is None else (reference.stem, read_reference(reference, rows, prompts))
+        against = (
+            None if reference is None else (reference.stem, [*map(answer_of, read_reference(reference, rows, prompts))])
+        )
         table = None if gamed is None else read_gamed(gamed, len(rows))
         own = difficulties_of(rows, prompts)
         if table is not None and own is not None:
@@ -89,4 +92,5 @@ class Comparisons:
 
 
 def _texts(answers: Answers) -> list[str]:
-    return [given[0].text for given in answers.given]
+    """What the judge sees and whose length counts: answers without their thoughts."""
+    return [answer_of(given[0].text) for given in answers.given]

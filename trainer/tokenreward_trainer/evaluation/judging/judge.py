@@ -7,7 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tokenreward.errors import BadInput
-from tokenreward_trainer.evaluation.judging.judge_prompt import VERSION, by_letter, by_probability, messages_for
+from tokenreward_trainer.evaluation.judging.judge_prompt import VERSION, messages_for
+from tokenreward_trainer.evaluation.judging.verdict import by_letter, by_probability
 from tokenreward_trainer.scorers.http_post import Poster, Waiting, start_of
 
 KEY = "JUDGE_API_KEY"
@@ -107,12 +108,12 @@ class Judge:
             choice = content["choices"][0]
             text = choice["message"]["content"] or ""
             tokens = int((content.get("usage") or {}).get("total_tokens") or 0)
-            found = self._by_probability(choice) if settings.logprobs else by_letter(text)
+            found = self._by_probability(choice, text) if settings.logprobs else by_letter(text)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             raise BadInput(f"{self._url} answered no chat completion: {start_of(reply.text)}") from None
         return Verdict(found, text, tokens)
 
-    def _by_probability(self, choice: dict[str, Any]) -> float | None:
+    def _by_probability(self, choice: dict[str, Any], text: str) -> float | None:
         if choice.get("logprobs") is None:
             raise BadInput(f"{self._url} gave no logprobs for {self._settings.model}: leave out --judge-logprobs")
-        return by_probability(choice["logprobs"]["content"])
+        return by_probability(choice["logprobs"]["content"], text)

@@ -1,4 +1,4 @@
-"""The answers as AlpacaEval and Arena-Hard read them, so that their own tools run on them.
+"""The answers, without thoughts, as AlpacaEval and Arena-Hard read them, so that their own tools run on them.
 
 OUT/alpaca_eval/NAME.json                               `alpaca_eval --model_outputs ... --reference_outputs ...`
 OUT/arena-hard/model_answer/NAME.jsonl                  data/arena-hard-v2.0/model_answer/ of arena-hard-auto
@@ -7,6 +7,7 @@ OUT/arena-hard-v0.1/model_answer/NAME.jsonl             the same of its first ve
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from tokenreward.templates.transcript import in_words
 from tokenreward_trainer.evaluation.answers import Answer, Answers
 from tokenreward_trainer.resumable.hashes import digest
 from tokenreward_trainer.scorers.base import Prompt, messages_of
+from tokenreward_trainer.scorers.final_answer import answer_of
 
 #: Names that their question files have for a prompt's identity.
 _IDS = ("uid", "question_id", "id")
@@ -38,7 +40,7 @@ def write_formats(answers: Sequence[Answers], out: Path, dataset: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     alpaca, arena, first_arena = folders
     for one in answers:
-        rows = list(zip(one.rows, (given[0] for given in one.given), strict=True))
+        rows = list(zip(one.rows, (_without_thought(given[0]) for given in one.given), strict=True))
         with replace(alpaca / f"{one.name}.json") as file:
             outputs = [alpaca_row(row, answer, one.name, dataset) for row, answer in rows]
             file.write(json.dumps(outputs, indent=1, ensure_ascii=False).encode())
@@ -92,6 +94,10 @@ def first_arena_row(row: Mapping[str, Any], answer: Answer, name: str, moment: f
         "tstamp": moment,
         "conv_metadata": _style(answer),
     }
+
+
+def _without_thought(answer: Answer) -> Answer:
+    return dataclasses.replace(answer, text=answer_of(answer.text))
 
 
 def _id(row: Mapping[str, Any]) -> str:

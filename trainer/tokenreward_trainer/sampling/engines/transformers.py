@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, DynamicCache
+from transformers import DynamicCache
 
-from tokenreward.errors import BadInput
+from tokenreward.checkpoint.hub import find_model
+from tokenreward.checkpoint.loading import CAUSAL_LM, load_model
 from tokenreward_trainer.model.devices import exact_dtype, give_back_memory
 from tokenreward_trainer.sampling.engines.base import Request, Response
 from tokenreward_trainer.sampling.settings import Sampling
@@ -33,15 +34,12 @@ class TransformersEngine:
         stops: Tokens that end a response.
 
     Raises:
-        BadInput: The model cannot be loaded.
+        BadInput: The model cannot be loaded, or is not whole.
     """
 
     def __init__(self, path: str, settings: Sampling, stops: frozenset[int]) -> None:
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
-        try:
-            model = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, settings.dtype))
-        except (OSError, ValueError) as error:
-            raise BadInput(f"model {path!r} cannot be loaded: {error}") from None
+        model = load_model(CAUSAL_LM, find_model(path), path, dtype=getattr(torch, settings.dtype))
         self._model = model.to(device).eval()
         self._settings = settings
         self._stops = torch.tensor(sorted(stops), device=device)

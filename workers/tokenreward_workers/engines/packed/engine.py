@@ -1,8 +1,8 @@
 """The portable engine: any causal language model of transformers, on a CPU or one GPU.
 
 What branches and responses have in common is computed once (`tree`), the LM head runs on response rows only
-(`head`), and work that begins alike is scored together (`window`). At start a short text is scored both this way and
-the plain way (`self_check`): a model whose architecture does not bear packing is refused, not mis-scored.
+(`head`), and work that begins alike is scored together (`window`). At start texts are scored both this way and the
+plain way (`self_check`): a model whose architecture does not bear packing is refused, not mis-scored.
 """
 
 from __future__ import annotations
@@ -18,17 +18,13 @@ import transformers
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
 from tokenreward_workers.engines.flops import peak_flops
+from tokenreward_workers.engines.lengths import longest_sequence
 from tokenreward_workers.engines.loading import out_of_memory
 from tokenreward_workers.engines.machine import bound_memory, cpus
 from tokenreward_workers.engines.packed import self_check
 from tokenreward_workers.engines.packed.forward import forward
 from tokenreward_workers.engines.packed.head import LmHead
-from tokenreward_workers.engines.packed.loading import (
-    load_model,
-    longest_sequence,
-    pick_device,
-    too_large,
-)
+from tokenreward_workers.engines.packed.loading import load_model, pick_device, too_large
 from tokenreward_workers.engines.packed.mlp import bound_mlps
 from tokenreward_workers.engines.packed.tree import Pack, pack
 from tokenreward_workers.engines.packed.window import Window, parts
@@ -78,9 +74,10 @@ class TransformersEngine:
         self._budget = token_budget or (_GPU_BUDGET if self._device.type == "cuda" else _CPU_BUDGET)
         self._model = load_model(path, dtype, self._device)
         bound_mlps(self._model, self._budget)
+        longest = min(max_tokens or 2**31, longest_sequence(self._model.config.get_text_config()))
         try:
             self._head = LmHead(self._model, head_dtype)
-            self_check.check(self._model, self._head, dtype)
+            self_check.check(self._model, self._head, dtype, longest)
         except (RuntimeError, MemoryError) as error:
             if out_of_memory(error):
                 raise BadInput(too_large(path, dtype, self._device)) from error
@@ -89,7 +86,7 @@ class TransformersEngine:
             name=NAME,
             version=transformers.__version__,
             dtype=dtype,
-            max_tokens=min(max_tokens or 2**31, longest_sequence(self._model.config.get_text_config())),
+            max_tokens=longest,
             vocabulary=self._head.vocabulary,
             head_dtype=self._head.dtype,
             peak_flops=_peak(self._device, dtype),

@@ -44,7 +44,7 @@ def forward(model: Any, head: LmHead, pack: Pack, alive: Callable[[], object]) -
     )
     layers = int(model.config.get_text_config().num_hidden_layers)
     with attention.attending(pack, alive) as layout:
-        body = model.base_model(input_ids=ids[None], position_ids=positions[None], use_cache=False)
+        body = _decoder(model)(input_ids=ids[None], position_ids=positions[None], use_cache=False)
     if layout.layers != layers:
         raise NotImplementedError(f"{layout.layers} of its {layers} layers are attention that can be packed")
     logprobs = head.log_probs(body.last_hidden_state[0].index_select(0, rows), targets, alive).cpu().numpy()
@@ -54,3 +54,8 @@ def forward(model: Any, head: LmHead, pack: Pack, alive: Callable[[], object]) -
         scored[wanted.key][wanted.branch] = Row(logprobs[at : at + len(wanted.targets)])
         at += len(wanted.targets)
     return scored
+
+
+def _decoder(model: Any) -> Any:
+    """The model without its LM head. Llama 4 keeps it under another name than it says, and gives itself instead."""
+    return model.model if model.base_model is model else model.base_model

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 import transformers
 
+from tokenreward.checkpoint.loading import CAUSAL_LM, first_line
+from tokenreward.checkpoint.loading import load_model as load_whole
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.loading import out_of_memory
 from tokenreward_workers.engines.packed import attention
@@ -27,7 +29,7 @@ def pick_device() -> torch.device:
         try:
             torch.cuda.init()  # type: ignore[no-untyped-call]
         except RuntimeError as error:
-            raise BadInput(f"torch cannot use the GPU: {_line(error)}") from error
+            raise BadInput(f"torch cannot use the GPU: {first_line(error)}") from error
     return torch.device("cpu")
 
 
@@ -45,16 +47,16 @@ def load_model(path: Path, dtype: str, device: torch.device) -> Any:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            path, dtype=getattr(torch, dtype), attn_implementation=attention.NAME
-        )
+        model = load_whole(CAUSAL_LM, path, dtype=getattr(torch, dtype), attn_implementation=attention.NAME)
         return model.eval().to(device)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise BadInput(f"the model in {path} cannot be loaded: {_line(error)}") from error
-    except (RuntimeError, MemoryError) as error:
-        if out_of_memory(error):
+    except (BadInput, RuntimeError, MemoryError) as error:
+        if any(out_of_memory(one) for one in (error, error.__cause__) if one is not None):
             raise BadInput(too_large(path, dtype, device)) from error
-        raise BadInput(f"the model in {path} cannot be loaded: {_line(error)}") from error
+        if isinstance(error.__cause__, KeyError) and error.__cause__.args == (attention.NAME,):
+            raise BadInput(f"the model in {path} has attention of its own, which cannot be scored in packs") from error
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"the model in {path} cannot be loaded: {first_line(error)}") from error
 
 
 def too_large(path: Path, dtype: str, device: torch.device) -> str:
@@ -66,21 +68,3 @@ def too_large(path: Path, dtype: str, device: torch.device) -> str:
         f"the model in {path} does not fit {name} ({total / 2**30:.0f} GiB) in {dtype}: engine transformers uses one "
         "GPU for a model; take a smaller model, or engine vllm with tensor_parallel"
     )
-
-
-def longest_sequence(config: Any) -> int:
-    """Tokens of the longest sequence.
-
-    Where rotary embeddings change with the length of the sequence, packed sequences must stay below the change.
-    """
-    longest = int(getattr(config, "max_position_embeddings", None) or 4096)
-    rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") in ("dynamic", "longrope"):
-        return int(rope.get("original_max_position_embeddings") or longest)
-    return longest
-
-
-def _line(error: BaseException) -> str:
-    """The first line of an exception that says something."""
-    lines = (line.strip() for line in str(error).splitlines())
-    return next((line for line in lines if line), type(error).__name__)

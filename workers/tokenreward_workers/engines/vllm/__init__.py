@@ -1,6 +1,7 @@
 """The fast engine: vLLM, driven request by request, on a GPU or on the CPU.
 
-`engine` drives it, and `loading` starts it. `requests` says which requests a scoring becomes and in which order;
+`engine` drives it, and `loading` starts it, after `checkpoint` has looked at the model's files; `plain_check` compares
+a small model's log-probs with a plain pass. `requests` says which requests a scoring becomes and in which order;
 `asking` how the log-probs of given tokens are asked for and read back under each of vLLM's model runners.
 `cache_bound` and `batched_head` change two things inside vLLM's own processes (`extension` brings the latter there).
 `executor` and `watchdog` see to it that neither side outlives the other.

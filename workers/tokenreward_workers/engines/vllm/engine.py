@@ -20,6 +20,7 @@ from typing import Any
 
 from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
 from tokenreward_workers.engines.flops import peak_flops
+from tokenreward_workers.engines.lengths import windows
 from tokenreward_workers.engines.vllm import environment
 from tokenreward_workers.engines.vllm.asking import Asking, TokenIdAsking, WholePromptAsking, common_options
 from tokenreward_workers.engines.vllm.loading import head_dtype, load
@@ -112,6 +113,7 @@ class VllmEngine:
             vocabulary=int(config.model_config.get_vocab_size()),
             head_dtype=head_dtype(self._settings, on_cpu=self._on_cpu),
             peak_flops=None if self._on_cpu else peak_flops(current_platform.get_device_name(), self._settings.dtype),
+            windows=windows(config.model_config.hf_text_config),
         )
         self.stats = EngineStats()
 

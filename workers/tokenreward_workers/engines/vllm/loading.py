@@ -31,6 +31,7 @@ def load(path: Path, settings: VllmSettings, budget: int, requests: int, *, on_c
     arguments = EngineArgs(
         model=str(path),
         load_format=settings.load_format,
+        config_format="hf",
         dtype=settings.dtype,
         hf_overrides={} if head_dtype(settings, on_cpu=on_cpu) == settings.dtype else {"head_dtype": "float32"},
         max_model_len=_context(settings, on_cpu=on_cpu),

@@ -22,7 +22,7 @@ class VllmSettings:
         batched_head: Whether the LM head sees the rows of all requests of a step at once; off to measure against.
         blocks: Size of the KV cache in blocks instead, for tests of eviction and preemption.
         tensor_parallel: GPUs that share one copy of the model; log-probs then differ as between two kinds of GPU.
-        load_format: `auto`, or `dummy` for random weights in benchmarks.
+        load_format: `hf`, which are the files that transformers reads, or `dummy` for random weights in benchmarks.
     """
 
     dtype: str = "bfloat16"
@@ -35,4 +35,4 @@ class VllmSettings:
     batched_head: bool = True
     blocks: int | None = None
     tensor_parallel: int = 1
-    load_format: str = "auto"
+    load_format: str = "hf"

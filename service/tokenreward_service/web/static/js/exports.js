@@ -4,7 +4,7 @@
 export function requestBody(asked) {
   const prompt = typeof asked.prompt === "string" ? asked.prompt : asked.prompt.map(({ role, content }) => ({ role, content }));
   return {
-    items: asked.responses.map((response) => ({ prompt, response })),
+    items: asked.responses.map((response) => ({ prompt, response, ...(asked.context ? { context: asked.context } : {}) })),
     ...(asked.model ? { model: asked.model } : {}),
     template: asked.template,
     estimator: asked.estimator,

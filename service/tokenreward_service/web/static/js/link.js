@@ -29,7 +29,9 @@ function valid(state) {
   const responses = Array.isArray(state.responses) && [1, 2].includes(state.responses.length) && state.responses.every(text);
   const branches = (list) => list && typeof list === "object" && Object.values(list).every((b) => b && typeof b === "object" && (b.directive === undefined || text(b.directive)));
   const template = text(state.template) || (text(state.template?.name) && text(state.template.context ?? "") && branches(state.template.branches));
-  return prompt && responses && template && text(state.estimator) && (state.model === undefined || text(state.model)) && (state.job === undefined || /^[0-9a-zA-Z_-]{1,64}$/.test(state.job));
+  const fields = (found) => found && typeof found === "object" && Object.values(found).every((v) => text(v) || (Array.isArray(v) && v.every(text)));
+  const context = state.context === undefined || fields(state.context);
+  return prompt && responses && template && context && text(state.estimator) && (state.model === undefined || text(state.model)) && (state.job === undefined || /^[0-9a-zA-Z_-]{1,64}$/.test(state.job));
 }
 
 async function through(stream, transform) {

@@ -2,6 +2,7 @@
 
 import { call, explain, get, post, records } from "./api.js";
 import { answerPanel } from "./answer.js";
+import { contextsEditor } from "./contexts.js";
 import { byId, el, say, setText } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { requestBody } from "./exports.js";
@@ -22,19 +23,29 @@ export function playground() {
   const button = byId("label");
   const answer = answerPanel(byId("answer"));
   const edited = () => {
+    contexts.offer(template.chosen());
     refresh();
     answer.outdated(JSON.stringify(asked()));
   };
   const prompt = promptEditor(edited);
   const responses = responsesEditor(edited);
   const template = templateEditor(edited);
+  const contexts = contextsEditor(() => (refresh(), answer.outdated(JSON.stringify(asked()))));
   const refresh = preview(asked);
   let estimators = [];
   let running = null;
   let seen = "";
 
   function asked() {
-    return { prompt: prompt.get(), responses: responses.get(), template: template.get(), estimator: estimator.value || "contrast", ...(model.value ? { model: model.value } : {}) };
+    const context = contexts.get();
+    return {
+      prompt: prompt.get(),
+      responses: responses.get(),
+      template: template.get(),
+      estimator: estimator.value || "contrast",
+      ...(Object.keys(context).length ? { context } : {}),
+      ...(model.value ? { model: model.value } : {}),
+    };
   }
   function fill({ prompt: p, responses: r, ...options }) {
     prompt.set(p);
@@ -42,6 +53,8 @@ export function playground() {
     template.set(options.template ?? "revision");
     choose(estimator, options.estimator ?? "contrast");
     choose(model, options.model ?? "");
+    contexts.offer(template.chosen());
+    contexts.set(options.context);
     formula();
     refresh();
   }
@@ -50,6 +63,14 @@ export function playground() {
     status.className = bad ? "error" : "quiet";
   }
   const formula = () => setText(byId("formula"), estimators.find((e) => e.name === estimator.value)?.formula.replace(/^/, "reward = ") ?? "\u00a0");
+
+  /** An estimator was made for a template, which is taken where the chosen one lacks its branches. */
+  function fitTemplate() {
+    const wanted = estimators.find((e) => e.name === estimator.value);
+    const there = template.chosen()?.branches ?? {};
+    if (wanted?.template && !wanted.branches.every((name) => name in there)) template.set(wanted.template);
+    if (wanted?.fields?.length && !wanted.fields.some((name) => name in (template.chosen()?.fields ?? {}))) template.set(wanted.template);
+  }
 
   async function label() {
     const question = asked();
@@ -107,6 +128,7 @@ export function playground() {
     estimator.replaceChildren(...estimators.map((e) => el("option", {}, e.name)));
     choose(estimator, wanted);
     template.offer(templates.templates);
+    contexts.offer(template.chosen());
     formula();
     if (!names.length) tell("No worker has served a model here yet: `tokenreward worker` starts one.", true);
   }
@@ -115,7 +137,7 @@ export function playground() {
   byId("ask").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) (event.preventDefault(), label());
   });
-  estimator.addEventListener("change", () => (formula(), edited()));
+  estimator.addEventListener("change", () => (formula(), fitTemplate(), edited()));
   model.addEventListener("change", edited);
   const example = byId("example");
   example.append(...EXAMPLES.map((e, i) => el("option", { value: i }, e.name)));

@@ -16,9 +16,9 @@ export function preview(asked) {
   async function render() {
     running?.abort();
     running = new AbortController();
-    const { prompt, responses, template } = asked();
+    const { prompt, responses, template, context } = asked();
     try {
-      const item = { prompt, response: responses[0] || "…" };
+      const item = { prompt, response: responses[0] || "…", ...(context ? { context } : {}) };
       const rendered = await post("/v1/render", { item, template }, { signal: running.signal });
       place.replaceChildren(...Object.entries(rendered.branches).map(([name, branch]) => shown(name, branch.messages)));
     } catch (error) {

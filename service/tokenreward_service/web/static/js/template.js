@@ -15,6 +15,8 @@ export function templateEditor(changed) {
   const place = byId("editor");
   const context = el("textarea", { id: "template-context", rows: 6, oninput: changed, spellcheck: "false" });
   const list = el("div", { class: "branch-list" });
+  let shipped = [];
+  let fields = {};
   const add = el("button", { type: "button", onclick: () => (append(fresh(), {}).focus(), changed()) }, "Add a branch");
 
   place.append(
@@ -31,6 +33,7 @@ export function templateEditor(changed) {
   });
 
   function edit(template) {
+    fields = template.fields ?? {};
     context.value = template.context ?? "";
     list.replaceChildren();
     for (const [name, branch] of Object.entries(template.branches)) append(name, branch);
@@ -40,6 +43,7 @@ export function templateEditor(changed) {
     const title = el("input", { "aria-label": "Branch name", value: name, oninput: changed, spellcheck: "false" });
     const directive = el("textarea", { "aria-label": "Directive", rows: 2, oninput: changed, spellcheck: "false" });
     directive.value = branch.directive ?? "";
+    const each = branch.each ?? null;
     const bare = el("input", { type: "checkbox", checked: Boolean(branch.conversation) });
     const sync = () => (directive.disabled = bare.checked);
     bare.addEventListener("change", () => (sync(), changed()));
@@ -47,6 +51,7 @@ export function templateEditor(changed) {
     const box = el("fieldset", {}, el("div", { class: "turn-head" }, title, el("label", { class: "check" }, bare, "bare prompt"), remove), directive);
     // A branch's own context has no field here; it is kept as it came.
     box.ownContext = branch.context ?? null;
+    box.each = each;
     remove.addEventListener("click", () => list.children.length > 1 && (box.remove(), add.focus(), changed()));
     sync();
     list.append(box);
@@ -58,13 +63,17 @@ export function templateEditor(changed) {
     Object.fromEntries(
       [...list.children].map((box) => {
         const [title, bare] = box.querySelectorAll("input");
-        const own = box.ownContext === null ? {} : { context: box.ownContext };
+        const own = { ...(box.ownContext === null ? {} : { context: box.ownContext }), ...(box.each === null ? {} : { each: box.each }) };
         return [title.value.trim(), bare.checked ? { conversation: true } : { ...own, directive: box.querySelector("textarea").value }];
       }),
     );
 
+  const custom = () => ({ name: "custom", context: context.value, ...(Object.keys(fields).length ? { fields } : {}), branches: branches() });
+
   return {
-    get: () => (choice.value === CUSTOM ? { name: "custom", context: context.value, branches: branches() } : choice.value),
+    get: () => (choice.value === CUSTOM ? custom() : choice.value),
+    /** The chosen template itself; undefined for a name that the service does not ship. */
+    chosen: () => (choice.value === CUSTOM ? custom() : shipped.find((t) => t.name === choice.value)),
     set(template) {
       const named = typeof template === "string";
       if (!named) edit(template);
@@ -75,6 +84,7 @@ export function templateEditor(changed) {
     /** Fills the choice with what the service ships; "custom…" starts from the template that was chosen. */
     offer(templates) {
       const before = choice.value;
+      shipped = templates;
       choice.replaceChildren(...templates.map((t) => el("option", { value: t.name, title: t.description }, t.name)), el("option", {}, CUSTOM));
       if (before) choice.value = before;
       const base = templates.find((t) => t.name === "revision");
