@@ -129,6 +129,20 @@ def test_a_repeated_response_is_answered_alike(url: str) -> None:
     assert first["rewards"] == second["rewards"] == third["rewards"]
 
 
+def test_every_turn_of_a_conversation_is_scored_as_it_is_alone(url: str) -> None:
+    first = {"prompt": [{"role": "user", "content": "Name a colour."}], "response": "Blue."}
+    said = [*first["prompt"], {"role": "assistant", "content": "Blue."}, {"role": "user", "content": "And a tree?"}]
+    second = {"prompt": said, "response": "An oak."}
+    options = {"template": "evidence", "estimator": "evidence", "include": ["logprobs"]}
+    whole, *alone = label_items(url, [{**second, "score": "all"}, first, second], **options)
+    for turn, result in enumerate(alone):
+        own = [n for n, number in enumerate(whole["turns"]) if number == turn]
+        assert [whole["token_ids"][n] for n in own] == result["token_ids"]
+        plain = [whole["logprobs"]["plain"][n] for n in own]
+        assert plain == pytest.approx(result["logprobs"]["plain"], abs=0.1)  # bf16 in other batch shapes
+    assert {reward for reward, turn in zip(whole["rewards"], whole["turns"], strict=True) if turn < 0} == {0.0}
+
+
 @pytest.mark.vllm
 @pytest.mark.timeout(600)
 def test_an_engine_core_killed_inside_a_shard_comes_back_with_every_reward_and_goes_with_its_service(

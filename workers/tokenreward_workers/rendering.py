@@ -16,6 +16,7 @@ from tokenreward.chat_format import ChatFormat
 from tokenreward.chat_format.answer_text import AnswerText
 from tokenreward.chat_format.chat_format import PromptText
 from tokenreward.chat_format.messages import Conversation, answer_of
+from tokenreward.chat_format.trajectory import Trajectory
 from tokenreward.errors import BadInput
 from tokenreward.schema import ContextValue, Item, ItemFailure, Template
 from tokenreward.schema.contexts import check_spans
@@ -31,13 +32,14 @@ class Prepared:
 
     Attributes:
         scoring: The prompts and the response as ids.
-        answer: The response as text; for an item that came as ids their decoded form.
+        answer: The response as text; for an item that came as ids their decoded form; of an item whose turns are all
+            scored, the turns.
         context: The item's context fields, for estimators that read them.
         spans: The item's own segments, in characters of the text.
     """
 
     scoring: Scoring
-    answer: AnswerText | str
+    answer: AnswerText | Trajectory | str
     context: Mapping[str, ContextValue] = field(default_factory=dict)
     spans: Sequence[tuple[int, int]] = ()
 
@@ -45,6 +47,11 @@ class Prepared:
     def text(self) -> str:
         """The response's text, which offsets refer to."""
         return self.answer if isinstance(self.answer, str) else self.answer.own
+
+    @property
+    def turns(self) -> Sequence[int] | None:
+        """The number of the turn that each response token belongs to, -1 for none; None where only one is scored."""
+        return self.answer.turns if isinstance(self.answer, Trajectory) else None
 
     @property
     def response_ids(self) -> tuple[int, ...]:
@@ -113,19 +120,28 @@ class Renderer:
                 message = f"the template makes {longest} characters of this item, {limit}"
                 return ItemFailure(code="too_long", message=message)
             chats = shown.chats(item, own, decoded)
-            prompts = {name: self.chat.prompt(chat, answered=answered) for name, chat in chats.items()}
-            if decoded is not None:
-                if item.spans is not None:
-                    check_spans(item.spans, len(decoded))
-                return _LaidOut(item, prompts, decoded)
-            return _LaidOut(item, prompts, self.chat.answer(answer_of(item), own, finished=item.finished))
+            answer = self._answer(item, own) if decoded is None else decoded
+            prompts = {
+                name: PromptText(answer.prompt)
+                if chat is own and isinstance(answer, Trajectory)
+                else self.chat.prompt(chat, answered=answered)
+                for name, chat in chats.items()
+            }
+            if item.spans is not None:
+                check_spans(item.spans, len(answer if isinstance(answer, str) else answer.own))
+            return _LaidOut(item, prompts, answer)
         except (BadInput, ValueError) as error:
             return ItemFailure(code="invalid_item", message=str(error))
+
+    def _answer(self, item: Item, own: Conversation) -> AnswerText | Trajectory:
+        if item.score == "all":
+            return self.chat.trajectory(item)
+        return self.chat.answer(answer_of(item), own, finished=item.finished)
 
     def _assembled(self, laid_out: _LaidOut, ids: Iterator[list[int]]) -> Prepared | ItemFailure:
         """Takes the item's ids off `ids`, and checks that they fit."""
         prompts: dict[str, Sequence[int]] = {name: next(ids) for name in laid_out.prompts}
-        given = laid_out.item.token_ids
+        given = laid_out.given
         response = next(ids) if given is None else list(given)
         if not response or not all(prompts.values()):
             return ItemFailure(code="invalid_item", message="nothing is left of the text once it is tokenized")
@@ -154,15 +170,23 @@ class Renderer:
 
 @dataclass(frozen=True, slots=True)
 class _LaidOut:
-    """An item whose texts are ready to be tokenized: its branches' prompts, and its answer (text if it came as ids)."""
+    """An item whose texts are ready to be tokenized: its branches' prompts, and its answer.
+
+    The answer is text if it came as ids, and tokenized already if all of its turns are scored.
+    """
 
     item: Item
     prompts: dict[str, PromptText]
-    answer: AnswerText | str
+    answer: AnswerText | Trajectory | str
 
     @property
     def texts(self) -> list[PromptText | AnswerText]:
-        return [*self.prompts.values(), *([] if isinstance(self.answer, str) else [self.answer])]
+        return [*self.prompts.values(), *([self.answer] if isinstance(self.answer, AnswerText) else [])]
+
+    @property
+    def given(self) -> Sequence[int] | None:
+        """The response's ids where they are known already."""
+        return self.answer.ids if isinstance(self.answer, Trajectory) else self.item.token_ids
 
 
 @dataclass(frozen=True, slots=True)

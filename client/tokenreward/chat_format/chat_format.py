@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.chat_format import offsets
-from tokenreward.chat_format.alignment import aligned
 from tokenreward.chat_format.answer_text import AnswerText
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
-from tokenreward.chat_format.messages import Conversation, Prompt, answer_message, answer_of
+from tokenreward.chat_format.messages import Conversation, Prompt, answer_message, answer_of, said_of
 from tokenreward.chat_format.template import ChatTemplate, plain_template
 from tokenreward.chat_format.template_hash import template_hash
 from tokenreward.chat_format.tokenizer_hash import tokenizer_hash
+from tokenreward.chat_format.trajectory import Trajectory, answer_pieces, tokenized
 from tokenreward.chat_format.writing import Writing
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item
@@ -42,11 +42,14 @@ class Completion:
         prompt: The ids up to where the response begins.
         response: The response's ids.
         answer: The response as text; None if it came as token ids.
+        turns: For an item whose turns are all scored, the number of the turn that each of the response's ids belongs
+            to, and -1 between the turns.
     """
 
     prompt: list[int]
     response: list[int]
-    answer: AnswerText | None
+    answer: AnswerText | Trajectory | None
+    turns: list[int] | None = None
 
 
 class ChatFormat:
@@ -141,6 +144,9 @@ class ChatFormat:
         Raises:
             BadInput: The item cannot be written by the chat template.
         """
+        if item.score == "all":
+            whole = self.trajectory(item)
+            return Completion(whole.prompt_ids, whole.ids, whole, whole.turns)
         conversation = Conversation.of_item(item)
         prompt = self.prompt(conversation, answered=item.token_ids is None)
         if item.token_ids is not None:
@@ -193,6 +199,17 @@ class ChatFormat:
         conversation = _conversation(prompt)
         return self._writing_of(conversation).answer(conversation, answer_message(answer), finished=finished)
 
+    def trajectory(self, item: Item) -> Trajectory:
+        """The ids of an item of which all of the assistant's turns are scored, and the turn of each.
+
+        Raises:
+            BadInput: The chat template cannot write the conversation, or writes a turn otherwise once more has been
+                said (it leaves out earlier thoughts, for one).
+        """
+        head = Conversation.of_item(item)
+        read = self._writing_of(head).trajectory(head, said_of(item), finished=item.finished)
+        return tokenized(self.tokenizer, read)
+
     def ids(self, texts: Sequence[PromptText | AnswerText]) -> list[list[int]]:
         """The ids of each text, in order. One call tokenizes them in parallel."""
         plain = [text.anchored if isinstance(text, AnswerText) else text.text for text in texts]
@@ -210,7 +227,9 @@ class ChatFormat:
         conversation = _conversation(prompt)
         return self.tokenizer.encode([self._writing_of(conversation).whole(conversation, answer_message(answer))])[0]
 
-    def pieces(self, ids: Sequence[int], answer: AnswerText | str) -> tuple[list[str], list[tuple[int, int]]]:
+    def pieces(
+        self, ids: Sequence[int], answer: AnswerText | Trajectory | str
+    ) -> tuple[list[str], list[tuple[int, int]]]:
         """Each token's own text, and its characters in the response's text (see `offsets.pieces`).
 
         Args:
@@ -219,10 +238,9 @@ class ChatFormat:
         """
         if isinstance(answer, str):
             return offsets.pieces(self.tokenizer, ids, answer)
-        if answer.verbatim:
-            return offsets.pieces(self.tokenizer, ids, answer.own, answer.place)
-        names, spans = offsets.pieces(self.tokenizer, ids, answer.said)
-        return names, aligned(spans, answer.said, answer.sought, answer.place)
+        if isinstance(answer, Trajectory):
+            return answer.pieces(self.tokenizer)
+        return answer_pieces(self.tokenizer, ids, answer)
 
     def _of_answer(self, answer: AnswerText, anchored: str, encoded: list[int]) -> list[int]:
         ids = answer.anchor.ids(self.tokenizer, encoded, anchored)

@@ -9,7 +9,7 @@ from typing import Any
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item
 from tokenreward.schema import Message as ItemMessage
-from tokenreward.schema.messages import ENDS_IN_ANSWER, text_of
+from tokenreward.schema.messages import ASSISTANT, ENDS_IN_ANSWER, text_of
 
 Message = Mapping[str, Any]
 Prompt = str | Sequence[Message]
@@ -44,18 +44,19 @@ class Conversation:
         if isinstance(prompt, str):
             return cls([{"role": "user", "content": prompt}], tools, kwargs or {})
         check_roles(message["role"] for message in prompt)
-        if prompt and prompt[-1]["role"] in {"assistant", "model"}:
+        if prompt and prompt[-1]["role"] in ASSISTANT:
             raise BadInput(ENDS_IN_ANSWER)
         return cls(prompt, tools, kwargs or {})
 
     @classmethod
     def of_item(cls, item: Item) -> Conversation:
-        """Makes the conversation that an item's response answers.
+        """Makes the conversation that an item's response answers, or the first of the turns that are scored.
 
         Raises:
             BadInput: See `of`.
         """
-        prompt = item.prompt if isinstance(item.prompt, str) else [message.model_dump() for message in item.prompt]
+        asked = item.asked
+        prompt = asked if isinstance(asked, str) else [message.model_dump() for message in asked]
         return cls.of(prompt, item.tools, item.chat_template_kwargs)
 
 
@@ -67,10 +68,22 @@ def check_roles(roles: Iterable[str]) -> None:
 
 
 def answer_of(item: Item) -> str | dict[str, Any]:
-    """The answer of an item that has one as text: the text, or an assistant's message."""
+    """The answer of an item that has one as text, and no other turn is scored: the text, or an assistant's message."""
+    assert not isinstance(item.response, list), "several turns are read as a trajectory"
     if isinstance(item.response, ItemMessage):
         return item.response.model_dump()
     return item.response or ""
+
+
+def said_of(item: Item) -> list[dict[str, Any]]:
+    """The messages of an item from the first turn that is scored to the last one.
+
+    Raises:
+        BadInput: A role is unknown.
+    """
+    said = [message.model_dump() for message in item.said]
+    check_roles(message["role"] for message in said)
+    return said
 
 
 def answer_message(answer: str | Message) -> dict[str, Any]:

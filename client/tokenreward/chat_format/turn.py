@@ -65,10 +65,10 @@ def read_turn(template: NamedTemplate, tokenizer: ChatTokenizer, conversation: C
     if answered.count(PROBE) != 1:
         return _unanswered("the model's chat template does not write an assistant's answer; send `token_ids`")
     # A generation prompt that says there is no thought is kept whole, for the answers that have none.
-    plain = _alike(prompt, answered)
-    wholes = [answered, *(w for w in _with_a_thought(template, conversation) if _alike(prompt, w) >= plain)]
+    plain = alike(prompt, answered)
+    wholes = [answered, *(w for w in _with_a_thought(template, conversation) if alike(prompt, w) >= plain)]
     control = tokenizer.control
-    start = control.whole(prompt, _alike(prompt, _unprompted(template, conversation, prompt)))
+    start = control.whole(prompt, alike(prompt, unprompted(template, conversation, prompt)))
     end = control.whole(prompt, plain)
     if end < start:
         return _unanswered(
@@ -77,7 +77,7 @@ def read_turn(template: NamedTemplate, tokenizer: ChatTokenizer, conversation: C
         )
     if answered.startswith(PROBE, end) and not prompt.endswith("\n"):  # an answer's first letter may join the prompt
         wholes += [answered.replace(PROBE, letter) for letter in ascii_letters + digits]
-    end = _token_end(tokenizer, prompt, start, end, wholes)
+    end = token_end(tokenizer, prompt, start, end, wholes)
     wholes = [whole for whole in wholes if PROBE in whole]
     before, _, rest = answered[end:].partition(PROBE)
     closing = end_of_turn(tokenizer, rest, eos).text
@@ -105,7 +105,7 @@ def _with_a_thought(template: NamedTemplate, conversation: Conversation) -> Iter
             yield whole
 
 
-def _unprompted(template: NamedTemplate, conversation: Conversation, prompt: str) -> str:
+def unprompted(template: NamedTemplate, conversation: Conversation, prompt: str) -> str:
     """The conversation without a generation prompt; the prompt itself where the template refuses to leave it out."""
     try:
         return template.whole(conversation, None)
@@ -113,13 +113,13 @@ def _unprompted(template: NamedTemplate, conversation: Conversation, prompt: str
         return prompt
 
 
-def _alike(one: str, other: str) -> int:
+def alike(one: str, other: str) -> int:
     """The number of characters with which both begin."""
     differing = (n for n, (here, there) in enumerate(zip(one, other, strict=False)) if here != there)
     return next(differing, min(len(one), len(other)))
 
 
-def _token_end(tokenizer: ChatTokenizer, prompt: str, start: int, end: int, wholes: Sequence[str]) -> int:
+def token_end(tokenizer: ChatTokenizer, prompt: str, start: int, end: int, wholes: Sequence[str]) -> int:
     """The last place from `start` to `end` where the prompt's tokens are those of every whole conversation."""
     places = sorted({tokenizer.control.whole(prompt, n) for n in range(max(start, end - _MOST_CUT), end + 1)})
     expected = tokenizer.encode(wholes)

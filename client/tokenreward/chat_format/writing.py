@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,8 @@ from tokenreward.chat_format.messages import Conversation
 from tokenreward.chat_format.named_template import NamedTemplate
 from tokenreward.chat_format.shapes import Shape, only_text
 from tokenreward.chat_format.template import ChatTemplate
+from tokenreward.chat_format.trajectory import TrajectoryText, TurnText, refused
+from tokenreward.chat_format.trajectory_reading import TurnFinder
 from tokenreward.chat_format.turn import Turn, read_turn
 from tokenreward.errors import BadInput
 
@@ -65,6 +67,33 @@ class Writing:
             raise BadInput(turn.refusal)
         whole = self._template.whole(conversation, answer)
         return self._reader.read(turn, prompt.removesuffix(turn.dropped), whole, answer, finished)
+
+    def trajectory(self, head: Conversation, said: Sequence[Mapping[str, Any]], *, finished: bool) -> TrajectoryText:
+        """A conversation of which every assistant's turn behind `head` is scored.
+
+        Args:
+            head: The conversation before the first of these turns.
+            said: The messages from there on, the last one an assistant's.
+            finished: Whether what ends the last turn belongs to it.
+
+        Raises:
+            BadInput: The template refuses the conversation, or writes a turn otherwise once more has been said.
+        """
+        turn = self._turn(head, self._template.prompt(head))
+        if turn.refusal:
+            raise BadInput(turn.refusal)
+        finder = TurnFinder(self._template, self._tokenizer, self._reader, head, said, turn)
+        turns = finder.earlier()
+        before = finder.before(len(said) - 1)
+        try:
+            start = len(self.prompt(before, answered=True))
+            answer = self.answer(before, said[-1], finished=finished)
+        except BadInput as error:
+            raise refused(len(turns), str(error)) from None
+        if not finder.whole.startswith(answer.text, start):
+            raise refused(len(turns), "the model's chat template leaves out or rewrites some of it")
+        turns.append(TurnText(start, start + len(answer.text), answer))
+        return TrajectoryText(finder.whole[: turns[-1].end], finder.first(turns[0].start), tuple(turns))
 
     def whole(self, conversation: Conversation, answer: Mapping[str, Any]) -> str:
         """The conversation with its answer, to its end.

@@ -41,6 +41,7 @@ def main(argv: list[str]) -> int:
             contexts=dict(arguments.context),
             pool=arguments.pool,
             pool_by=arguments.pool_by,
+            score=arguments.score,
             include=arguments.include,
             tokens=arguments.tokens,
             split=arguments.split,
@@ -106,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
         help="give every token its segment's reward (spans: the column `spans`)",
     )
     parser.add_argument("--pool-by", choices=["mean", "min", "sum"], default="mean", help="default: mean")
+    parser.add_argument(
+        "--score",
+        choices=["last", "all"],
+        default="last",
+        help="which of a conversation's turns are scored (all: adds the column token_turns; default: last)",
+    )
     parser.add_argument(
         "--include",
         type=_names,

@@ -25,6 +25,7 @@ _TYPES = {
     "token_error": pa.string(),
     "tokens": pa.list_(pa.string()),
     "token_offsets": pa.list_(pa.list_(pa.int32())),
+    "token_turns": pa.list_(pa.int32()),
     "token_differences": pa.list_(pa.float32()),
     "token_logprobs": pa.list_(pa.struct({"branch": pa.string(), "logprobs": pa.list_(pa.float32())})),
     "segments": pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "reward": pa.float32()})),

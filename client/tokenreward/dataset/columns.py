@@ -15,9 +15,12 @@ SPANS = "spans"
 TOOLS, KWARGS = "tools", "chat_template_kwargs"
 #: Columns of images and sounds, which no text model reads.
 MEDIA = ("images", "image", "audio", "audios", "video", "videos")
+#: The column with the turn that each token belongs to, where several turns of a response are scored.
+TURNS = "token_turns"
 #: The columns that labels add, each behind `prefix(side)`. Ids that the input has stay what they are.
 LABELS = (IDS, "token_rewards", "token_error")
-TEXTS = ("tokens", "token_offsets")
+#: The columns that they add where they were asked for.
+TEXTS = ("tokens", "token_offsets", TURNS)
 #: The column of each thing that is kept on request, behind `prefix(side)`.
 KEPT = {"difference": "token_differences", "segments": "segments", "logprobs": "token_logprobs"}
 
@@ -28,7 +31,7 @@ def prefix(side: str) -> str:
 
 
 def label_columns(
-    results: Sequence[ItemResult], sides: Sequence[str], include: Collection[Include] = ()
+    results: Sequence[ItemResult], sides: Sequence[str], include: Collection[Include] = (), *, turns: bool = False
 ) -> dict[str, list[Any]]:
     """Return the columns that labeling adds to some rows.
 
@@ -36,6 +39,7 @@ def label_columns(
         results: The results of these rows' responses, row by row and side by side.
         sides: The sides of every row.
         include: What is kept beside ids, rewards and errors.
+        turns: Whether the turn of each token is kept.
 
     Returns:
         The values by column. A response without rewards has nulls, and its error.
@@ -48,6 +52,8 @@ def label_columns(
         columns[start + "token_ids"] = [r.token_ids if r.error is None else None for r in mine]
         columns[start + "token_rewards"] = [r.rewards if r.error is None else None for r in mine]
         columns[start + "token_error"] = [r.error and f"{r.error.code}: {r.error.message}" for r in mine]
+        if turns:
+            columns[start + TURNS] = [r.turns if r.error is None else None for r in mine]
         if "tokens" in include:
             columns[start + "tokens"] = [r.tokens if r.error is None else None for r in mine]
             columns[start + "token_offsets"] = [r.offsets if r.error is None else None for r in mine]

@@ -122,9 +122,9 @@ class LabelRun:
             raise JobFailed(ended)
         self._state.learn(ended.provenance)  # a retry may have pinned the job anew
         _check(chunk, job, results)
-        part = self._state.part(chunk.number)
+        part, scoring = self._state.part(chunk.number), self._options.scoring
         with replace(part) as file:
-            columns = label_columns(results, self._layout.sides, self._options.scoring.include)
+            columns = label_columns(results, self._layout.sides, scoring.include, turns=scoring.score == "all")
             self._sink.write(Path(file.name), chunk.payload, columns)
         self._state.finish(chunk.number, _counted(chunk, results))
         if not self._options.keep_jobs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tokenreward.dataset.row_items import RowItems
 from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.errors import BadInput
 from tokenreward.http import Client
-from tokenreward.schema import Include, Pool, PoolBy, Template
+from tokenreward.schema import Include, Pool, PoolBy, Score, Template
 from tokenreward.settings import client_settings
 
 #: How long a run that may take hours lets the service be away, at least, seconds.
@@ -41,6 +42,7 @@ def label_dataset(
     contexts: Mapping[str, str] | None = None,
     pool: Pool | None = None,
     pool_by: PoolBy = "mean",
+    score: Score = "last",
     include: Iterable[Include] = (),
     tokens: bool = False,
     split: str | None = None,
@@ -68,6 +70,8 @@ def label_dataset(
             `@rejected`, `@outcome` (see docs/labels.md). A field that is not named comes from where its template says.
         pool: Give every token of a word, sentence, line, step or span of the row's own the segment's reward.
         pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
+        score: `last` scores the last message of a conversation. `all` scores every assistant's turn after the `prompt`
+            (without one: from the first; in a pair from where the sides differ) and keeps the turn of each token.
         include: Also keep `difference`, `segments` or `logprobs`, each in a column of its own.
         tokens: Also keep each token's text and its place in the response.
         split: Which split of a dataset with several.
@@ -97,10 +101,11 @@ def label_dataset(
         pool_by=pool_by,
         include=kept,
         contexts=contexts,
+        score=score,
     )
     source, target = _opened(data, out, split)
     sink = sink_of(target, source)
-    layout = source.layout()
+    layout = replace(source.layout(), score=scoring.score)
     reading = RowItems(layout, scoring.contexts, spans=pool == "spans")
     extent = survey(chunks(source, reading, rows_per_job))
     plan = labeling_plan(extent, model, scoring, rows_per_job)

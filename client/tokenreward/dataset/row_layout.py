@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tokenreward.dataset.columns import IDS, KEPT, KWARGS, LABELS, TEXTS, TOOLS, prefix
+from tokenreward.dataset.columns import IDS, KEPT, KWARGS, LABELS, TEXTS, TOOLS, TURNS, prefix
 from tokenreward.dataset.implicit_prompt import before_last_message, common_start
 from tokenreward.dataset.row_values import (
     check_media,
@@ -25,8 +25,11 @@ from tokenreward.dataset.row_values import (
     token_ids_of,
     tools_of,
 )
+from tokenreward.dataset.scored_turns import turns_of
 from tokenreward.errors import BadInput
-from tokenreward.schema.messages import text_of
+from tokenreward.schema import Score
+from tokenreward.schema.items import BETWEEN_TURNS
+from tokenreward.schema.messages import ASSISTANT, text_of
 
 Kind = Literal["response", "preference"]
 
@@ -48,6 +51,7 @@ class Response:
         message: The response as a message where it is more than text; else None.
         tools: The tools that the model may call, if the row has them.
         chat_template_kwargs: What the row tells the chat template, if anything.
+        turns: Where all of the assistant's turns are scored, the messages from the first of them to the last.
     """
 
     side: str
@@ -58,11 +62,15 @@ class Response:
     message: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
+    turns: list[dict[str, Any]] | None = None
 
     def item(self) -> dict[str, Any]:
         """Return the response as an item to be labeled."""
-        answer = self.text if self.message is None else self.message
-        content = {"response": answer} if self.token_ids is None else {"token_ids": list(self.token_ids)}
+        content: dict[str, Any] = {"response": self.text if self.message is None else self.message}
+        if self.turns is not None:
+            content = {"response": self.turns, "score": "all"}
+        if self.token_ids is not None:
+            content = {"token_ids": list(self.token_ids)}
         more = {TOOLS: self.tools, KWARGS: self.chat_template_kwargs}
         return {
             "prompt": self.prompt,
@@ -81,12 +89,14 @@ class Layout:
         sides: The columns with responses.
         conversational: Whether they hold lists of messages.
         prompt: The form of the prompt's column, or None if the responses imply the prompt.
+        score: Which turns of a conversation are scored.
     """
 
     kind: Kind
     sides: tuple[str, ...]
     conversational: bool
     prompt: Literal["text", "messages"] | None
+    score: Score = "last"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -105,16 +115,22 @@ class Layout:
             BadInput: The row differs from the layout. The message begins with `where` and names the column.
         """
         prompt = _prompt(row, self.prompt, where)
-        if self.conversational:
+        if self.conversational and self.score == "all":
+            parted = turns_of(row, self.sides, prompt, where)
+        elif self.conversational:
             pairs = [before_last_message(row, side, prompt, where) for side in self.sides]
             if len(pairs) == 2 and pairs[0][0] != pairs[1][0]:
-                raise BadInput(f"{where}: 'chosen' and 'rejected' differ before their last message")
+                raise BadInput(
+                    f"{where}: 'chosen' and 'rejected' differ before their last message (`--score all` scores pairs "
+                    "of several turns)"
+                )
+            parted = [(asked, [last]) for asked, last in pairs]
         else:
             texts = [text_in(row, side, where) for side in self.sides]
             if prompt is None:
                 prompt, texts = common_start(texts, where)
-            pairs = [(prompt, {"role": "assistant", "content": text}) for text in texts]
-        for side, (asked, _) in zip(self.sides, pairs, strict=True):
+            parted = [(prompt, [{"role": "assistant", "content": text}]) for text in texts]
+        for side, (asked, _) in zip(self.sides, parted, strict=True):
             check_prompt(asked, "prompt" if prompt is not None else side, where)
         check_media(row, where)
         tools, kwargs = tools_of(row, where), kwargs_of(row, where)
@@ -122,19 +138,39 @@ class Layout:
             Response(
                 side,
                 asked,
-                text_of(said["content"]),
-                token_ids_of(row, side, where),
+                BETWEEN_TURNS.join(text for turn in said if (text := _text(turn))),
+                self._ids(row, side, where),
                 finished_of(row, side, where),
-                None if said.keys() == _TEXT_ONLY and isinstance(said["content"], str) else said,
+                None if said[-1].keys() == _TEXT_ONLY and isinstance(said[-1]["content"], str) else said[-1],
                 tools,
                 kwargs,
+                said if self.score == "all" else None,
             )
-            for side, (asked, said) in zip(self.sides, pairs, strict=True)
+            for side, (asked, said) in zip(self.sides, parted, strict=True)
         ]
 
+    def _ids(self, row: Mapping[str, Any], side: str, where: str) -> tuple[int, ...] | None:
+        ids = token_ids_of(row, side, where)
+        if ids is not None and self.score == "all":
+            raise BadInput(
+                f"{where}, column {prefix(side) + IDS!r}: token ids do not say which turn they are of; leave the "
+                "column out, or score = 'last'"
+            )
+        return ids
 
-def layout_of(row: Mapping[str, Any], where: str) -> Layout:
+
+def score_of(row: Mapping[str, Any]) -> Score:
+    """Return which turns the labels of a labeled row are of."""
+    return "all" if any(prefix(side) + TURNS in row for side in ("response", "chosen", "rejected")) else "last"
+
+
+def layout_of(row: Mapping[str, Any], where: str, score: Score = "last") -> Layout:
     """Return the layout that a file's first row shows.
+
+    Args:
+        row: The row.
+        where: How a person finds it.
+        score: Which turns of a conversation are scored.
 
     Raises:
         BadInput: It has no layout that is known, or it has labels already.
@@ -155,12 +191,17 @@ def layout_of(row: Mapping[str, Any], where: str) -> Layout:
         raise BadInput(f"{where}, column 'prompt': missing; a single response in text form needs one")
     form: Literal["text", "messages"] = "messages" if isinstance(row.get("prompt"), list) else "text"
     layout = Layout(
-        "preference" if len(sides) == 2 else "response", sides, conversational, form if has_prompt else None
+        "preference" if len(sides) == 2 else "response", sides, conversational, form if has_prompt else None, score
     )
     taken = [name for name in layout.added(texts=True) if name in row and not name.endswith(IDS)]
     if taken:
         raise BadInput(f"the input has a column {taken[0]!r} already: it is labeled, or needs another name")
     return layout
+
+
+def _text(message: Mapping[str, Any]) -> str:
+    """What an assistant says in a message; nothing of anybody else's."""
+    return text_of(message["content"]) if message["role"] in ASSISTANT else ""
 
 
 def _prompt(row: Mapping[str, Any], form: str | None, where: str) -> str | list[dict[str, Any]] | None:

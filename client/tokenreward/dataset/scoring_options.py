@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenreward import estimators, templates
 from tokenreward.errors import UnknownName
-from tokenreward.schema import Include, Pool, PoolBy, Template
+from tokenreward.schema import Include, Pool, PoolBy, Score, Template
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class ScoringOptions:
         pool_by: How they are pooled.
         include: What the results hold beside token ids and rewards.
         contexts: The source of each context field.
+        score: Which turns of a conversation are scored.
     """
 
     template: str | Template
@@ -32,6 +33,7 @@ class ScoringOptions:
     pool_by: PoolBy = "mean"
     include: tuple[Include, ...] = ()
     contexts: Mapping[str, str] = field(default_factory=dict)
+    score: Score = "last"
 
     @classmethod
     def of(
@@ -44,6 +46,7 @@ class ScoringOptions:
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
         contexts: Mapping[str, str] | None = None,
+        score: Score = "last",
     ) -> ScoringOptions:
         """Resolve what the caller left out.
 
@@ -65,6 +68,7 @@ class ScoringOptions:
             pool_by,
             tuple(dict.fromkeys(include)),
             _sources(chosen, contexts or {}),
+            score,
         )
 
     def plan(self) -> dict[str, Any]:
@@ -85,6 +89,7 @@ class ScoringOptions:
             "pool": self.pool and f"{self.pool}:{self.pool_by}",
             "include": sorted(set(self.include) - {"tokens"}),
             "contexts": dict(self.contexts),
+            "score": self.score if self.score != "last" else None,
         }
         return plan | {name: value for name, value in more.items() if value}
 

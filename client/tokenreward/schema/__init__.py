@@ -8,7 +8,7 @@ work. `messages`, `items`, `templates` and `options` are what is sent; `jobs`, `
 from tokenreward.schema.contexts import ContextValue
 from tokenreward.schema.estimator_info import EstimatorInfo, ParameterInfo
 from tokenreward.schema.hashing import digest
-from tokenreward.schema.items import Item
+from tokenreward.schema.items import Item, Score
 from tokenreward.schema.job_state import TERMINAL, JobState
 from tokenreward.schema.jobs import Job, LabelResponse, Waiting
 from tokenreward.schema.messages import Message, Prompt, TextPart
@@ -49,6 +49,7 @@ __all__ = [
     "Rendered",
     "RenderedBranch",
     "ResultsEnd",
+    "Score",
     "Segment",
     "Template",
     "TextPart",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, JsonValue, StrictBool, Tag, field_validator, model_validator
 
 from tokenreward.schema.contexts import Context, Span, check_spans, message_texts, value_texts
-from tokenreward.schema.messages import Message, Prompt
+from tokenreward.schema.messages import ASSISTANT, Message, Prompt
 from tokenreward.schema.wire import WireModel
 
 #: The most characters of `chat_template_kwargs` as JSON. They are switches, not text.
@@ -22,7 +22,19 @@ RESERVED_KWARGS = frozenset(
 )
 
 
-def _text_or_message(value: object) -> str:
+#: The most assistant's turns of an item that are scored together. Each of them is rendered with all before it.
+MOST_TURNS = 256
+
+#: What stands between the turns in the text of a response with several.
+BETWEEN_TURNS = "\n\n"
+
+#: Which of an item's turns are scored: the last one, or all of the assistant's.
+Score = Literal["last", "all"]
+
+
+def _form(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "Messages"
     return "Message" if isinstance(value, dict | Message) else "Text"
 
 
@@ -32,7 +44,8 @@ class Item(WireModel):
     Attributes:
         prompt: Text, which is one user message, or chat messages. The last one is not an assistant's.
         response: Text, or an assistant's message with a thought or tool calls. It is tokenized as the model's chat
-            template writes it after the prompt.
+            template writes it after the prompt. With `score = "all"` it may also be several messages, of which the
+            first and the last are the assistant's.
         token_ids: int `[T]`, used as they are, behind the chat template's generation prompt.
         id: The caller's own name for the item. It comes back with the result.
         finished: Whether the response ends its turn. If so, what ends the turn is appended to a `response`.
@@ -42,11 +55,19 @@ class Item(WireModel):
         context: What the template shows beside prompt and response, by the names of its fields: a text, several texts,
             or messages.
         spans: int `[N, 2]`, segments of the response in characters, in order, for `pool="spans"`.
+        score: `last` scores the response. `all` scores every assistant's turn of a response that is messages; of any
+            other item those in the prompt too. What is between the turns is read and not scored. The response's text
+            is then that of the turns, with an empty line between them.
     """
 
     prompt: Prompt
     response: (
-        Annotated[Annotated[str, Tag("Text")] | Annotated[Message, Tag("Message")], Discriminator(_text_or_message)]
+        Annotated[
+            Annotated[str, Tag("Text")]
+            | Annotated[Message, Tag("Message")]
+            | Annotated[list[Message], Tag("Messages"), Field(min_length=1)],
+            Discriminator(_form),
+        ]
         | None
     ) = None
     token_ids: list[Annotated[int, Field(ge=0, lt=2**31, strict=True)]] | None = None
@@ -56,6 +77,7 @@ class Item(WireModel):
     chat_template_kwargs: dict[str, JsonValue] | None = None
     context: Context | None = None
     spans: Annotated[list[Span], Field(min_length=1, max_length=10_000)] | None = None
+    score: Score = "last"
 
     @field_validator("tools")
     @classmethod
@@ -85,26 +107,70 @@ class Item(WireModel):
             raise ValueError("the prompt is empty")
         if isinstance(self.response, Message):
             check_answer(self.response)
+        if isinstance(self.response, list):
+            check_answer(self.response[0])
+            check_answer(self.response[-1])
+        self._check_score()
         if self.spans is not None:
-            check_spans(self.spans, len(self.response) if isinstance(self.response, str) else None)
+            known = isinstance(self.response, str) and len(self.said) == 1
+            check_spans(self.spans, len(str(self.response)) if known else None)
         return self
+
+    def _check_score(self) -> None:
+        if self.score == "last":
+            if isinstance(self.response, list):
+                raise ValueError("a response of several messages needs `score` = 'all'")
+            return
+        if self.token_ids is not None:
+            raise ValueError("`score` = 'all' reads the turns off messages: give them as `response`, not `token_ids`")
+        if not self.asked:
+            raise ValueError(
+                "`score` = 'all', and the prompt begins with an assistant's message: nothing stands before that turn; "
+                "leave the message out, or give the turns to score as the messages of `response`"
+            )
+        if sum(message.role in ASSISTANT for message in self.said) > MOST_TURNS:
+            raise ValueError(f"`score` = 'all' takes at most {MOST_TURNS} turns of the assistant")
+
+    @property
+    def asked(self) -> Prompt:
+        """What stands before the first turn that is scored."""
+        first = self._first_scored
+        return self.prompt if first is None else self.prompt[:first]
+
+    @property
+    def said(self) -> list[Message]:
+        """The messages from the first turn that is scored to the last one; none if the response came as token ids."""
+        if self.response is None:
+            return []
+        first = self._first_scored
+        before = [] if first is None else [message for message in self.prompt[first:] if isinstance(message, Message)]
+        if isinstance(self.response, list):
+            return [*before, *self.response]
+        last = Message(role="assistant", content=self.response) if isinstance(self.response, str) else self.response
+        return [*before, last]
+
+    @property
+    def _first_scored(self) -> int | None:
+        """Which message of the prompt is scored first; None if none is."""
+        if self.score == "last" or isinstance(self.response, list) or isinstance(self.prompt, str):
+            return None
+        return next((number for number, message in enumerate(self.prompt) if message.role in ASSISTANT), None)
 
     def prompt_texts(self) -> Iterator[str]:
         """Yield every text that the prompt may put before a model, tools included, for estimates of size."""
-        if isinstance(self.prompt, str):
-            yield self.prompt
+        asked = self.asked
+        if isinstance(asked, str):
+            yield asked
         else:
-            for message in self.prompt:
+            for message in asked:
                 yield from message_texts(message)
         if self.tools:
             yield json.dumps(self.tools, ensure_ascii=False)
 
     def response_texts(self) -> Iterator[str]:
         """Yield every text of the response, for estimates of size."""
-        if isinstance(self.response, str):
-            yield self.response
-        elif self.response is not None:
-            yield from message_texts(self.response)
+        for message in self.said:
+            yield from message_texts(message)
 
     def context_texts(self) -> Iterator[str]:
         """Yield every text of the context fields, for estimates of size."""

@@ -8,6 +8,9 @@ from pydantic import AliasChoices, Discriminator, Field, JsonValue, Tag, field_v
 
 from tokenreward.schema.wire import WireModel
 
+#: The names that the assistant has in the messages of one family of models or the other.
+ASSISTANT = frozenset({"assistant", "model"})
+
 #: What is said of a prompt after which it is not the assistant's turn.
 ENDS_IN_ANSWER = (
     "the prompt ends in an assistant's message, so there is no turn to answer in: put its text at the start of the "

@@ -49,6 +49,8 @@ class ItemResult(AnswerModel):
             the text, such as the end of turn, has an empty span at its end.
         difference: On request, float32 `[T]`: the estimator's d_t before it is squashed and pooled; unbounded.
         segments: On request, the pooled segments in the order of the text.
+        turns: For an item with `score = "all"`, int `[T]`: the number of the assistant's turn that each token belongs
+            to, from 0, and -1 for a token between the turns, whose reward is 0.
         error: Why there is none of the above.
     """
 
@@ -61,6 +63,7 @@ class ItemResult(AnswerModel):
     offsets: list[tuple[int, int]] | None = None
     difference: list[float] | None = None
     segments: list[Segment] | None = None
+    turns: list[int] | None = None
     error: ItemFailure | None = None
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tokenreward.dataset.columns import KEPT, LABELS, TEXTS, prefix
-from tokenreward.dataset.row_layout import Response, layout_of
+from tokenreward.dataset.row_layout import Response, layout_of, score_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import ItemResult
 
@@ -60,7 +60,8 @@ def labeled_responses(row: Mapping[str, Any], where: str) -> list[LabeledRespons
     own = {name: value for name, value in row.items() if name not in added}
     if len(own) == len(row):
         raise BadInput(f"{where}: no labels; `tokenreward label` makes them")
-    return [_labeled(row, response, where) for response in layout_of(own, where).responses(own, where)]
+    layout = layout_of(own, where, score_of(row))
+    return [_labeled(row, response, where) for response in layout.responses(own, where)]
 
 
 def with_tokens(responses: Sequence[LabeledResponse], ask: Ask) -> list[LabeledResponse]:

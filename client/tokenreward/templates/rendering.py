@@ -37,7 +37,7 @@ def render(
             fit.
     """
     found = instances(template, _fields(item), branches, most)
-    values = {"prompt": transcript(item.prompt, item.tools), "response": _answer(item, response)}
+    values = {"prompt": transcript(item.asked, item.tools), "response": _answer(item, response)}
     if values["response"] is None and any("response" in template.shown(one.branch) for one in found.values()):
         raise BadInput("this template shows the response, so an item given as token ids needs its text")
     return {name: _messages(template, one, item, values) for name, one in found.items()}
@@ -57,7 +57,7 @@ def lengths(
     Arguments and errors are those of `render`.
     """
     found = instances(template, _fields(item), branches, most)
-    sizes = {"prompt": len(transcript(item.prompt, item.tools)), "response": len(_answer(item, response) or "")}
+    sizes = {"prompt": len(transcript(item.asked, item.tools)), "response": len(_answer(item, response) or "")}
     return {name: _length(template, one, item, sizes) for name, one in found.items()}
 
 
@@ -79,13 +79,17 @@ def _in_words(value: ContextValue) -> FieldValue:
 
 
 def _answer(item: Item, decoded: str | None) -> str | None:
-    """Return the response in words."""
-    return in_words(item.response) if isinstance(item.response, Message) else item.response or decoded
+    """Return the response in words; of a response with several turns a transcript."""
+    said = item.said
+    if not said:
+        return decoded
+    return in_words(said[0]) if len(said) == 1 else transcript(said)
 
 
 def _messages(template: Template, one: Instance, item: Item, values: Mapping[str, str | None]) -> list[Message]:
     if template.branches[one.branch].conversation:
-        return [Message(role="user", content=item.prompt)] if isinstance(item.prompt, str) else list(item.prompt)
+        asked = item.asked
+        return [Message(role="user", content=asked)] if isinstance(asked, str) else list(asked)
     known = {**values, **one.values}
 
     def filled(found: re.Match[str]) -> str:

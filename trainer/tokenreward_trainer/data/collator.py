@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from tokenreward_trainer.data.grouping import by_length
-from tokenreward_trainer.data.pair import Batch, BatchLayout, Example, Pair, Values
+from tokenreward_trainer.data.pair import Batch, BatchLayout, Example, Mask, Pair, Values
 from tokenreward_trainer.data.side_by_side import side_by_side
 
 
@@ -65,7 +65,10 @@ class Collator:
         }
 
     def part(self, examples: Sequence[Example]) -> Batch:
-        """Makes the tensors of one forward pass over B pairs with N completion tokens.
+        """Makes the tensors of one forward pass over B pairs with N completion tokens that count.
+
+        A token that does not count has no place in the grid of completions: nothing is predicted for it, and so no loss
+        and no metric can know of it.
 
         Returns:
             `input_ids` (int64, `[1, tokens]` packed, `[2B, width]` padded), `positions`, `targets` and `slots` (int64
@@ -75,25 +78,28 @@ class Collator:
         """
         pairs = [example.pair for example in examples]
         completions = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
-        width = max(map(len, completions))
-        lengths = torch.tensor([len(ids) for ids in completions])
-        mask = torch.arange(width).unsqueeze(0) < lengths.unsqueeze(1)
+        counted = [pair.counted[0] for pair in pairs] + [pair.counted[1] for pair in pairs]
+        lengths = torch.tensor([int(row.sum()) for row in counted])
+        mask = torch.arange(int(lengths.max())).unsqueeze(0) < lengths.unsqueeze(1)
         batch = self._packed(pairs) if self.layout == "packed" else self._padded(pairs)
+        kept = torch.from_numpy(np.concatenate(counted))
         batch |= {
-            "targets": torch.tensor([token for ids in completions for token in ids]),
+            "positions": batch["positions"][kept],
+            "targets": torch.tensor([token for ids in completions for token in ids])[kept],
             "slots": mask.flatten().nonzero().squeeze(-1),
             "mask": mask,
         }
         if pairs[0].chosen_token_rewards is not None:
             rewards = [pair.chosen_token_rewards for pair in pairs] + [pair.rejected_token_rewards for pair in pairs]
-            batch["token_rewards"] = self._grid(rewards, mask)
+            batch["token_rewards"] = self._grid(rewards, counted, mask)
         if examples[0].ref_logps is not None:
             both = [example.ref_logps for example in examples if example.ref_logps is not None]
-            batch["ref_logps"] = self._grid([chosen for chosen, _ in both] + [rejected for _, rejected in both], mask)
+            rows = [chosen for chosen, _ in both] + [rejected for _, rejected in both]
+            batch["ref_logps"] = self._grid(rows, counted, mask)
         return batch
 
-    def _grid(self, rows: Sequence[Values | None], mask: Tensor) -> Tensor:
-        values = np.concatenate([row for row in rows if row is not None])
+    def _grid(self, rows: Sequence[Values | None], counted: Sequence[Mask], mask: Tensor) -> Tensor:
+        values = np.concatenate([row[kept] for row, kept in zip(rows, counted, strict=True) if row is not None])
         return torch.zeros(mask.shape, dtype=self.dtype).masked_scatter_(mask, torch.from_numpy(values).to(self.dtype))
 
     def _packed(self, pairs: Sequence[Pair]) -> Batch:

@@ -15,12 +15,13 @@ from tokenreward.chat_format.chat_format import PromptText
 from tokenreward.dataset import read_meta
 from tokenreward.dataset.columns import IDS, KEPT, LABELS, TEXTS
 from tokenreward.dataset.formats import read_labeled
-from tokenreward.dataset.row_layout import Layout, Response, layout_of
+from tokenreward.dataset.row_layout import Layout, Response, layout_of, score_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item, Provenance
 from tokenreward_trainer.data.own_tokenizer import own_hashes
 from tokenreward_trainer.data.pair import Pair, Values
 from tokenreward_trainer.data.row_checks import RowChecks, RowCounts, warn_of
+from tokenreward_trainer.data.trained_turns import conversation_of, trained_mask, trajectories
 
 #: float32 rewards are tanh / 2: a reward of exactly 0.5 is right, more is not.
 _BOUND = 0.5
@@ -171,6 +172,8 @@ def truncate(pair: Pair, max_length: int, max_prompt_length: int) -> Pair:
         rejected=pair.rejected[:room],
         chosen_token_rewards=rewards(pair.chosen_token_rewards),
         rejected_token_rewards=rewards(pair.rejected_token_rewards),
+        chosen_mask=None if pair.chosen_mask is None else pair.chosen_mask[:room],
+        rejected_mask=None if pair.rejected_mask is None else pair.rejected_mask[:room],
     )
 
 
@@ -216,6 +219,11 @@ class _Reader:
             rewards = [values for _, values in labels]
         else:
             sides = [self._unlabeled_side(response, where) for response in responses]
+        texts = [response.text for response in responses]
+        if self._layout.score == "all":
+            self._checks.check(row, texts, [side.response for side in sides], written=True)
+            masks = [trained_mask(row, side, where) for side in _SIDES]
+            return trajectories(str(row.get("id", number)), sides, rewards, masks)
         prompt, other = (tuple(side.prompt) for side in sides)
         if prompt != other:
             raise BadInput(
@@ -223,13 +231,13 @@ class _Reader:
                 "another prompt; give token ids for both"
             )
         chosen, rejected = (tuple(side.response) for side in sides)
-        self._checks.check(row, [response.text for response in responses], [chosen, rejected])
-        return Pair(str(row.get("id", number)), prompt, chosen, rejected, *rewards)
+        self._checks.check(row, texts, [chosen, rejected])
+        return Pair(str(row.get("id", number)), prompt, chosen, rejected, rewards[0], rewards[1])
 
     def _begin(self, row: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
         if "token_rewards" in row:
             raise BadInput(f"{where}: labels of single responses; training needs `chosen` and `rejected` pairs")
-        self._layout = layout_of(own, where)
+        self._layout = layout_of(own, where, score_of(row))
         if self._layout.kind != "preference":
             raise BadInput(f"{where}: training needs `chosen` and `rejected` columns")
         self._labeled = "chosen_token_rewards" in row
@@ -278,6 +286,8 @@ class _Reader:
         chat templates before whose texts the generation prompt is cut.
         """
         item = Item(**response.item())
+        if item.score == "all":
+            return conversation_of(self._chat, item, ids, f"{where}, {response.side}")
         sampled, cut = self._prompts(item, where)
         if sampled == cut:
             return Completion(self._chat.ids([sampled])[0], ids, None)

@@ -16,6 +16,8 @@ Batch = dict[str, Any]
 
 #: A floating-point array with one value per token.
 Values = NDArray[np.floating[Any]]
+#: True for each token that counts.
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,9 @@ class Pair:
         rejected: Token ids of the other completion, under the same rules.
         chosen_token_rewards: float32 `[len(chosen)]` in [-0.5, 0.5], or None for an unlabeled pair.
         rejected_token_rewards: float32 `[len(rejected)]` in [-0.5, 0.5], or None for an unlabeled pair.
+        chosen_mask: bool `[len(chosen)]`, True on the tokens to train on, at least one; None if these are all. The
+            others, a user's or a tool's between the assistant's turns, are read as context and count nowhere.
+        rejected_mask: bool `[len(rejected)]`, the same of the rejected completion.
     """
 
     id: str
@@ -37,11 +42,22 @@ class Pair:
     rejected: tuple[int, ...]
     chosen_token_rewards: Values | None = None
     rejected_token_rewards: Values | None = None
+    chosen_mask: Mask | None = None
+    rejected_mask: Mask | None = None
 
     def __post_init__(self) -> None:
         assert self.prompt, "a prompt has at least one token"
         assert self.chosen, "a completion has at least one token"
         assert self.rejected, "a completion has at least one token"
+        for ids, mask in ((self.chosen, self.chosen_mask), (self.rejected, self.rejected_mask)):
+            assert mask is None or (len(mask) == len(ids) and mask.any()), "a mask has a token to train on"
+
+    @property
+    def counted(self) -> tuple[Mask, Mask]:
+        """Which tokens of the chosen and of the rejected completion count."""
+        sides = ((self.chosen, self.chosen_mask), (self.rejected, self.rejected_mask))
+        chosen, rejected = (np.ones(len(ids), dtype=np.bool_) if mask is None else mask for ids, mask in sides)
+        return chosen, rejected
 
     def within(self, vocabulary: int) -> bool:
         """Whether all ids are rows of an embedding of that size."""

@@ -48,12 +48,13 @@ def contrast_labels(
 
 
 def surprisal_labels(pairs: Sequence[Pair], model: nn.Module, *, max_tokens: int = 4096) -> list[Pair]:
-    """Labels each token by r_t = tanh((l_t - c) / 2) / 2, c the mean log-prob l_t over the data set.
+    """Labels each token by r_t = tanh((l_t - c) / 2) / 2, c the mean log-prob l_t of the data set's tokens that count.
 
     Likely tokens become positive and unlikely ones negative. Arguments and result are as in `contrast_labels`.
     """
     logps = _logps(model, pairs, max_tokens)
-    centre = np.concatenate([side for pair in logps for side in pair]).mean()
+    counted = [side for pair in pairs for side in pair.counted]
+    centre = np.concatenate([side for pair in logps for side in pair])[np.concatenate(counted)].mean()
     return [
         _labeled(pair, *(_squash(side - centre) for side in sides)) for pair, sides in zip(pairs, logps, strict=True)
     ]

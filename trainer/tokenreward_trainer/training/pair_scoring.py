@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 
 import torch
 from torch import nn
@@ -39,7 +38,7 @@ def score_pairs(
         extras: See `token_scores`.
 
     Returns:
-        Log-probs of every pair's completions, in the order of `pairs`.
+        Log-probs of every token of every pair's completions, those that do not count included, in the order of `pairs`.
     """
     found: list[PairLogps | None] = [None] * len(pairs)
     device, training = base_of(model).device, model.training
@@ -47,10 +46,8 @@ def score_pairs(
     model.eval()
     try:
         for group in by_length(pairs, max_tokens, layout):
-            # Labels play no part here, and need not be there for all.
-            plain = [
-                Example(i, replace(pairs[i], chosen_token_rewards=None, rejected_token_rewards=None)) for i in group
-            ]
+            # Labels and masks play no part here, and labels need not be there for all.
+            plain = [Example(i, Pair(pairs[i].id, pairs[i].prompt, pairs[i].chosen, pairs[i].rejected)) for i in group]
             with attending(model, layout):
                 logps = score(model, to_device(collator.part(plain), device), extras=extras).logps
             grid = logps.cpu().numpy()

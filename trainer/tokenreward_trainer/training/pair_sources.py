@@ -115,6 +115,7 @@ def _labeled_by_service(run: Run, file: Path, out: Path) -> Path:
         contexts=labels.context,
         pool=labels.pool,
         pool_by=labels.pool_by,
+        score=labels.score,
         url=labels.url,
     )
     return done.path

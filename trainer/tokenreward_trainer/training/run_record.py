@@ -28,7 +28,7 @@ class ShownResponse:
 
     Attributes:
         side: `chosen` or `rejected`.
-        tokens: The text of each token.
+        tokens: The text of each token that is trained on.
         labels: The token rewards it came with, or None.
         learned_before: beta log pi / pi_ref per token before training. The initial model stands for pi_ref where the
             method has no reference (SimPO: divided by |y|, as in its reward).
@@ -102,7 +102,7 @@ def shown_pairs(
     after: Sequence[PairLogps],
     tokenizer: PreTrainedTokenizerBase,
 ) -> list[ShownPair]:
-    """Puts held-out pairs beside what training has made of their tokens.
+    """Puts held-out pairs beside what training has made of their tokens that count.
 
     Args:
         trainer: After training.
@@ -119,15 +119,15 @@ def shown_pairs(
         responses = [
             ShownResponse(
                 side,
-                [tokenizer.decode([token]) for token in ids],
-                None if labels is None else labels.tolist(),
-                learned_rewards(trainer, before[number][index], reference[index]),
-                learned_rewards(trainer, after[number][index], reference[index]),
+                [tokenizer.decode([token]) for token, shown in zip(ids, counts, strict=True) if shown],
+                None if labels is None else labels[counts].tolist(),
+                learned_rewards(trainer, before[number][index][counts], reference[index][counts]),
+                learned_rewards(trainer, after[number][index][counts], reference[index][counts]),
             )
-            for index, (side, ids, labels) in enumerate(
+            for index, (side, ids, labels, counts) in enumerate(
                 (
-                    ("chosen", pair.chosen, pair.chosen_token_rewards),
-                    ("rejected", pair.rejected, pair.rejected_token_rewards),
+                    ("chosen", pair.chosen, pair.chosen_token_rewards, pair.counted[0]),
+                    ("rejected", pair.rejected, pair.rejected_token_rewards, pair.counted[1]),
                 )
             )
         ]

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from tokenreward.errors import BadInput
-from tokenreward.schema import Pool, PoolBy
+from tokenreward.schema import Pool, PoolBy, Score
 from tokenreward_trainer.config_file import Positive, Section, complaints, content_of
 
 
@@ -69,6 +69,7 @@ class Labels(Section):
         context: For the service: where context fields come from, as `--context` of `tokenreward label`.
         pool: For the service: what rewards are pooled over.
         pool_by: For the service: how they are pooled.
+        score: For the service: which turns of a conversation are scored and trained on, `last` or `all`.
         model: For the service.
         strong: The better model of a contrast, or an adapter of `weak`.
         weak: The worse model of a contrast; None is the initial model.
@@ -82,6 +83,7 @@ class Labels(Section):
     context: dict[str, str] = Field(default_factory=dict)
     pool: Pool | None = None
     pool_by: PoolBy = "mean"
+    score: Score = "last"
     model: str | None = None
     strong: str | None = None
     weak: str | None = None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from tokenreward import estimators
 from tokenreward.errors import BadInput
@@ -41,14 +44,14 @@ def rewarded(
         The item's rewards, or its error should the estimator break its promise.
     """
     evidence, pieces = evidence_of(prepared, scored, options, renderer)
-    length = len(prepared.scoring.response)
+    places = places_of(prepared)
     try:
         outcome = estimators.resolve(options.estimator).apply(evidence, options.parameters)
     except BadInput as error:
         return failed(index, item_id, ItemFailure(code="invalid_item", message=str(error)))
-    if outcome.rewards.shape != (length,) or not np.isfinite(outcome.rewards).all():
+    if outcome.rewards.shape != places.shape or not np.isfinite(outcome.rewards).all():
         return failed(index, item_id, ScoringFailed("non_finite", "the estimator gave a reward that is no number"))
-    rewards, segments = pooled_rewards(outcome.rewards, prepared, pieces, options)
+    rewards, segments = pooled_rewards(spread(outcome.rewards, prepared), prepared, pieces, options)
     include = set(options.include)
     return ItemResult(
         index=index,
@@ -58,8 +61,9 @@ def rewarded(
         logprobs={name: row.logprobs.tolist() for name, row in scored.items()} if "logprobs" in include else None,
         tokens=pieces[0] if "tokens" in include else None,
         offsets=pieces[1] if "tokens" in include else None,
-        difference=outcome.difference.astype(np.float32).tolist() if "difference" in include else None,
+        difference=spread(outcome.difference, prepared).tolist() if "difference" in include else None,
         segments=segments if "segments" in include else None,
+        turns=None if prepared.turns is None else list(prepared.turns),
     )
 
 
@@ -70,19 +74,35 @@ def evidence_of(
     estimator = estimators.resolve(options.estimator)
     needed = bool(estimator.fields) or options.pool is not None or "tokens" in options.include
     pieces = renderer.pieces(prepared) if needed else ([], [])
-    return Evidence(gathered(scored), prepared.text, pieces[1], prepared.context), pieces
+    places = places_of(prepared)
+    offsets = [pieces[1][place] for place in places] if pieces[1] else []
+    return Evidence(gathered(scored, places), prepared.text, offsets, prepared.context), pieces
 
 
-def gathered(scored: Scored) -> dict[str, LogProbs]:
-    """Return the log-probs by branch, the repetitions of a branch as one float32 `[K, T]`."""
+def places_of(prepared: Prepared) -> NDArray[np.intp]:
+    """Return which of the response's tokens are the assistant's: all of them, unless several turns are scored."""
+    if prepared.turns is None:
+        return np.arange(len(prepared.response_ids))
+    return np.flatnonzero(np.asarray(prepared.turns) >= 0)
+
+
+def spread(values: NDArray[Any], prepared: Prepared) -> Rewards:
+    """Return values of the assistant's tokens as values of all of the response's, float32 `[T]`, 0 for the others."""
+    whole = np.zeros(len(prepared.response_ids), dtype=np.float32)
+    whole[places_of(prepared)] = values
+    return whole
+
+
+def gathered(scored: Scored, places: NDArray[np.intp]) -> dict[str, LogProbs]:
+    """Return the log-probs of the tokens at `places` by branch, the repetitions of a branch as one float32 `[K, T]`."""
     single: dict[str, LogProbs] = {}
     repeated: dict[str, list[LogProbs]] = {}
     for name, row in scored.items():
         branch, bracket, _ = name.partition("[")
         if bracket:
-            repeated.setdefault(branch, []).append(row.logprobs)
+            repeated.setdefault(branch, []).append(row.logprobs[places])
         else:
-            single[name] = row.logprobs
+            single[name] = row.logprobs[places]
     return single | {name: np.stack(rows) for name, rows in repeated.items()}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenreward.chat_format import ChatFormat, Completion
 from tokenreward.dataset.columns import IDS, LABELS, TEXTS, prefix
-from tokenreward.dataset.row_layout import Response, layout_of
+from tokenreward.dataset.row_layout import Response, layout_of, score_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item, ItemFailure, Template
 from tokenreward_workers.rendering import Prepared, Renderer
@@ -137,7 +137,7 @@ def rendered_rows(
     for number, row in enumerate(rows, first):
         where = f"{name}, row {number}"
         own = _own(row)
-        layout = layout or layout_of(own, where)
+        layout = layout or layout_of(own, where, score_of(row))
         for response in layout.responses(own, where):
             yield reader.read(f"row {number}, {response.side}", Item(**response.item()), _labeled(row, own, response))
 

@@ -86,6 +86,10 @@ def _conversation(item: Item) -> Any:
     more = item.model_dump(include={"tools", "chat_template_kwargs", "context", "spans"}, exclude_none=True)
     if isinstance(item.response, Message):
         more["response"] = item.response.model_dump()
+    elif isinstance(item.response, list):
+        more["response"] = [message.model_dump() for message in item.response]
+    if item.score != "last":
+        more["score"] = item.score
     return {"prompt": prompt, **more} if more else prompt
 
 

@@ -23,11 +23,12 @@ RESULTS_SCHEMA = pa.schema(
         "error": FAILURE,
         "difference": pa.list_(pa.float32()),
         "segments": pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "reward": pa.float32()})),
+        "turns": pa.list_(pa.int32()),
     }
 )
 
 #: Columns that results of earlier versions do not have.
-_ADDED = ("difference", "segments")
+_ADDED = ("difference", "segments", "turns")
 
 
 def pack_results(results: Sequence[ItemResult]) -> bytes:
@@ -89,4 +90,5 @@ def _row(result: ItemResult) -> dict[str, Any]:
         "error": None if result.error is None else result.error.model_dump(),
         "difference": result.difference,
         "segments": None if result.segments is None else [segment.model_dump() for segment in result.segments],
+        "turns": result.turns,
     }
