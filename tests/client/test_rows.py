@@ -180,12 +180,12 @@ def test_ids_and_flags_of_a_row_are_sent_as_they_are() -> None:
     }
     layout = layout_of(row, "row 0")
     assert [response.item() for response in layout.responses(row, "row 0")] == [
-        {"prompt": "p", "token_ids": (5, 2)},
+        {"prompt": "p", "token_ids": [5, 2]},
         {"prompt": "p", "response": "r", "finished": False},
     ]
     single = {"prompt": "p", "messages": [user("p"), assistant("r")], "token_ids": [7], "finished": False}
     (response,) = layout_of(single, "row 0").responses(single, "row 0")
-    assert response.item() == {"prompt": [user("p")], "token_ids": (7,), "finished": False}
+    assert response.item() == {"prompt": [user("p")], "token_ids": [7], "finished": False}
 
 
 def test_a_later_row_in_another_format_is_an_error() -> None:

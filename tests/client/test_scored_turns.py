@@ -17,6 +17,7 @@ from tokenreward.dataset.row_layout import layout_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item
 from tokenreward.show.labeled_response import labeled_responses
+from tokenreward.show.rows import shown_rows
 
 
 def user(text: str) -> dict[str, str]:
@@ -144,3 +145,12 @@ def test_a_plain_file_has_no_column_of_turns(tmp_path: Path, synthetic: Stack) -
     label_dataset(write(tmp_path / "in.jsonl", {"prompt": "p", "response": "r"}), out, url=synthetic.url)
     (row,) = read(out)
     assert "token_turns" not in row
+
+
+def test_a_labeled_conversation_is_shown_turn_by_turn(tmp_path: Path, synthetic: Stack) -> None:
+    out = tmp_path / "out.jsonl"
+    label_dataset(write(tmp_path / "in.jsonl", PAIR), out, url=synthetic.url, score="all", tokens=True)
+    (shown,) = shown_rows(out, 0, 1, lambda items: [])
+    text = "".join(cell.text for cell in shown.responses[0].cells)
+    assert text.startswith("It is 4.")
+    assert "Yes." in text

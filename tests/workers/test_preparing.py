@@ -93,10 +93,10 @@ def test_a_shard_on_which_rendering_has_a_bug_is_blamed_and_its_neighbour_is_not
     renderer = Renderer(chat_format(), 2_000, VOCABULARY)
     prepared = renderer.prepare
 
-    def with_a_bug(items, template, branches):  # type: ignore[no-untyped-def]
+    def with_a_bug(items, *options):  # type: ignore[no-untyped-def]
         if items[0].response == "bug":
             raise TypeError("a bug")
-        return prepared(items, template, branches)
+        return prepared(items, *options)
 
     monkeypatch.setattr(renderer, "prepare", with_a_bug)
     shards = [shard_of(put(store, "fine", ["a"])), shard_of(put(store, "bad", ["bug"]))]
