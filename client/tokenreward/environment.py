@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = ".".join(map(str, first["loc"])) or "settings"
-            raise BadInput(f"{PREFIX}{name.upper()}: {first['msg']}") from None
+            raise BadInput(f"{PREFIX}{name.upper()}: {first['msg'].removeprefix('Value error, ')}") from None
         except OSError as error:
             raise BadInput(f"a secret in {secrets_folder()} cannot be read: {error.strerror}") from error
 

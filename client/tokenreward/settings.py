@@ -76,4 +76,6 @@ def client_settings(**given: object) -> ClientSettings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(map(str, first["loc"])) or "settings"
-        raise BadInput(f"client setting {name} (TOKENREWARD_{name.upper()}): {first['msg']}") from None
+        raise BadInput(
+            f"client setting {name} (TOKENREWARD_{name.upper()}): {first['msg'].removeprefix('Value error, ')}"
+        ) from None

@@ -192,7 +192,7 @@ def test_a_created_job_survives_dropped_connections_under_one_key(server: Staged
     assert len({seen.body for seen in server.seen}) == 1
     assert [json.loads(line)["prompt"] for line in server.seen[-1].body.split(b"\n")[:-1]] == ["p0", "p1", "p2"]
     assert server.seen[-1].headers["content-type"] == "application/x-ndjson"
-    assert server.seen[-1].path == "/v1/jobs?template=revision&estimator=contrast&include=tokens&include=logprobs"
+    assert server.seen[-1].path == "/v1/jobs?estimator=contrast&include=tokens&include=logprobs"
 
 
 def test_every_create_is_a_new_job_unless_the_caller_names_a_key(server: Staged, call: Driver) -> None:

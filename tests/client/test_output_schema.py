@@ -6,6 +6,7 @@ import base64
 import datetime
 import decimal
 import json
+import os
 import random
 import resource
 import subprocess
@@ -414,6 +415,7 @@ def test_a_full_disk_costs_nothing_that_is_labeled(
             text=True,
             check=False,
             timeout=patience(60),
+            env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},  # a module cut short would be read by others
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most)),
         )
 

@@ -122,6 +122,13 @@ def test_pairs_have_the_ids_that_were_sampled_and_dropped_groups_are_counted(tmp
     out = tmp_path / "pairs.jsonl"
     done = rank_file(samples, out, Digits())
     first, last = read(out)
+    kept = first.pop("responses")
+    assert [(r["text"], r["score"], r["finished"]) for r in kept] == [
+        ("1 a", 1.0, True),
+        ("3 b", 3.0, True),
+        ("2 c", 2.0, False),
+    ]
+    assert kept[1]["token_ids"] == first["chosen_token_ids"]
     assert first == {
         "id": "g0",
         "prompt": "p0",

@@ -307,5 +307,5 @@ class _Kept:
 
 
 def test_a_model_that_is_none_is_an_error(prompts: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="cannot be loaded"):
+    with pytest.raises(BadInput, match="has no tokenizer"):
         sample_file(prompts, tmp_path / "out.jsonl", str(tmp_path), SHORT)

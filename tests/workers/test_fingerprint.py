@@ -122,7 +122,7 @@ def test_a_fingerprint_changes_with_one_thing_at_a_time(model: Path) -> None:
         named(serialized, template + " ", roles),
         named(serialized, template, roles | {"bos_token": "<|im_end|>"}),
         named(serialized, template, roles | {"eos_token": "<|im_start|>"}),
-        named(serialized, template, roles, {"tool_use": CHAT}),
+        named(serialized, {"default": template, "tool_use": CHAT}, roles),
         named(json.dumps(content), template, roles),
         named(dtype="float32", head_dtype="float32"),
         named(head_dtype="float32"),

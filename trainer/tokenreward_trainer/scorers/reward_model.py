@@ -61,7 +61,7 @@ class RewardModel:
         folder = find_model(name)
         self._tokenizer = load_tokenizer(folder, name)
         model = load_model("AutoModelForSequenceClassification", folder, name, dtype="auto")
-        self._chat = ChatFormat.from_pretrained_tokenizer(self._tokenizer) if self._tokenizer.chat_template else None
+        self._chat = _chat_format(self._tokenizer, name) if self._tokenizer.chat_template else None
         if model.config.num_labels != 1:
             raise BadInput(
                 f"the reward model {name!r} gives {model.config.num_labels} logits where a score is one: a classifier"
@@ -148,3 +148,10 @@ class RewardModel:
             return self._own_pad
         used = {token for row in rows for token in row}
         return next(token for token in range(len(used) + 1) if token not in used)
+
+
+def _chat_format(tokenizer: Any, name: str) -> ChatFormat:
+    try:
+        return ChatFormat.from_pretrained_tokenizer(tokenizer)
+    except BadInput as error:
+        raise BadInput(f"the reward model {name!r}: {error}") from None
