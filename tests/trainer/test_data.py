@@ -16,8 +16,9 @@ from tokenreward.chat_format import ChatFormat
 from tokenreward.chat_format.tokenizer_hash import tokenizer_hash
 from tokenreward.errors import BadInput
 from tokenreward.schema import Fingerprint, Provenance
-from tokenreward_trainer.data.labeled_pairs import load_pairs, truncate
+from tokenreward_trainer.data.labeled_pairs import load_pairs
 from tokenreward_trainer.data.pair import Pair
+from tokenreward_trainer.data.truncation import truncate
 from tokenreward_trainer.doubtful import DoubtfulOption
 from tokenreward_trainer.training.model_labels import contrast_labels, surprisal_labels
 

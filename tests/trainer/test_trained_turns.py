@@ -17,8 +17,9 @@ from tokenreward.chat_format import ChatFormat
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item
 from tokenreward_trainer.data.collator import Collator
-from tokenreward_trainer.data.labeled_pairs import pairs_of, truncate
+from tokenreward_trainer.data.labeled_pairs import pairs_of
 from tokenreward_trainer.data.pair import BatchLayout, Example, Pair
+from tokenreward_trainer.data.truncation import truncate
 from tokenreward_trainer.losses import Completions
 from tokenreward_trainer.model.scorable import make_scorable
 from tokenreward_trainer.model.scoring import attending, score
