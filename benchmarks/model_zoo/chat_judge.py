@@ -152,16 +152,17 @@ def _without_system(row: Row) -> Row:
 def _off(family: Family, tokenizer: Any, ours: tuple[Ids, Ids], own: tuple[str, str]) -> str:
     """What differs from the template's own rendering; empty if nothing does."""
     ids = [*ours[0], *ours[1]]
-    reasons = [_off_from(family, tokenizer, ids, expected) for expected in _expected(family, tokenizer, *own)]
+    reasons = [_off_from(family, tokenizer, ids, expected) for expected in _expected(tokenizer, *own)]
     return "" if "" in reasons else reasons[0]
 
 
-def _expected(family: Family, tokenizer: Any, whole: str, prompt: str) -> list[Ids]:
+def _expected(tokenizer: Any, whole: str, prompt: str) -> list[Ids]:
     """The ids of the whole. Blanks on both sides of the answer's beginning may also stay apart, as in sampling."""
     found = [_ids(tokenizer, whole)]
     answer = whole.removeprefix(prompt)
-    if family.pieces == "bytes" and answer != whole and prompt[-1:].isspace() and answer[:1].isspace():
-        found.append([*_ids(tokenizer, prompt), *_ids(tokenizer, answer)])
+    if answer != whole and prompt[-1:].isspace() and answer[:1].isspace():
+        behind_a_letter = _ids(tokenizer, "a" + answer)[len(_ids(tokenizer, "a")) :]
+        found.append([*_ids(tokenizer, prompt), *behind_a_letter])
     return found
 
 

@@ -20,7 +20,7 @@ def architectures(engine: str, judged: Sequence[Judged]) -> str:
         if one.verdict == "right":
             right.setdefault(named(one.name).kind, []).append(one.name)
         else:
-            reason = one.reason or f"its log-probs are {one.apart} off"
+            reason = one.reason or f"its log-probs are {one.apart:.2g} off"
             others.setdefault((one.verdict, reason.replace(one.name, "...")), []).append(one.name)
     most = max((one.apart or 0.0 for one in judged if one.verdict == "right"), default=0.0)
     found = [_table(("attention", f"right in engine `{engine}`"), ((kind, _names(right[kind])) for kind in right))]
@@ -35,15 +35,16 @@ def templates(judged: Sequence[FamilyJudged]) -> str:
     """One row for each family, one column for each conversation; then, by reason, what is not right."""
     columns = list(judged[0].reads)
     rows = [(one.name, one.verdict, *(one.reads[name].verdict for name in columns)) for one in judged]
-    others: dict[tuple[str, str], list[str]] = {}
-    for one in judged:
-        for name, read in one.reads.items():
+    others: dict[tuple[str, str, str], list[str]] = {}
+    for name in columns:
+        for one in judged:
+            read = one.reads[name]
             if read.verdict in ("refused", "wrong"):
-                others.setdefault((read.verdict, read.reason), []).append(f"{one.name} ({name})")
+                others.setdefault((name, read.verdict, read.reason), []).append(one.name)
     found = [_table(("chat template", "in all", *columns), rows)]
     if others:
-        rows = [(", ".join(names), verdict, why) for (verdict, why), names in others.items()]
-        found.append(_table(("chat template and conversation", "verdict", "why"), rows))
+        rows = [(name, verdict, why, "; ".join(names)) for (name, verdict, why), names in others.items()]
+        found.append(_table(("conversation", "verdict", "why", "chat templates"), rows))
     return "\n\n".join(found)
 
 

@@ -63,7 +63,9 @@ def test_names_of_architectures_and_templates_are_not_given_twice() -> None:
     assert named("llama").vllm
 
 
-@pytest.mark.parametrize("name", ["ChatML", "Llama 2", "Mistral, [INST] as a token", "turns that end in plain text"])
+@pytest.mark.parametrize(
+    "name", ["ChatML", "Llama 2", "Zephyr", "SmolLM 3", "Mistral, [INST] as a token", "turns that end in plain text"]
+)
 def test_a_chat_template_of_each_kind_is_read_as_it_is_written(name: str) -> None:
     judged = chat_judge.judge(family(name))
     assert judged.verdict == "right", judged.reads

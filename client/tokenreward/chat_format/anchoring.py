@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from tokenreward.chat_format.chat_tokenizer import ChatTokenizer
 
+#: Blanks and line ends do not grow together with it.
+_LETTER = "a"
+
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
@@ -33,12 +36,15 @@ class Anchor:
     def ids(self, tokenizer: ChatTokenizer, encoded: list[int], text: str) -> list[int]:
         """The ids of what follows, out of those of `text`, which `self.text` made of it.
 
-        If the tokenizer let anchor and text grow together, the text is tokenized alone.
+        If the tokenizer let anchor and text grow together, as it does with line ends, the text is tokenized behind a
+        letter: alone, a tokenizer that puts a blank before every text would put one before the line ends.
         """
         length = len(self.lead_ids)
         if tuple(encoded[:length]) == self.lead_ids:
             return encoded[length:]
-        return tokenizer.encode([text.removeprefix(self.lead)])[0]
+        following = text.removeprefix(self.lead)
+        letter, behind, alone = tokenizer.encode([_LETTER, _LETTER + following, following])
+        return behind[len(letter) :] if behind[: len(letter)] == letter else alone
 
 
 def anchor_for(tokenizer: ChatTokenizer, prompt: str, followings: Sequence[str]) -> Anchor:
