@@ -37,6 +37,8 @@ SHAPE: dict[str, Any] = {
 _ALTERNATING = {"layer_types": ["sliding_attention", "full_attention"] * 2}
 _ALL_HEADS = {"num_key_value_heads": 4}
 _WINDOWS_OF_QWEN = {"use_sliding_window": True, "max_window_layers": 2}
+#: vLLM has no LM head of its own for these, and no checkpoint of theirs has one.
+_TIED = {"tie_word_embeddings": True}
 _MULTIPLIED = {
     "embedding_multiplier": 3.0,
     "logits_scaling": 2.0,
@@ -91,12 +93,13 @@ ARCHITECTURES: list[Architecture] = [
     _in_vllm("llama, one key head", "llama", "one key head for all queries", num_key_value_heads=1),
     _in_vllm("gpt2", "gpt2", "every head its own keys, learned positions", n_head=2),
     _in_vllm("mistral", "mistral", "a window in every layer"),
-    _in_vllm("gemma2", "gemma2", "soft-capped scores and logits, a window in every other layer"),
+    _in_vllm("gemma2", "gemma2", "soft-capped scores and logits, a window in every other layer", **_TIED),
     _in_vllm("gemma3_text", "gemma3_text", "normed queries and keys, windows with their own rotation", **_ALTERNATING),
     _in_vllm("qwen2", "qwen2", "biases on queries, keys and values", **_TWO_HEADS),
     _in_vllm("qwen3", "qwen3", "normed queries and keys"),
     _in_vllm("stablelm", "stablelm", "a part of each head rotates", **_TWO_HEADS),
-    _in_vllm("cohere", "cohere", "attention and MLP side by side", logit_scale=0.5, **_TWO_HEADS),
+    _in_vllm("cohere", "cohere", "attention and MLP side by side", logit_scale=0.5, **_TWO_HEADS, **_TIED),
+    _in_vllm("mixtral", "mixtral", "a mixture of experts"),
     _in_vllm("qwen3_moe", "qwen3_moe", "a mixture of experts, normed queries and keys"),
     _in_vllm(
         "deepseek_v2",
@@ -157,7 +160,7 @@ ARCHITECTURES: list[Architecture] = [
         "ernie4_5_moe",
         "hunyuan_v1_moe",
     ),
-    *_of("a mixture of experts", "mixtral", "olmoe", "minimax_m2", "solar_open", "aria_text", "hy_v3", "jetmoe"),
+    *_of("a mixture of experts", "olmoe", "minimax_m2", "solar_open", "aria_text", "hy_v3", "jetmoe"),
     *_of("a mixture of experts", ("granitemoe", _MULTIPLIED), ("granitemoeshared", _MULTIPLIED)),
     *_of(
         "a mixture of experts",
