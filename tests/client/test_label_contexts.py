@@ -111,3 +111,22 @@ def test_what_is_missing_is_said_before_anything_is_paid_for(
     with pytest.raises(BadInput, match=message):
         label_dataset(rows, tmp_path / "out.jsonl", url=synthetic.url, **options)
     assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize("more", [{"parameters": {"tau": 0.3}}, {"pool": "word"}, {"include": ["difference"]}])
+def test_options_that_are_left_out_later_are_another_labeling(
+    tmp_path: Path, synthetic: Stack, more: dict[str, Any]
+) -> None:
+    rows, out = write(tmp_path / "in.jsonl", RANKED), tmp_path / "out.jsonl"
+    label_dataset(rows, out, estimator="rlcsd", url=synthetic.url, **more)
+    with pytest.raises(BadInput, match="labeled otherwise"):
+        label_dataset(rows, out, estimator="rlcsd", url=synthetic.url)
+
+
+def test_the_other_side_of_a_pair_is_its_response_without_the_common_prompt(tmp_path: Path, synthetic: Stack) -> None:
+    rows = write(tmp_path / "in.jsonl", {"chosen": "Q: 2+2? A: 4", "rejected": "Q: 2+2? A: 5"})
+    options: dict[str, Any] = {"estimator": "edit", "contexts": {"revised": "@chosen"}, "tokens": True}
+    label_dataset(rows, tmp_path / "out.jsonl", url=synthetic.url, **options)
+    (row,) = read(tmp_path / "out.jsonl")
+    assert "".join(row["rejected_tokens"][:-1]).strip() == "5"
+    assert min(row["rejected_token_rewards"]) == -0.5

@@ -74,6 +74,26 @@ def test_rlmec_clips_the_probability_by_the_outcome(outcome: str, expected: list
     assert found.rewards == pytest.approx(expected, abs=1e-6)
 
 
+def test_an_outcome_that_is_a_list_is_the_items_error() -> None:
+    with pytest.raises(BadInput, match="'outcome'"):
+        estimators.resolve("rlmec").apply(Evidence({"correct": BETTER}, context={"outcome": ["right"]}))
+
+
+def test_a_template_may_repeat_only_what_the_estimator_takes_repeated() -> None:
+    from tokenreward.schema import Branch, ContextField, Template
+
+    template = Template(
+        name="t",
+        fields={"h": ContextField()},
+        branches={"plain": Branch(each="h", context="{prompt} {h}"), "null": Branch(context="Write.")},
+    )
+    assert "repeats branch 'plain'" in str(estimators.resolve("evidence").unfit(template))
+    assert estimators.resolve("rlcsd").unfit(template) is not None
+    from tokenreward import templates
+
+    assert estimators.resolve("rlcsd").unfit(templates.resolve("siblings")) is None
+
+
 def test_rlmec_without_an_outcome_says_which_field_is_missing() -> None:
     with pytest.raises(BadInput, match="'outcome'"):
         estimators.resolve("rlmec").apply(Evidence({"correct": BETTER}))
@@ -109,6 +129,7 @@ def test_edit_needs_one_of_its_two_fields(context: dict[str, str]) -> None:
         ({"tua": 1.0}, r"no parameter 'tua' \(did you mean tau\?\)"),
         ({"tau": 0.0}, "outside its range"),
         ({"tau": math.nan}, "outside its range"),
+        ({"tau": 10**400}, "outside its range"),
         ({"k": 2.5}, "whole number"),
         ({"k": True}, "must be a number"),
         ({"tau": "0.1"}, "must be a number"),

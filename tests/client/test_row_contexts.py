@@ -41,8 +41,9 @@ def test_a_sibling_without_a_score_is_no_hint() -> None:
 def test_the_other_side_of_a_pair_and_the_outcome() -> None:
     row = {"chosen": [{"role": "assistant", "content": "A"}], "rejected": "B"}
     sources = {"right": "@chosen", "outcome": "@outcome"}
-    assert context_of(row, response("B", "rejected"), sources, "row 0") == {"right": "A", "outcome": "wrong"}
-    assert context_of(row, response("A", "chosen"), sources, "row 0") == {"outcome": "right"}
+    sides = [response("A", "chosen"), response("B", "rejected")]
+    assert context_of(row, sides[1], sources, "row 0", sides) == {"right": "A", "outcome": "wrong"}
+    assert context_of(row, sides[0], sources, "row 0", sides) == {"outcome": "right"}
 
 
 @pytest.mark.parametrize("value", ["text", ["one", "two"], [{"role": "user", "content": "hi"}]])

@@ -25,6 +25,13 @@ def pieces(text: str, kind: str) -> list[str]:
         ("a 👩‍👩‍👧‍👦b 👍🏽!", ["a", "👩‍👩‍👧‍👦", "b", "👍🏽", "!"]),
         ("cafe\u0301 x", ["cafe\u0301", "x"]),
         ("🇩🇪🇫🇷", ["🇩🇪", "🇫🇷"]),
+        ("1\ufe0f\u20e3 x", ["1\ufe0f\u20e3", "x"]),
+        (
+            "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f!",
+            ["\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f", "!"],
+        ),
+        ("हिन्दी है", ["हिन्दी", "है"]),
+        ("شَدَّ", ["شَدَّ"]),
         ("x_1 = f(a)", ["x_1", "=", "f", "(", "a", ")"]),
     ],
 )
@@ -50,6 +57,7 @@ def test_sentences_end_at_stops_that_end_sentences(text: str, expected: list[str
 def test_steps_are_blocks_and_lines_where_there_are_no_blocks() -> None:
     assert pieces("First\nstill first\n\nSecond\n", "step") == ["First\nstill first", "Second"]
     assert pieces("2 + 2 = 4\n4 * 3 = 12\n", "step") == ["2 + 2 = 4", "4 * 3 = 12"]
+    assert pieces("A\r\nB\r\n\r\nC", "step") == ["A\r\nB", "C"]
     assert pieces("a\n\n  b = 1\n", "line") == ["a", "b = 1"]
 
 

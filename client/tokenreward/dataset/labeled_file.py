@@ -79,7 +79,9 @@ def existing_labeled(out: Path, plan: dict[str, Any]) -> Labeled | None:
     if meta is None or "labels" not in meta:
         raise BadInput(f"{out} exists and is not a labeled file; nothing was overwritten")
     made = meta["labels"]["plan"]
-    different = [key for key in plan if key not in {"rows_per_job", "model"} and made.get(key) != plan[key]]
+    # What one of the two does not mention has its default there.
+    keys = [key for key in {**made, **plan} if key not in {"rows_per_job", "model"}]
+    different = [key for key in keys if made.get(key) != plan.get(key)]
     provenance = Provenance.model_validate(meta["provenance"], extra="ignore")
     asked = plan["model"]
     if asked is not None and asked not in {

@@ -134,7 +134,8 @@ class RunState:
         path = self.directory / "run.json"
         if path.exists():
             saved = json.loads(path.read_bytes())
-            different = [key for key in self._plan if saved["plan"].get(key) != self._plan[key]]
+            keys = {**saved["plan"], **self._plan}  # what one of the two does not mention has its default there
+            different = [key for key in keys if saved["plan"].get(key) != self._plan.get(key)]
             if different:
                 raise BadInput(
                     f"{self.directory} holds the beginning of another run ({', '.join(different)} differ);"
@@ -162,4 +163,5 @@ def _identity(provenance: Provenance) -> str:
     p = provenance
     return (
         f"{p.fingerprint.model}@{p.fingerprint_digest} {p.template}#{p.template_hash} {p.estimator}#{p.estimator_hash}"
+        + (f" {p.pool}" if p.pool else "")
     )

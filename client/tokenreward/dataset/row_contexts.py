@@ -14,7 +14,7 @@ very response copies it. A field without a value is left out, and the template s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tokenreward.dataset.row_layout import Response
@@ -36,8 +36,8 @@ def check_sources(sources: Mapping[str, str], columns: Mapping[str, Any], where:
         BadInput: A source is unknown, or no column of that name is there.
     """
     for name, source in sources.items():
-        if source.startswith("@") and source not in _FROM_RESPONSES:
-            known = ", ".join(_FROM_RESPONSES)
+        if source.startswith("@") and source not in _COLUMNS:
+            known = ", ".join(_COLUMNS)
             raise BadInput(f"context field {name!r}: unknown source {source!r}; known: {known}, or a column's name")
         column = _COLUMNS.get(source, source)
         if column not in columns:
@@ -49,7 +49,13 @@ def columns_of(sources: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_COLUMNS.get(source, source) for source in sources.values()))
 
 
-def context_of(row: Mapping[str, Any], response: Response, sources: Mapping[str, str], where: str) -> dict[str, Any]:
+def context_of(
+    row: Mapping[str, Any],
+    response: Response,
+    sources: Mapping[str, str],
+    where: str,
+    responses: Sequence[Response] = (),
+) -> dict[str, Any]:
     """Return the context fields of one response.
 
     Args:
@@ -57,14 +63,18 @@ def context_of(row: Mapping[str, Any], response: Response, sources: Mapping[str,
         response: The response.
         sources: The source of each field.
         where: How a person finds the row.
+        responses: All responses of the row, for the other side of a pair.
 
     Raises:
         BadInput: A column does not hold text, a list of texts or messages, or `responses` is not what `rank` keeps.
     """
     found = {}
     for name, source in sources.items():
-        make = _FROM_RESPONSES.get(source)
-        value = make(row, response, where) if make else field_value(row, source, where)
+        make, side = _FROM_RESPONSES.get(source), _SIDES.get(source)
+        if side is not None:
+            value = _other_side(side, response, responses, where)
+        else:
+            value = make(row, response, where) if make else field_value(row, source, where)
         if value:
             found[name] = value
     return found
@@ -118,17 +128,12 @@ def _worst(row: Mapping[str, Any], response: Response, where: str) -> list[str]:
     return worse[::-1][:_MOST_SIBLINGS]
 
 
-def _other_side(side: str) -> Callable[[Mapping[str, Any], Response, str], str | None]:
-    def text(row: Mapping[str, Any], response: Response, where: str) -> str | None:
-        value = row.get(side)
-        if isinstance(value, list) and value:
-            last = value[-1]
-            value = last.get("content") if isinstance(last, Mapping) else None
-        if not isinstance(value, str):
-            raise BadInput(f"{where}, column {side!r}: there is no text of it to show")
-        return None if response.side == side or value.strip() == response.text.strip() else value
-
-    return text
+def _other_side(side: str, response: Response, responses: Sequence[Response], where: str) -> str | None:
+    """The text of the pair's other response, without the prompt that both begin with."""
+    other = next((one for one in responses if one.side == side), None)
+    if other is None:
+        raise BadInput(f"{where}: `@{side}` needs `chosen` and `rejected` columns")
+    return None if response.side == side or other.text.strip() == response.text.strip() else other.text
 
 
 def _outcome(row: Mapping[str, Any], response: Response, where: str) -> str:
@@ -140,10 +145,10 @@ def _outcome(row: Mapping[str, Any], response: Response, where: str) -> str:
 _FROM_RESPONSES: Mapping[str, Callable[[Mapping[str, Any], Response, str], Any]] = {
     "@best": _best,
     "@worst": _worst,
-    "@chosen": _other_side("chosen"),
-    "@rejected": _other_side("rejected"),
     "@outcome": _outcome,
 }
+#: Sources that are one side of a pair.
+_SIDES = {"@chosen": "chosen", "@rejected": "rejected"}
 #: The column that a source reads.
 _COLUMNS = {
     "@best": "responses",

@@ -51,9 +51,10 @@ class RowItems:
             BadInput: The row cannot be read.
         """
         items = []
-        for response in self.layout.responses(row, where):
+        responses = self.layout.responses(row, where)
+        for response in responses:
             item = response.item()
-            if context := context_of(row, response, self.contexts, where):
+            if context := context_of(row, response, self.contexts, where, responses):
                 item["context"] = context
             if self.spans and (spans := row.get(prefix(response.side) + SPANS)):
                 item["spans"] = spans

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenreward.estimators.parameters import Parameter, Parameters, complete
-from tokenreward.schema import digest
+from tokenreward.schema import Template, digest
 
 LogProbs = NDArray[np.float32]
 Rewards = NDArray[np.float32]
@@ -127,6 +127,26 @@ class Estimator:
         if self.parameters:
             content["parameters"] = self.chosen(given)
         return digest(content)
+
+    def unfit(self, template: Template) -> str | None:
+        """Return why a template cannot be used with this estimator; None if it can.
+
+        A branch that the template repeats has several rows, which only some estimators take.
+        """
+        has = ", ".join(template.branches)
+        made_for = f"It was made for template {self.template!r}, which is taken where no template is named"
+        missing = next((name for name in self.branches if name not in template.branches), None)
+        if missing is not None:
+            return (
+                f"estimator {self.name!r} needs branch {missing!r}; template {template.name!r} has: {has}. {made_for}"
+            )
+        several = next((n for n in self.branches if template.branches[n].each and n not in self.repeated), None)
+        if several is not None:
+            return (
+                f"template {template.name!r} repeats branch {several!r} over a list, and estimator {self.name!r} takes "
+                f"it once. {made_for}"
+            )
+        return None
 
     def chosen(self, given: Parameters) -> dict[str, float]:
         """Return every parameter's value: the given ones, and the defaults of the others.

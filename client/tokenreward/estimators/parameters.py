@@ -57,7 +57,7 @@ def _checked(owner: str, name: str, parameter: Parameter, given: Parameters) -> 
         raise BadInput(f"{name} = {value!r} of estimator {owner!r} must be a number")
     if not parameter.least <= value <= parameter.most:  # Refuses NaN too.
         bounds = f"{parameter.least:g} to {parameter.most:g}"
-        raise BadInput(f"{name} = {value:g} of estimator {owner!r} is outside its range, {bounds}")
+        raise BadInput(f"{name} = {value!s:.30} of estimator {owner!r} is outside its range, {bounds}")
     if parameter.whole and value != int(value):
-        raise BadInput(f"{name} = {value:g} of estimator {owner!r} must be a whole number")
+        raise BadInput(f"{name} = {value!s:.30} of estimator {owner!r} must be a whole number")
     return int(value) if parameter.whole else float(value)

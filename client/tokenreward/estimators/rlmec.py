@@ -20,7 +20,7 @@ _RANGES = {"right": (0.0, 0.5), "wrong": (-0.1, 0.0)}
 
 def _difference(evidence: Evidence, parameters: Parameters) -> Difference:
     outcome = evidence.context.get("outcome")
-    if outcome not in _RANGES:
+    if not isinstance(outcome, str) or outcome not in _RANGES:
         raise BadInput(f"context field 'outcome' is {outcome!r}; estimator 'rlmec' needs 'right' or 'wrong'")
     probability = np.exp(evidence.logprobs["correct"].astype(np.float64))
     return np.clip(probability - 0.5, *_RANGES[outcome])

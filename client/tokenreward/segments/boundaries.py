@@ -7,20 +7,33 @@ number. A segment has no blanks at its ends; blanks between segments belong to n
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 
 #: `[start, end)` in characters.
 Span = tuple[int, int]
 
-#: What continues the character before it: marks, variation selectors, skin tones, joiners with what they join.
-_CONTINUED = (
-    "(?:[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f\U0001f3fb-\U0001f3ff]|\u200d.)*"
-)
+
+def _marks() -> str:
+    """Every mark of Unicode's first two planes (accents, vowel signs, variation selectors), as ranges of a class."""
+    found: list[list[int]] = []
+    for code in range(0x300, 0x20000):
+        if unicodedata.category(chr(code))[0] != "M":
+            continue
+        if found and found[-1][1] == code - 1:
+            found[-1][1] = code
+        else:
+            found.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in found)
+
+
+#: What continues the character before it: marks, skin tones, the tags of regional flags, joiners with what they join.
+_CONTINUED = f"(?:[{_marks()}\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]|\u200d.)*"
 #: Scripts that are written without blanks: each character is a word of its own, as is usual for them.
 _UNSPACED = "[\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 _FLAG = "[\U0001f1e6-\U0001f1ff]{2}"
 _WORD = re.compile(
-    rf"\d+(?:[.,:]\d+)*(?:[eE][+-]?\d+)?%?"  # 1.813, 1,000, 12:30, 1e-5 and 50% are one word each
+    rf"\d+(?:[.,:]\d+)*(?:[eE][+-]?\d+)?%?{_CONTINUED}"  # 1.813, 1,000, 12:30, 1e-5 and 50% are one word each
     rf"|{_UNSPACED}{_CONTINUED}"
     rf"|{_FLAG}"
     rf"|(?:(?!{_UNSPACED})\w{_CONTINUED})+(?:['’](?:(?!{_UNSPACED})\w{_CONTINUED})+)*"
@@ -38,7 +51,7 @@ _STOP = re.compile(
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(\[])(?:[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|St|vs|etc|e\.g|i\.e|cf|Fig|Eq|No|approx|ca|al|Jr|Sr|Inc|Ltd|Co)\.$"
 )
-_BLANK_LINE = re.compile(r"\n[ \t]*\n\s*")
+_BLANK_LINE = re.compile(r"\r?\n[ \t]*\r?\n\s*")
 
 
 def segments_of(text: str, kind: str) -> list[Span]:

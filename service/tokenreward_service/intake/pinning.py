@@ -36,14 +36,8 @@ async def plan(options: JobOptions, fleet: Fleet) -> Plan:
         template = templates.resolve(estimator.template if options.template is None else options.template)
     except UnknownName as error:
         raise _unprocessable("/template", str(error)) from error
-    missing = [branch for branch in estimator.branches if branch not in template.branches]
-    if missing:
-        has = ", ".join(template.branches)
-        detail = (
-            f"estimator {estimator.name!r} needs branch {missing[0]!r}; template {template.name!r} has: {has}. It was "
-            f"made for template {estimator.template!r}, which is taken where no template is named"
-        )
-        raise _unprocessable("/template", detail)
+    if (unfit := estimator.unfit(template)) is not None:
+        raise _unprocessable("/template", unfit)
     seen = await fleet.recent(options.model)
     model = choose_model(options.model, seen.models)
     provenance = Provenance(

@@ -181,9 +181,8 @@ class _Reader:
             rewards = [values for _, values in labels]
         else:
             sides = [self._sides.unlabeled(response, where) for response in responses]
-        texts = [response.text for response in responses]
         if self._layout.score == "all":
-            self._checks.check(row, texts, [side.response for side in sides], written=True)
+            self._checks.check(row, responses, [side.response for side in sides], written=True)
             masks = [trained_mask(row, side, where) for side in _SIDES]
             return trajectories(str(row.get("id", number)), sides, rewards, masks)
         prompt, other = (tuple(side.prompt) for side in sides)
@@ -193,7 +192,7 @@ class _Reader:
                 "another prompt; give token ids for both"
             )
         chosen, rejected = (tuple(side.response) for side in sides)
-        self._checks.check(row, texts, [chosen, rejected])
+        self._checks.check(row, responses, [chosen, rejected])
         return Pair(str(row.get("id", number)), prompt, chosen, rejected, rewards[0], rewards[1])
 
     def _begin(self, row: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:

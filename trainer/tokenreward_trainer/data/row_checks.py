@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from tokenreward.chat_format import ChatFormat
+from tokenreward.dataset.row_layout import Response
 from tokenreward.errors import BadInput
 from tokenreward_trainer.doubtful import DoubtfulOption
 
@@ -60,18 +61,26 @@ class RowChecks:
         self._counts = counts
 
     def check(
-        self, row: Mapping[str, Any], texts: Sequence[str], ids: Sequence[Sequence[int]], *, written: bool = False
+        self,
+        row: Mapping[str, Any],
+        responses: Sequence[Response],
+        ids: Sequence[Sequence[int]],
+        *,
+        written: bool = False,
     ) -> None:
         """Checks one row.
 
         Args:
             row: All its columns.
-            texts: Of the chosen and the rejected response.
+            responses: The chosen and the rejected one.
             ids: Those that are trained on.
             written: Whether the ids are known to be those of the texts.
         """
+        texts = [response.text for response in responses]
         chosen, rejected = texts
-        self._counts.equal += chosen == rejected or list(ids[0]) == list(ids[1])
+        # Thoughts and tool calls are no part of the text, and what is trained on may differ in them alone.
+        only_text = not written and all(response.message is None for response in responses)
+        self._counts.equal += (only_text and chosen == rejected) or list(ids[0]) == list(ids[1])
         own = [written or self._says(numbers, text) for numbers, text in zip(ids, texts, strict=True)]
         crossed = not all(own) and self._says(ids[0], rejected) and self._says(ids[1], chosen)
         self._counts.swapped += crossed or _scores_are_swapped(row)

@@ -144,8 +144,9 @@ class RewardModel:
 
     def _padding(self, rows: Sequence[Sequence[int]]) -> int:
         """The padding token, unless a row ends in it: decoders read their score off the last token that is another."""
-        if self._own_pad is not None and all(row[-1] != self._own_pad for row in rows):
-            return self._own_pad
+        own = self._own_pad
+        if own is not None and 0 <= own < self._rows and all(row[-1] != own for row in rows):
+            return own
         used = {token for row in rows for token in row}
         return next(token for token in range(len(used) + 1) if token not in used)
 

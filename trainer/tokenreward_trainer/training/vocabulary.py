@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers import AutoConfig, TrainerCallback
+from transformers import TrainerCallback
 
+from tokenreward.checkpoint.hub import find_model
+from tokenreward.checkpoint.loading import load_config
 from tokenreward.errors import BadInput
 from tokenreward_trainer.model.scorable import base_of
 
@@ -29,10 +31,11 @@ def vocabulary_of(name: str) -> int:
     adapter = Path(name).expanduser() / "adapter_config.json"
     if adapter.exists() and not adapter.with_name("config.json").exists():
         name = str(json.loads(adapter.read_bytes())["base_model_name_or_path"])
+    config = load_config(find_model(name, weights=False))
     try:
-        return int(AutoConfig.from_pretrained(name).get_text_config().vocab_size)
-    except (OSError, ValueError, AttributeError, KeyError) as error:
-        raise BadInput(f"model.name = {name!r}: its configuration cannot be read: {error}") from None
+        return int(config.get_text_config().vocab_size)
+    except AttributeError as error:
+        raise BadInput(f"model.name = {name!r}: its configuration has no vocabulary: {error}") from None
 
 
 def rows_of(model: nn.Module) -> int:

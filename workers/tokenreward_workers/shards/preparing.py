@@ -71,6 +71,8 @@ def _rendered(items: Sequence[Item], options: ScoringOptions, renderer: Renderer
     except UnknownName as error:  # from a service of a newer version
         message = f"{error}; the worker has another version than the service: upgrade it and retry the job"
         return [ItemFailure(code="engine_error", message=message)] * len(items)
+    if (unfit := estimator.unfit(options.template)) is not None:
+        return [ItemFailure(code="bad_template", message=unfit)] * len(items)
     most = {branch: int(options.parameters[name]) for branch, name in estimator.repeated.items()}
     outcomes = renderer.prepare(items, options.template, estimator.branches, most)
     if options.pool == "spans":

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.chat_format import ChatFormat, Completion
-from tokenreward.dataset.columns import IDS, LABELS, TEXTS, prefix
+from tokenreward.dataset.columns import IDS, KEPT, LABELS, TEXTS, prefix
+from tokenreward.dataset.row_contexts import columns_of
+from tokenreward.dataset.row_items import RowItems
 from tokenreward.dataset.row_layout import Response, layout_of, score_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item, ItemFailure, Template
@@ -34,6 +36,11 @@ class Reader:
         self.chat = ChatFormat.load(model)
         self.template = template
         self.renderer = Renderer(self.chat, _MOST_TOKENS, vocabulary_of(model, self.chat.tokenizer.vocabulary))
+
+    def sources(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """Where the template's context fields come from, as far as the row has them."""
+        sources = {name: field.source for name, field in self.template.fields.items() if field.source is not None}
+        return {name: source for name, source in sources.items() if set(columns_of({name: source})) <= row.keys()}
 
     def read(self, where: str, item: Item, labeled: Sequence[int] | None) -> RenderedResponse:
         """Reads one response on both ways.
@@ -91,8 +98,11 @@ class RenderedResponse:
         if isinstance(self.scored, ItemFailure) or isinstance(self.trained, str):
             if isinstance(self.scored, ItemFailure) and isinstance(self.trained, str):
                 return []
-            refusal = self.trained if isinstance(self.trained, str) else "trains on it"
-            return [f"the trainer: {refusal}"]
+            if isinstance(self.trained, str):
+                return [f"the trainer: {self.trained}"]
+            # A context field that the template misses is nothing that worker and trainer read differently.
+            missing = isinstance(self.scored, ItemFailure) and "context field" in self.scored.message
+            return [] if missing else ["the trainer: trains on it"]
         found = []
         branches, prompts = self.reader.template.branches, self._prompts(self.scored)
         name = next((name for name, branch in branches.items() if branch.conversation), None)
@@ -138,13 +148,14 @@ def rendered_rows(
         where = f"{name}, row {number}"
         own = _own(row)
         layout = layout or layout_of(own, where, score_of(row))
-        for response in layout.responses(own, where):
-            yield reader.read(f"row {number}, {response.side}", Item(**response.item()), _labeled(row, own, response))
+        items = RowItems(layout, reader.sources(row)).of(own, where)
+        for response, item in zip(layout.responses(own, where), items, strict=True):
+            yield reader.read(f"row {number}, {response.side}", Item(**item), _labeled(row, own, response))
 
 
 def _own(row: Mapping[str, Any]) -> dict[str, Any]:
     """The row without its labels. Ids without rewards are the row's own: they were sampled."""
-    added = {start + name for start in ("", "chosen_", "rejected_") for name in LABELS + TEXTS}
+    added = {start + name for start in ("", "chosen_", "rejected_") for name in (*LABELS, *TEXTS, *KEPT.values())}
     if not any(name.endswith("token_rewards") for name in row):
         added -= {start + IDS for start in ("", "chosen_", "rejected_")}
     return {name: value for name, value in row.items() if name not in added}

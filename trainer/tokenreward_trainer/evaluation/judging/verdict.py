@@ -170,7 +170,11 @@ def _stated(answer: str) -> Found | None:
     if not found:
         return None
     last = max(found, key=_place)
-    return Found(last.groupdict().get("letter") or "C", _place(last))
+    letter = last.groupdict().get("letter") or "C"
+    compared = _compared(answer)
+    if letter == "C" and compared is not None and compared.place > _place(last):
+        return compared  # what was conceded before the comparison is not the verdict
+    return Found(letter, _place(last))
 
 
 def _compared(answer: str) -> Found | None:
