@@ -36,7 +36,7 @@ def test_a_job_is_watched_until_it_is_done(open_page: Open, slow: Stack) -> None
 
 
 def test_the_page_of_a_job_fills_while_it_runs_and_nothing_moves(open_page: Open, slow: Stack) -> None:
-    job = make_job(slow, [f"this is number {n}" for n in range(100)])
+    job = make_job(slow, [f"this is number {n}" for n in range(250)])
     page = open_page(f"/#/jobs/{job}", stack=slow)
     expect(page.locator("#job .state")).to_have_text("running")
     page.evaluate(
