@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,12 +40,13 @@ class SetContexts:
         found = {name for row in rows for name in _COLUMNS if isinstance(row.get(name), Mapping)}
         return cls(frozenset(found), sources)
 
-    def of(self, row: Mapping[str, Any], response: Response, where: str) -> Context:
+    def of(self, row: Mapping[str, Any], response: Response, responses: Sequence[Response], where: str) -> Context:
         """Return the context fields of one response. What is said of its side alone goes before what is said of both.
 
         Args:
             row: Its row.
             response: The response.
+            responses: All responses of the row.
             where: How a person finds the row.
 
         Raises:
@@ -59,4 +60,4 @@ class SetContexts:
             if not isinstance(value, Mapping):
                 raise BadInput(f"{where}, field {column!r}: {value!r:.60} is not an object of context fields")
             found |= {name: field_value(value, name, f"{where}, field {column!r}") for name in value}
-        return found | context_of(row, response, self.sources, where)
+        return found | context_of(row, response, self.sources, where, responses)

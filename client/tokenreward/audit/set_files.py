@@ -58,13 +58,13 @@ def _span_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetCo
         raise BadInput(f"{where}, field 'bad_spans': missing; give [] for a response without errors")
     bad = _spans(row["bad_spans"], "bad_spans", response.text, where)
     ignore = _spans(row.get("ignore_spans") or [], "ignore_spans", response.text, where)
-    context = known.of(row, response, where)
+    context = known.of(row, response, [response], where)
     return SpanItem(str(row.get("id", number)), response.prompt, response.text, bad, ignore, context)
 
 
 def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetContexts, where: str) -> PairItem:
     chosen, rejected = _texts(layout.responses(row, where), where)
-    own = [known.of(row, response, where) for response in (chosen, rejected)]
+    own = [known.of(row, response, (chosen, rejected), where) for response in (chosen, rejected)]
     return PairItem(str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text, *own)
 
 
