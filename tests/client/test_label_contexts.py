@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.harness.stack import Stack
+from tests.support.rows import read, write
 from tokenreward.commands import label
 from tokenreward.dataset import label_dataset
 from tokenreward.errors import BadInput
@@ -26,20 +25,6 @@ RANKED = {
         {"text": "Six.", "score": 0.0, "token_ids": [4], "finished": True, "source": "policy"},
     ],
 }
-
-
-def write(path: Path, *rows: dict[str, Any]) -> Path:
-    if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(list(rows)), path)
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return path
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    if path.suffix == ".parquet":
-        return pq.read_table(path).to_pylist()
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])

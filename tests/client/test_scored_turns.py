@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.harness.stack import Stack
+from tests.support.rows import read, write
 from tokenreward.commands import label
 from tokenreward.dataset import label_dataset
 from tokenreward.dataset.row_layout import layout_of
@@ -102,21 +100,6 @@ PAIR = {
     "chosen": [user("2+2?"), bot("It is 4."), user("Sure?"), bot("Yes.")],
     "rejected": [user("2+2?"), bot("It is 5.")],
 }
-
-
-def write(path: Path, *rows: dict[str, Any]) -> Path:
-    if path.suffix == ".parquet":
-        pq.write_table(pa.Table.from_pylist(list(rows)), path)
-    else:
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    return path
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    if path.suffix == ".parquet":
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-        return rows
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])

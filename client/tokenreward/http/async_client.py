@@ -74,29 +74,10 @@ class AsyncClient:
         timeout: float | None = None,  # noqa: ASYNC109 (the job's, not the call's)
     ) -> LabelResponse:
         """Return the rewards of these items, in their order, as `Client.label` does."""
-        options = endpoints.job_options(
-            model=model,
-            template=template,
-            estimator=estimator,
-            parameters=dict(parameters or {}),
-            pool=pool,
-            pool_by=pool_by,
-            include=list(include),
-            strict=strict,
-        )
+        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict)
         lines = item_lines(items)
         if len(lines) > LABEL_ITEMS:
-            made = await self.jobs.create(
-                lines,
-                model=model,
-                template=template,
-                estimator=estimator,
-                parameters=parameters,
-                pool=pool,
-                pool_by=pool_by,
-                include=options.include,
-                strict=strict,
-            )
+            made = await self.jobs.submit(lines, options)
             answer: LabelResponse | Job = await self.jobs.wait(made.id, timeout)
         else:
             request = endpoints.label(lines, options, wait, uuid.uuid4().hex)

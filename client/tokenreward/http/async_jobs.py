@@ -17,7 +17,7 @@ from tokenreward.http.pagination import JobPages
 from tokenreward.http.result_stream import ResultsCursor, unreadable
 from tokenreward.http.transport import broken
 from tokenreward.http.upload import JobBody
-from tokenreward.schema import Include, ItemResult, Job, Pool, PoolBy, Template
+from tokenreward.schema import Include, ItemResult, Job, JobOptions, Pool, PoolBy, Template
 
 
 class AsyncJobs:
@@ -41,16 +41,16 @@ class AsyncJobs:
         idempotency_key: str | None = None,
     ) -> Job:
         """Create a job, as `Jobs.create` does. Items may come from an async iterable too."""
-        options = endpoints.job_options(
-            model=model,
-            template=template,
-            estimator=estimator,
-            parameters=dict(parameters or {}),
-            pool=pool,
-            pool_by=pool_by,
-            include=list(include),
-            strict=strict,
-        )
+        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict)
+        return await self.submit(items, options, idempotency_key)
+
+    async def submit(
+        self,
+        items: Iterable[ItemLike] | AsyncIterable[ItemLike],
+        options: JobOptions,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Create a job, as `create` does, with options that are checked already."""
         with JobBody(options) as body:
             filled = await body.fill_from(items) if isinstance(items, AsyncIterable) else body.fill(items)
             key = idempotency_key or uuid.uuid4().hex

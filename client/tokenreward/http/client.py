@@ -113,29 +113,10 @@ class Client:
             JobFailed: The job was cancelled.
             WaitTimeout: The job was not over after `timeout` seconds.
         """
-        options = endpoints.job_options(
-            model=model,
-            template=template,
-            estimator=estimator,
-            parameters=dict(parameters or {}),
-            pool=pool,
-            pool_by=pool_by,
-            include=list(include),
-            strict=strict,
-        )
+        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict)
         lines = item_lines(items)
         if len(lines) > LABEL_ITEMS:
-            made = self.jobs.create(
-                lines,
-                model=model,
-                template=template,
-                estimator=estimator,
-                parameters=parameters,
-                pool=pool,
-                pool_by=pool_by,
-                include=options.include,
-                strict=strict,
-            )
+            made = self.jobs.submit(lines, options)
             answer: LabelResponse | Job = self.jobs.wait(made.id, timeout)
         else:
             request = endpoints.label(lines, options, wait, uuid.uuid4().hex)

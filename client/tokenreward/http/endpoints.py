@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -12,11 +11,20 @@ from pydantic import ValidationError
 from tokenreward.errors import BadInput
 from tokenreward.http.exchange import JSON, NDJSON, Request, SpooledBody
 from tokenreward.http.item_encoding import ItemLike, item_json
-from tokenreward.schema import JobOptions, Template
+from tokenreward.schema import Include, JobOptions, Pool, PoolBy, Template
 
 
-def job_options(**options: Any) -> JobOptions:
-    """Validate the options of a job, by the names of JobOptions.
+def job_options(
+    model: str | None,
+    template: str | Template | None,
+    estimator: str,
+    parameters: Mapping[str, float] | None,
+    pool: Pool | None,
+    pool_by: PoolBy,
+    include: Iterable[Include],
+    strict: bool,
+) -> JobOptions:
+    """Validate the options of a job.
 
     Only their form is checked. The service decides whether it knows a name.
 
@@ -24,7 +32,16 @@ def job_options(**options: Any) -> JobOptions:
         BadInput: No service could understand an option.
     """
     try:
-        return JobOptions(**options)
+        return JobOptions(
+            model=model,
+            template=template,
+            estimator=estimator,
+            parameters=dict(parameters or {}),
+            pool=pool,
+            pool_by=pool_by,
+            include=list(include),
+            strict=strict,
+        )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = f"option {first['loc'][0]}: " if first["loc"] else ""

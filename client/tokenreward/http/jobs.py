@@ -17,7 +17,7 @@ from tokenreward.http.pagination import JobPages
 from tokenreward.http.result_stream import ResultsCursor, unreadable
 from tokenreward.http.transport import broken
 from tokenreward.http.upload import JobBody
-from tokenreward.schema import Include, ItemResult, Job, Pool, PoolBy, Template
+from tokenreward.schema import Include, ItemResult, Job, JobOptions, Pool, PoolBy, Template
 
 
 class Jobs:
@@ -64,16 +64,11 @@ class Jobs:
         Raises:
             BadInput: There are no items, or an option has no meaning.
         """
-        options = endpoints.job_options(
-            model=model,
-            template=template,
-            estimator=estimator,
-            parameters=dict(parameters or {}),
-            pool=pool,
-            pool_by=pool_by,
-            include=list(include),
-            strict=strict,
-        )
+        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict)
+        return self.submit(items, options, idempotency_key)
+
+    def submit(self, items: Iterable[ItemLike], options: JobOptions, idempotency_key: str | None = None) -> Job:
+        """Create a job, as `create` does, with options that are checked already."""
         with JobBody(options) as body:
             filled = body.fill(items)
             key = idempotency_key or uuid.uuid4().hex
