@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from tokenreward_trainer.data.grouping import by_length
+from tokenreward_trainer.data.mismatched import mismatched_pairs
 from tokenreward_trainer.data.pair import Batch, BatchLayout, Example, Mask, Pair, Values
 from tokenreward_trainer.data.side_by_side import side_by_side
 
@@ -32,6 +33,7 @@ class Collator:
         pad_token: The token id in padding, which attention never sees.
         pad_to_multiple_of: The rows of the padded layout are padded to a multiple of this many tokens.
         dtype: The type of token rewards and reference log-probs.
+        mismatched: Whether to make parts of completions under other pairs' prompts too (KTO).
         side_by_side: Whether a packed part also says how its sequences lie side by side (see `data.side_by_side`),
             which attention on an accelerator uses.
     """
@@ -41,6 +43,7 @@ class Collator:
     pad_token: int = 0
     pad_to_multiple_of: int = 1
     dtype: torch.dtype = torch.float32
+    mismatched: bool = False
     side_by_side: bool = False
 
     def __call__(self, examples: Sequence[Example]) -> Batch:
@@ -51,18 +54,25 @@ class Collator:
 
         Returns:
             `pair_index`, int64 `[B]`; `order`, int64 `[B]`, the examples in the order of the parts; and `parts`, a list
-            of what `part` returns.
+            of what `part` returns; with `mismatched` also that, such parts of the pairs that `mismatched_pairs` makes.
         """
-        pairs = [example.pair for example in examples]
-        groups = (
-            [[*range(len(pairs))]] if self.max_tokens is None else list(by_length(pairs, self.max_tokens, self.layout))
-        )
-        return {
+        groups = self._groups(examples)
+        batch: Batch = {
             # First, and one entry a pair: the Trainer reads the batch size off the first tensor it finds.
             "pair_index": torch.tensor([example.index for example in examples]),
             "order": torch.tensor([index for group in groups for index in group]),
             "parts": [self.part([examples[index] for index in group]) for group in groups],
         }
+        if self.mismatched:
+            others = [Example(0, pair) for pair in mismatched_pairs([example.pair for example in examples])]
+            batch["mismatched"] = [self.part([others[index] for index in group]) for group in self._groups(others)]
+        return batch
+
+    def _groups(self, examples: Sequence[Example]) -> list[list[int]]:
+        """Which examples make a part."""
+        if self.max_tokens is None:
+            return [[*range(len(examples))]] if examples else []
+        return list(by_length([example.pair for example in examples], self.max_tokens, self.layout))
 
     def part(self, examples: Sequence[Example]) -> Batch:
         """Makes the tensors of one forward pass over B pairs with N completion tokens that count.

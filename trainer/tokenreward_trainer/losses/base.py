@@ -22,6 +22,7 @@ class Completions:
         token_rewards: `[B, T]`, r_t in [-0.5, 0.5], the labels.
         log_collision: `[B, T]`, log sum_v pi(v | x, y_<t)^2, without gradient (WPO).
         kl: `[B, T]`, KL(pi_ref(. | x, y_<t) || pi(. | x, y_<t)), differentiable (TDPO).
+        reference_point: One number for the whole batch, z, without gradient (KTO).
     """
 
     logps: Tensor
@@ -30,6 +31,7 @@ class Completions:
     token_rewards: Tensor | None = None
     log_collision: Tensor | None = None
     kl: Tensor | None = None
+    reference_point: Tensor | None = None
 
     def total(self, values: Tensor) -> Tensor:
         """Sums `values` `[B, T]` over each completion's tokens, giving `[B]`."""
@@ -76,14 +78,26 @@ class Hyperparameters:
     Attributes:
         beta: The strength of the implicit reward (SePO calls it gamma).
         gamma: SimPO's target margin, beta times gamma_ratio.
+        label_smoothing: The share of pairs that are taken to be labeled the wrong way round, in [0, 0.5).
         tdpo_alpha: The weight of TDPO2's KL term.
         sepo_fraction: The share of tokens that SePO trains on, in (0, 1].
+        cpo_alpha: The weight of CPO's likelihood term.
+        desirable_weight: The weight of KTO's chosen completions.
+        undesirable_weight: The weight of KTO's rejected completions.
+        tis_scale: How far TIS-DPO's token weights follow the token rewards.
+        tgdpo_alpha: How far TGDPO's beta follows the token rewards.
     """
 
     beta: float
     gamma: float = 0.0
+    label_smoothing: float = 0.0
     tdpo_alpha: float = 0.5
     sepo_fraction: float = 0.3
+    cpo_alpha: float = 1.0
+    desirable_weight: float = 1.0
+    undesirable_weight: float = 1.0
+    tis_scale: float = 0.6
+    tgdpo_alpha: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +108,10 @@ class Method:
         name: The method's name in options.
         loss: The pure function (chosen, rejected, hyperparameters) -> PairLoss.
         beta: The default beta.
-        extras: Per-token quantities that it needs beside the log-probs: "log_collision", "kl".
+        title: Its name for people; empty is the name in capitals.
+        options: The options that belong to it, by name, and do nothing with a method that does not list them.
+        extras: What it needs beside the log-probs: per token "log_collision" or "kl"; "mismatched", completions under
+            prompts that they do not belong to.
         reference: Whether the loss reads the reference model's log-probs.
         token_rewards: Whether the loss itself reads the token rewards.
         weighted: Whether the loss gives a weight, so that the regulariser can be used.
@@ -104,8 +121,15 @@ class Method:
     name: str
     loss: Callable[[Completions, Completions, Hyperparameters], PairLoss]
     beta: float
+    title: str = ""
+    options: frozenset[str] = field(default=frozenset())
     extras: frozenset[str] = field(default=frozenset())
     reference: bool = True
     token_rewards: bool = False
     weighted: bool = True
     length_normalised: bool = False
+
+    @property
+    def shown(self) -> str:
+        """The method's name for people."""
+        return self.title or self.name.upper()

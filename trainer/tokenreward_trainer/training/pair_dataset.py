@@ -60,7 +60,7 @@ def labeled_dataset(given: Any, args: PreferenceConfig, vocabulary: int) -> Pair
         why = f"reg_alpha = {args.reg_alpha}" if args.reg_alpha > 0 else f"method = '{args.method}'"
         raise BadInput(
             f"{why} needs token rewards, and {unlabeled} of {len(pairs)} pairs have none: label them "
-            "(`tokenreward label`), or set reg_alpha = 0 and another method than sepo"
+            "(`tokenreward label`), or set reg_alpha = 0 and a method that reads no labels"
         )
     if 0 < unlabeled < len(pairs):
         raise BadInput(f"{unlabeled} of {len(pairs)} pairs have no token rewards: label all of them or none")

@@ -147,12 +147,11 @@ def record_of(trainer: PreferenceTrainer, examples: list[ShownPair], data: RunDa
     options = {name: getattr(args, name) for name in _SHOWN}
     options |= {"batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size}
     options |= {"beta": trainer.hyper.beta, "reference": args.reference_mode}
-    for name, only in (("gamma", "simpo"), ("tdpo_alpha", "tdpo2"), ("sepo_fraction", "sepo")):
-        if args.method == only:
-            options[name] = getattr(trainer.hyper, name)
+    own = {"gamma" if name == "gamma_ratio" else name for name in trainer.method.options}
+    options |= {name: getattr(trainer.hyper, name) for name in sorted(own)}
     timed = [entry["train_runtime"] for entry in trainer.state.log_history if "train_runtime" in entry]
     return RunRecord(
-        name=args.method.upper().replace("SIMPO", "SimPO") + ("-REG" if args.reg_alpha > 0 else ""),
+        name=trainer.method.shown + ("-REG" if args.reg_alpha > 0 else ""),
         options=options,
         labels=data.origin,
         provenance=None if data.provenance is None else data.provenance.model_dump(mode="json"),

@@ -33,6 +33,7 @@ from tokenreward_trainer.training.pair_dataset import check_batches, labeled_dat
 from tokenreward_trainer.training.pair_evaluation import PairEvaluation
 from tokenreward_trainer.training.pair_scoring import PairLogps, score_pairs
 from tokenreward_trainer.training.preparation import adapted, check_precision, without_dropout
+from tokenreward_trainer.training.reference_point import reference_point
 from tokenreward_trainer.training.vocabulary import PaddingWithinEmbedding, padding_of, rows_of
 
 
@@ -115,6 +116,7 @@ class PreferenceTrainer(PairEvaluation):
             max_tokens=args.max_forward_tokens,
             pad_token=padding_of(model),
             dtype=torch.promote_types(base.dtype, torch.float32),
+            mismatched="mismatched" in self.method.extras,
             side_by_side=args.device.type != "cpu",
         )
         super().__init__(
@@ -188,7 +190,8 @@ class PreferenceTrainer(PairEvaluation):
                 of the chosen and the rejected completions, too.
             num_items_in_batch: The pairs of the whole batch; None is those of this micro-batch.
         """
-        parts = [self._objective(model, part) for part in inputs["parts"]]
+        z = inputs["reference_point"] if "reference_point" in inputs else self._reference_point(model, inputs)
+        parts = [self._objective(model, part, z) for part in inputs["parts"]]
         per_pair = torch.cat([part.total for part in parts])
         if num_items_in_batch is None:
             loss = per_pair.mean()
@@ -200,11 +203,24 @@ class PreferenceTrainer(PairEvaluation):
         places = inputs["order"].argsort()
         return loss, {"per_pair": per_pair.detach()[places], "rewards": torch.cat([p.rewards for p in parts])[places]}
 
-    def _objective(self, model: nn.Module, part: Batch) -> Objective:
-        chosen, rejected = _sides(part, *self._score(model, part))
+    def _objective(self, model: nn.Module, part: Batch, z: Tensor | None) -> Objective:
+        chosen, rejected = _sides(part, *self._score(model, part), z)
         objective = objective_of(self.args, chosen, rejected)
         self._metrics[model.training].add(objective, chosen, rejected, beta=self.hyper.beta)
         return objective
+
+    def _reference_point(self, model: nn.Module, inputs: Batch) -> Tensor | None:
+        """KTO's z of a whole batch; None for every other method."""
+        if "mismatched" not in inputs:
+            return None
+
+        def scores(part: Batch) -> tuple[Tensor, Tensor]:
+            with self.compute_loss_context_manager(), attending(model, self.layout):
+                found, ref_logps = self._score(model, self._prepare_inputs(part))
+            assert ref_logps is not None
+            return found.logps, ref_logps
+
+        return reference_point(inputs["mismatched"], scores, self.accelerator)
 
     def _score(self, model: nn.Module, inputs: Batch) -> tuple[TokenScores, Tensor | None]:
         extras = self.method.extras
@@ -225,6 +241,7 @@ class PreferenceTrainer(PairEvaluation):
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         """Runs a forward and a backward pass for every part; processes exchange gradients in the last one."""
         assert num_items_in_batch is not None
+        z = self._reference_point(model, inputs)
         losses = []
         for index, part in enumerate(inputs["parts"]):
             last = index == len(inputs["parts"]) - 1
@@ -232,7 +249,7 @@ class PreferenceTrainer(PairEvaluation):
                 nullcontext() if last else self.accelerator.no_sync(model),
                 attending(model, self.layout),
             ):
-                losses.append(super().training_step(model, {"parts": [part]}, num_items_in_batch))
+                losses.append(super().training_step(model, {"parts": [part], "reference_point": z}, num_items_in_batch))
         return torch.stack(losses).sum()
 
     def floating_point_ops(self, inputs: Batch) -> int:
@@ -260,8 +277,10 @@ class PreferenceTrainer(PairEvaluation):
             return score_pairs(self.model, pairs, layout=self.layout, max_tokens=self.args.max_forward_tokens)
 
 
-def _sides(inputs: Batch, scores: TokenScores, ref_logps: Tensor | None) -> tuple[Completions, Completions]:
-    """The chosen and the rejected half of the [2B, T] grids."""
+def _sides(
+    inputs: Batch, scores: TokenScores, ref_logps: Tensor | None, z: Tensor | None
+) -> tuple[Completions, Completions]:
+    """The chosen and the rejected half of the [2B, T] grids, with KTO's reference point."""
     grids = (scores.logps, inputs["mask"], ref_logps, inputs.get("token_rewards"), scores.log_collision, scores.kl)
     halves: list[Any] = [(None, None) if grid is None else grid.chunk(2) for grid in grids]
-    return Completions(*(half[0] for half in halves)), Completions(*(half[1] for half in halves))
+    return Completions(*(half[0] for half in halves), z), Completions(*(half[1] for half in halves), z)
