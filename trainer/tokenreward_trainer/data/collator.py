@@ -81,7 +81,8 @@ class Collator:
         and no metric can know of it.
 
         Returns:
-            `input_ids` (int64, `[1, tokens]` packed, `[2B, width]` padded), `positions`, `targets` and `slots` (int64
+            `input_ids` (int64, `[1, tokens]` packed, `[2B, width]` padded, or
+            `[B, width]` of single responses), `positions`, `targets` and `slots` (int64
             `[N]`), `mask` (bool `[2B, T]`), and where they are known `token_rewards` and `ref_logps` (`[2B, T]`, zero
             in the padding). The packed layout adds `position_ids` and `pairs`, and side by side `spread` and `gather`
             where padding does not outweigh the gain; the padded one adds `attention_mask`.
@@ -121,7 +122,7 @@ class Collator:
             last = len(ids) + len(pair.prompt) - 1
             chosen_at += range(last, last + len(pair.chosen))
             ids += pair.prompt + pair.chosen
-            rejected_at += [last, *range(len(ids), len(ids) + len(pair.rejected) - 1)]
+            rejected_at += [] if pair.single else [last, *range(len(ids), len(ids) + len(pair.rejected) - 1)]
             ids += pair.rejected
             after = len(pair.prompt)
             positions += [*range(after + len(pair.chosen)), *range(after, after + len(pair.rejected))]
@@ -136,7 +137,8 @@ class Collator:
         return batch if together is None else batch | {"spread": together.spread, "gather": together.gather}
 
     def _padded(self, pairs: Sequence[Pair]) -> Batch:
-        rows = [(pair.prompt, pair.chosen) for pair in pairs] + [(pair.prompt, pair.rejected) for pair in pairs]
+        rows = [(pair.prompt, pair.chosen) for pair in pairs]
+        rows += [(pair.prompt, pair.rejected) for pair in pairs if not pair.single]
         longest = max(len(prompt) + len(completion) for prompt, completion in rows)
         width = -(-longest // self.pad_to_multiple_of) * self.pad_to_multiple_of
         ids = torch.full((len(rows), width), self.pad_token)

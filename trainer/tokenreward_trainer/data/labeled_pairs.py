@@ -20,6 +20,7 @@ from tokenreward_trainer.data.pair import Pair, Values
 from tokenreward_trainer.data.pair_sides import PairSides
 from tokenreward_trainer.data.row_checks import RowChecks, RowCounts, warn_of
 from tokenreward_trainer.data.row_labels import RowLabels, provenance_of
+from tokenreward_trainer.data.single_rows import SingleRows
 from tokenreward_trainer.data.trained_turns import trained_mask, trajectories
 from tokenreward_trainer.data.truncation import truncate
 
@@ -59,6 +60,7 @@ def load_pairs(
     max_prompt_length: int = 1800,
     vocabulary: int | None = None,
     squash: bool = False,
+    single: bool = False,
 ) -> Pairs:
     """Reads the pairs of a file that `tokenreward label` wrote, or of one without labels.
 
@@ -71,6 +73,7 @@ def load_pairs(
             beyond them is left out and counted. None leaves that to `PreferenceTrainer`, which knows the policy.
         squash: Take tanh(r / 2) / 2 of labels of an unbounded estimator, as T-REG does (eq. 3). Without it, such
             labels are refused.
+        single: Take rows with one response too (`response`, `completion` or `messages`), which SFT trains on.
 
     Raises:
         BadInput: The file has no usable rows, or labels made with another tokenizer or chat template, without
@@ -84,7 +87,8 @@ def load_pairs(
         raise BadInput(f"{path}: there are no rows")
     provenance = provenance_of(path)
     limits: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
-    found = pairs_of(rows, tokenizer, provenance, str(path), **limits, vocabulary=vocabulary, squash=squash)
+    limits |= {"vocabulary": vocabulary, "squash": squash, "single": single}
+    found = pairs_of(rows, tokenizer, provenance, str(path), **limits)
     warn_of(found.counts, len(rows), str(path), max_length)
     return found
 
@@ -99,6 +103,7 @@ def pairs_of(
     max_prompt_length: int = 1800,
     vocabulary: int | None = None,
     squash: bool = False,
+    single: bool = False,
 ) -> Pairs:
     """Reads pairs from rows in memory, as `load_pairs` does from a file.
 
@@ -111,6 +116,7 @@ def pairs_of(
         max_prompt_length: See `load_pairs`.
         vocabulary: See `load_pairs`.
         squash: See `load_pairs`.
+        single: See `load_pairs`.
 
     Raises:
         BadInput: See `load_pairs`.
@@ -123,10 +129,11 @@ def pairs_of(
     chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
     counts = RowCounts()
     labels = RowLabels(name, provenance, chat, own_hashes(tokenizer), squash=squash)
-    reader = _Reader(name, PairSides(chat), labels, RowChecks(chat, counts))
+    sides = PairSides(chat)
+    reader, alone = _Reader(name, sides, labels, RowChecks(chat, counts)), SingleRows(name, sides, labels)
     pairs = []
     for number, row in enumerate(rows):
-        pair = reader.pair(row, number)
+        pair = (alone if single and "chosen" not in row else reader).pair(row, number)
         if pair is None:
             counts.skipped += 1
             continue

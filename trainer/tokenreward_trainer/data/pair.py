@@ -1,4 +1,7 @@
-"""The types that training data is made of: tokenized pairs, examples with reference log-probs, and batches."""
+"""The types that training data is made of: tokenized pairs, examples with reference log-probs, and batches.
+
+A single response, which SFT trains on, is a pair whose rejected side is empty.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,12 @@ class Pair:
         id: The row's own id, or its number in the file.
         prompt: Token ids up to and including the generation prompt, at least one.
         chosen: Token ids of the preferred completion, at least one; a finished one includes its end-of-turn token.
-        rejected: Token ids of the other completion, under the same rules.
+        rejected: Token ids of the other completion, under the same rules; empty for a single response.
         chosen_token_rewards: float32 `[len(chosen)]` in [-0.5, 0.5], or None for an unlabeled pair.
         rejected_token_rewards: float32 `[len(rejected)]` in [-0.5, 0.5], or None for an unlabeled pair.
         chosen_mask: bool `[len(chosen)]`, True on the tokens to train on, at least one; None if these are all. The
             others, a user's or a tool's between the assistant's turns, are read as context and count nowhere.
-        rejected_mask: bool `[len(rejected)]`, the same of the rejected completion.
+        rejected_mask: bool `[len(rejected)]`, the same of the rejected completion; None for a single response.
     """
 
     id: str
@@ -48,9 +51,13 @@ class Pair:
     def __post_init__(self) -> None:
         assert self.prompt, "a prompt has at least one token"
         assert self.chosen, "a completion has at least one token"
-        assert self.rejected, "a completion has at least one token"
         for ids, mask in ((self.chosen, self.chosen_mask), (self.rejected, self.rejected_mask)):
             assert mask is None or (len(mask) == len(ids) and mask.any()), "a mask has a token to train on"
+
+    @property
+    def single(self) -> bool:
+        """Whether this is a single response."""
+        return not self.rejected
 
     @property
     def counted(self) -> tuple[Mask, Mask]:
@@ -62,7 +69,7 @@ class Pair:
     def within(self, vocabulary: int) -> bool:
         """Whether all ids are rows of an embedding of that size."""
         sides = (self.prompt, self.chosen, self.rejected)
-        return all(min(ids) >= 0 and max(ids) < vocabulary for ids in sides)
+        return all(min(ids, default=0) >= 0 and max(ids, default=0) < vocabulary for ids in sides)
 
     @property
     def tokens(self) -> int:

@@ -39,21 +39,30 @@ class RowLabels:
         self._squash = squash and provenance is not None and provenance.unbounded
 
     def check(self) -> None:
-        """Checks that the labels are of the policy's tokens and of its conversations.
+        """Checks that the labels can be trained on: see `check_tokens`, and they are bounded.
 
         Raises:
-            BadInput: They are not, they are unbounded, or nobody knows where they come from.
+            BadInput: They are not.
         """
-        if self._provenance is None:
-            raise BadInput(
-                f"{self._name}: labels without provenance: nobody can tell which tokenizer they belong to. Keep the "
-                ".meta.json file beside JSONL, or label again"
-            )
+        self.check_tokens()
+        assert self._provenance is not None
         if self._provenance.unbounded and not self._squash:
             raise BadInput(
                 f"{self._name}: labels of estimator {self._provenance.estimator!r} are unbounded, and token rewards "
                 "lie in [-0.5, 0.5]: set data.squash = true to take tanh(r / 2) / 2 of them, or label with another "
                 "estimator"
+            )
+
+    def check_tokens(self) -> None:
+        """Checks that the labels are of the policy's tokens and of its conversations.
+
+        Raises:
+            BadInput: They are not, or nobody knows where they come from.
+        """
+        if self._provenance is None:
+            raise BadInput(
+                f"{self._name}: labels without provenance: nobody can tell which tokenizer they belong to. Keep the "
+                ".meta.json file beside JSONL, or label again"
             )
         theirs = self._provenance.fingerprint
         if theirs.tokenizer_hash not in self._hashes:

@@ -1,4 +1,4 @@
-"""Preference losses: one small file each, found by name."""
+"""Losses of pairs and of single responses: one small file each, found by name."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tokenreward_trainer.losses.kto import KTO
 from tokenreward_trainer.losses.orpo import ORPO
 from tokenreward_trainer.losses.robust import ROBUST
 from tokenreward_trainer.losses.sepo import SEPO
+from tokenreward_trainer.losses.sft import SFT
 from tokenreward_trainer.losses.sft_term import sft_term
 from tokenreward_trainer.losses.simpo import SIMPO
 from tokenreward_trainer.losses.tdpo import TDPO1, TDPO2
@@ -25,6 +26,7 @@ __all__ = ["METHODS", "Completions", "Hyperparameters", "Method", "PairLoss", "s
 
 _PAIRWISE = (DPO, SIMPO, WPO, IPO, HINGE, ROBUST, CPO, ORPO, KTO)
 _ON_TOKENS = (TDPO1, TDPO2, SEPO, TISDPO, TGDPO, CONFPO)
+_ON_RESPONSES = (SFT,)
 
 #: Every method by its name in options.
-METHODS: Mapping[str, Method] = {method.name: method for method in (*_PAIRWISE, *_ON_TOKENS)}
+METHODS: Mapping[str, Method] = {method.name: method for method in (*_PAIRWISE, *_ON_TOKENS, *_ON_RESPONSES)}

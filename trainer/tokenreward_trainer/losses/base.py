@@ -17,7 +17,8 @@ class Completions:
 
     Attributes:
         logps: `[B, T]`, log pi(y_t | x, y_<t), natural logarithm, differentiable.
-        mask: bool `[B, T]`, True on completion tokens, the end-of-turn token included; at least one per row.
+        mask: bool `[B, T]`, True on completion tokens, the end-of-turn token included; at least one per row, and none
+            on the rejected side of single responses.
         ref_logps: `[B, T]`, the same under the reference model, without gradient.
         token_rewards: `[B, T]`, r_t in [-0.5, 0.5], the labels.
         log_collision: `[B, T]`, log sum_v pi(v | x, y_<t)^2, without gradient (WPO).
@@ -58,7 +59,8 @@ class PairLoss:
     """What a loss says about each of B pairs, before any mean.
 
     Attributes:
-        loss: `[B]`, differentiable.
+        loss: `[B]`, differentiable. The loss of a batch is its mean over pairs; of single responses its sum over tokens
+            divided by the tokens of the batch.
         chosen_rewards: `[B]`, the implicit reward of the chosen completion that the loss compares, without gradient.
         rejected_rewards: `[B]`, the same of the rejected completion.
         weight: `[B]`, w, the factor in this loss's own gradient by which T-REG weighs its regulariser (arXiv
@@ -115,6 +117,7 @@ class Method:
         reference: Whether the loss reads the reference model's log-probs.
         token_rewards: Whether the loss itself reads the token rewards.
         weighted: Whether the loss gives a weight, so that the regulariser can be used.
+        single: Whether it trains on single responses (the chosen side) and not on pairs.
         length_normalised: Whether its gradient per token log-prob carries 1/|y|, so that the regulariser's must too.
     """
 
@@ -127,6 +130,7 @@ class Method:
     reference: bool = True
     token_rewards: bool = False
     weighted: bool = True
+    single: bool = False
     length_normalised: bool = False
 
     @property

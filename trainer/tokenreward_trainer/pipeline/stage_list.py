@@ -7,6 +7,7 @@ from typing import Any
 from tokenreward_trainer.pipeline.recipe import Recipe
 from tokenreward_trainer.pipeline.stage import Stage
 from tokenreward_trainer.pipeline.stages import label, prompts, rank, report, sample, train
+from tokenreward_trainer.training.settings import WITHOUT_REGULARIZER
 
 
 def stages_of(recipe: Recipe) -> list[Stage]:
@@ -19,7 +20,7 @@ def stages_of(recipe: Recipe) -> list[Stage]:
         )
 
     # The same training without the regulariser, for comparison.
-    plain = [training("baseline", reg_alpha=0.0, weighting="dynamic")] if recipe.report.baseline else []
+    plain = [training("baseline", **WITHOUT_REGULARIZER)] if recipe.report.baseline else []
     trainings = [*plain, training("train")]
     samples, pairs = {"sample": ["samples.jsonl"]}, {"rank": ["pairs.jsonl"]}
     shown = {"prompts": [], "sample": ["samples.jsonl"], "rank": ["pairs.scores.jsonl"], **labeled}

@@ -24,6 +24,8 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
         gamma_ratio: The target margin of simpo and confpo over beta; None is 0.5.
         label_smoothing: The share of pairs that are taken to be labeled the wrong way round; None is 0.
         reg_alpha: The weight of T-REG's token-level regulariser; 0 trains without it.
+        reg_scale: What reg_alpha is measured in: `absolute`, or `labels`, the standard deviation of the token rewards:
+            then the regulariser has reg_alpha / std, so that labels of any size pull equally hard.
         weighting: The regulariser's weight per pair: `dynamic`, the factor in the loss's own gradient, or `static`, 1.
         sft_weight: The weight of -mean log-prob of the chosen completion (the paper's DPO-SFT ablation).
         tdpo_alpha: The weight of TDPO2's KL term; None is 0.5.
@@ -52,6 +54,7 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
     gamma_ratio: float | None = None
     label_smoothing: float | None = None
     reg_alpha: float = 0.0
+    reg_scale: str = "absolute"
     weighting: str = "dynamic"
     sft_weight: float = 0.0
     tdpo_alpha: float | None = None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tokenreward_trainer.training.config import PreferenceConfig
 
 WEIGHTINGS = ("dynamic", "static")
+REG_SCALES = ("absolute", "labels")
 _NOT_NEGATIVE = (
     "gamma_ratio",
     "reg_alpha",
@@ -57,6 +58,7 @@ def _check_names(args: PreferenceConfig) -> None:
         raise UnknownName("method", args.method, list(METHODS))
     for name, value, known in (
         ("weighting", args.weighting, WEIGHTINGS),
+        ("reg_scale", args.reg_scale, REG_SCALES),
         ("reference", args.reference, REFERENCES),
         ("layout", args.layout, LAYOUTS),
     ):
@@ -110,8 +112,16 @@ def _check_combinations(args: PreferenceConfig) -> None:
             f"reg_alpha = {args.reg_alpha} with method = '{args.method}': no weight for the regulariser has been "
             f"derived for this method. Set reg_alpha = 0, or use {_WEIGHTED}"
         )
+    if method.single:
+        for name in ("beta", "sft_weight"):
+            if getattr(args, name):
+                raise BadInput(
+                    f"{name} = {getattr(args, name)} would do nothing with method = '{args.method}': remove it"
+                )
     if args.weighting == "static" and args.reg_alpha == 0:
         raise BadInput("weighting = 'static' weighs the regulariser, which reg_alpha = 0 leaves out: set reg_alpha")
+    if args.reg_scale == "labels" and args.reg_alpha == 0:
+        raise BadInput("reg_scale = 'labels' measures reg_alpha, and reg_alpha = 0 is none: set reg_alpha")
     if args.reference == "none" and method.reference:
         raise BadInput(f"reference = 'none' with method = '{args.method}', which compares with a reference model")
     if args.reference == "precompute" and args.needs_live_reference:

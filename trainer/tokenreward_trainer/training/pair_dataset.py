@@ -52,7 +52,7 @@ def labeled_dataset(given: Any, args: PreferenceConfig, vocabulary: int) -> Pair
     Raises:
         BadInput: What is given are no pairs, there are none, or labels are needed and missing, or only some have them.
     """
-    pairs = _within(_pairs(given), vocabulary)
+    pairs = _within(_sided(_pairs(given), args), vocabulary)
     if not pairs:
         raise BadInput("the data set has no pairs")
     unlabeled = sum(pair.chosen_token_rewards is None or pair.rejected_token_rewards is None for pair in pairs)
@@ -89,6 +89,15 @@ def known_logps(pairs: Sequence[Pair], sets: Sequence[PairDataset | None]) -> li
     found = [known.get(_ids(pair)) for pair in pairs]
     complete = [logps for logps in found if logps is not None]
     return complete if len(complete) == len(found) else None
+
+
+def _sided(pairs: list[Pair], args: PreferenceConfig) -> list[Pair]:
+    """The pairs as the method reads them: SFT has no use for their rejected side."""
+    if args.chosen_method.single:
+        return [Pair(pair.id, pair.prompt, pair.chosen, (), chosen_mask=pair.chosen_mask) for pair in pairs]
+    if alone := sum(pair.single for pair in pairs):
+        raise BadInput(f"method = '{args.method}' compares two responses, and {alone} of {len(pairs)} rows have one")
+    return pairs
 
 
 def _ids(pair: Pair) -> tuple[tuple[int, ...], ...]:

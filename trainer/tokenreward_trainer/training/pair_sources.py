@@ -64,6 +64,7 @@ def _from_files(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedToke
         "max_length": data.max_length,
         "max_prompt_length": data.max_prompt_length,
         "squash": data.squash,
+        "single": arguments.chosen_method.single,
     }
     limits["vocabulary"] = vocabulary_of(run.model.name)
     files = [Path(data.train), *([Path(data.eval)] if data.eval else [])]

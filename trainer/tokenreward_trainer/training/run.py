@@ -19,7 +19,7 @@ from tokenreward_trainer.training.model_loading import check_models, load_model,
 from tokenreward_trainer.training.pair_sources import RunData, read_pairs
 from tokenreward_trainer.training.run_checks import check_file, check_run
 from tokenreward_trainer.training.run_record import RunRecord, record_of, shown_pairs
-from tokenreward_trainer.training.settings import Run
+from tokenreward_trainer.training.settings import WITHOUT_REGULARIZER, Run
 from tokenreward_trainer.training.trainer import PreferenceTrainer
 
 
@@ -86,7 +86,7 @@ def _trainings(run: Run, arguments: PreferenceConfig) -> list[PreferenceConfig]:
             "report.baseline there are two: say true, and each goes on from its own"
         )
     out = str(Path(arguments.output_dir) / "baseline")
-    return [arguments_of(run, reg_alpha=0.0, weighting="dynamic", output_dir=out), arguments]
+    return [arguments_of(run, **WITHOUT_REGULARIZER, output_dir=out), arguments]
 
 
 def _train(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizerBase, data: RunData) -> RunRecord:

@@ -16,6 +16,9 @@ from tokenreward.errors import BadInput
 from tokenreward.schema import Pool, PoolBy, Score
 from tokenreward_trainer.config_file import Positive, Section, complaints, content_of
 
+#: Options of [train] that the same training without the regulariser has.
+WITHOUT_REGULARIZER: Mapping[str, Any] = {"reg_alpha": 0.0, "reg_scale": "absolute", "weighting": "dynamic"}
+
 
 class Model(Section):
     """The policy and its reference.

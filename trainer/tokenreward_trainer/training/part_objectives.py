@@ -1,0 +1,69 @@
+"""The loss of one part of a batch: scores of policy and reference, the two sides, and the terms that come of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tokenreward_trainer.data.pair import Batch
+from tokenreward_trainer.losses import Completions, Hyperparameters, Method
+from tokenreward_trainer.model.chunked_lm_head import TokenScores
+from tokenreward_trainer.model.scoring import attending, reference_side, score
+from tokenreward_trainer.training.live_reference import as_reference
+from tokenreward_trainer.training.objective import Objective, objective_of
+from tokenreward_trainer.training.pair_evaluation import PairEvaluation
+from tokenreward_trainer.training.reference_point import reference_point
+from tokenreward_trainer.training.strength import Strength
+
+
+class PartObjectives(PairEvaluation):
+    """The part of `PreferenceTrainer` that computes terms of the loss; what it divides them by is the trainer's."""
+
+    method: Method
+    hyper: Hyperparameters
+    strength: Strength
+    ref_model: nn.Module | None
+
+    def _objective(self, model: nn.Module, part: Batch, z: Tensor | None) -> Objective:
+        chosen, rejected = _sides(part, *self._score(model, part), z)
+        objective = objective_of(self.args, chosen, rejected, self.strength.alpha)
+        self._metrics[model.training].add(objective, chosen, rejected, beta=self.hyper.beta)
+        return objective
+
+    def _reference_point(self, model: nn.Module, inputs: Batch) -> Tensor | None:
+        """KTO's z of a whole batch; None for every other method."""
+        if "mismatched" not in inputs:
+            return None
+
+        def scores(part: Batch) -> tuple[Tensor, Tensor]:
+            with self.compute_loss_context_manager(), attending(model, self.layout):
+                found, ref_logps = self._score(model, self._prepare_inputs(part))
+            assert ref_logps is not None
+            return found.logps, ref_logps
+
+        return reference_point(inputs["mismatched"], scores, self.accelerator)
+
+    def _score(self, model: nn.Module, inputs: Batch) -> tuple[TokenScores, Tensor | None]:
+        extras = self.method.extras
+        if self.args.reference_mode != "live":
+            return score(model, inputs, extras=extras), inputs.get("ref_logps")
+        ref_model = self.ref_model if self.ref_model is not None else self.accelerator.unwrap_model(model)
+        with torch.no_grad(), as_reference(ref_model, self.layout):
+            if "kl" not in extras:
+                ref_logps = score(ref_model, inputs).logps
+                reference = None
+            else:
+                reference = reference_side(ref_model, inputs)
+        scores = score(model, inputs, extras=extras, reference=reference)
+        return scores, ref_logps if reference is None else scores.ref_logps
+
+
+def _sides(
+    inputs: Batch, scores: TokenScores, ref_logps: Tensor | None, z: Tensor | None
+) -> tuple[Completions, Completions]:
+    """The chosen and the rejected half of the [2B, T] grids, with KTO's reference point."""
+    grids = (scores.logps, inputs["mask"], ref_logps, inputs.get("token_rewards"), scores.log_collision, scores.kl)
+    halves: list[Any] = [(None, None) if grid is None else grid.chunk(2) for grid in grids]
+    return Completions(*(half[0] for half in halves), z), Completions(*(half[1] for half in halves), z)
