@@ -50,6 +50,7 @@ METHODS: list[dict[str, Any]] = [
     {"method": "tisdpo"},
     {"method": "tgdpo"},
     {"method": "confpo", "beta": 2.0},
+    {"method": "sft", "beta": None},
 ]
 
 

@@ -114,10 +114,8 @@ def _check_combinations(args: PreferenceConfig) -> None:
         )
     if method.single:
         for name in ("beta", "sft_weight"):
-            if getattr(args, name):
-                raise BadInput(
-                    f"{name} = {getattr(args, name)} would do nothing with method = '{args.method}': remove it"
-                )
+            if value := getattr(args, name):
+                raise BadInput(f"{name} = {value} would do nothing with method = '{args.method}': remove it")
     if args.weighting == "static" and args.reg_alpha == 0:
         raise BadInput("weighting = 'static' weighs the regulariser, which reg_alpha = 0 leaves out: set reg_alpha")
     if args.reg_scale == "labels" and args.reg_alpha == 0:
