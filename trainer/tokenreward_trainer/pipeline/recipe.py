@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from tokenreward.errors import BadInput
-from tokenreward.schema import Pool, PoolBy
+from tokenreward.schema import Pool, PoolBy, Score
 from tokenreward_trainer.config_file import Positive, Section, complaints, content_of
 from tokenreward_trainer.ranking.pair_selection import Ranking
 from tokenreward_trainer.sampling.settings import Sampling
@@ -22,9 +22,11 @@ class Directory(Section):
 
     Attributes:
         directory: Everything is below it; the same directory again does what has changed.
+        rounds: How often the loop is gone through. Each round samples from what the one before it has trained.
     """
 
     directory: str = ""
+    rounds: Positive = 1
 
 
 class Prompts(Section):
@@ -41,6 +43,25 @@ class Prompts(Section):
     sets: list[str] = Field(default_factory=list)
     count: Positive | None = None
     seed: int = 0
+
+
+class Sft(Section):
+    """SFT before the first round, for a model that cannot follow prompts yet.
+
+    Attributes:
+        file: Single responses, conversations or pairs, as in `tokenreward train` with method = "sft"; None leaves it
+            out.
+        eval_share: The share of the rows that is held out.
+        max_length: The most tokens of prompt and response.
+        max_prompt_length: The most tokens that a row which is too long keeps of its prompt.
+        train: Options of PreferenceConfig.
+    """
+
+    file: str | None = None
+    eval_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_length: Annotated[int, Field(ge=2)] = 2048
+    max_prompt_length: Positive = 1800
+    train: dict[str, Any] = Field(default_factory=dict)
 
 
 class Rank(Ranking):
@@ -70,6 +91,7 @@ class Label(Section):
             no mention.
         pool: What rewards are pooled over.
         pool_by: How they are pooled.
+        score: Which turns of a conversation are scored and trained on, `last` or `all`.
         rows_per_job: Rows that are sent as one job.
     """
 
@@ -83,6 +105,7 @@ class Label(Section):
     context: dict[str, str] = Field(default_factory=dict)
     pool: Pool | None = None
     pool_by: PoolBy = "mean"
+    score: Score = "last"
     rows_per_job: Positive = 64
 
 
@@ -118,6 +141,7 @@ class Recipe(Section):
     run: Directory = Directory()
     model: Model = Model()
     prompts: Prompts = Prompts()
+    sft: Sft = Sft()
     sample: Sampling = Sampling()
     rank: Rank = Rank()
     label: Label = Label()
@@ -161,10 +185,15 @@ def recipe_of(content: dict[str, Any]) -> Recipe:
     from tokenreward_trainer.training.option_types import check_train
     from tokenreward_trainer.training.run_checks import check_evaluation
 
-    check_train(recipe.train)
     # On the CPU: a recipe is read long before it trains, and must not take the accelerator's memory until then.
-    options = recipe.train | {"output_dir": recipe.run.directory, "use_cpu": True}
-    check_evaluation(PreferenceConfig.of(options), held_out=recipe.data.eval_share > 0)
+    here = {"output_dir": recipe.run.directory, "use_cpu": True}
+    check_train(recipe.train)
+    check_evaluation(PreferenceConfig.of(recipe.train | here), held_out=recipe.data.eval_share > 0)
+    if recipe.sft.file is not None:
+        check_train(recipe.sft.train)
+        check_evaluation(
+            PreferenceConfig.of(recipe.sft.train | {"method": "sft"} | here), held_out=recipe.sft.eval_share > 0
+        )
     return recipe
 
 
@@ -183,6 +212,9 @@ def _check(recipe: Recipe) -> None:
         raise BadInput("label.model names a model of the service at label.url; without one, the policy itself labels")
     if recipe.report.baseline and not recipe.train.get("reg_alpha", 0):
         raise BadInput("report.baseline trains the same without the regulariser, and train.reg_alpha is 0: set one")
-    for name in ("output_dir", "resume_from_checkpoint"):
-        if name in recipe.train:
-            raise BadInput(f"train.{name} is the run's own affair (run.directory): remove it")
+    if recipe.sft.train.get("method", "sft") != "sft":
+        raise BadInput(f"sft.train.method = {recipe.sft.train['method']!r}: this stage's method is 'sft', remove it")
+    for section, options in (("train", recipe.train), ("sft.train", recipe.sft.train)):
+        for name in ("output_dir", "resume_from_checkpoint"):
+            if name in options:
+                raise BadInput(f"{section}.{name} is the run's own affair (run.directory): remove it")
