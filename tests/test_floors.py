@@ -64,7 +64,7 @@ FLOORS: dict[str, list[list[str]]] = {
     "tokenreward_trainer": [
         ["cli"],
         ["pipeline"],
-        ["evaluation"],
+        ["evaluation", "rto"],
         ["report", "ranking"],
         ["training", "sampling", "scorers"],
         ["model"],

@@ -29,6 +29,7 @@ COMMANDS = {
     "rank": ("tokenreward_trainer.ranking.cli:rank", "make pairs of the best and the worst of sampled responses"),
     "run": ("tokenreward_trainer.pipeline.cli:run", "the loop: sample, rank, label, train, report, resumable"),
     "train": ("tokenreward_trainer.cli:train", "train a policy on labeled preferences"),
+    "rto": ("tokenreward_trainer.rto.cli:rto", "train a policy by PPO with a reward for every token"),
     "evaluate": (
         "tokenreward_trainer.evaluation.cli:evaluate",
         "compare checkpoints on the same prompts, with intervals",

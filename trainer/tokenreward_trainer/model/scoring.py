@@ -52,8 +52,19 @@ def score(
 @torch.no_grad()
 def reference_side(model: nn.Module, batch: Batch) -> Reference:
     """Returns the reference model's hidden states at the batch's completion tokens, and its head."""
+    return Reference(hidden_states(model, batch), head_of(base_of(model)))
+
+
+def hidden_states(model: nn.Module, batch: Batch) -> Tensor:
+    """Returns the last hidden states that predict the batch's completion tokens, `[N, H]`, differentiable.
+
+    Args:
+        model: A scorable model, wrapped or not.
+        batch: See `score`.
+    """
     request = ScoreRequest(batch["positions"], batch["targets"], hidden_only=True)
-    return Reference(model(**_inputs(batch), score=request)["hidden"], head_of(base_of(model)))
+    hidden: Tensor = model(**_inputs(batch), score=request)["hidden"]
+    return hidden
 
 
 def attending(model: nn.Module, layout: BatchLayout) -> AbstractContextManager[None]:

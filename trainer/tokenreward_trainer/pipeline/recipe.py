@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from tokenreward.errors import BadInput
 from tokenreward.schema import Pool, PoolBy, Score
 from tokenreward_trainer.config_file import Positive, Section, complaints, content_of
+from tokenreward_trainer.prompts.section import Prompts, check_prompts
 from tokenreward_trainer.ranking.pair_selection import Ranking
 from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.training import settings
@@ -27,22 +28,6 @@ class Directory(Section):
 
     directory: str = ""
     rounds: Positive = 1
-
-
-class Prompts(Section):
-    """Where the prompts come from.
-
-    Attributes:
-        file: A file of rows with `prompt`.
-        sets: Prompts made by rule instead, as in ["arithmetic:1", "format"].
-        count: How many of them; of a file the first ones, None: all.
-        seed: For prompts made by rule.
-    """
-
-    file: str | None = None
-    sets: list[str] = Field(default_factory=list)
-    count: Positive | None = None
-    seed: int = 0
 
 
 class Sft(Section):
@@ -202,10 +187,7 @@ def _check(recipe: Recipe) -> None:
         raise BadInput("run.directory is not set: where the run goes, as in --run.directory runs/first")
     if not recipe.model.name:
         raise BadInput("model.name is not set: a directory or hub name, as in --model.name DIRECTORY")
-    if (recipe.prompts.file is None) == (not recipe.prompts.sets):
-        raise BadInput("prompts.file and prompts.sets: give one of them")
-    if recipe.prompts.sets and recipe.prompts.count is None:
-        raise BadInput("prompts.count is not set: how many prompts to make")
+    check_prompts(recipe.prompts)
     if recipe.label.url is not None and recipe.label.serve:
         raise BadInput("label.serve is for a service that is started here, and label.url names another: remove one")
     if recipe.label.url is None and recipe.label.model is not None:

@@ -17,7 +17,10 @@ from tokenreward_trainer.training.run_record import RunRecord
 #: Distinct in grey and to the colour-blind (Okabe and Ito); the last run, the one of interest, takes the first.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
 
-_PANELS = (
+#: Title, label of the axis, and the logged numbers of which the first that a run has is drawn.
+Panel = tuple[str, str, tuple[str, ...]]
+
+_PANELS: Sequence[Panel] = (
     ("loss", "loss", ("loss/preference", "loss")),
     ("reward margin", "chosen - rejected", ("rewards/margins",)),
     ("accuracy", "share of pairs", ("rewards/accuracies",)),
@@ -38,10 +41,16 @@ class Chart:
     description: str
 
 
-def curves(records: Sequence[RunRecord]) -> Chart:
-    """Draws four panels over training steps: loss, margin, accuracy, and correlation with the labels."""
+def curves(records: Sequence[RunRecord], panels: Sequence[Panel] = _PANELS) -> Chart:
+    """Draws four panels over training steps.
+
+    Args:
+        records: The runs.
+        panels: Title, label of the axis, and names of logged numbers; without them loss, margin, accuracy and
+            correlation with the labels.
+    """
     figure = Figure(figsize=(11, 6), layout="constrained")
-    for axes, (title, label, names) in zip(figure.subplots(2, 2).flat, _PANELS, strict=True):
+    for axes, (title, label, names) in zip(figure.subplots(2, 2).flat, panels, strict=True):
         for record, colour in _coloured(records):
             _series(axes, record, names, colour)
         axes.set_title(title, fontsize=10, loc="left")
@@ -49,7 +58,8 @@ def curves(records: Sequence[RunRecord]) -> Chart:
         axes.set_xlabel("step", fontsize=8)
         _plain(axes)
     figure.axes[0].legend(fontsize=8, frameon=False)
-    about = "Loss, reward margin, accuracy and correlation with the labels. Lines: training; dots: held out."
+    titles = ", ".join(title for title, _, _ in panels)
+    about = f"{titles[:1].upper()}{titles[1:]}. Lines: training; dots: held out."
     return Chart(_uri(figure), about)
 
 
