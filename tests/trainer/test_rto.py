@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -277,3 +279,10 @@ def test_the_command_checks_and_runs(content: Row, tmp_path: Path, capsys: pytes
     assert "[1/1] score" in said
     assert "report: " in said
     assert cli.main([*command, "--check", "--model.name", "./missing"]) == 1
+
+
+def test_the_configuration_of_the_docs_can_be_read() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
+    found = re.search(r"```ini\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    assert rto_of(tomllib.loads(found[1])).sample.n == 4

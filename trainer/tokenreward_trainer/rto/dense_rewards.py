@@ -41,7 +41,7 @@ class NoDenseRewards:
 
 
 class DpoRewards:
-    """log pi_dpo/pi_ref, the reward that DPO has learned per token (arXiv 2404.18922, sec. 4).
+    """log pi_dpo/pi_ref, the reward that DPO has learned per token (arXiv 2404.18922).
 
     Args:
         model: The policy that DPO has trained.
