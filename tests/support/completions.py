@@ -34,6 +34,7 @@ def side(
         token_rewards=grid(labels),
         kl=grid(kl or [0.0] * len(logps)).requires_grad_(),
         log_collision=grid(collision or [0.0] * len(logps)),
+        teacher_logps=grid([-0.5 * n for n in range(1, len(logps) + 1)]),
         reference_point=torch.tensor(0.05, dtype=torch.float64),
     )
 

@@ -163,7 +163,7 @@ def test_padding_never_counts(name: str) -> None:
         rubbish = torch.full((1, 5), 7.0, dtype=torch.float64)
         grids = {
             field: torch.cat((value, rubbish), 1)
-            for field in ("logps", "ref_logps", "token_rewards", "kl", "log_collision")
+            for field in ("logps", "ref_logps", "token_rewards", "kl", "log_collision", "teacher_logps")
             if (value := getattr(completion, field)) is not None
         }
         mask = torch.cat((completion.mask, torch.zeros(1, 5, dtype=torch.bool)), 1)

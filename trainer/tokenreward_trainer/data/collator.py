@@ -103,11 +103,29 @@ class Collator:
         if pairs[0].chosen_token_rewards is not None:
             rewards = [pair.chosen_token_rewards for pair in pairs] + [pair.rejected_token_rewards for pair in pairs]
             batch["token_rewards"] = self._grid(rewards, counted, mask)
+        if pairs[0].teacher is not None and pairs[0].single:
+            batch |= self._teacher(pairs, counted, mask)
         if examples[0].ref_logps is not None:
             both = [example.ref_logps for example in examples if example.ref_logps is not None]
             rows = [chosen for chosen, _ in both] + [rejected for _, rejected in both]
             batch["ref_logps"] = self._grid(rows, counted, mask)
         return batch
+
+    def _teacher(self, pairs: Sequence[Pair], counted: Sequence[Mask], mask: Tensor) -> Batch:
+        """`teacher_logps` on the grid, and where there are any `teacher_ids` and `teacher_top`, `[N, K]`."""
+        kept = [pair.teacher[which] for pair, which in zip(pairs, counted, strict=False) if pair.teacher is not None]
+        rows: list[Values | None] = [scores.logps for scores in kept]
+        nothing = [np.zeros(0, np.float32)] * (len(mask) - len(rows))
+        whole = [np.ones(int(row.sum()), np.bool_) for row in mask.numpy()]
+        found: Batch = {"teacher_logps": self._grid([*rows, *nothing], whole, mask)}
+        ids = [scores.top_ids for scores in kept if scores.top_ids is not None]
+        values = [scores.top_logps for scores in kept if scores.top_logps is not None]
+        if ids:
+            found |= {
+                "teacher_ids": torch.from_numpy(np.concatenate(ids)),
+                "teacher_top": torch.from_numpy(np.concatenate(values)).to(self.dtype),
+            }
+        return found
 
     def _grid(self, rows: Sequence[Values | None], counted: Sequence[Mask], mask: Tensor) -> Tensor:
         values = np.concatenate([row[kept] for row, kept in zip(rows, counted, strict=True) if row is not None])

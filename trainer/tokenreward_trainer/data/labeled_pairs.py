@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tokenreward_trainer.data.pair_sides import PairSides
 from tokenreward_trainer.data.row_checks import RowChecks, RowCounts, warn_of
 from tokenreward_trainer.data.row_labels import RowLabels, provenance_of
 from tokenreward_trainer.data.single_rows import SingleRows
+from tokenreward_trainer.data.teacher_scores import teacher_scores
 from tokenreward_trainer.data.trained_turns import trained_mask, trajectories
 from tokenreward_trainer.data.truncation import truncate
 
@@ -61,6 +62,7 @@ def load_pairs(
     vocabulary: int | None = None,
     squash: bool = False,
     single: bool = False,
+    teacher: bool = False,
 ) -> Pairs:
     """Reads the pairs of a file that `tokenreward label` wrote, or of one without labels.
 
@@ -74,6 +76,7 @@ def load_pairs(
         squash: Take tanh(r / 2) / 2 of labels of an unbounded estimator, as T-REG does (eq. 3). Without it, such
             labels are refused.
         single: Take rows with one response too (`response`, `completion` or `messages`), which SFT trains on.
+        teacher: Read a teacher's log-probs of the chosen or only response too, which distillation trains on.
 
     Raises:
         BadInput: The file has no usable rows, or labels made with another tokenizer or chat template, without
@@ -87,7 +90,7 @@ def load_pairs(
         raise BadInput(f"{path}: there are no rows")
     provenance = provenance_of(path)
     limits: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
-    limits |= {"vocabulary": vocabulary, "squash": squash, "single": single}
+    limits |= {"vocabulary": vocabulary, "squash": squash, "single": single, "teacher": teacher}
     found = pairs_of(rows, tokenizer, provenance, str(path), **limits)
     warn_of(found.counts, len(rows), str(path), max_length)
     return found
@@ -104,6 +107,7 @@ def pairs_of(
     vocabulary: int | None = None,
     squash: bool = False,
     single: bool = False,
+    teacher: bool = False,
 ) -> Pairs:
     """Reads pairs from rows in memory, as `load_pairs` does from a file.
 
@@ -117,6 +121,7 @@ def pairs_of(
         vocabulary: See `load_pairs`.
         squash: See `load_pairs`.
         single: See `load_pairs`.
+        teacher: See `load_pairs`.
 
     Raises:
         BadInput: See `load_pairs`.
@@ -140,6 +145,9 @@ def pairs_of(
         if vocabulary is not None and not pair.within(vocabulary):
             counts.outside += 1
             continue
+        if teacher:
+            side = "chosen" if "chosen" in row else "response"
+            pair = replace(pair, teacher=teacher_scores(row, side, len(pair.chosen), f"{name}, row {number}"))
         fitted = truncate(pair, max_length, max_prompt_length)
         counts.truncated += fitted is not pair
         counts.prompts_cut += len(fitted.prompt) < len(pair.prompt)

@@ -24,6 +24,29 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
+class TeacherScores:
+    """What a teacher says of T tokens.
+
+    Attributes:
+        logps: float32 `[T]`, its log-prob of each token.
+        top_ids: int64 `[T, K]`, its likeliest tokens at each place; None where the labels have none.
+        top_logps: float32 `[T, K]`, their log-probs.
+    """
+
+    logps: Values
+    top_ids: NDArray[np.int64] | None = None
+    top_logps: Values | None = None
+
+    def __getitem__(self, kept: Any) -> TeacherScores:
+        """The scores of some tokens, by a slice or a mask."""
+        return TeacherScores(
+            self.logps[kept],
+            None if self.top_ids is None else self.top_ids[kept],
+            None if self.top_logps is None else self.top_logps[kept],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Pair:
     """One preference pair, tokenized.
 
@@ -37,6 +60,7 @@ class Pair:
         chosen_mask: bool `[len(chosen)]`, True on the tokens to train on, at least one; None if these are all. The
             others, a user's or a tool's between the assistant's turns, are read as context and count nowhere.
         rejected_mask: bool `[len(rejected)]`, the same of the rejected completion; None for a single response.
+        teacher: What a teacher says of the chosen completion, where it was read.
     """
 
     id: str
@@ -47,6 +71,7 @@ class Pair:
     rejected_token_rewards: Values | None = None
     chosen_mask: Mask | None = None
     rejected_mask: Mask | None = None
+    teacher: TeacherScores | None = None
 
     def __post_init__(self) -> None:
         assert self.prompt, "a prompt has at least one token"

@@ -11,6 +11,7 @@ from tokenreward_trainer.losses.dpo import DPO
 from tokenreward_trainer.losses.hinge import HINGE
 from tokenreward_trainer.losses.ipo import IPO
 from tokenreward_trainer.losses.kto import KTO
+from tokenreward_trainer.losses.opd import OPD
 from tokenreward_trainer.losses.orpo import ORPO
 from tokenreward_trainer.losses.robust import ROBUST
 from tokenreward_trainer.losses.sepo import SEPO
@@ -26,7 +27,7 @@ __all__ = ["METHODS", "Completions", "Hyperparameters", "Method", "PairLoss", "s
 
 _PAIRWISE = (DPO, SIMPO, WPO, IPO, HINGE, ROBUST, CPO, ORPO, KTO)
 _ON_TOKENS = (TDPO1, TDPO2, SEPO, TISDPO, TGDPO, CONFPO)
-_ON_RESPONSES = (SFT,)
+_ON_RESPONSES = (SFT, OPD)
 
 #: Every method by its name in options.
 METHODS: Mapping[str, Method] = {method.name: method for method in (*_PAIRWISE, *_ON_TOKENS, *_ON_RESPONSES)}

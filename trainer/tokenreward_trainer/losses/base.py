@@ -23,6 +23,8 @@ class Completions:
         token_rewards: `[B, T]`, r_t in [-0.5, 0.5], the labels.
         log_collision: `[B, T]`, log sum_v pi(v | x, y_<t)^2, without gradient (WPO).
         kl: `[B, T]`, KL(pi_ref(. | x, y_<t) || pi(. | x, y_<t)), differentiable (TDPO).
+        teacher_logps: `[B, T]`, log p_T(y_t | x, y_<t) under a teacher, without gradient (distillation).
+        teacher_kl: `[B, T]`, the forward KL over the teacher's likeliest tokens, differentiable; None without them.
         reference_point: One number for the whole batch, z, without gradient (KTO).
     """
 
@@ -32,6 +34,8 @@ class Completions:
     token_rewards: Tensor | None = None
     log_collision: Tensor | None = None
     kl: Tensor | None = None
+    teacher_logps: Tensor | None = None
+    teacher_kl: Tensor | None = None
     reference_point: Tensor | None = None
 
     def total(self, values: Tensor) -> Tensor:
@@ -88,6 +92,8 @@ class Hyperparameters:
         undesirable_weight: The weight of KTO's rejected completions.
         tis_scale: How far TIS-DPO's token weights follow the token rewards.
         tgdpo_alpha: How far TGDPO's beta follows the token rewards.
+        teacher_kl: Which KL distillation takes: `reverse` on the samples, or `forward` over the teacher's likeliest
+            tokens; `auto` is forward where the labels have them.
     """
 
     beta: float
@@ -100,6 +106,7 @@ class Hyperparameters:
     undesirable_weight: float = 1.0
     tis_scale: float = 0.6
     tgdpo_alpha: float = 0.5
+    teacher_kl: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,7 @@ class Method:
         token_rewards: Whether the loss itself reads the token rewards.
         weighted: Whether the loss gives a weight, so that the regulariser can be used.
         single: Whether it trains on single responses (the chosen side) and not on pairs.
+        teacher: Whether it reads a teacher's log-probs, which the labels must hold.
         length_normalised: Whether its gradient per token log-prob carries 1/|y|, so that the regulariser's must too.
     """
 
@@ -131,6 +139,7 @@ class Method:
     token_rewards: bool = False
     weighted: bool = True
     single: bool = False
+    teacher: bool = False
     length_normalised: bool = False
 
     @property

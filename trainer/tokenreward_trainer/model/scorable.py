@@ -24,6 +24,7 @@ class ScoreRequest:
         targets: int64 `[N]`, the tokens predicted there.
         extras: See `token_scores`.
         reference: See `token_scores`.
+        candidates: See `token_scores`.
         hidden_only: Give the hidden states instead, for the reference's side of a KL divergence.
     """
 
@@ -31,6 +32,7 @@ class ScoreRequest:
     targets: Tensor
     extras: frozenset[str] = frozenset()
     reference: Reference | None = None
+    candidates: Tensor | None = None
     hidden_only: bool = False
 
 
@@ -90,7 +92,14 @@ def make_scorable(model: nn.Module) -> None:
         hidden = output.last_hidden_state.flatten(0, 1).index_select(0, score.positions)
         if score.hidden_only:
             return {"hidden": hidden}
-        scores = token_scores(hidden, score.targets, head_of(self), extras=score.extras, reference=score.reference)
+        scores = token_scores(
+            hidden,
+            score.targets,
+            head_of(self),
+            extras=score.extras,
+            reference=score.reference,
+            candidates=score.candidates,
+        )
         return {name: getattr(scores, name) for name in TokenScores.__slots__}
 
     forward.answers_scores = True  # type: ignore[attr-defined]

@@ -11,8 +11,8 @@ from tokenreward_trainer.rto.settings import Rewards
 def token_rewards(dense: Values | None, logps: Values, ref_logps: Values, score: float, settings: Rewards) -> Values:
     """Computes r_t = clip(b1 dense_t) - b2 log pi/pi_ref + b3 [t = T] score for one response.
 
-    This is the reward of arXiv 2404.18922, with the authors' code: it scales and clamps the DPO policy's log-ratio, which is
-    `dense` here, and clamps the score to [-10, 10].
+    This is the reward of arXiv 2404.18922, with the authors' code: it scales and clamps the DPO policy's log-ratio (
+    `dense` here), and clamps the score to [-10, 10].
 
     Args:
         dense: `[T]`, log pi_dpo/pi_ref or the service's token rewards; None leaves them out.

@@ -34,6 +34,8 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
         desirable_weight: The weight of KTO's chosen completions; None is 1.
         undesirable_weight: The weight of KTO's rejected completions; None is 1.
         tis_scale: TIS-DPO's token weights are 1 +- so many times the token reward; None is 0.6.
+        teacher_kl: Of opd: `reverse` on the samples, or `forward` over the teacher's likeliest tokens; None is forward
+            where the labels have those.
         tgdpo_alpha: TGDPO's beta is 1 +- so many times the token reward of its own; None is 0.5.
         reference: Where the reference model's log-probs come from. `precompute` takes them from the initial model,
             once, cached by content; `live` runs the reference in every step; `none` has none; `auto` is what the
@@ -64,6 +66,7 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
     undesirable_weight: float | None = None
     tis_scale: float | None = None
     tgdpo_alpha: float | None = None
+    teacher_kl: str | None = None
     reference: str = "auto"
     reference_cache: str | None = None
     forward_tokens: int = 0

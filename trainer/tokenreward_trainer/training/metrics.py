@@ -94,7 +94,7 @@ class Metrics:
 def unused_metrics(args: PreferenceConfig) -> set[str]:
     """Returns the names of MEANS that would be zero or repeat the loss under these options."""
     if args.chosen_method.single:
-        return set(MEANS) - {"logps/chosen"}
+        return set(MEANS) - {"logps/chosen"} - ({"rewards/chosen"} if args.chosen_method.teacher else set())
     unused = {"loss/preference"} if args.reg_alpha == args.sft_weight == 0 else set()
     unused |= set() if args.reg_alpha > 0 else {"loss/regularizer"}
     unused |= set() if args.sft_weight > 0 else {"loss/sft"}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WEIGHTINGS = ("dynamic", "static")
 REG_SCALES = ("absolute", "labels")
+TEACHER_KLS = (None, "reverse", "forward")
 _NOT_NEGATIVE = (
     "gamma_ratio",
     "reg_alpha",
@@ -61,9 +62,10 @@ def _check_names(args: PreferenceConfig) -> None:
         ("reg_scale", args.reg_scale, REG_SCALES),
         ("reference", args.reference, REFERENCES),
         ("layout", args.layout, LAYOUTS),
+        ("teacher_kl", args.teacher_kl, TEACHER_KLS),
     ):
         if value not in known:
-            raise UnknownName(name, value, known)
+            raise UnknownName(name, str(value), [each for each in known if each])
 
 
 def _check_numbers(args: PreferenceConfig) -> None:

@@ -93,11 +93,28 @@ def known_logps(pairs: Sequence[Pair], sets: Sequence[PairDataset | None]) -> li
 
 def _sided(pairs: list[Pair], args: PreferenceConfig) -> list[Pair]:
     """The pairs as the method reads them: SFT has no use for their rejected side."""
-    if args.chosen_method.single:
-        return [Pair(pair.id, pair.prompt, pair.chosen, (), chosen_mask=pair.chosen_mask) for pair in pairs]
+    method = args.chosen_method
+    if method.single:
+        if lacking := sum(pair.teacher is None for pair in pairs) if method.teacher else 0:
+            raise BadInput(
+                f"method = '{args.method}' needs a teacher's log-probs, and {lacking} of {len(pairs)} rows have none: "
+                "label with the teacher's service and `--include logprobs`, and load with teacher = True"
+            )
+        if method.teacher and args.teacher_kl == "forward" and any(not _has_top(pair) for pair in pairs):
+            raise BadInput("teacher_kl = 'forward' needs the teacher's likeliest tokens: label with `--include top`")
+        if len({_has_top(pair) for pair in pairs}) > 1:
+            raise BadInput("some rows have the teacher's likeliest tokens and others do not: label all of them alike")
+        return [
+            Pair(pair.id, pair.prompt, pair.chosen, (), chosen_mask=pair.chosen_mask, teacher=pair.teacher)
+            for pair in pairs
+        ]
     if alone := sum(pair.single for pair in pairs):
         raise BadInput(f"method = '{args.method}' compares two responses, and {alone} of {len(pairs)} rows have one")
     return pairs
+
+
+def _has_top(pair: Pair) -> bool:
+    return pair.teacher is not None and pair.teacher.top_ids is not None
 
 
 def _ids(pair: Pair) -> tuple[tuple[int, ...], ...]:

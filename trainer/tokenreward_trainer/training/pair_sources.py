@@ -65,6 +65,7 @@ def _from_files(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedToke
         "max_prompt_length": data.max_prompt_length,
         "squash": data.squash,
         "single": arguments.chosen_method.single,
+        "teacher": arguments.chosen_method.teacher,
     }
     limits["vocabulary"] = vocabulary_of(run.model.name)
     files = [Path(data.train), *([Path(data.eval)] if data.eval else [])]
@@ -81,8 +82,35 @@ def _from_files(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedToke
         count = check_split(len(pairs), data.eval_share, data.limit)
         # From the end, so that the same file gives the same split whatever the limit.
         pairs, held_out = pairs[: len(pairs) - count], pairs[len(pairs) - count :]
+    check_teacher(run.labels.teacher, provenance)
     counts = sum((each.counts for each in loaded), RowCounts())
     return RunData(pairs[: data.limit], held_out, provenance, origin="", counts=counts)
+
+
+def check_teacher(wanted: str | None, provenance: Provenance | None) -> None:
+    """Checks that the model that labeled is the teacher that is meant.
+
+    Offline distillation is consistent only with the teacher whose answers the policy was first trained on
+    (Lightning OPD, arXiv 2604.13010).
+
+    Args:
+        wanted: The teacher's model hash, the digest of its fingerprint, or its name; None takes any.
+        provenance: How the labels were made.
+
+    Raises:
+        BadInput: It is another model, or nobody knows which.
+    """
+    if wanted is None:
+        return
+    if provenance is None:
+        raise BadInput(f"labels.teacher = {wanted!r}, and the file does not say which model labeled it")
+    made = provenance.fingerprint
+    if wanted not in (made.model_hash, provenance.fingerprint_digest, made.model):
+        raise BadInput(
+            f"labels.teacher = {wanted!r}, and the labels are of {made.model} (model hash {made.model_hash}, "
+            f"fingerprint {provenance.fingerprint_digest}): distillation from another teacher than that of the first "
+            "training is biased. Label with that teacher, or leave labels.teacher out"
+        )
 
 
 def _with_own_labels(run: Run, data: RunData, device: torch.device) -> RunData:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from tokenreward_trainer.data.pair import Batch
 from tokenreward_trainer.losses import Completions, Hyperparameters, Method
 from tokenreward_trainer.model.chunked_lm_head import TokenScores
-from tokenreward_trainer.model.scoring import attending, reference_side, score
+from tokenreward_trainer.model.scoring import attending, on_grid, reference_side, score
+from tokenreward_trainer.model.teacher_kl import top_forward_kl
 from tokenreward_trainer.training.live_reference import as_reference
 from tokenreward_trainer.training.objective import Objective, objective_of
 from tokenreward_trainer.training.pair_evaluation import PairEvaluation
@@ -48,7 +47,8 @@ class PartObjectives(PairEvaluation):
     def _score(self, model: nn.Module, inputs: Batch) -> tuple[TokenScores, Tensor | None]:
         extras = self.method.extras
         if self.args.reference_mode != "live":
-            return score(model, inputs, extras=extras), inputs.get("ref_logps")
+            candidates = None if self.hyper.teacher_kl == "reverse" else inputs.get("teacher_ids")
+            return score(model, inputs, extras=extras, candidates=candidates), inputs.get("ref_logps")
         ref_model = self.ref_model if self.ref_model is not None else self.accelerator.unwrap_model(model)
         with torch.no_grad(), as_reference(ref_model, self.layout):
             if "kl" not in extras:
@@ -64,6 +64,19 @@ def _sides(
     inputs: Batch, scores: TokenScores, ref_logps: Tensor | None, z: Tensor | None
 ) -> tuple[Completions, Completions]:
     """The chosen and the rejected half of the [2B, T] grids, with KTO's reference point."""
-    grids = (scores.logps, inputs["mask"], ref_logps, inputs.get("token_rewards"), scores.log_collision, scores.kl)
-    halves: list[Any] = [(None, None) if grid is None else grid.chunk(2) for grid in grids]
-    return Completions(*(half[0] for half in halves), z), Completions(*(half[1] for half in halves), z)
+    teacher_kl = None
+    if scores.candidates is not None:
+        teacher_kl = on_grid(top_forward_kl(scores.candidates, inputs["teacher_top"]), inputs)
+    grids = {
+        "logps": scores.logps,
+        "mask": inputs["mask"],
+        "ref_logps": ref_logps,
+        "token_rewards": inputs.get("token_rewards"),
+        "log_collision": scores.log_collision,
+        "kl": scores.kl,
+        "teacher_logps": inputs.get("teacher_logps"),
+        "teacher_kl": teacher_kl,
+    }
+    halves = {name: grid.chunk(2) for name, grid in grids.items() if grid is not None}
+    chosen, rejected = ({name: half[side] for name, half in halves.items()} for side in (0, 1))
+    return Completions(**chosen, reference_point=z), Completions(**rejected, reference_point=z)

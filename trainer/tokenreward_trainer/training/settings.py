@@ -74,6 +74,8 @@ class Labels(Section):
         pool_by: For the service: how they are pooled.
         score: For the service: which turns of a conversation are scored and trained on, `last` or `all`.
         model: For the service.
+        teacher: The model that must have labeled, by its model hash, its fingerprint's digest or its name; None takes
+            any. Distillation should have the teacher of the first training.
         strong: The better model of a contrast, or an adapter of `weak`.
         weak: The worse model of a contrast; None is the initial model.
     """
@@ -88,6 +90,7 @@ class Labels(Section):
     pool_by: PoolBy = "mean"
     score: Score = "last"
     model: str | None = None
+    teacher: str | None = None
     strong: str | None = None
     weak: str | None = None
 
