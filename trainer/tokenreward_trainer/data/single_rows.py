@@ -10,6 +10,7 @@ import numpy as np
 from tokenreward.dataset.columns import IDS, KEPT, LABELS, TEXTS, TURNS
 from tokenreward.dataset.row_layout import Layout, layout_of, score_of
 from tokenreward.errors import BadInput
+from tokenreward.schema import Score
 from tokenreward_trainer.data.pair import Mask, Pair
 from tokenreward_trainer.data.pair_sides import PairSides
 from tokenreward_trainer.data.row_labels import RowLabels
@@ -50,7 +51,7 @@ class SingleRows:
         added = {*LABELS, *TEXTS, *KEPT.values()} - (set() if self._labeled else {IDS})
         own = {column: value for column, value in row.items() if column not in added}
         if self._layout is None:
-            turns = "all" if isinstance(own.get("messages"), list) and not self._labeled else score_of(row)
+            turns: Score = "all" if isinstance(own.get("messages"), list) and not self._labeled else score_of(row)
             self._layout = layout_of(own, where, turns)
         (response,) = self._layout.responses(own, where)
         if self._labeled:
