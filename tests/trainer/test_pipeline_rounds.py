@@ -72,7 +72,7 @@ def test_each_round_samples_from_what_the_one_before_has_trained(rank: int, cont
 
     run_recipe(recipe_of(content), progress=False)
     assert done(directory) == []
-    run_recipe(recipe_of(content | {"data": content["data"] | {"eval_share": 0.3}}), progress=False)
+    run_recipe(recipe_of(content | {"train": content["train"] | {"learning_rate": 1e-4}}), progress=False)
     assert {"train", "sample-2", "train-2"} <= {*done(directory)}
 
 
@@ -80,7 +80,7 @@ def test_a_recipe_can_begin_with_sft_on_conversations(content: Row, tmp_path: Pa
     talk = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     rows = [json.dumps({"id": str(number), "messages": talk}) + "\n" for number in range(4)]
     (tmp_path / "talks.jsonl").write_text("".join(rows))
-    train = {"learning_rate": 1e-2, "use_cpu": True, "num_train_epochs": 2}
+    train = {"learning_rate": 1e-5, "use_cpu": True, "num_train_epochs": 2}
     content = content | {"sft": {"file": str(tmp_path / "talks.jsonl"), "train": train}}
     directory = run_recipe(recipe_of(content), progress=False).parent
     found = stages(directory)

@@ -41,15 +41,13 @@ def singles(pairs: list[Pair]) -> list[Pair]:
 
 
 def own_loss(model: LlamaForCausalLM, pairs: list[Pair]) -> Tensor:
-    """transformers' loss over all response tokens of all pairs."""
-    total, tokens = torch.zeros((), dtype=torch.float64), 0
+    """The cross-entropy of the model's own logits over all response tokens of all pairs."""
+    logits, targets = [], []
     for pair in pairs:
-        ids = torch.tensor([pair.prompt + pair.chosen])
-        labels = ids.clone()
-        labels[:, : len(pair.prompt)] = -100
-        total = total + model(input_ids=ids, labels=labels).loss * len(pair.chosen)
-        tokens += len(pair.chosen)
-    return total / tokens
+        out = model(input_ids=torch.tensor([pair.prompt + pair.chosen])).logits[0]
+        logits.append(out[len(pair.prompt) - 1 : -1])
+        targets.append(torch.tensor(pair.chosen))
+    return torch.nn.functional.cross_entropy(torch.cat(logits), torch.cat(targets))
 
 
 @pytest.mark.parametrize("layout", ["packed", "padded"])
@@ -67,7 +65,7 @@ def test_a_single_response_is_scored_as_the_chosen_side_of_a_pair(
 
 
 @pytest.mark.parametrize("layout", ["packed", "padded"])
-def test_the_loss_is_transformers_own_mean_over_the_tokens_of_the_batch(
+def test_the_loss_is_the_cross_entropy_over_the_tokens_of_the_batch(
     layout: str, llama: MakeModel, make_pairs: MakePairs, config: MakeConfig
 ) -> None:
     one_step = {"max_steps": 1, "optim": "sgd", "learning_rate": 1.0, "lr_scheduler_type": "constant"}
@@ -100,7 +98,7 @@ def test_the_loss_is_that_of_trls_sft_trainer(
     )
     pairs = []
     for number, row in enumerate(theirs.train_dataset):
-        start = row["completion_mask"].index(1)
+        start = next(place for place, label in enumerate(row["labels"]) if label != -100)
         pairs.append(Pair(str(number), tuple(row["input_ids"][:start]), tuple(row["input_ids"][start:]), ()))
     ours = PreferenceTrainer(llama(), config(method="sft"), pairs)
     batch = theirs.data_collator([theirs.train_dataset[0], theirs.train_dataset[1]])

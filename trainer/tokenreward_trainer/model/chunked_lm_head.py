@@ -113,6 +113,7 @@ class _TokenScores(torch.autograd.Function):
                 log_z[rows] = logits.logsumexp(-1)
                 logps[rows] = _pick(logits, targets[rows]) - log_z[rows]
                 if of_candidates is not None:
+                    assert candidates is not None
                     of_candidates[rows] = logits.gather(-1, candidates[rows]) - log_z[rows].unsqueeze(-1)
                 if reference is not None:
                     assert ref_head is not None

@@ -34,5 +34,5 @@ def reference_point(parts: Sequence[Batch], score: Scores, accelerator: Accelera
     for part in parts:
         logps, ref_logps = score(part)
         sums += torch.stack([(logps - ref_logps).sum(), sums.new_tensor(len(logps))])
-    total, count = accelerator.reduce(sums, "sum")
-    return (total / count.clamp(min=1)).clamp(min=0)
+    everywhere: Tensor = accelerator.reduce(sums, "sum")
+    return (everywhere[0] / everywhere[1].clamp(min=1)).clamp(min=0)
