@@ -86,6 +86,18 @@ def test_the_clipped_value_loss_and_its_gradient_by_hand() -> None:
     torch.testing.assert_close(gradient, tensor(-1.0, 0.0, 0.0))
 
 
+def test_advantages_and_losses_are_those_of_trls_ppo() -> None:
+    """The numbers are what TRL 0.11.4 gives; TRL 1.16, which is installed, has no PPO any more."""
+    rewards, values = [np.array([1.0, 0.0, 2.0]), np.array([-1.0])], [np.array([0.5, 1.0, -0.5]), np.array([0.2])]
+    found = [gae(r, v, gamma=0.9, lam=0.8) for r, v in zip(rewards, values, strict=True)]
+    np.testing.assert_allclose(np.concatenate([a for a, _ in found]), [1.652, 0.35, 2.5, -1.2], rtol=1e-12)
+    np.testing.assert_allclose(np.concatenate([r for _, r in found]), [2.152, 1.35, 2.0, -1.0], rtol=1e-12)
+    white = np.concatenate(whitened([a for a, _ in found]))
+    np.testing.assert_allclose(white, [0.51205508, -0.29459430, 1.03743040, -1.25489118], rtol=1e-6)
+    logps, old = torch.log(tensor(0.3, 0.6, 0.2)), torch.log(tensor(0.25, 0.3, 0.4))
+    torch.testing.assert_close(clipped_policy_loss(logps, old, tensor(1, 2, -1), 0.2), tensor(-1.2, -2.4, 0.8))
+
+
 def test_token_rewards_by_hand() -> None:
     dense, logps, reference = np.array([2.0, -0.4, 0.5]), np.array([-1.0, -2.0, -3.0]), np.array([-1.5, -2.0, -2.0])
     settings = Rewards(source="none", scale=0.1, clip=0.05, kl=0.2, sequence=3.0)
