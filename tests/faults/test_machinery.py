@@ -90,7 +90,7 @@ def test_thousands_of_doorbells_that_ring_for_nothing_are_gone_at_once(stack: St
     job_id = submit(stack, work)
     worker.send(signal.SIGCONT)
     check_undisturbed(stack, job_id, work, seconds=15)
-    assert stack.redis.llen(queue) == 0
+    wait_for(lambda: stack.redis.llen(queue) == 0, 10, "the doorbells to go")
     wait_for(lambda: not list(stack.redis.scan_iter(match="rq:job:*", count=1000)), 10, "their records to go")
 
 
