@@ -32,6 +32,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["commands"],
         ["audit"],
         ["show"],
+        ["integrations"],
         ["dataset"],
         [
             *("http", "protocol", "chat_format", "checkpoint", "statistics", "html"),
@@ -45,7 +46,7 @@ FLOORS: dict[str, list[list[str]]] = {
     "tokenreward_service": [
         ["cli", "api_keys.cli", "tools"],
         ["app"],
-        ["routes", "web"],
+        ["routes", "web", "wires"],
         ["runtime"],
         ["intake", "results", "events", "recovery", "monitoring"],
         ["fleet", "store"],
