@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from tokenreward_workers.engines.remote.endpoint import Away, Endpoint, Refused
@@ -42,6 +42,7 @@ class EndpointPool:
         self._endpoints = list(endpoints)
         self._requests = requests
         self._proof = proof
+        self._freed = asyncio.Event()
 
     @property
     def places(self) -> int:
@@ -109,13 +110,16 @@ class EndpointPool:
             free = [e for e in self._endpoints if e.in_flight < self._requests and e.back_at <= loop.time()]
             if free:
                 break
-            await asyncio.sleep(_LOOK_SECONDS)
+            self._freed.clear()
+            with suppress(TimeoutError):  # an endpoint that was away comes back without a word
+                await asyncio.wait_for(self._freed.wait(), _LOOK_SECONDS)
         endpoint = min(free, key=lambda one: one.in_flight)
         endpoint.in_flight += 1
         try:
             yield endpoint
         finally:
             endpoint.in_flight -= 1
+            self._freed.set()
 
     async def _proved(self, endpoint: Endpoint) -> None:
         async with endpoint.proving:
