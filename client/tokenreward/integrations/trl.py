@@ -66,7 +66,7 @@ def with_token_rewards(
         A subclass, with the arguments of `trainer_class`.
     """
 
-    class TokenRewardTrainer(trainer_class):  # type: ignore[misc]
+    class TokenRewardTrainer(trainer_class):
         def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
             output: dict[str, Any] = super()._generate_and_score_completions(inputs)
             ids, kept = output["completion_ids"], output["completion_mask"].bool()
@@ -97,7 +97,7 @@ def with_reference_of(trainer_class: type, teacher: Teacher) -> type:
         A subclass, with the arguments of `trainer_class`.
     """
 
-    class ServedReferenceTrainer(trainer_class):  # type: ignore[misc]
+    class ServedReferenceTrainer(trainer_class):
         def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
             if self.args.ld_alpha is not None:
                 raise BadInput(

@@ -68,7 +68,6 @@ class TokenRewardAgentLoop(SingleTurnAgentLoop):
         return 0.0
 
 
-@register_adv_est("tokenreward")
 def token_advantage(
     token_level_rewards: Any, response_mask: Any, index: Any = None, config: Any = None, **_: Any
 ) -> tuple[Any, Any]:
@@ -94,3 +93,6 @@ def token_advantage(
         advantages[rows] -= mean
     advantages = advantages * response_mask
     return advantages, advantages
+
+
+register_adv_est("tokenreward")(token_advantage)

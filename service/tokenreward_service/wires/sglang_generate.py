@@ -86,7 +86,8 @@ class SglangRequest(BaseModel):
                 "text" if self.text else "input_ids",
                 "send input_ids: the service does not tokenize here, where two tokenizers could disagree",
             )
-        return list(self.input_ids) if self.several else [self.input_ids]  # type: ignore[list-item]
+        sequences: Any = self.input_ids if self.several else [self.input_ids]
+        return list(sequences)
 
     def _starts(self, sequences: list[list[int]]) -> list[int]:
         given = self.logprob_start_len

@@ -40,7 +40,7 @@ def parts(sequences: Sequence[Sequence[int]], starts: Sequence[int]) -> list[Par
     """
     found = [Part(start) for start in starts]
     # In this order, no sequence before it begins more like a sequence than its predecessor does.
-    order = sorted(range(len(sequences)), key=lambda n: sequences[n])
+    order = sorted(range(len(sequences)), key=lambda n: list(sequences[n]))
     for before, this in pairwise(order):
         shared = _shared(sequences[before], sequences[this])
         if starts[before] <= starts[this] and shared - starts[this] >= _WORTH_SHARING:

@@ -53,6 +53,11 @@ class Served:
     version: str
     tokenizer_hash: str | None
 
+    @property
+    def tokenreward(self) -> bool:
+        """Whether it is a tokenreward service."""
+        return self.tokenizer_hash is not None
+
 
 class EndpointProof:
     """Proves endpoints against each other, against our tokenizer, and against how they were.

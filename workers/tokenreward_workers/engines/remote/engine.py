@@ -22,7 +22,7 @@ from tokenreward_workers.engines.remote.ask import Ask, UnusableAnswer, Wire
 from tokenreward_workers.engines.remote.cache_salts import CacheSalts
 from tokenreward_workers.engines.remote.endpoint import Away, Endpoint, Refused
 from tokenreward_workers.engines.remote.endpoint_pool import EndpointPool
-from tokenreward_workers.engines.remote.endpoint_proof import EndpointProof
+from tokenreward_workers.engines.remote.endpoint_proof import EndpointProof, Served
 from tokenreward_workers.engines.remote.settings import RemoteSettings
 from tokenreward_workers.engines.remote.wires.sglang import SglangWire
 from tokenreward_workers.engines.remote.wires.vllm_completions import CompletionsWire
@@ -66,8 +66,7 @@ class RemoteEngine:
         except BaseException:
             self.close()
             raise
-        served = self._proof.first
-        assert served is not None
+        served = self._served
         longest = min(filter(None, (served.max_tokens, max_tokens)), default=None)
         if longest is None:
             self.close()
@@ -120,10 +119,18 @@ class RemoteEngine:
 
     def close(self) -> None:
         if self._thread.is_alive():
-            if pool := getattr(self, "_pool", None):
-                self._wait(pool.aclose())
+            self._wait(self._ended())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+
+    async def _ended(self) -> None:
+        """End what is under way."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if pool := getattr(self, "_pool", None):
+            await pool.aclose()
 
     async def _opened(self) -> EndpointPool:
         """The endpoints, proved, and the wire that fits them."""
@@ -188,7 +195,9 @@ class RemoteEngine:
     async def _send_ahead(self, prefix: tuple[int, ...], salts: list[str]) -> None:
         """Fill the endpoint's cache with what several branches begin with."""
         wire, salt = self._proof.wire, self._salts.present
-        if not isinstance(wire, TokensWire) or salts.count(salt) < 2 or len(prefix) < _WORTH_SENDING_AHEAD:
+        if self._served.tokenreward or not isinstance(wire, TokensWire):  # a tokenreward shares prefixes by itself
+            return
+        if salts.count(salt) < 2 or len(prefix) < _WORTH_SENDING_AHEAD:
             return
         if self._salts.first_time(prefix):
             await self._post(wire.path, wire.prefix(list(prefix), self._model, salt))
@@ -197,7 +206,7 @@ class RemoteEngine:
         """Ask for the rows; once more, without the cache, for those that it covered."""
         wire = self._proof.wire
         rows = wire.rows(await self._post(wire.path, wire.body(asks, self._model, salt)), asks)
-        if salt is None or None not in rows:
+        if salt is None or all(row is not None for row in rows):
             return rows
         self.stats.rescored += len(asks)
         return wire.rows(await self._post(wire.path, wire.body(asks, self._model, None)), asks)
@@ -208,9 +217,13 @@ class RemoteEngine:
         return answer
 
     @property
-    def _model(self) -> str:
+    def _served(self) -> Served:
         assert self._proof.first is not None
-        return self._proof.first.model
+        return self._proof.first
+
+    @property
+    def _model(self) -> str:
+        return self._served.model
 
 
 def _wire(settings: RemoteSettings) -> Wire:
