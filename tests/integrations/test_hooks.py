@@ -148,7 +148,7 @@ def test_a_batch_that_was_labeled_before_asks_nobody(synthetic, tmp_path) -> Non
 
 def test_labels_of_another_provenance_are_not_mixed_into_a_folder(synthetic, tmp_path) -> None:
     BatchLabels(tmp_path, url=synthetic.url)({"prompt": ["p"], "response": ["r"]})
-    note = tmp_path / "provenance.json"
+    (note,) = tmp_path.rglob("provenance.json")
     note.write_text(json.dumps(json.loads(note.read_text()) | {"tokenreward_version": "0"}))
     with pytest.raises(BadInput, match="another model or version"):
         BatchLabels(tmp_path, url=synthetic.url)({"prompt": ["p"], "response": ["another"]})

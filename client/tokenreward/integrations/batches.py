@@ -100,7 +100,7 @@ class BatchLabels:
                 include=self._scoring.include,
             )
         if file is not None:
-            self._check_provenance(answer)
+            self._check_provenance(answer, file.parent)
             with replace(file) as target:
                 target.write(answer.model_dump_json().encode())
         return answer.results
@@ -108,21 +108,20 @@ class BatchLabels:
     def _file(self, lines: list[bytes]) -> Path | None:
         if self._folder is None:
             return None
-        self._folder.mkdir(parents=True, exist_ok=True)
         plan = json.dumps([self._model, self._scoring.plan()], sort_keys=True).encode()
-        content = hashlib.sha256(b"\n".join([plan, *lines])).hexdigest()
-        return self._folder / f"{content[:32]}.json"
+        folder = self._folder / hashlib.sha256(plan).hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{hashlib.sha256(b'|'.join(lines)).hexdigest()[:32]}.json"
 
-    def _check_provenance(self, answer: LabelResponse) -> None:
-        """All labels in a folder have one provenance. Raises BadInput for another one than the first."""
-        assert self._folder is not None
-        note, own = self._folder / _PROVENANCE, answer.provenance.model_dump_json()
+    def _check_provenance(self, answer: LabelResponse, folder: Path) -> None:
+        """Labels by the same options have one provenance. Raises BadInput for another one than the first."""
+        note, own = folder / _PROVENANCE, answer.provenance.model_dump_json()
         if not note.is_file():
             with replace(note) as target:
                 target.write(own.encode())
         elif note.read_text("utf-8") != own:
             raise BadInput(
-                f"{self._folder} holds labels of another model or version of the service ({_PROVENANCE} says which): "
+                f"{folder} holds labels of another model or version of the service ({_PROVENANCE} says which): "
                 "go on with that one, or give another folder"
             )
 

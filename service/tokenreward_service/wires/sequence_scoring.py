@@ -110,13 +110,14 @@ async def score(request: Request, runtime: Runtime, caller: Caller, asked: Asked
     Raises:
         ProblemError: 413 or 422 for what cannot be scored, 503 if it took too long or the engine could not score it.
     """
+    options = _options(asked)
     cut = _parts(asked, runtime)
     entries = [entry for number, part in enumerate(cut) if (entry := _entry(asked, number, part, runtime)) is not None]
     job_id = await runtime.intake.submit(
         Submission(
             body=entries,
             kind=JSON,
-            options=_options(asked),
+            options=options,
             owner=caller.owner,
             ttl=runtime.settings.label_ttl_seconds,
             admission=admission,
