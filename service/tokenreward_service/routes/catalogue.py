@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["catalogue"], dependencies=[Depends(calle
 
 
 class ModelCard(BaseModel):
-    """A model as OpenAI's and vLLM's clients read it (vLLM's `serve/engine/protocol.py`, `ModelCard`).
+    """A model as OpenAI's and vLLM's clients read it (vLLM's `ModelCard`).
 
     Attributes:
         id: The name that a request may have.

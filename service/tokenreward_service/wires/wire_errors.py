@@ -1,4 +1,8 @@
-"""Errors in the shapes that the clients of each wire read, for every refusal on the way through a route."""
+"""Errors in the shapes that the clients of each wire read, for every refusal on the way through a route.
+
+Shapes: vLLM 0.32, `vllm/entrypoints/serve/engine/protocol.py` (`ErrorResponse`); SGLang 0.5.23,
+`sglang/srt/entrypoints/http_server.py` (`_create_error_response`).
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ class VllmErrorInfo(BaseModel):
 
 
 class VllmError(BaseModel):
-    """The body of an error on vLLM's wires (`vllm/entrypoints/serve/engine/protocol.py`, `ErrorResponse`)."""
+    """The body of an error on vLLM's wires (its `ErrorResponse`)."""
 
     error: VllmErrorInfo
 
@@ -47,7 +51,7 @@ class SglangErrorInfo(BaseModel):
 
 
 class SglangError(BaseModel):
-    """The body of an error on SGLang's wire (`sglang/srt/entrypoints/http_server.py`, `_create_error_response`)."""
+    """The body of an error on SGLang's wire (its `_create_error_response`)."""
 
     error: SglangErrorInfo
 
