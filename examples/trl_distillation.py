@@ -31,6 +31,7 @@ trainer = ServerDistillationTrainer(
         max_steps=arguments.steps,
         per_device_train_batch_size=2,
         logging_steps=1,
+        bf16=False,  # a bfloat16 run needs a GPU
         report_to="none",
     ),
 )

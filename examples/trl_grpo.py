@@ -33,6 +33,7 @@ trainer = with_token_rewards(GRPOTrainer, labeler, weight=0.5)(
         num_generations=4,
         max_completion_length=32,
         logging_steps=1,
+        bf16=False,  # a bfloat16 run needs a GPU
         report_to="none",
     ),
 )
