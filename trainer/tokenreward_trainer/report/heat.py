@@ -17,7 +17,7 @@ def heat_maps(records: Sequence[RunRecord]) -> str:
     explanation = (
         "<p>Blue: a good token; red and underlined: a bad one; point at a token for its value. The other rows "
         "beside the labels are what each run learned, &beta; log &pi;/&pi;<sub>ref</sub>. "
-        f"{_before(records)} {scales.legend()}</p>"
+        f"{_before(records)} {scales.legend()}{_marks(pairs)}</p>"
     )
     maps = [_pair(records, number, scales) for number in range(len(pairs))]
     return "\n".join(["<h2>Token rewards of held-out responses</h2>", explanation, *maps])
@@ -43,18 +43,24 @@ def _before(records: Sequence[RunRecord]) -> str:
     return ""
 
 
+def _marks(pairs: Sequence[ShownPair]) -> str:
+    if any(response.marked and any(response.marked) for pair in pairs for response in pair.responses):
+        return " A dashed frame: what people marked as wrong."
+    return ""
+
+
 def _pair(records: Sequence[RunRecord], number: int, scales: _Scales) -> str:
     pair: ShownPair = records[-1].examples[number]
     sides = []
     for index, response in enumerate(pair.responses):
         rows = []
         if response.labels is not None:
-            rows.append(map_row("labels", response.tokens, response.labels, scales.labels))
+            rows.append(map_row("labels", response.tokens, response.labels, scales.labels, response.marked))
         for record in records:
             shown = record.examples[number].responses[index]
             if max(map(abs, shown.learned_before), default=0.0) >= 1e-4:
                 rows.append(map_row(f"{record.name}, before", shown.tokens, shown.learned_before, scales.learned))
-            rows.append(map_row(record.name, shown.tokens, shown.learned_after, scales.learned))
+            rows.append(map_row(record.name, shown.tokens, shown.learned_after, scales.learned, shown.marked))
         sides.append(f"<section><h4>{response.side}</h4>{''.join(rows)}</section>")
     return (
         f"<article><h3>{escape(pair.id)}</h3><details><summary>prompt</summary><pre>{escape(pair.prompt)}</pre></details>"
@@ -62,7 +68,9 @@ def _pair(records: Sequence[RunRecord], number: int, scales: _Scales) -> str:
     )
 
 
-def map_row(name: str, tokens: Sequence[str], values: Sequence[float], scale: float) -> str:
+def map_row(
+    name: str, tokens: Sequence[str], values: Sequence[float], scale: float, marked: Sequence[bool] | None = None
+) -> str:
     """Returns one heat map as HTML.
 
     Args:
@@ -70,16 +78,19 @@ def map_row(name: str, tokens: Sequence[str], values: Sequence[float], scale: fl
         tokens: The text of each token.
         values: One a token.
         scale: The size of a value with full colour.
+        marked: Whether a person marked the token as wrong; None where nobody looked.
     """
-    cells = "".join(_cell(token, value, scale) for token, value in zip(tokens, values, strict=True))
+    marks = [False] * len(tokens) if marked is None else marked
+    cells = "".join(_cell(*each, scale) for each in zip(tokens, values, marks, strict=True))
     return f"<div class='map'><span class='name'>{escape(name)}</span><div class='text' dir='auto'>{cells}</div></div>"
 
 
-def _cell(token: str, value: float, scale: float) -> str:
+def _cell(token: str, value: float, marked: bool, scale: float) -> str:
     strength = min(1.0, abs(value) / scale) if scale else 0.0
-    kind = "good" if value >= 0 else "bad"
+    kind = ("good" if value >= 0 else "bad") + (" marked" if marked else "")
     visible = token.replace("\n", "↵\n") if token.strip("\n") == "" else token
-    return f"<span class='{kind}' style='--s:{strength:.2f}' title='{value:+.4f}'>{escape(visible)}</span>"
+    title = f"{value:+.4f}{', marked as wrong' if marked else ''}"
+    return f"<span class='{kind}' style='--s:{strength:.2f}' title='{title}'>{escape(visible)}</span>"
 
 
 def percentile(values: Iterable[float]) -> float:
