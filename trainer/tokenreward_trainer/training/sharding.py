@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 from torch import nn
 from torch.distributed.fsdp import FSDPModule
@@ -67,6 +67,7 @@ def shard_on_cpus(accelerator: Accelerator, args: PreferenceConfig) -> bool:
     if accelerator.mixed_precision != "no":
         plugin.set_mixed_precision(accelerator.mixed_precision)
     state.distributed_type, state.fsdp_plugin = DistributedType.FSDP, plugin
+    PartialState().distributed_type = DistributedType.FSDP  # Each new view of the state is taken from there.
     return True
 
 
