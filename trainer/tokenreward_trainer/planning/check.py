@@ -13,7 +13,7 @@ import torch
 from tokenreward.errors import BadInput
 from tokenreward_trainer.planning.demand import demand_of, sharding_of
 from tokenreward_trainer.planning.memory import GB, memory_of, reference_pass
-from tokenreward_trainer.planning.model_shape import shape_of
+from tokenreward_trainer.planning.model_shape import ModelShape, shape_of
 from tokenreward_trainer.planning.workload import Workload, workload_of
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.run_checks import check_file, checks_of
@@ -69,11 +69,9 @@ def plan_of(run: Run) -> Plan:
     refusals = list(_refusals(run, on_paper, arguments))
     memory, reference = dict[str, float](), 0.0
     about, card = run.model.name, run.hardware.memory_gb or _card_here()
-    try:
-        shape, source = shape_of(run.model.name)
-    except BadInput as error:
-        refusals += [str(error)] if not any("model.name" in refusal for refusal in refusals) else []
-    else:
+    known = _shape(run, refusals)
+    if known is not None:
+        shape, source = known
         demand = demand_of(run, arguments, shape)
         memory = {name: size / GB for name, size in memory_of(demand, card or 80).items()}
         reference = reference_pass(demand) / GB if arguments.reference_mode == "precompute" else 0.0
@@ -82,6 +80,17 @@ def plan_of(run: Run) -> Plan:
     needed = max(sum(memory.values()), reference)
     warnings = [] if card is None else list(_warnings(run, needed, card))
     return Plan(memory, reference, card, workload, about, warnings, refusals)
+
+
+def _shape(run: Run, refusals: list[str]) -> tuple[ModelShape, str] | None:
+    """The model's shape and where it comes from; None where that is refused, which is added to the refusals."""
+    if any(refusal.startswith("model.name") for refusal in refusals):
+        return None
+    try:
+        return shape_of(run.model.name)
+    except BadInput as error:
+        refusals.append(str(error))
+        return None
 
 
 def _refusals(run: Run, on_paper: Run, arguments: PreferenceConfig) -> Iterator[str]:
