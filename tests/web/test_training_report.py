@@ -51,7 +51,7 @@ def test_the_page_is_as_wide_as_the_screen_and_its_pictures_are_drawn(
     assert page.locator("img").count() == 2
     assert page.evaluate("[...document.images].every(each => each.complete && each.naturalWidth > 0)")
     assert page.locator(".conclusion").first.inner_text().startswith("On 12 held-out pairs, DPO-REG prefers")
-    assert page.locator(".marked").count() == 3  # In the labels, and in what each run learned.
+    assert page.locator(".wrong").count() == 3  # In the labels, and in what each run learned.
     context.close()
 
 

@@ -20,7 +20,8 @@ def summary(records: Sequence[RunRecord]) -> str:
         if any(value not in ("", "-") for value in values)
     )
     return (
-        f"<p>{_origin(records[-1])}</p>\n<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>\n"
+        f"<p>{_origin(records[-1])}</p>\n<div class='wide'><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}"
+        "</tbody></table></div>\n"
         "<p class='quiet'>Loss: the preference part alone. Correlation: Pearson's, over tokens, between learned token "
         "rewards, &beta; log &pi;/&pi;<sub>ref</sub>, and the labels.</p>"
     )

@@ -41,7 +41,7 @@ def _charts(records: Sequence[RunRecord]) -> str:
     if any(response.labels for record in records for pair in record.examples for response in pair.responses):
         charts.append(scatter(records))
     return "<h2>Training</h2>\n" + "\n".join(
-        f'<figure><img src="{chart.uri}" alt="{text(chart.description)}">'
+        f'<figure><img class="chart" src="{chart.uri}" alt="{text(chart.description)}">'
         f"<figcaption>{text(chart.description)}</figcaption></figure>"
         for chart in charts
     )
