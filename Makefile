@@ -25,7 +25,7 @@ PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
-.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults preempt fairness fuzz scale feed load deploy-test clean
+.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults preempt fairness fuzz scale feed load deploy-test docs clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -52,6 +52,7 @@ help:
 	@echo "make scale                how many GPUs one API process and one Redis feed"
 	@echo "make feed                 how well one worker keeps an engine of a set speed fed"
 	@echo "make load                 small calls at a set rate, many clients, one large upload"
+	@echo "make docs                 the documentation as a site, in build/docs; it needs no other host to be read"
 	@echo "make deploy-test          the compose file, images and many hosts, without Docker (part of make test)"
 
 $(BIN)/uv:
@@ -75,6 +76,10 @@ $(VENV)/.test-trainer: EXTRAS := service,worker,trainer
 $(VENV)/.test-fast: EXTRAS := service,worker,trainer,files
 $(VENV)/.test-%: $(BIN)/uv pyproject.toml constraints.txt
 	$(UV) --editable '.[$(EXTRAS)]' --group test-$*
+	@touch $@
+
+$(VENV)/.docs: $(BIN)/uv pyproject.toml constraints.txt
+	$(UV) --group docs
 	@touch $@
 
 $(VENV)/.all: $(VENV)/.vllm
@@ -177,6 +182,10 @@ load: setup
 
 deploy-test: setup
 	$(BIN)/python -m pytest tests/deploy
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open build/docs/index.html"
 
 clean:
 	rm -rf $(VENV) build
