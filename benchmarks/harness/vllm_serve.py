@@ -14,6 +14,9 @@ from benchmarks.harness.stack import http
 from benchmarks.harness.waiting import wait_for
 from tokenreward.vllm_environment import QUIET, cpu_settings
 
+#: What `vllm serve` runs. The command itself reads the metadata of a distribution `vllm`, which the CPU build is not.
+_SERVE = "from vllm.entrypoints.launchers.api_server.entry import main; main()"
+
 
 @contextmanager
 def vllm_serve(folder: Path, model: Path, name: str = "served") -> Iterator[str]:
@@ -28,6 +31,7 @@ def vllm_serve(folder: Path, model: Path, name: str = "served") -> Iterator[str]
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     options = {
+        "--model": str(model),
         "--host": "127.0.0.1",
         "--port": str(port),
         "--served-model-name": name,
@@ -39,8 +43,7 @@ def vllm_serve(folder: Path, model: Path, name: str = "served") -> Iterator[str]
         "--block-size": "32",
         "--kv-cache-memory-bytes": str(2**30),
     }
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "serve", str(model)]
-    command += [word for option in options.items() for word in option]
+    command = [sys.executable, "-c", _SERVE, *(word for option in options.items() for word in option)]
     threads = {key: os.environ.get(key, value) for key, value in cpu_settings().items()}
     server = Process([*command, "--enforce-eager", "--enable-scale-out"], folder / "vllm.log", QUIET | threads)
     url = f"http://127.0.0.1:{port}"

@@ -29,6 +29,7 @@ COMMANDS = {
     "rank": ("tokenreward_trainer.ranking.cli:rank", "make pairs of the best and the worst of sampled responses"),
     "run": ("tokenreward_trainer.pipeline.cli:run", "the loop: sample, rank, label, train, report, resumable"),
     "train": ("tokenreward_trainer.cli:train", "train a policy on labeled preferences"),
+    "merge": ("tokenreward_trainer.merging.cli:merge", "put a run's adapter into its base model's weights"),
     "evaluate": (
         "tokenreward_trainer.evaluation.cli:evaluate",
         "compare checkpoints on the same prompts, with intervals",

@@ -22,7 +22,7 @@ from tokenreward.integrations.skyrl import TokenRewardGenerator
 from tokenreward.integrations.slime import payload, post_process_rewards
 from tokenreward.integrations.teacher import Teacher
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples" / "trainers"
 
 
 @pytest.fixture

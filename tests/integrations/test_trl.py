@@ -11,11 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from benchmarks.harness.stack import Stack
 from tests.support.tiny_checkpoint import save_checkpoint
+from tokenreward_workers.model_files.resolve import resolve_model
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+CHATS = [
+    ("Name the capitals of France and Italy.", "The capital of France is Paris, and the capital of Italy is Rome."),
+    ("When does water boil?", "Water boils at 100 degrees Celsius, which is 212 degrees Fahrenheit, at sea level."),
+    ("Count to ten.", "One, two, three, four, five, six, seven, eight, nine, ten."),
+]
+EXAMPLES = Path(__file__).parents[2] / "examples" / "trainers"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -83,19 +90,23 @@ def test_dpo_takes_its_reference_from_the_service(example: Any, checkpoint: Path
     assert row["ref_rejected_logps"] == pytest.approx(local, abs=1e-2)
 
 
-def test_trls_client_gets_what_a_local_teacher_computes(demo_model: Stack) -> None:
+def test_trls_client_gets_what_a_local_float32_teacher_computes(demo_model: Stack) -> None:
     from trl.generation.vllm_client import VLLMClient
 
-    from tokenreward_workers.model_files.resolve import resolve_model
-
-    chance = np.random.default_rng(3)
-    sequences = [chance.integers(100, 40_000, 40).tolist() for _ in range(3)]
+    path = resolve_model("demo").path
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    sequences, starts = [], []
+    for question, answer in CHATS:
+        asked = [{"role": "user", "content": question}]
+        prompt = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=True)["input_ids"]
+        sequences.append([*prompt, *tokenizer(answer)["input_ids"]])
+        starts.append(len(prompt))
     client = VLLMClient(base_url=demo_model.url, connection_timeout=10)
-    found = client.get_sequence_logprobs(sequences, [5, 10, 1], top_logprobs=0)
+    found = client.get_sequence_logprobs(sequences, starts, top_logprobs=0)
     apart = []
-    for ids, start, rows in zip(sequences, [5, 10, 1], found["actual_logprobs"], strict=True):
-        local = local_logprobs(resolve_model("demo").path, ids)
-        apart += [abs(row[0] - local[place - 1, ids[place]]) for place, row in enumerate(rows, start)]
-        assert len(rows) == len(ids) - start
-    assert np.mean(apart) <= 0.02 * 5  # these ids are no text; see docs/integrations.md for text
-    assert np.max(apart) <= 0.35 * 5
+    for ids, start, given in zip(sequences, starts, found["actual_logprobs"], strict=True):
+        local = local_logprobs(path, ids)[start - 1 :]
+        assert len(given) == len(ids) - start
+        apart += [abs(row[0] - local[n, ids[start + n]]) for n, row in enumerate(given)]
+    assert np.mean(apart) <= 0.03
+    assert np.max(apart) <= 0.35

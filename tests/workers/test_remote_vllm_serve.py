@@ -52,7 +52,7 @@ def expected(demo: ModelFiles, work: list[Scoring]) -> np.ndarray:
 
 def flat(engine: Engine, work: list[Scoring]) -> np.ndarray:
     outcomes = score_all(engine, work)
-    assert not any(isinstance(outcome, ScoringFailed) for outcome in outcomes), outcomes
+    assert [outcome for outcome in outcomes if isinstance(outcome, ScoringFailed)] == []
     return np.concatenate([row.logprobs for out in outcomes for row in out.values()])  # type: ignore[union-attr]
 
 
@@ -62,7 +62,7 @@ def test_its_rows_are_those_of_the_model_at_hand(url, demo_chat: ChatFormat, wor
     try:
         for _ in range(2):  # the second time the server's cache knows all of it
             apart = np.abs(flat(engine, work) - expected)
-            assert apart.mean() <= 0.02
+            assert apart.mean() <= 0.03  # each of the two bfloat16 engines has its own noise
             assert apart.max() <= 0.35
         assert engine.info.model == "served"
         assert engine.info.version.startswith("vllm ")

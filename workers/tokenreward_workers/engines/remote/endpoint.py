@@ -19,11 +19,13 @@ class Away(Exception):
 
     Attributes:
         seconds: When it is worth asking again; None where the endpoint does not say.
+        status: The HTTP status, if there was an answer.
     """
 
-    def __init__(self, why: str, seconds: float | None = None) -> None:
+    def __init__(self, why: str, seconds: float | None = None, status: int | None = None) -> None:
         super().__init__(why)
         self.seconds = seconds
+        self.status = status
 
 
 class Refused(Exception):
@@ -90,7 +92,7 @@ class Endpoint:
         except httpx2.HTTPError as error:
             raise Away(f"{self.url}: {type(error).__name__} {error}".strip()) from error
         if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
-            raise Away(f"{self.url}{path} answers {answer.status_code}", _retry_after(answer))
+            raise Away(f"{self.url}{path} answers {answer.status_code}", _retry_after(answer), answer.status_code)
         if answer.status_code != 200:
             raise Refused(answer.status_code, f"{self.url}{path} answers {answer.status_code}: {answer.text[:300]}")
         try:

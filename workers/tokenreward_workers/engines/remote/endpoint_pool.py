@@ -23,6 +23,7 @@ _PROVED_SECONDS = 60.0
 #: How often a request may find a proved endpoint gone, or failing, before the request is to blame.
 _MOST_BROKEN = 5
 _LOOK_SECONDS = 0.25
+_INTERNAL_ERROR = 500
 
 
 class EndpointPool:
@@ -49,8 +50,14 @@ class EndpointPool:
         """Requests that all endpoints together may have."""
         return self._requests * len(self._endpoints)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    async def post(self, path: str, body: Mapping[str, Any], *, cached: bool = False) -> Any:
         """Send a request to the endpoint with the fewest, and again until one answers.
+
+        Args:
+            path: Where it goes.
+            body: The request.
+            cached: Whether it may read the server's cache. A 500 to such a request is not for want of a server, and is
+                raised.
 
         Returns:
             The JSON of the answer.
@@ -68,6 +75,8 @@ class EndpointPool:
                     proved = True
                     answer = await endpoint.post(path, body)
                 except Away as error:
+                    if cached and error.status == _INTERNAL_ERROR:
+                        raise Refused(_INTERNAL_ERROR, str(error)) from error
                     self._note(endpoint, error)
                     broken += proved and error.seconds is None
                     if broken >= _MOST_BROKEN:

@@ -205,14 +205,22 @@ class RemoteEngine:
     async def _asked(self, asks: list[Ask], salt: str | None) -> list[LogProbs | None]:
         """Ask for the rows; once more, without the cache, for those that it covered."""
         wire = self._proof.wire
-        rows = wire.rows(await self._post(wire.path, wire.body(asks, self._model, salt)), asks)
-        if salt is None or all(row is not None for row in rows):
-            return rows
-        self.stats.rescored += len(asks)
+        if salt is not None:
+            try:
+                answer = await self._post(wire.path, wire.body(asks, self._model, salt), cached=True)
+                rows = wire.rows(answer, asks)
+            except Refused as error:
+                # vLLM's V1 runner leaves the rows of a cached prefix uninitialised, and NaN has no JSON form.
+                if error.status != 500:
+                    raise
+                rows = [None]
+            if all(row is not None for row in rows):
+                return rows
+            self.stats.rescored += len(asks)
         return wire.rows(await self._post(wire.path, wire.body(asks, self._model, None)), asks)
 
-    async def _post(self, path: str, body: Any) -> Any:
-        answer = await self._pool.post(path, body)
+    async def _post(self, path: str, body: Any, *, cached: bool = False) -> Any:
+        answer = await self._pool.post(path, body, cached=cached)
         self.stats.steps += 1
         return answer
 
