@@ -34,6 +34,7 @@ COMMANDS = {
         "compare checkpoints on the same prompts, with intervals",
     ),
     "keys": ("tokenreward_service.api_keys.cli:keys", "create, list and revoke API keys"),
+    "completion": ("tokenreward.completion:main", "print a script for your shell that completes all this"),
 }
 
 #: Package -> the extra that installs what it needs.
@@ -59,7 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"tokenreward {tokenreward.__version__}")
         return 0
     if arguments[0] not in COMMANDS:
-        print(f"tokenreward: no command {arguments[0]!r}\n\n{_help()}", file=sys.stderr)
+        from tokenreward.arguments import did_you_mean
+
+        meant = did_you_mean(arguments[0], COMMANDS)
+        print(f"tokenreward: no command {arguments[0]!r}{meant}\n\n{_help()}", file=sys.stderr)
         return 2
     return _call(arguments[0], arguments[1:])
 
@@ -69,6 +73,12 @@ def _call(name: str, argv: list[str]) -> int:
 
     try:
         return _load(name)(argv)
+    except ModuleNotFoundError as error:  # commands import what is heavy when they run
+        lacking = _lacking(COMMANDS[name][0].partition(".")[0], error)
+        if lacking is error:
+            raise
+        print(f"tokenreward {name}: {lacking}", file=sys.stderr)
+        return 1
     except TokenRewardError as error:
         print(f"tokenreward {name}: {error}", file=sys.stderr)
         return 1
@@ -84,21 +94,23 @@ def _call(name: str, argv: list[str]) -> int:
 
 
 def _load(name: str) -> Command:
-    from tokenreward.errors import BadInput
-
     where = COMMANDS[name][0]
     module, _, function = where.partition(":")
     try:
         command: Command = getattr(import_module(module), function)
     except ModuleNotFoundError as error:
-        package = module.partition(".")[0]
-        missing = (error.name or "").partition(".")[0]
-        if package not in _EXTRAS or missing == "tokenreward":
-            raise
-        raise BadInput(
-            f"needs the module {error.name!r}, which is not installed; pip install 'tokenreward[{_EXTRAS[package]}]'"
-        ) from None
+        raise _lacking(module.partition(".")[0], error) from None
     return command
+
+
+def _lacking(package: str, error: ModuleNotFoundError) -> Exception:
+    """Return what is said of a module that is not installed, or the error itself if no extra brings it."""
+    from tokenreward.extras import missing
+
+    name = error.name or ""
+    if package not in _EXTRAS or name.partition(".")[0].startswith("tokenreward"):
+        return error
+    return missing(_EXTRAS[package], "this command", name)
 
 
 def _help() -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tokenreward.arguments import Parser
+from tokenreward.cpu_share import share_cpus
+
 _EPILOG = """\
 CONFIG is a TOML file, or the name of a shipped configuration (--list shows them). Any option can be given as
 --section.key value, as in --model.name DIRECTORY --train.reg_alpha 0.25 --train.learning_rate 5e-7.
@@ -27,7 +30,7 @@ def train(argv: list[str]) -> int:
     Raises:
         TokenRewardError: Anything that the user can mend; the caller shows it.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tokenreward train",
         description="Train a policy on labeled preference pairs.",
         epilog=_EPILOG,
@@ -47,6 +50,7 @@ def train(argv: list[str]) -> int:
         return 0
     if arguments.config is None:
         parser.error("which CONFIG?")
+    share_cpus()
     run = read_run(arguments.config, overrides)
     from tokenreward_trainer.training.run import arguments_of, check, train_run
 
