@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenreward.audit.set_contexts import SetContexts
 from tokenreward.audit.sets import AuditSet, PairItem, PairSet, Span, SpanItem, SpanSet
-from tokenreward.dataset.jsonl import JsonlSource
+from tokenreward.dataset.formats import numbered_rows
 from tokenreward.dataset.row_contexts import check_sources
 from tokenreward.dataset.row_layout import Layout, Response, layout_of
 from tokenreward.errors import BadInput
@@ -33,8 +33,7 @@ def load(path: Path, name: str | None = None, contexts: Mapping[str, str] | None
     if path.suffix not in {".jsonl", ".ndjson"} or not path.is_file():
         reason = "no such file" if not path.exists() else "an audit reads .jsonl files"
         raise BadInput(f"{path}: {reason}")
-    source = JsonlSource(path)
-    rows = [(source.where(first + n), row) for first, batch, _ in source.batches(256) for n, row in enumerate(batch)]
+    rows = list(numbered_rows(path))
     if not rows:
         raise BadInput(f"{path}: there are no rows; {_KINDS}")
     where, row = rows[0]
