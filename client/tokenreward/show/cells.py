@@ -1,12 +1,14 @@
 """A response as cells: the smallest pieces of its text that can be drawn, each with the rewards of its tokens.
 
-Most cells are one token. Tokens that share a character (an emoji may be four of them) share a cell.
+Most cells are one token. Tokens that share a character (an emoji may be four of them) share a cell, and so do those of
+a segment over which rewards were pooled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,43 @@ def cells(
     if end < len(text):
         drawn.append(Cell(text[end:]))
     return drawn
+
+
+def segment_cells(
+    text: str,
+    segments: Sequence[Mapping[str, Any]],
+    tokens: Sequence[str] | None,
+    offsets: Sequence[Sequence[int]] | None,
+    rewards: Sequence[float],
+) -> list[Cell] | None:
+    """Return the cells of a response whose rewards were pooled: one for each segment, and the text between them.
+
+    Tokens that are no part of the text follow, as far as they are known.
+
+    Args:
+        text: The response.
+        segments: Its segments in the order of the text, each `{"start", "end", "reward"}`.
+        tokens: The text of each token, if it is known.
+        offsets: int `[T, 2]`, the characters that each token covers, if they are known.
+        rewards: One for each token.
+
+    Returns:
+        The cells, or None if the segments do not fit the text.
+    """
+    drawn: list[Cell] = []
+    at = 0
+    for segment in segments:
+        start, end, reward = segment["start"], segment["end"], segment["reward"]
+        if not at <= start < end <= len(text):
+            return None
+        if start > at:
+            drawn.append(Cell(text[at:start]))
+        drawn.append(Cell(text[start:end], () if reward is None else (reward,)))
+        at = end
+    if at < len(text):
+        drawn.append(Cell(text[at:]))
+    known = zip(tokens or (), offsets or (), rewards, strict=False)
+    return drawn + [Cell(token, (reward,), special=True) for token, (first, last), reward in known if first == last]
 
 
 def _fits(text: str, offsets: Sequence[Sequence[int]]) -> bool:

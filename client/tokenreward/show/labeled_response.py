@@ -29,6 +29,7 @@ class LabeledResponse:
         error: Why there are no rewards; `ids` and `rewards` are empty then.
         tokens: Each token's text, or None if nobody could say it.
         offsets: int `[T, 2]`, the characters that each token covers.
+        segments: The segments over which rewards were pooled, each `{"start", "end", "reward"}`, if the file has them.
         note: Why nobody could say it.
     """
 
@@ -38,7 +39,13 @@ class LabeledResponse:
     error: str | None = None
     tokens: Sequence[str] | None = None
     offsets: Sequence[Sequence[int]] | None = None
+    segments: Sequence[Mapping[str, Any]] | None = None
     note: str | None = None
+
+    @property
+    def drawable(self) -> bool:
+        """Whether the file says all that is needed to draw it."""
+        return self.error is not None or self.tokens is not None or self.segments is not None
 
     @property
     def scored(self) -> tuple[Sequence[int], Sequence[float]]:
@@ -66,9 +73,9 @@ def labeled_responses(row: Mapping[str, Any], where: str) -> list[LabeledRespons
 
 def with_tokens(responses: Sequence[LabeledResponse], ask: Ask) -> list[LabeledResponse]:
     """Return the responses with the texts of their tokens, all of which are asked for in one call."""
-    missing = [r for r in responses if r.error is None and r.tokens is None]
+    missing = [r for r in responses if not r.drawable]
     answers = iter(ask([r.item() for r in missing]) if missing else ())
-    return [_told(r, next(answers)) if r.error is None and r.tokens is None else r for r in responses]
+    return [r if r.drawable else _told(r, next(answers)) for r in responses]
 
 
 def _labeled(row: Mapping[str, Any], response: Response, where: str) -> LabeledResponse:
@@ -82,7 +89,8 @@ def _labeled(row: Mapping[str, Any], response: Response, where: str) -> LabeledR
         raise BadInput(f"{where}: {start}token_ids, {start}token_rewards and {start}tokens differ in length")
     if not all(isinstance(reward, int | float) for reward in rewards):
         raise BadInput(f"{where}, column {start + 'token_rewards'!r}: a list of numbers is expected")
-    return LabeledResponse(response, ids, rewards, tokens=tokens, offsets=offsets)
+    segments = row.get(start + KEPT["segments"])
+    return LabeledResponse(response, ids, rewards, tokens=tokens, offsets=offsets, segments=segments)
 
 
 def _told(labeled: LabeledResponse, result: ItemResult) -> LabeledResponse:
