@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tokenreward.commands.common import ADDRESS_HELP, add_connection, pair
-from tokenreward.errors import BadInput, ConnectionFailed
+from tokenreward.arguments import Parser, positive
+from tokenreward.commands.common import add_connection, add_contexts, connected
+from tokenreward.errors import BadInput
 
 if TYPE_CHECKING:
     from tokenreward.audit.sets import AuditSet
@@ -47,28 +48,21 @@ def main(argv: list[str]) -> int:
     from tokenreward.audit.output.table import draw
     from tokenreward.audit.plan import labels
     from tokenreward.dataset.progress import progress_for
-    from tokenreward.http import Client
 
     sets = _sets(arguments)
     wanted = labels(
         _templates(arguments.templates), _estimators(arguments.estimators), arguments.pool, arguments.pool_by
     )
-    try:
-        with (
-            Client(arguments.url, api_key=arguments.key) as client,
-            progress_for(not arguments.quiet) as progress,
-        ):
-            report = audit(
-                client,
-                sets,
-                wanted,
-                model=arguments.model,
-                progress=progress,
-                seed=arguments.seed,
-                resamples=arguments.resamples,
-            )
-    except ConnectionFailed as error:
-        raise ConnectionFailed(f"{error}\n{ADDRESS_HELP}") from None
+    with connected(arguments.url, arguments.key) as client, progress_for(not arguments.quiet) as progress:
+        report = audit(
+            client,
+            sets,
+            wanted,
+            model=arguments.model,
+            progress=progress,
+            seed=arguments.seed,
+            resamples=arguments.resamples,
+        )
     console = Console()
     draw(console if console.is_terminal else Console(width=190), report)
     folder: Path | None = arguments.out
@@ -139,8 +133,8 @@ def _write(path: Path, content: str) -> None:
         file.write(content.encode() + b"\n")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="tokenreward audit",
         description="Measure whether token rewards point at what is wrong, beside surprisal, chance and position.",
         epilog=_EPILOG,
@@ -152,21 +146,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--templates", metavar="NAMES", help="shipped templates or .toml files: a,b (default: all)")
     parser.add_argument("--estimators", metavar="NAMES", help="a,b (default: all)")
-    parser.add_argument(
-        "--context",
-        type=pair,
-        action="append",
-        default=[],
-        metavar="FIELD=COLUMN",
-        help="where a context field of the files comes from: a column, or @best, @worst, @chosen, @rejected,"
-        " @outcome; repeatable",
-    )
+    add_contexts(parser)
     parser.add_argument(
         "--pool", choices=["word", "sentence", "line", "step"], help="judge rewards that are pooled over each of these"
     )
     parser.add_argument("--pool-by", choices=["mean", "min", "sum"], default="mean", help="default: mean")
     parser.add_argument("--model", help="a served model's name, or name@fingerprint (default: the only one)")
-    parser.add_argument("--limit", type=_positive, metavar="N", help="at most N rows of every set, evenly spread")
+    parser.add_argument("--limit", type=positive, metavar="N", help="at most N rows of every set, evenly spread")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write DIR/audit.json and DIR/audit.html")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
     parser.add_argument(
@@ -174,14 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples and the random baseline")
     parser.add_argument(
-        "--resamples", type=_positive, default=1000, metavar="N", help="of the bootstrap (default: 1000)"
+        "--resamples", type=positive, default=1000, metavar="N", help="of the bootstrap (default: 1000)"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     add_connection(parser)
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not (number := int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return number
