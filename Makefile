@@ -25,7 +25,7 @@ PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
-.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale feed load deploy-test clean
+.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale feed load deploy-test dist clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -50,6 +50,7 @@ help:
 	@echo "make scale                how many GPUs one API process and one Redis feed"
 	@echo "make feed                 how well one worker keeps an engine of a set speed fed"
 	@echo "make load                 small calls at a set rate, many clients, one large upload"
+	@echo "make dist                 wheel and sdist, each installed and tried with every extra, into dist/"
 	@echo "make deploy-test          the compose file, images and many hosts, without Docker (part of make test)"
 
 $(BIN)/uv:
@@ -169,6 +170,9 @@ load: setup
 
 deploy-test: setup
 	$(BIN)/python -m pytest tests/deploy
+
+dist: setup
+	$(BIN)/python tests/deploy/dist.py
 
 clean:
 	rm -rf $(VENV) build
