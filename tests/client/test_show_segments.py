@@ -41,16 +41,16 @@ def test_what_is_no_part_of_the_text_follows_where_it_is_known(tmp_path: Path) -
     assert "[+++It is 5.] [---No.][+<end>]" in terminal(drawn(tmp_path, ROW | TOKENS), colour=False)
 
 
-@pytest.mark.parametrize(
-    "odd",
-    [
-        {"segments": [{"start": 0, "end": 99, "reward": 0.4}]},
-        {"segments": [{"start": 3, "end": 8, "reward": 0.4}, {"start": 0, "end": 2, "reward": 0.1}]},
-        {"response": "It is 6. No."},
-    ],
-)
-def test_segments_that_do_not_fit_the_text_are_not_drawn(tmp_path: Path, odd: dict[str, Any]) -> None:
-    assert "[+++It] [+++is] [+++5][+++.]" in terminal(drawn(tmp_path, ROW | TOKENS | odd), colour=False)
+def test_segments_of_another_text_are_not_drawn(tmp_path: Path) -> None:
+    row = ROW | TOKENS | {"response": "It is 6. No."}
+    assert "[+++It] [+++is] [+++5][+++.]" in terminal(drawn(tmp_path, row), colour=False)
+
+
+@pytest.mark.parametrize("spans", [[(0, 99)], [(3, 8), (0, 2)]])
+def test_segments_that_do_not_fit_the_text_need_its_tokens(tmp_path: Path, spans: list[tuple[int, int]]) -> None:
+    segments = [{"start": start, "end": end, "reward": 0.4} for start, end in spans]
+    with pytest.raises(AssertionError, match="the service was asked"):
+        drawn(tmp_path, ROW | {"segments": segments})
 
 
 def test_a_segment_without_a_token_is_plain_text(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import tomllib
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tokenreward.arguments import Parser, positive
 from tokenreward.commands.common import add_connection, add_contexts, connected
-from tokenreward.errors import BadInput
+from tokenreward.errors import BadInput, TokenRewardError
 
 if TYPE_CHECKING:
     from tokenreward.audit.sets import AuditSet
@@ -44,6 +45,7 @@ def main(argv: list[str]) -> int:
     from tokenreward.audit.output.json_report import full
 
     # All that is needed later too: what cannot be imported should be known before an hour of scoring.
+    from tokenreward.audit.output.kept_verdicts import kept_verdicts
     from tokenreward.audit.output.page import page
     from tokenreward.audit.output.table import draw
     from tokenreward.audit.plan import labels
@@ -63,6 +65,9 @@ def main(argv: list[str]) -> int:
             seed=arguments.seed,
             resamples=arguments.resamples,
         )
+        if found := kept_verdicts(report):
+            with contextlib.suppress(TokenRewardError):  # the report stands without the service's copy
+                client.keep_verdicts(found)
     console = Console()
     draw(console if console.is_terminal else Console(width=190), report)
     folder: Path | None = arguments.out

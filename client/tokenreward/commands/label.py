@@ -62,11 +62,17 @@ def main(argv: list[str]) -> int:
 
 def _label(data: str, out: Path, options: InputOptions, arguments: argparse.Namespace) -> int:
     from tokenreward.dataset.label_run import LabelOptions
-    from tokenreward.dataset.labeling import label_input
+    from tokenreward.dataset.labeling import input_name, label_input
 
     try:
         with address_help():
-            run = LabelOptions(_scoring(arguments), arguments.model, arguments.jobs_in_flight, arguments.keep_jobs)
+            run = LabelOptions(
+                _scoring(arguments),
+                arguments.model,
+                arguments.jobs_in_flight,
+                arguments.keep_jobs,
+                options.name or input_name(data),
+            )
             labeled = label_input(
                 data, out, options, run, url=arguments.url, api_key=arguments.key, progress=not arguments.quiet
             )

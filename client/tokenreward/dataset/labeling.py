@@ -87,7 +87,8 @@ def label_dataset(
         progress: True always shows progress, False never, and None only in a terminal.
         rows_per_job: The most rows in a job.
         jobs_in_flight: How many jobs the service has at a time.
-        keep_jobs: Leave the jobs on the service. By default each is removed once its rows are on disk.
+        keep_jobs: Leave the jobs on the service. By default their items and results are removed once the rows are on
+            disk, and one record of the run stays for as long as the service keeps finished jobs.
 
     Returns:
         The labeled file with its counts and provenance.
@@ -110,7 +111,7 @@ def label_dataset(
         score=score,
     )
     options = InputOptions(split, dict(columns or {}), limit, skip_invalid, rows_per_job)
-    run = LabelOptions(scoring, model, jobs_in_flight, keep_jobs)
+    run = LabelOptions(scoring, model, jobs_in_flight, keep_jobs, input_name(data))
     return label_input(data, out, options, run, client=client, url=url, api_key=api_key, progress=progress)
 
 
@@ -154,6 +155,11 @@ def label_input(
         LabelRun(here, state, found.sink, understood.layout, run, shown).run(work, understood.extent)
         labeled = assemble(found.target, found.sink, state, plan, understood.layout)
         return replace(labeled, rejected=understood.rejected)
+
+
+def input_name(data: Any) -> str | None:
+    """Return what lists of jobs call the input: the name of its file."""
+    return Path(data).name[:200] or None if isinstance(data, str | Path) else None
 
 
 def _patient_client(url: str | None, api_key: str | None, told: Callable[[str], None]) -> Client:

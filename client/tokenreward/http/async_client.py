@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,18 @@ from tokenreward.http.async_jobs import AsyncJobs
 from tokenreward.http.client import LABEL_ITEMS
 from tokenreward.http.item_encoding import ItemLike, item_lines
 from tokenreward.http.trouble import OnTrouble
-from tokenreward.schema import EstimatorInfo, Include, Job, LabelResponse, ModelInfo, Pool, PoolBy, Rendered, Template
+from tokenreward.schema import (
+    AuditVerdict,
+    EstimatorInfo,
+    Include,
+    Job,
+    LabelResponse,
+    ModelInfo,
+    Pool,
+    PoolBy,
+    Rendered,
+    Template,
+)
 from tokenreward.settings import ClientSettings, client_settings
 
 
@@ -115,6 +126,10 @@ class AsyncClient:
             model: Only of workers that serve this, a name or `name@fingerprint`.
         """
         return responses.tokens_per_second(await self._connection.send(endpoints.get("/v1/workers")), model)
+
+    async def keep_verdicts(self, verdicts: Sequence[AuditVerdict]) -> None:
+        """Leave what an audit found with the service, as `Client.keep_verdicts` does."""
+        await self._connection.send(endpoints.keep_verdicts(verdicts))
 
     async def health(self) -> str:
         """Return "ok" if the service answers, as `Client.health` does."""

@@ -1,7 +1,6 @@
 """A response as cells: the smallest pieces of its text that can be drawn, each with the rewards of its tokens.
 
-Most cells are one token. Tokens that share a character (an emoji may be four of them) share a cell, and so do those of
-a segment over which rewards were pooled.
+Most cells are one token. Tokens that share a character (an emoji may be four of them) share a cell.
 """
 
 from __future__ import annotations
@@ -20,11 +19,15 @@ class Cell:
         rewards: One for each of its tokens, or none for text between tokens.
         special: Whether it is a token that is no part of the response's text, such as the end of turn. `text` is then
             its name.
+        code: Whether it is part of code.
+        begins: Whether it is the first of a segment whose tokens share one reward.
     """
 
     text: str
     rewards: tuple[float, ...] = ()
     special: bool = False
+    code: bool = False
+    begins: bool = False
 
     @property
     def reward(self) -> float:
@@ -79,26 +82,15 @@ def cells(
     return drawn
 
 
-def segment_cells(
-    text: str,
-    segments: Sequence[Mapping[str, Any]],
-    tokens: Sequence[str] | None,
-    offsets: Sequence[Sequence[int]] | None,
-    rewards: Sequence[float],
-) -> list[Cell] | None:
-    """Return the cells of a response whose rewards were pooled: one for each segment, and the text between them.
-
-    Tokens that are no part of the text follow, as far as they are known.
+def segment_cells(text: str, segments: Sequence[Mapping[str, Any]]) -> list[Cell] | None:
+    """Return the cells of a response of which nothing is known but the segments that its rewards were pooled over.
 
     Args:
         text: The response.
         segments: Its segments in the order of the text, each `{"start", "end", "reward"}`.
-        tokens: The text of each token, if it is known.
-        offsets: int `[T, 2]`, the characters that each token covers, if they are known.
-        rewards: One for each token.
 
     Returns:
-        The cells, or None if the segments do not fit the text.
+        One cell for each segment, and the text between them; None if there are none, or they do not fit the text.
     """
     drawn: list[Cell] = []
     at = 0
@@ -108,12 +100,9 @@ def segment_cells(
             return None
         if start > at:
             drawn.append(Cell(text[at:start]))
-        drawn.append(Cell(text[start:end], () if reward is None else (reward,)))
+        drawn.append(Cell(text[start:end], () if reward is None else (reward,), begins=reward is not None))
         at = end
-    if at < len(text):
-        drawn.append(Cell(text[at:]))
-    known = zip(tokens or (), offsets or (), rewards, strict=False)
-    return drawn + [Cell(token, (reward,), special=True) for token, (first, last), reward in known if first == last]
+    return [*drawn, Cell(text[at:])] if segments else None
 
 
 def _fits(text: str, offsets: Sequence[Sequence[int]]) -> bool:

@@ -13,6 +13,7 @@ from tokenreward.dataset.columns import KEPT, LABELS, TEXTS, prefix
 from tokenreward.dataset.row_layout import Response, layout_of, score_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import ItemResult
+from tokenreward.show.cells import segment_cells
 
 #: A function that returns results with tokens and offsets, one for every item.
 Ask = Callable[[list[dict[str, Any]]], Sequence[ItemResult]]
@@ -29,8 +30,9 @@ class LabeledResponse:
         error: Why there are no rewards; `ids` and `rewards` are empty then.
         tokens: Each token's text, or None if nobody could say it.
         offsets: int `[T, 2]`, the characters that each token covers.
-        segments: The segments over which rewards were pooled, each `{"start", "end", "reward"}`, if the file has them.
         note: Why nobody could say it.
+        segments: The segments that its rewards were pooled over, each with its `reward` and with `start` and `end` in
+            characters, if the row has them.
     """
 
     response: Response
@@ -39,13 +41,15 @@ class LabeledResponse:
     error: str | None = None
     tokens: Sequence[str] | None = None
     offsets: Sequence[Sequence[int]] | None = None
-    segments: Sequence[Mapping[str, Any]] | None = None
     note: str | None = None
+    segments: Sequence[Mapping[str, Any]] = ()
 
     @property
     def drawable(self) -> bool:
         """Whether the file says all that is needed to draw it."""
-        return self.error is not None or self.tokens is not None or self.segments is not None
+        if self.error is not None or self.tokens is not None:
+            return True
+        return segment_cells(self.response.text, self.segments) is not None
 
     @property
     def scored(self) -> tuple[Sequence[int], Sequence[float]]:
@@ -89,7 +93,7 @@ def _labeled(row: Mapping[str, Any], response: Response, where: str) -> LabeledR
         raise BadInput(f"{where}: {start}token_ids, {start}token_rewards and {start}tokens differ in length")
     if not all(isinstance(reward, int | float) for reward in rewards):
         raise BadInput(f"{where}, column {start + 'token_rewards'!r}: a list of numbers is expected")
-    segments = row.get(start + KEPT["segments"])
+    segments = row.get(start + KEPT["segments"]) or ()
     return LabeledResponse(response, ids, rewards, tokens=tokens, offsets=offsets, segments=segments)
 
 

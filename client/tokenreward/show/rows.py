@@ -16,6 +16,7 @@ from tokenreward.errors import BadInput
 from tokenreward.schema import Message
 from tokenreward.show.cells import Cell, cells, segment_cells
 from tokenreward.show.labeled_response import Ask, LabeledResponse, labeled_responses, with_tokens
+from tokenreward.show.marked_cells import marked
 from tokenreward.templates import transcript
 
 
@@ -105,16 +106,15 @@ def _shown(labeled: LabeledResponse) -> Shown:
     side, text = labeled.response.side, labeled.response.text
     if labeled.error is not None:
         return Shown(side, (Cell(text),), (), labeled.error)
-    spelled = labeled.tokens is None or _says(text, labeled.tokens, labeled.offsets)
-    if labeled.segments is not None and spelled:
-        pooled = segment_cells(text, labeled.segments, labeled.tokens, labeled.offsets, labeled.rewards)
-        if pooled is not None:
-            return Shown(side, tuple(pooled), tuple(labeled.rewards))
     if labeled.tokens is None:
+        if (pooled := segment_cells(text, labeled.segments)) is not None:
+            return Shown(side, tuple(pooled), tuple(labeled.rewards))
         ids = [Cell(f"{token} ", (reward,), special=True) for token, reward in zip(*labeled.scored, strict=True)]
         return Shown(side, tuple(ids), tuple(labeled.rewards), note=labeled.note)
-    offsets = labeled.offsets if spelled else None
-    return Shown(side, tuple(cells(text, labeled.tokens, offsets, labeled.rewards)), tuple(labeled.rewards))
+    offsets = labeled.offsets if _says(text, labeled.tokens, labeled.offsets) else None
+    drawn = cells(text, labeled.tokens, offsets, labeled.rewards)
+    segments = labeled.segments if offsets is not None else ()
+    return Shown(side, tuple(marked(drawn, segments)), tuple(labeled.rewards))
 
 
 def _says(text: str, tokens: Sequence[str], offsets: Sequence[Sequence[int]] | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tokenreward.audit import verdict
+from tokenreward.audit.plan import Label
 from tokenreward.audit.report import OVERALL, AuditReport
 
 
@@ -17,6 +18,13 @@ def verdicts(report: AuditReport, label: str) -> dict[str, str]:
         name: verdict.on_spans(one.auroc.interval, one.stratified.interval, one.gain.interval).words
         for name, one in every.items()
     }
+
+
+def overall_verdict(report: AuditReport, label: Label) -> verdict.Verdict | None:
+    """Return the verdict on a label over all sets of spans, or None if none of them has it."""
+    if (found := report.overall.get(label.name)) is None:
+        return None
+    return verdict.on_spans(found.auroc.interval, found.stratified.interval, found.gain.interval)
 
 
 def pair_verdicts(report: AuditReport, label: str) -> dict[str, str]:
