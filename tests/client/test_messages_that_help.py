@@ -39,12 +39,19 @@ EXTRAS = (
 )
 
 
-@pytest.mark.parametrize("command", [name for name in cli.COMMANDS if name != "completion"])
-def test_every_commands_help_works_without_extras(command: str) -> None:
-    blocked = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS!r}))"
-    code = f"{blocked}\nfrom tokenreward.cli import main\nsys.exit(main([{command!r}, '--help']))"
+def test_every_commands_help_works_without_extras() -> None:
+    code = f"""
+import contextlib, io, sys
+sys.modules.update(dict.fromkeys({EXTRAS!r}))
+from tokenreward import cli
+for command in cli.COMMANDS:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+        cli.main([command, "--help"])
+    assert said.getvalue().startswith("usage: "), command
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.partition(":")[0]) == (0, "usage"), done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_missing_extra_is_one_line_with_a_command_that_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
