@@ -7,11 +7,12 @@ it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenreward.dataset.atomic import replace
 from tokenreward.dataset.jsonl import JsonlSink, JsonlSource, json_rows
 from tokenreward.dataset.meta import META_KEY, meta_path
 from tokenreward.errors import BadInput
@@ -109,6 +110,29 @@ def read_labeled(path: Path) -> Iterator[dict[str, Any]]:
     else:
         for _, row in json_rows(path):
             yield row
+
+
+def numbered_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the rows of a file as they are, each with the name by which a person finds it: `file, line 12`.
+
+    Raises:
+        BadInput: The file cannot be read.
+    """
+    if path.suffix in COLUMNAR:
+        for number, row in enumerate(read_labeled(path)):
+            yield f"{path}, row {number}", row
+    else:
+        for line, row in json_rows(path):
+            yield f"{path}, line {line}", row
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows that all have the same columns, as parquet."""
+    with _pyarrow_needed():
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    with replace(path) as file:
+        pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), file)
 
 
 @contextmanager

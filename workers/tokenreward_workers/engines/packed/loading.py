@@ -9,8 +9,10 @@ from typing import Any
 import torch
 import transformers
 
-from tokenreward.checkpoint.loading import CAUSAL_LM, first_line
+from tokenreward.checkpoint.json_files import read_object
+from tokenreward.checkpoint.loading import CAUSAL_LM, TOKEN_CLASSIFIER, first_line
 from tokenreward.checkpoint.loading import load_model as load_whole
+from tokenreward.checkpoint.token_classifier import names_token_classifier
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.loading import out_of_memory
 from tokenreward_workers.engines.packed import attention
@@ -47,7 +49,8 @@ def load_model(path: Path, dtype: str, device: torch.device) -> Any:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        model = load_whole(CAUSAL_LM, path, dtype=getattr(torch, dtype), attn_implementation=attention.NAME)
+        kind = TOKEN_CLASSIFIER if names_token_classifier(read_object(path / "config.json")) else CAUSAL_LM
+        model = load_whole(kind, path, dtype=getattr(torch, dtype), attn_implementation=attention.NAME)
         return model.eval().to(device)
     except (BadInput, RuntimeError, MemoryError) as error:
         if any(out_of_memory(one) for one in (error, error.__cause__) if one is not None):
