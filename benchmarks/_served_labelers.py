@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.harness.stack import Stack
 from tokenreward import Client
 from tokenreward.embedded_service import embedded_service
 
@@ -30,6 +29,8 @@ def serving_labelers(labelers: Sequence[Path], serving: Sequence[str]) -> Iterat
         with embedded_service(serving) as url, Client(url) as client:
             yield url, client.models()[0].name
         return
+    from benchmarks.harness.stack import Stack  # needs what only tests and benchmarks install
+
     with tempfile.TemporaryDirectory() as folder, Stack(Path(folder)) as stack:
         stack.start_api()
         stack.start_worker(*serving, engine="transformers", supervised=True)

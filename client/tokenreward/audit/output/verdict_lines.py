@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from tokenreward.audit import verdict
+from tokenreward.audit.measures.controls import Controls
 from tokenreward.audit.measures.pairs import PairFigures
 from tokenreward.audit.measures.spans import SpanFigures, SpanReport
 from tokenreward.audit.plan import Label
@@ -14,13 +15,12 @@ from tokenreward.audit.verdict import Findings, Verdict
 
 def judgements(report: AuditReport, label: Label) -> dict[str, Verdict]:
     """Return the verdict on a label by set of spans, and over all of them."""
-    found = {
-        one.name: verdict.on_spans(_on_set(one, one.figures[label.name], label))
-        for one in report.spans
-        if label.name in one.figures
-    }
-    if label.name in report.overall:
-        found[OVERALL] = verdict.on_spans(_over_sets(report.overall[label.name], label))
+    found = {}
+    for one in report.spans:
+        if (figures := one.figures.get(label.name)) is not None:
+            found[one.name] = verdict.on_spans(_findings(one, figures, figures.controls, label))
+    if (over := report.overall.get(label.name)) is not None:
+        found[OVERALL] = verdict.on_spans(_findings(over, over, over, label))
     return found
 
 
@@ -33,6 +33,11 @@ def verdicts(report: AuditReport, label: Label) -> dict[str, str]:
     if OVERALL in found and (worse := preferring_worse(report, label.name)):
         found[OVERALL] = f"{worse}; {found[OVERALL]}"
     return found
+
+
+def overall_verdict(report: AuditReport, label: Label) -> Verdict | None:
+    """Return the verdict on a label over all sets of spans, or None if none of them has it."""
+    return judgements(report, label).get(OVERALL)
 
 
 def pair_verdicts(report: AuditReport, label: Label) -> dict[str, str]:
@@ -98,13 +103,15 @@ def left_out(report: AuditReport) -> Iterator[str]:
         yield f"{', '.join(names)}: left out for want of a context field: {words}"
 
 
-def _on_set(one: SpanReport, figures: SpanFigures, label: Label) -> Findings:
-    controls = figures.controls
+def _findings(
+    counted: SpanReport | Overall, found: SpanFigures | Overall, controls: Controls | Overall, label: Label
+) -> Findings:
+    """Return what a verdict is made from: on one set, or over all of them."""
     return Findings(
-        wrong=one.wrong,
-        right=one.right,
-        auroc=figures.auroc.interval,
-        stratified=figures.stratified.interval,
+        wrong=counted.wrong,
+        right=counted.right,
+        auroc=found.auroc.interval,
+        stratified=found.stratified.interval,
         gains={base: gain.interval for base, gain in controls.gains.items()},
         controlled={
             "the same place": controls.same_place.interval,
@@ -112,23 +119,6 @@ def _on_set(one: SpanReport, figures: SpanFigures, label: Label) -> Findings:
             "words that the shown text repeats alike": controls.same_shown.interval,
         },
         place_gain=controls.place_gain.interval,
-        asks_model=label.asks_model,
-    )
-
-
-def _over_sets(one: Overall, label: Label) -> Findings:
-    return Findings(
-        wrong=one.wrong,
-        right=one.right,
-        auroc=one.auroc.interval,
-        stratified=one.stratified.interval,
-        gains={base: gain.interval for base, gain in one.gains.items()},
-        controlled={
-            "the same place": one.same_place.interval,
-            "the same step": one.same_step.interval,
-            "words that the shown text repeats alike": one.same_shown.interval,
-        },
-        place_gain=one.place_gain.interval,
         asks_model=label.asks_model,
     )
 
