@@ -39,7 +39,7 @@ _POOLS = {"pooled": "word", "pooled_steps": "step"}
 _POOLED_RESAMPLES = "200"
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=_DATA, help="a directory with spans_*.jsonl and pairs_*.jsonl")
     parser.add_argument("--builtin-only", action="store_true", help="leave the data out")
@@ -52,7 +52,7 @@ def main() -> int:
     parser.add_argument("--labeler", type=Path, action="append", default=[], metavar="DIR")
     parser.add_argument("--table", action="store_true", help="print the last results as the tables of the docs")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "audit")
-    arguments, serving = parser.parse_known_args()
+    arguments, serving = parser.parse_known_args(argv)
     if arguments.table:
         print(markdown(read("audit")))
         return 0
