@@ -17,8 +17,9 @@ from tokenreward.commands import audit
 from tokenreward.dataset.progress import Lines
 from tokenreward.errors import BadInput
 from tokenreward.http.jobs import Jobs
-from tokenreward.schema import ItemResult
+from tokenreward.schema import ItemFailure, ItemResult
 
+TOO_LONG = ItemFailure(code="too_long", message="m")
 COMMON = ["--templates", "plain,opposite", "--quiet", "--resamples", "20"]
 
 
@@ -99,7 +100,7 @@ def test_an_interrupted_audit_goes_on_where_it_was(
 
 
 def test_a_torn_line_and_an_error_are_asked_for_again(tmp_path: Path) -> None:
-    good, bad = ItemResult(index=0, token_ids=[1]), ItemResult(index=1, error={"code": "too_long", "message": "m"})
+    good, bad = ItemResult(index=0, token_ids=[1]), ItemResult(index=1, error=TOO_LONG)
     with ScoreStore(tmp_path) as store:
         with store.writing("a.jsonl") as writer:
             for name, result in (("x", good), ("y", bad)):

@@ -27,7 +27,7 @@ def corrections(edit: Edit, chat: ChatFormat) -> Iterator[dict[str, Any]]:
     """
     template = templates.resolve(TEMPLATE)
     for shown in (edit.worse, edit.better):
-        item = Item(prompt=edit.prompt, response=shown)
+        item = Item.model_validate({"prompt": edit.prompt, "response": shown})
         (message,) = templates.render(template, item, branches=["correct"])["correct"]
         prompt = chat.prompt_ids([message.model_dump()], answered=True)
         answer = chat.answer_ids(edit.better)

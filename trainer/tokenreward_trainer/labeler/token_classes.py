@@ -30,7 +30,7 @@ def classified(edit: Edit, chat: ChatFormat) -> Iterator[dict[str, Any]]:
         (edit.worse, edit.better, CLASSES.index("negative")),
         (edit.better, edit.worse, CLASSES.index("positive")),
     ):
-        found = chat.completion(Item(prompt=edit.prompt, response=text))
+        found = chat.completion(Item.model_validate({"prompt": edit.prompt, "response": text}))
         assert found.answer is not None
         marked = edited(text, other)
         _, offsets = chat.pieces(found.response, found.answer)
