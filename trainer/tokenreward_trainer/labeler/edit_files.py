@@ -42,9 +42,9 @@ def _edits(path: Path, audited: set[str]) -> Iterator[Edit]:
         if columns is None:
             raise BadInput(f"{where}: the columns are {', '.join(map(repr, row))}; a labeler learns from {_KINDS}")
         worse, better = (_text(row, column, where) for column in columns)
-        prompt = row["prompt"] if isinstance(row["prompt"], str) else [dict(message) for message in conversation.messages]
-        if prompt in audited:
+        if any(message.get("content") in audited for message in conversation.messages):
             raise BadInput(f"{where}: this prompt is of the audit's built-in sets, which have to stay unseen")
+        prompt = row["prompt"] if isinstance(row["prompt"], str) else [dict(one) for one in conversation.messages]
         yield Edit(prompt, worse, better)
 
 
