@@ -51,6 +51,7 @@ def audit(
         JobFailed: A job was cancelled.
     """
     started = time.monotonic()
+    labels = _served(labels, model)
     kept, left_out = _fitted(sets, labels)
     wanted = [(response, kept[_place(one)]) for one in sets for item in one.items for response in item.responses]
     scores = score(client, wanted, model, progress, store)
@@ -85,6 +86,15 @@ def audit(
         resamples=resamples,
         seed=seed,
     )
+
+
+def _served(labels: Sequence[Label], model: ModelInfo) -> list[Label]:
+    """Return the labels whose model can serve their estimator. Those of trained labelers were chosen by their model."""
+    unfit = {label.name: label.estimator.unfit_model(model.fingerprint) for label in labels if label.model is None}
+    found = [label for label in labels if unfit.get(label.name) is None]
+    if not found:
+        raise BadInput("; ".join(filter(None, unfit.values())))
+    return found
 
 
 def _fitted(

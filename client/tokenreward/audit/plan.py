@@ -124,7 +124,7 @@ def labels(
     Raises:
         BadInput: No template has what an estimator reads, or all estimators are unbounded.
     """
-    bounded = [one for one in methods if not one.unbounded and (one.reads == "logprobs" or model is not None)]
+    bounded = [estimator for estimator in methods if not estimator.unbounded]
     if not bounded:
         names = ", ".join(estimator.name for estimator in methods) or "none"
         raise BadInput(
