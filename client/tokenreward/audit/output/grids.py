@@ -157,7 +157,7 @@ def overall_grid(report: AuditReport) -> Grid:
             label if found.sets == total else f"{label} ({found.sets} of {total} sets)",
             (
                 _interval(found.auroc, 2),
-                _interval(found.same_place, 2),
+                _number(found.same_place.value, 2),
                 _number(found.stratified.value, 2),
                 _signed(found.gain.value, 2),
             ),
