@@ -47,6 +47,7 @@ def trained(
         report_to="none",
         seed=settings.seed,
         bf16=True,
+        use_cpu=not torch.cuda.is_available(),
         remove_unused_columns=False,
         dataloader_pin_memory=torch.cuda.is_available(),
         disable_tqdm=True,

@@ -49,8 +49,7 @@ def load_model(path: Path, dtype: str, device: torch.device) -> Any:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        kind = TOKEN_CLASSIFIER if names_token_classifier(read_object(path / "config.json")) else CAUSAL_LM
-        model = load_whole(kind, path, dtype=getattr(torch, dtype), attn_implementation=attention.NAME)
+        model = load_whole(_kind(path), path, dtype=getattr(torch, dtype), attn_implementation=attention.NAME)
         return model.eval().to(device)
     except (BadInput, RuntimeError, MemoryError) as error:
         if any(out_of_memory(one) for one in (error, error.__cause__) if one is not None):
@@ -60,6 +59,13 @@ def load_model(path: Path, dtype: str, device: torch.device) -> Any:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"the model in {path} cannot be loaded: {first_line(error)}") from error
+
+
+def _kind(path: Path) -> str:
+    """Return the class of transformers that loads a model's folder; what is wrong with it is said by loading it."""
+    config = path / "config.json"
+    classifier = config.is_file() and names_token_classifier(read_object(config))
+    return TOKEN_CLASSIFIER if classifier else CAUSAL_LM
 
 
 def too_large(path: Path, dtype: str, device: torch.device) -> str:
