@@ -66,9 +66,11 @@ def _span_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetCo
 
 def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetContexts, where: str) -> PairItem:
     chosen, rejected = _texts(layout.responses(row, where), where)
-    own = [known.of(row, response, (chosen, rejected), where) for response in (chosen, rejected)]
+    context = [known.of(row, response, (chosen, rejected), where) for response in (chosen, rejected)]
     spans = [_own_spans(row, prefix(one.side) + SPANS, one.text, where) for one in (chosen, rejected)]
-    return PairItem(str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text, *own, *spans)
+    return PairItem(
+        str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text, context[0], context[1], *spans
+    )
 
 
 def _own_spans(row: Mapping[str, Any], column: str, text: str, where: str) -> tuple[Span, ...]:

@@ -42,7 +42,7 @@ def trained(
         learning_rate=settings.learning_rate,
         lr_scheduler_type="cosine",
         warmup_steps=0.1,
-        logging_steps=10,
+        logging_steps=0.1,
         save_strategy="no",
         report_to="none",
         seed=settings.seed,

@@ -35,7 +35,7 @@ def convert(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[dict[str,
         }
 
 
-def _step(step: Mapping[str, Any]) -> tuple[str, int | None]:
+def _step(step: Mapping[str, Any]) -> tuple[str, Any]:
     """Return the text of a step and its rating, None if it has none."""
     completions, chosen = step.get("completions") or [], step.get("chosen_completion")
     if chosen is not None:
