@@ -52,7 +52,9 @@ def trained(
         dataloader_pin_memory=torch.cuda.is_available(),
         disable_tqdm=True,
     )
-    model.float()  # Adam's small steps are lost in bfloat16 weights; the passes are in bfloat16 all the same.
+    for parameter in model.parameters():
+        if parameter.requires_grad:  # Adam's small steps are lost in bfloat16 weights; passes are in bfloat16 all the same.
+            parameter.data = parameter.data.float()
     trainer = Trainer(
         model,
         arguments,
