@@ -53,7 +53,7 @@ def trained(
         disable_tqdm=True,
     )
     for parameter in model.parameters():
-        if parameter.requires_grad:  # Adam's small steps are lost in bfloat16 weights; passes are in bfloat16 all the same.
+        if parameter.requires_grad:  # Adam's small steps are lost in bfloat16 weights; the passes are in bfloat16 anyway
             parameter.data = parameter.data.float()
     trainer = Trainer(
         model,
