@@ -53,7 +53,7 @@ def trained(
         disable_tqdm=True,
     )
     for parameter in model.parameters():
-        if parameter.requires_grad:  # Adam's small steps are lost in bfloat16 weights; the passes are in bfloat16 anyway
+        if parameter.requires_grad:  # Adam's small steps are lost in bfloat16; the passes are in it all the same
             parameter.data = parameter.data.float()
     trainer = Trainer(
         model,
