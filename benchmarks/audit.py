@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         print(markdown(read("audit")))
         return 0
     started = time.monotonic()
-    asked = ["audit", "--builtin", *([] if arguments.builtin_only else _files(arguments.data, arguments.out))]
+    asked = ["audit", "--builtin=", *([] if arguments.builtin_only else _files(arguments.data, arguments.out))]
     if not arguments.all:
         asked += ["--responses", str(arguments.responses)]
     for name in ("templates", "estimators"):
