@@ -197,7 +197,9 @@ def by_life(stack: Stack, tally: Tally, requests: int, salt: int) -> None:
     until = tally.requests + requests
     while tally.requests < until:
         job = f"/v1/jobs/{chance.choice(jobs[-8:])}"
-        action = chance.choice(["make", "show", "results", "events", "cancel", "retry", "delete", "list", "label"])
+        action = chance.choice(
+            ["make", "show", "results", "items", "empty", "events", "cancel", "retry", "delete", "list", "label"]
+        )
         if action == "make":
             items = [{"prompt": "p", "response": chance.choice(["", f"r{chance.random()}"])} for _ in range(3)]
             key = {"Idempotency-Key": f"k{chance.randrange(50)}"} if chance.random() < 0.3 else {}
@@ -218,25 +220,46 @@ def by_life(stack: Stack, tally: Tally, requests: int, salt: int) -> None:
         elif action in ("cancel", "retry"):
             call("POST", f"{job}/{action}")
         else:
-            call(*{"show": ("GET", job), "delete": ("DELETE", job), "list": ("GET", "/v1/jobs")}[action])
+            call(
+                *{
+                    "show": ("GET", job),
+                    "items": ("GET", job + "/items"),
+                    "empty": ("DELETE", job + "/items"),
+                    "delete": ("DELETE", job),
+                    "list": ("GET", "/v1/jobs"),
+                }[action]
+            )
 
 
 # ---- conditions that random input cannot bring about ----------------------------------------------------
 
 _ONE = {"items": [{"prompt": "p", "response": "r"}]}
+_NAMES = ("fingerprint_digest", "template", "template_hash", "estimator", "estimator_hash", "words")
+_VERDICT = {"audits": [dict.fromkeys(_NAMES, "x") | {"advice": "no", "responses": 1}]}
 
 
 def _everything(call: Caller, job: str) -> None:
     """Every operation once, rightly."""
-    for path in ("/v1/models", "/v1/workers", "/v1/templates", "/v1/estimators", "/v1/jobs", "/metrics", "/readyz"):
+    for path in (
+        "/v1/models",
+        "/v1/workers",
+        "/v1/templates",
+        "/v1/estimators",
+        "/v1/jobs",
+        "/metrics",
+        "/readyz",
+        "/v1/audits",
+    ):
         call("GET", path)
-    for path in ("", "/results", "/events"):
+    call("PUT", "/v1/audits", json=_VERDICT)
+    for path in ("", "/results", "/items", "/events"):
         call("GET", f"/v1/jobs/{job}{path}")
     call("POST", "/v1/jobs", json=_ONE)
     call("POST", "/v1/label", json=_ONE)
     call("POST", "/v1/render", json={"item": _ONE["items"][0]})
     for path in ("/retry", "/cancel"):
         call("POST", f"/v1/jobs/{job}{path}")
+    call("DELETE", f"/v1/jobs/{job}/items")
     call("DELETE", f"/v1/jobs/{job}")
 
 
@@ -256,7 +279,15 @@ def conditions(folder: Path, tally: Tally) -> None:
             call("POST", path, content=b"x", headers={"content-encoding": "br", "content-type": JSON})
             call("POST", path, json={})
         call("POST", "/v1/jobs?dry_run=true", json=_ONE)
-        for path in ("/v1/jobs?limit=0", "/v1/jobs/none/results?from=-1", "/readyz?model=" + "x" * 600):
+        call("PUT", "/v1/audits", json={})
+        call("PUT", "/v1/audits", json=_VERDICT)
+        call("GET", "/v1/audits")
+        for path in (
+            "/v1/jobs?limit=0",
+            "/v1/jobs/none/results?from=-1",
+            "/v1/jobs/none/items?from=-1",
+            "/readyz?model=" + "x" * 600,
+        ):
             call("GET", path)
         job = _ended(call, _ONE)
         etag = call.answer("GET", f"/v1/jobs/{job}/results").headers["etag"]
@@ -291,10 +322,13 @@ def _lives(call: Caller, job: str) -> None:
     call("POST", "/v1/label", json=_ONE)
     for name in (job, "none"):
         call("GET", f"/v1/jobs/{name}/results")
+        call("GET", f"/v1/jobs/{name}/items")
         call("POST", f"/v1/jobs/{name}/cancel")
         call("POST", f"/v1/jobs/{name}/retry")
     failed = _ended(call, {"items": [{"prompt": ""}]})
     call("POST", f"/v1/jobs/{failed}/retry")
+    for name in (failed, "none"):
+        call("DELETE", f"/v1/jobs/{name}/items")
     call("DELETE", f"/v1/jobs/{failed}")
 
 
@@ -318,6 +352,7 @@ def _full(stack: Stack, call: Caller) -> None:
         events = f"{stack.url}/v1/jobs/{waiting}/events"
         with httpx2.stream("GET", events, timeout=_TIMEOUT), httpx2.stream("GET", events, timeout=_TIMEOUT):
             call("GET", f"/v1/jobs/{waiting}/events")
+        call("DELETE", f"/v1/jobs/{waiting}/items")
         call("POST", f"/v1/jobs/{waiting}/cancel")
 
 

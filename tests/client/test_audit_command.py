@@ -120,7 +120,7 @@ class _Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags[tag] += 1
         self.attributes += attrs
-        if tag not in {"meta", "line", "circle", "polyline", "rect", "br"}:
+        if tag not in {"meta", "line", "circle", "polyline", "rect", "br", "input"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import tomllib
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tokenreward.commands.common import ADDRESS_HELP, add_connection, pair
-from tokenreward.errors import BadInput, ConnectionFailed
+from tokenreward.errors import BadInput, ConnectionFailed, TokenRewardError
 
 if TYPE_CHECKING:
     from tokenreward.audit.sets import AuditSet
@@ -43,6 +44,7 @@ def main(argv: list[str]) -> int:
     from tokenreward.audit.output.json_report import full
 
     # All that is needed later too: what cannot be imported should be known before an hour of scoring.
+    from tokenreward.audit.output.kept_verdicts import kept_verdicts
     from tokenreward.audit.output.page import page
     from tokenreward.audit.output.parquet_rows import parquet_rows
     from tokenreward.audit.output.table import draw
@@ -76,6 +78,9 @@ def main(argv: list[str]) -> int:
                 seed=arguments.seed,
                 resamples=arguments.resamples,
             )
+            if found := kept_verdicts(report):
+                with contextlib.suppress(TokenRewardError):  # the report stands without the service's copy
+                    client.keep_verdicts(found)
     except ConnectionFailed as error:
         raise ConnectionFailed(f"{error}\n{ADDRESS_HELP}") from None
     console = Console()

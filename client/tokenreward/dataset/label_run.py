@@ -19,7 +19,7 @@ from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.errors import BadInput, ConnectionFailed, JobFailed, TokenRewardError
 from tokenreward.html.escaping import visible
 from tokenreward.http import Client
-from tokenreward.schema import ItemResult, Job, JobState
+from tokenreward.schema import ItemResult, Job, JobState, Origin
 
 #: Cancelled jobs of one chunk after which labeling gives up.
 _ATTEMPTS = 5
@@ -33,13 +33,15 @@ class LabelOptions:
         scoring: How the responses are scored.
         model: The model asked for, or None.
         jobs_in_flight: How many jobs the service has at a time.
-        keep_jobs: Whether finished jobs stay on the service.
+        keep_jobs: Whether finished jobs stay on the service with their items and results.
+        name: What lists of jobs call the input.
     """
 
     scoring: ScoringOptions
     model: str | None
     jobs_in_flight: int
     keep_jobs: bool
+    name: str | None = None
 
 
 class LabelRun:
@@ -91,6 +93,7 @@ class LabelRun:
                 pool=scoring.pool,
                 pool_by=scoring.pool_by,
                 include=scoring.include,
+                origin=self._origin(),
                 idempotency_key=self._state.key(chunk.number, attempt, chunk.digest, model),
             )
             if job.state is not JobState.cancelled:
@@ -102,6 +105,10 @@ class LabelRun:
             self._noted = job.waiting.message
             self._shown.note(visible(f"job {job.id} {self._noted}"))
         return job
+
+    def _origin(self) -> Origin:
+        sides = self._layout.sides
+        return Origin(name=self._options.name, run=self._state.run, sides=list(sides) if len(sides) > 1 else [])
 
     def _model(self, number: int) -> str | None:
         """Return the model to ask for. After the first job, every other must go to exactly the same set-up.
@@ -129,7 +136,7 @@ class LabelRun:
         self._state.finish(chunk.number, _counted(chunk, results))
         if not self._options.keep_jobs:
             with contextlib.suppress(TokenRewardError):  # the service removes old jobs by itself
-                self._client.jobs.delete(job.id)
+                self._client.jobs.empty(job.id)
 
 
 def _check(chunk: Chunk, job: Job, results: list[ItemResult]) -> None:

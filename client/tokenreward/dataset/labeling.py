@@ -81,7 +81,8 @@ def label_dataset(
         progress: True always shows progress, False never, and None only in a terminal.
         rows_per_job: The most rows in a job.
         jobs_in_flight: How many jobs the service has at a time.
-        keep_jobs: Leave the jobs on the service. By default each is removed once its rows are on disk.
+        keep_jobs: Leave the jobs on the service. By default their items and results are removed once the rows are on
+            disk, and one record of the run stays for as long as the service keeps finished jobs.
 
     Returns:
         The labeled file with its counts and provenance.
@@ -116,7 +117,7 @@ def label_dataset(
         here = client or stack.enter_context(_patient_client(url, api_key))
         state = stack.enter_context(RunState(target, plan, source.suffix))
         shown = stack.enter_context(progress_for(progress))
-        options = LabelOptions(scoring, model, jobs_in_flight, keep_jobs)
+        options = LabelOptions(scoring, model, jobs_in_flight, keep_jobs, _name(data))
         LabelRun(here, state, sink, layout, options, shown).run(chunks(source, reading, rows_per_job), extent)
         return assemble(target, sink, state, plan, layout)
 
@@ -135,6 +136,11 @@ def _opened(data: Any, out: str | Path | None, split: str | None) -> tuple[Sourc
     if not target.parent.is_dir():
         raise BadInput(f"{target.parent}: no such directory")
     return source_of(path, target, split), target
+
+
+def _name(data: Any) -> str | None:
+    """Return what lists of jobs call the input: the name of its file."""
+    return Path(data).name[:200] or None if isinstance(data, str | Path) else None
 
 
 def _patient_client(url: str | None, api_key: str | None) -> Client:

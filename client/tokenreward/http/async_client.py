@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,18 @@ from tokenreward.http.async_connection import AsyncConnection
 from tokenreward.http.async_jobs import AsyncJobs
 from tokenreward.http.client import LABEL_ITEMS
 from tokenreward.http.item_encoding import ItemLike, item_lines
-from tokenreward.schema import EstimatorInfo, Include, Job, LabelResponse, ModelInfo, Pool, PoolBy, Rendered, Template
+from tokenreward.schema import (
+    AuditVerdict,
+    EstimatorInfo,
+    Include,
+    Job,
+    LabelResponse,
+    ModelInfo,
+    Pool,
+    PoolBy,
+    Rendered,
+    Template,
+)
 from tokenreward.settings import ClientSettings, client_settings
 
 
@@ -103,6 +114,10 @@ class AsyncClient:
     async def estimators(self) -> list[EstimatorInfo]:
         """Return the estimators that the service knows."""
         return responses.estimators(await self._connection.send(endpoints.get("/v1/estimators")))
+
+    async def keep_verdicts(self, verdicts: Sequence[AuditVerdict]) -> None:
+        """Leave what an audit found with the service, as `Client.keep_verdicts` does."""
+        await self._connection.send(endpoints.keep_verdicts(verdicts))
 
     async def health(self) -> str:
         """Return "ok" if the service answers, as `Client.health` does."""

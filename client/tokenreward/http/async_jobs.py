@@ -17,7 +17,7 @@ from tokenreward.http.pagination import JobPages
 from tokenreward.http.result_stream import ResultsCursor, unreadable
 from tokenreward.http.transport import broken
 from tokenreward.http.upload import JobBody
-from tokenreward.schema import Include, ItemResult, Job, JobOptions, Pool, PoolBy, Template
+from tokenreward.schema import Include, ItemResult, Job, JobOptions, Origin, Pool, PoolBy, Template
 
 
 class AsyncJobs:
@@ -39,10 +39,11 @@ class AsyncJobs:
         include: Iterable[Include] = (),
         strict: bool = False,
         idempotency_key: str | None = None,
+        origin: Origin | None = None,
     ) -> Job:
         """Create a job, as `Jobs.create` does. Items may come from an async iterable too."""
         options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict)
-        return await self.submit(items, options, idempotency_key)
+        return await self.submit(items, options.model_copy(update={"origin": origin}), idempotency_key)
 
     async def submit(
         self,
@@ -83,6 +84,10 @@ class AsyncJobs:
     async def delete(self, job_id: str) -> None:
         """Remove the job with all its items and results."""
         await self._connection.send(endpoints.delete(job_id))
+
+    async def empty(self, job_id: str) -> None:
+        """Remove the items and results of a job that is over, as `Jobs.empty` does."""
+        await self._connection.send(endpoints.empty(job_id))
 
     async def wait(self, job_id: str, timeout: float | None = None) -> Job:  # noqa: ASYNC109 (the job's, not the call's)
         """Return the job once it is over, however it ended.

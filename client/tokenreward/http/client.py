@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,18 @@ from tokenreward.http import endpoints, operations, responses
 from tokenreward.http.connection import Connection
 from tokenreward.http.item_encoding import ItemLike, item_lines
 from tokenreward.http.jobs import Jobs
-from tokenreward.schema import EstimatorInfo, Include, Job, LabelResponse, ModelInfo, Pool, PoolBy, Rendered, Template
+from tokenreward.schema import (
+    AuditVerdict,
+    EstimatorInfo,
+    Include,
+    Job,
+    LabelResponse,
+    ModelInfo,
+    Pool,
+    PoolBy,
+    Rendered,
+    Template,
+)
 from tokenreward.settings import ClientSettings, client_settings
 
 #: The most items that `POST /v1/label` takes with the service's default settings. More items go through a job.
@@ -142,6 +153,10 @@ class Client:
     def estimators(self) -> list[EstimatorInfo]:
         """Return the estimators that the service knows."""
         return responses.estimators(self._connection.send(endpoints.get("/v1/estimators")))
+
+    def keep_verdicts(self, verdicts: Sequence[AuditVerdict]) -> None:
+        """Leave what an audit found with the service, whose page then says how far the labels can be trusted."""
+        self._connection.send(endpoints.keep_verdicts(verdicts))
 
     def health(self) -> str:
         """Return "ok" if the service answers.

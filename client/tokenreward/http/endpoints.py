@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from tokenreward.errors import BadInput
 from tokenreward.http.exchange import JSON, NDJSON, Request, SpooledBody
 from tokenreward.http.item_encoding import ItemLike, item_json
-from tokenreward.schema import Include, JobOptions, Pool, PoolBy, Template
+from tokenreward.schema import AuditVerdict, Include, JobOptions, Pool, PoolBy, Template
 
 
 def job_options(
@@ -97,6 +97,17 @@ def delete(job_id: str) -> Request:
     return Request("DELETE", _job_path(job_id), already=404)
 
 
+def empty(job_id: str) -> Request:
+    """Build `DELETE /v1/jobs/{id}/items`."""
+    return Request("DELETE", _job_path(job_id) + "/items", already=404)
+
+
+def keep_verdicts(verdicts: Sequence[AuditVerdict]) -> Request:
+    """Build `PUT /v1/audits`."""
+    body = json.dumps({"audits": [verdict.model_dump(mode="json") for verdict in verdicts]}).encode()
+    return Request("PUT", "/v1/audits", headers={"content-type": JSON}, body=body)
+
+
 def results(job_id: str, start: int, wait: float) -> Request:
     """Build `GET /v1/jobs/{id}/results` from item `start` on, held back for at most `wait` seconds."""
     headers = {"accept": NDJSON} | ({"prefer": f"wait={wait:g}"} if wait else {})
@@ -126,6 +137,8 @@ def _option_params(options: JobOptions) -> list[tuple[str, str]]:
     if options.pool is not None:
         params += [("pool", options.pool), ("pool_by", options.pool_by)]
     params += [("include", name) for name in options.include]
+    if options.origin is not None:
+        params.append(("origin", options.origin.model_dump_json(exclude_defaults=True)))
     if options.strict:
         params.append(("strict", "true"))
     return params

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tokenreward.schema.job_state import JobState
 from tokenreward.schema.options import Include
+from tokenreward.schema.origin import Origin
 from tokenreward.schema.provenance import Provenance
 from tokenreward.schema.results import ItemResult
 from tokenreward.schema.wire import AnswerModel
@@ -50,6 +51,9 @@ class Job(AnswerModel):
         estimator: The estimator's name.
         include: What the results hold beside token ids and rewards.
         provenance: Where the rewards come from.
+        origin: What its items are from, as far as its sender said.
+        emptied: Whether its items and results were removed. The record stays until the job expires or is deleted; the
+            counts are then those of all emptied jobs with the same `origin.run`.
         waiting: Why nothing happens, if no live worker has the job's set-up; None otherwise, and once the job is over.
     """
 
@@ -72,6 +76,8 @@ class Job(AnswerModel):
     estimator: str
     include: list[Include] = Field(default=[])
     provenance: Provenance
+    origin: Origin | None = None
+    emptied: bool = False
     waiting: Waiting | None = None
 
 

@@ -18,11 +18,15 @@ class Cell:
         rewards: One for each of its tokens, or none for text between tokens.
         special: Whether it is a token that is no part of the response's text, such as the end of turn. `text` is then
             its name.
+        code: Whether it is part of code.
+        begins: Whether it is the first of a segment whose tokens share one reward.
     """
 
     text: str
     rewards: tuple[float, ...] = ()
     special: bool = False
+    code: bool = False
+    begins: bool = False
 
     @property
     def reward(self) -> float:

@@ -30,6 +30,8 @@ class LabeledResponse:
         tokens: Each token's text, or None if nobody could say it.
         offsets: int `[T, 2]`, the characters that each token covers.
         note: Why nobody could say it.
+        segments: The segments that its rewards were pooled over, with `start` and `end` in characters, if the row has
+            them.
     """
 
     response: Response
@@ -39,6 +41,7 @@ class LabeledResponse:
     tokens: Sequence[str] | None = None
     offsets: Sequence[Sequence[int]] | None = None
     note: str | None = None
+    segments: Sequence[Mapping[str, Any]] = ()
 
     @property
     def scored(self) -> tuple[Sequence[int], Sequence[float]]:
@@ -82,7 +85,8 @@ def _labeled(row: Mapping[str, Any], response: Response, where: str) -> LabeledR
         raise BadInput(f"{where}: {start}token_ids, {start}token_rewards and {start}tokens differ in length")
     if not all(isinstance(reward, int | float) for reward in rewards):
         raise BadInput(f"{where}, column {start + 'token_rewards'!r}: a list of numbers is expected")
-    return LabeledResponse(response, ids, rewards, tokens=tokens, offsets=offsets)
+    segments = row.get(start + KEPT["segments"]) or ()
+    return LabeledResponse(response, ids, rewards, tokens=tokens, offsets=offsets, segments=segments)
 
 
 def _told(labeled: LabeledResponse, result: ItemResult) -> LabeledResponse:

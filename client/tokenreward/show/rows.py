@@ -16,6 +16,7 @@ from tokenreward.errors import BadInput
 from tokenreward.schema import Message
 from tokenreward.show.cells import Cell, cells
 from tokenreward.show.labeled_response import Ask, LabeledResponse, labeled_responses, with_tokens
+from tokenreward.show.marked_cells import marked
 from tokenreward.templates import transcript
 
 
@@ -109,7 +110,9 @@ def _shown(labeled: LabeledResponse) -> Shown:
         ids = [Cell(f"{token} ", (reward,), special=True) for token, reward in zip(*labeled.scored, strict=True)]
         return Shown(side, tuple(ids), tuple(labeled.rewards), note=labeled.note)
     offsets = labeled.offsets if _says(text, labeled.tokens, labeled.offsets) else None
-    return Shown(side, tuple(cells(text, labeled.tokens, offsets, labeled.rewards)), tuple(labeled.rewards))
+    drawn = cells(text, labeled.tokens, offsets, labeled.rewards)
+    segments = labeled.segments if offsets is not None else ()
+    return Shown(side, tuple(marked(drawn, segments)), tuple(labeled.rewards))
 
 
 def _says(text: str, tokens: Sequence[str], offsets: Sequence[Sequence[int]] | None) -> bool:

@@ -21,10 +21,22 @@ _ITEM = {"prompt": "What is the capital of France?", "response": "Paris.", "id":
 _JOB_BODY = {"items": [_ITEM, {"prompt": [{"role": "user", "content": "Hi"}], "token_ids": [19556, 2]}]}
 _NDJSON_BODY = '{"prompt": "The capital of France?", "response": "Paris."}\n{"prompt": "Hi", "response": "Hello!"}\n'
 
+_VERDICT = {
+    "fingerprint_digest": "5f0c1e7a9b3d2c84",
+    "template": "evidence",
+    "template_hash": "0a1b2c3d4e5f6071",
+    "estimator": "evidence",
+    "estimator_hash": "9f8e7d6c5b4a3928",
+    "advice": "yes",
+    "words": "these labels find the errors better than surprisal does: worth a training run",
+    "responses": 600,
+}
+
 #: (method, path) -> media type -> an example of the body
 _BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/v1/jobs"): {"application/json": _JOB_BODY, "application/x-ndjson": _NDJSON_BODY},
     ("post", "/v1/label"): {"application/json": {"items": [_ITEM], "include": ["tokens"]}},
+    ("put", "/v1/audits"): {"application/json": {"audits": [_VERDICT]}},
     ("post", "/v1/render"): {"application/json": {"item": _ITEM, "template": "revision"}},
 }
 

@@ -48,3 +48,20 @@ async def existing(runtime: Runtime, job_id: str, owner: str | None) -> Job:
     if job is None:
         raise ProblemError(404, "No such job", f"There is no job {job_id!r}, or it has expired.")
     return job
+
+
+async def unemptied(runtime: Runtime, job_id: str, owner: str | None) -> Job:
+    """The snapshot of a job whose items and results are still there.
+
+    Args:
+        runtime: Its store has the job.
+        job_id: Any text.
+        owner: Whose job it has to be; None for anybody's.
+
+    Raises:
+        ProblemError: 404, if there is no such job of that owner, or only its record is left.
+    """
+    job = await existing(runtime, job_id, owner)
+    if job.emptied:
+        raise ProblemError(404, "Results removed", "The items and results of this job were removed; its record stays.")
+    return job

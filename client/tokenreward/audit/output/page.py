@@ -21,22 +21,6 @@ from tokenreward.audit.output.verdict_lines import first_lines, grouped, left_ou
 from tokenreward.audit.report import OVERALL, AuditReport
 from tokenreward.html.document import document, text
 
-_STYLE = """
-table { border-collapse: collapse; font-size: .875rem; margin: .6rem 0; display: block; overflow-x: auto; }
-caption { text-align: left; font-weight: 600; padding: .4rem 0; }
-th, td { padding: .1rem .7rem .1rem 0; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; }
-thead th { border-bottom: 1px solid var(--line); font-weight: 600; }
-.baseline { color: var(--quiet); }
-.charts { display: flex; flex-wrap: wrap; gap: 1rem; }
-.charts svg { max-width: 100%; height: auto; }
-.key { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .875rem; }
-.wrong { outline: 2px solid var(--ink); outline-offset: -1px; }
-dt { font-weight: 600; margin-top: .6rem; }
-dd { margin: 0 0 0 1.2rem; }
-summary { cursor: pointer; font-weight: 600; padding: .3rem 0; }
-"""
-
 _INTRODUCTION = (
     "Do the rewards stand lowest on the tokens that are wrong? AUROC: how often a bad token's reward is below a good"
     " one's; 0.5 is chance. Same place, step, kind, shown: only tokens that are alike in this are compared, so that"
@@ -49,7 +33,7 @@ def page(report: AuditReport) -> str:
     """Return the whole document."""
     looks = looks_of(report)
     head = [f"<p>{text(_INTRODUCTION)}</p>", f'<p class="quiet">{text(origin(report))}</p>']
-    return document("Audit of token rewards", head, _body(report, looks), _STYLE)
+    return document("Audit of token rewards", head, _body(report, looks))
 
 
 def _body(report: AuditReport, looks: Mapping[str, Look]) -> Iterator[str]:
@@ -95,7 +79,8 @@ def _table(grid: Grid) -> str:
         for row in grid.rows
     )
     caption = f"<caption>{text(grid.title)}</caption>"
-    return f"<table>\n{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody>\n</table>"
+    body = f"<thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody>"
+    return f'<div class="wide" tabindex="0">\n<table class="figures">\n{caption}\n{body}\n</table>\n</div>'
 
 
 def _labels(report: AuditReport) -> str:
