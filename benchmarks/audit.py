@@ -6,7 +6,7 @@
 Starts the service and audits, at once, the built-in sets, the spans_*.jsonl and pairs_*.jsonl of a directory of
 development data, if there is one (default: ../shared/data), and those GSM8K responses of it for which there are other
 students' solutions, so that labels that read context can be measured (_gsm8k_contexts.py). Then it measures the same
-log-probs again with rewards pooled over words and over steps. A set is cut to 100 responses, so that all of it ends
+log-probs again with rewards pooled over words and over steps. A set is cut to 60 responses, so that all of it ends
 within 20 minutes on two cores; --all leaves sets whole. What was scored is kept in build/audit/scores: the same command
 goes on after an interruption.
 
@@ -33,7 +33,7 @@ from tokenreward.commands.audit import SOME_FAILED
 
 _DATA = ROOT.parent / "shared" / "data"
 #: Responses of a set, unless --all is given.
-_RESPONSES = 100
+_RESPONSES = 60
 #: What rewards are pooled over besides, with fewer resamples, as the figures beside them have theirs.
 _POOLS = {"pooled": "word", "pooled_steps": "step"}
 _POOLED_RESAMPLES = "200"

@@ -27,7 +27,7 @@ _KINDS = ("classifier", "corrector")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--made", type=int, default=600, metavar="N", help="edits to learn from (default: 600)")
-    parser.add_argument("--limit", type=int, default=100, metavar="N", help="at most N responses of every set")
+    parser.add_argument("--limit", type=int, default=60, metavar="N", help="at most N responses of every set")
     parser.add_argument("--skip-training", action="store_true")
     arguments = parser.parse_args()
     if not arguments.skip_training:
