@@ -65,7 +65,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["cli"],
         ["pipeline"],
         ["evaluation"],
-        ["report", "ranking", "labeler"],
+        ["report", "ranking", "planning", "merging"],
         ["training", "sampling", "scorers"],
         ["model"],
         ["data", "losses", "prompts"],

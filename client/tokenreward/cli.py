@@ -37,6 +37,7 @@ COMMANDS = {
         "tokenreward_trainer.labeler.cli:train_labeler",
         "train a model that labels: a token classifier, or a corrector",
     ),
+    "merge": ("tokenreward_trainer.merging.cli:merge", "put a run's adapter into its base model's weights"),
     "evaluate": (
         "tokenreward_trainer.evaluation.cli:evaluate",
         "compare checkpoints on the same prompts, with intervals",
