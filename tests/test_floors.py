@@ -65,7 +65,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["cli"],
         ["pipeline"],
         ["evaluation"],
-        ["report", "ranking", "planning", "merging"],
+        ["report", "ranking", "labeler", "planning", "merging"],
         ["training", "sampling", "scorers"],
         ["model"],
         ["data", "losses", "prompts"],
