@@ -66,7 +66,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["cli"],
         ["pipeline"],
         ["evaluation"],
-        ["report", "ranking"],
+        ["report", "ranking", "labeler", "planning", "merging"],
         ["training", "sampling", "scorers"],
         ["model"],
         ["data", "losses", "prompts"],

@@ -24,11 +24,20 @@ COMMANDS = {
     "jobs": ("tokenreward.commands.jobs:main", "list, show, watch, cancel or retry jobs"),
     "inspect": ("tokenreward.commands.inspect:main", "print a labeled file's statistics and draw them"),
     "audit": ("tokenreward.commands.audit:main", "measure whether labels point at what is wrong"),
+    "audit-set": (
+        "tokenreward.commands.audit_set:main",
+        "turn other people's marked errors into a set of an audit",
+    ),
     "prompts": ("tokenreward_trainer.prompts.cli:prompts", "make prompts by rule, with answers that can be checked"),
     "sample": ("tokenreward_trainer.sampling.cli:sample", "sample responses to prompts, with their token ids"),
     "rank": ("tokenreward_trainer.ranking.cli:rank", "make pairs of the best and the worst of sampled responses"),
     "run": ("tokenreward_trainer.pipeline.cli:run", "the loop: sample, rank, label, train, report, resumable"),
     "train": ("tokenreward_trainer.cli:train", "train a policy on labeled preferences"),
+    "train-labeler": (
+        "tokenreward_trainer.labeler.cli:train_labeler",
+        "train a model that labels: a token classifier, or a corrector",
+    ),
+    "merge": ("tokenreward_trainer.merging.cli:merge", "put a run's adapter into its base model's weights"),
     "evaluate": (
         "tokenreward_trainer.evaluation.cli:evaluate",
         "compare checkpoints on the same prompts, with intervals",

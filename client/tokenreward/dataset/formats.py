@@ -7,10 +7,11 @@ it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenreward.dataset.atomic import replace
 from tokenreward.dataset.base import Unreadable
 from tokenreward.dataset.inputs.file_kinds import COLUMNAR, FileKind, kind_of
 from tokenreward.dataset.inputs.json_array import json_file_rows
@@ -142,6 +143,15 @@ def numbered_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             if isinstance(row, Unreadable):
                 raise row
             yield rows.where(number), dict(row)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows that all have the same columns, as parquet."""
+    with needs("files", "writing parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    with replace(path) as file:
+        pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), file)
 
 
 def _tables(path: Path, split: str | None, name: str) -> ArrowSource:

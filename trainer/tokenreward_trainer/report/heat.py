@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import accumulate
 
 from tokenreward.html.document import text
 from tokenreward.show.cells import Cell
 from tokenreward.show.heat_map import heat, own_scale, scale_switch
 from tokenreward.show.marked_cells import marked
 from tokenreward.show.scale import Scale
-from tokenreward_trainer.training.run_record import RunRecord, ShownPair
+from tokenreward_trainer.training.run_record import RunRecord, ShownPair, ShownResponse
 
 
 def heat_maps(records: Sequence[RunRecord]) -> str:
@@ -22,7 +23,7 @@ def heat_maps(records: Sequence[RunRecord]) -> str:
     explanation = (
         "<p>Blue with a solid underline: a good token. Red with a dotted one: a bad token. Point at a token for its "
         "value. The rows below the labels are what each run learned, &beta; log &pi;/&pi;<sub>ref</sub>. "
-        f"{_before(records)} {scales.legend()}</p>{scale_switch()}"
+        f"{_before(records)} {scales.legend()}{_marks(pairs)}</p>{scale_switch()}"
     )
     maps = [_pair(records, number, scales) for number in range(len(pairs))]
     return "\n".join(["<h2>Token rewards of held-out responses</h2>", explanation, *maps])
@@ -50,20 +51,28 @@ def _before(records: Sequence[RunRecord]) -> str:
     return ""
 
 
+def _marks(pairs: Sequence[ShownPair]) -> str:
+    if any(response.marked and any(response.marked) for pair in pairs for response in pair.responses):
+        return " A frame: what people marked as wrong."
+    return ""
+
+
 def _pair(records: Sequence[RunRecord], number: int, scales: _Scales) -> str:
     pair: ShownPair = records[-1].examples[number]
     sides = []
     for index, response in enumerate(pair.responses):
         rows = []
         if response.labels is not None:
-            rows.append(map_row("labels", _token_cells(response.tokens, response.labels), scales.labels))
+            cells = _token_cells(response.tokens, response.labels)
+            rows.append(map_row("labels", cells, scales.labels, _spans(response)))
         for record in records:
             shown = record.examples[number].responses[index]
             if max(map(abs, shown.learned_before), default=0.0) >= 1e-4:
                 rows.append(
                     map_row(f"{record.name}, before", _token_cells(shown.tokens, shown.learned_before), scales.learned)
                 )
-            rows.append(map_row(record.name, _token_cells(shown.tokens, shown.learned_after), scales.learned))
+            cells = _token_cells(shown.tokens, shown.learned_after)
+            rows.append(map_row(record.name, cells, scales.learned, _spans(shown)))
         sides.append(f"<section><h4>{response.side}</h4>{''.join(rows)}</section>")
     return (
         f"<article><h3>{escape(pair.id)}</h3><details><summary>prompt</summary><pre>{escape(pair.prompt)}</pre></details>"
@@ -71,17 +80,26 @@ def _pair(records: Sequence[RunRecord], number: int, scales: _Scales) -> str:
     )
 
 
-def map_row(name: str, cells: Sequence[Cell], scale: Scale) -> str:
+def map_row(name: str, cells: Sequence[Cell], scale: Scale, wrong: Sequence[Sequence[int]] = ()) -> str:
     """Returns one heat map as HTML.
 
     Args:
         name: What the values are, for people.
         cells: What is drawn, with the values.
         scale: How strong a value looks on the fixed scale.
+        wrong: Characters [start, end) of the cells' text that people marked as wrong.
     """
     own = Scale.of(value for cell in cells for value in cell.rewards)
     head = f"<span class='name'>{text(name)}{own_scale(own)}</span>"
-    return f"<div class='map'>{head}<div class='heat' dir='auto'>{''.join(heat(cells, scale, own))}</div></div>"
+    drawn = "".join(heat(cells, scale, own, wrong))
+    return f"<div class='map'>{head}<div class='heat' dir='auto'>{drawn}</div></div>"
+
+
+def _spans(response: ShownResponse) -> list[tuple[int, int]]:
+    """Where the marked tokens stand in the text of all tokens."""
+    ends = list(accumulate(map(len, response.tokens)))
+    places = zip([0, *ends], ends, response.marked or [False] * len(ends), strict=False)
+    return [(start, end) for start, end, wrong in places if wrong]
 
 
 def _token_cells(tokens: Sequence[str], values: Sequence[float]) -> list[Cell]:
