@@ -14,6 +14,7 @@ from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.pair_sources import RunData
 from tokenreward_trainer.training.run_record import record_of
+from tokenreward_trainer.training.settings import run_of
 from tokenreward_trainer.training.strength import label_std, strength_of
 from tokenreward_trainer.training.trainer import PreferenceTrainer
 
@@ -71,7 +72,8 @@ def test_the_record_states_the_factor_and_what_it_is_in_standard_deviations(
 ) -> None:
     pairs = make_pairs(4)
     trainer = PreferenceTrainer(llama(), config(reg_alpha=0.25, reg_scale="labels"), pairs)
-    options = record_of(trainer, [], RunData(pairs, [], None, "a test's")).options
+    run = run_of({"model": {"name": "m"}, "data": {"train": "t.jsonl"}})
+    options = record_of(trainer, [], [], None, RunData(pairs, [], None, "a test's"), run).options
     std = label_std(pairs)
     assert std is not None
     assert options["label_std"] == pytest.approx(std)

@@ -5,6 +5,7 @@ work. `messages`, `items`, `templates` and `options` are what is sent; `jobs`, `
 `estimator_info` and `problems` are what comes back. Import the names from `tokenreward.schema` itself.
 """
 
+from tokenreward.schema.audits import AuditVerdict
 from tokenreward.schema.contexts import ContextValue
 from tokenreward.schema.estimator_info import EstimatorInfo, ParameterInfo
 from tokenreward.schema.hashing import digest
@@ -14,6 +15,7 @@ from tokenreward.schema.jobs import Job, LabelResponse, Waiting
 from tokenreward.schema.messages import Message, Prompt, TextPart
 from tokenreward.schema.model_info import ModelInfo
 from tokenreward.schema.options import Include, JobOptions, JobRequest, Pool, PoolBy
+from tokenreward.schema.origin import Origin
 from tokenreward.schema.problems import PointedError, Problem
 from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, Provenance
 from tokenreward.schema.results import ItemFailure, ItemResult, ResultsEnd, Segment
@@ -22,6 +24,7 @@ from tokenreward.schema.templates import Branch, ContextField, Rendered, Rendere
 __all__ = [
     "SCORING_VERSION",
     "TERMINAL",
+    "AuditVerdict",
     "Branch",
     "ContextField",
     "ContextValue",
@@ -38,6 +41,7 @@ __all__ = [
     "LabelResponse",
     "Message",
     "ModelInfo",
+    "Origin",
     "ParameterInfo",
     "PointedError",
     "Pool",

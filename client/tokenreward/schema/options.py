@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
+from tokenreward.schema.origin import Origin
 from tokenreward.schema.templates import Template
 from tokenreward.schema.wire import WireModel
 
@@ -30,6 +31,7 @@ class JobOptions(WireModel):
             plus and minus 0.5, unless the estimator is unbounded.
         include: What is returned beside token ids and rewards.
         strict: Refuse the whole job (422) if any item is wrong, instead of giving that item its own error.
+        origin: What the items are from, for lists of jobs.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=512)] | None = None
@@ -40,6 +42,7 @@ class JobOptions(WireModel):
     pool_by: PoolBy = "mean"
     include: list[Include] = Field(default=[])
     strict: StrictBool = False
+    origin: Origin | None = None
 
     @model_validator(mode="after")
     def _segments_need_a_pool(self) -> JobOptions:

@@ -32,7 +32,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class TokenScores:
-    """What one forward pass says about N tokens. All tensors are `[N]` and at least float32.
+    """What one forward pass says about N tokens. All tensors but the last two are `[N]`, all are at least float32.
 
     Attributes:
         logps: Log-probs of the tokens, differentiable.
@@ -40,6 +40,7 @@ class TokenScores:
         kl: KL(reference || model) at each position, differentiable.
         ref_logps: Log-probs of the same tokens under the reference, without gradient; only together with `kl`.
         candidates: `[N, K]`, log-probs of K other tokens at each position, differentiable.
+        router_loss: Of a mixture of experts, its load-balancing loss: one number, differentiable.
     """
 
     logps: Tensor
@@ -47,6 +48,7 @@ class TokenScores:
     kl: Tensor | None = None
     ref_logps: Tensor | None = None
     candidates: Tensor | None = None
+    router_loss: Tensor | None = None
 
 
 def token_scores(
@@ -65,7 +67,7 @@ def token_scores(
         hidden: `[N, H]`, the model's last hidden states.
         targets: int64 `[N]`, the tokens to score.
         head: The model's LM head.
-        extras: Which of "log_collision" and "kl" to compute beside the log-probs.
+        extras: Which of "log_collision" and "kl" to compute beside the log-probs; "router" is not the head's affair.
         reference: The reference model's side, with "kl" and only then.
         candidates: int64 `[N, K]`, more tokens to score at each position.
         chunk_rows: Positions whose logits are held at once; None leaves it to the device.
@@ -166,7 +168,7 @@ class _TokenScores(torch.autograd.Function):
                 ref_probs = ref_head.logits(reference.hidden[rows]).softmax(-1)
                 grad.addcmul_(ref_probs, grad_kl[rows].unsqueeze(-1).to(wide), value=-1)
             if grad_logps is not None:
-                grad[torch.arange(len(grad), device=grad.device), targets[rows]] += grad_logps[rows].to(wide)
+                grad.scatter_add_(1, targets[rows].unsqueeze(1), grad_logps[rows].unsqueeze(1).to(wide))
             if grad_candidates is not None:
                 grad.scatter_add_(-1, ctx.candidates[rows], grad_candidates[rows].to(wide))
             grad = own.through(grad, capped)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenreward_trainer.data.pair import Batch, BatchLayout
+from tokenreward_trainer.data.varlen_row import row_on_device
 from tokenreward_trainer.model.chunked_lm_head import Reference, TokenScores
 from tokenreward_trainer.model.packed_attention import PackedPairs, packed_attention
 from tokenreward_trainer.model.scorable import ScoreRequest, base_of, head_of
@@ -48,7 +49,8 @@ def score(
         return None if values is None else on_grid(values, batch)
 
     logps = on_grid(flat.logps, batch)
-    return TokenScores(logps, grid(flat.log_collision), grid(flat.kl), grid(flat.ref_logps), flat.candidates)
+    others = (grid(flat.log_collision), grid(flat.kl), grid(flat.ref_logps))
+    return TokenScores(logps, *others, flat.candidates, flat.router_loss)
 
 
 def on_grid(values: Tensor, batch: Batch) -> Tensor:
@@ -84,7 +86,10 @@ def attending(model: nn.Module, layout: BatchLayout) -> AbstractContextManager[N
 def _inputs(batch: Batch) -> Batch:
     inputs: Batch = {name: batch[name] for name in _MODEL_INPUTS if name in batch}
     if "pairs" in batch:
-        inputs["pairs"] = PackedPairs(batch["pairs"], batch.get("spread"), batch.get("gather"))
+        lengths, varlen = batch["pairs"], None
+        if "keys" in batch:
+            varlen = row_on_device(lengths, batch["keys"], batch["query_starts"], batch["key_starts"])
+        inputs["pairs"] = PackedPairs(lengths, batch.get("spread"), batch.get("gather"), varlen)
         # A four-dimensional mask goes through as it is, so that no [N, N] mask is built; packed attention ignores it.
         inputs["attention_mask"] = batch["input_ids"].new_empty(1, 1, 1, 1)
     return inputs

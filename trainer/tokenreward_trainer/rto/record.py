@@ -52,7 +52,7 @@ def leave_record(folder: Path, run: RtoRun, log: list[dict[str, float]], layout:
         f"{len(log)} iterations on {record.pairs} responses in {record.seconds:.0f} s. The mean score of what the "
         f"policy sampled was {first:.3f} in the first and {last:.3f} in the last. Dense rewards: {origin}."
     )
-    figure = f'<figure><img src="{chart.uri}" alt="{text(chart.description)}"></figure>'
+    figure = f'<figure><img class="chart" src="{chart.uri}" alt="{text(chart.description)}"></figure>'
     page = page_of(f"Training report: {record.name}", [f"<p>{text(words)}</p>", options_table([record]), figure])
     report = folder / "report.html"
     report.write_text(page, "utf-8")

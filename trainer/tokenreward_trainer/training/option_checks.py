@@ -29,6 +29,7 @@ _NOT_NEGATIVE = (
     "undesirable_weight",
     "tis_scale",
     "tgdpo_alpha",
+    "router_aux_loss_coef",
 )
 _NAMES = [method.name for method in METHODS.values() if method.weighted]
 _WEIGHTED = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -24,10 +26,16 @@ class PartObjectives(PairEvaluation):
     hyper: Hyperparameters
     strength: Strength
     ref_model: nn.Module | None
+    _router_weight: float
 
     def _objective(self, model: nn.Module, part: Batch, z: Tensor | None) -> Objective:
-        chosen, rejected = _sides(part, *self._score(model, part), z)
+        scores, ref_logps = self._score(model, part)
+        chosen, rejected = _sides(part, scores, ref_logps, z)
         objective = objective_of(self.args, chosen, rejected, self.strength.alpha)
+        if scores.router_loss is not None:
+            router = (self._router_weight * scores.router_loss).expand_as(objective.preference.loss)
+            # The loss of single responses is divided by their tokens.
+            objective = replace(objective, router=router * chosen.lengths if self.method.single else router)
         self._metrics[model.training].add(objective, chosen, rejected, beta=self.hyper.beta)
         return objective
 
@@ -45,7 +53,7 @@ class PartObjectives(PairEvaluation):
         return reference_point(inputs["mismatched"], scores, self.accelerator)
 
     def _score(self, model: nn.Module, inputs: Batch) -> tuple[TokenScores, Tensor | None]:
-        extras = self.method.extras
+        extras = {*self.method.extras, *(["router"] if self._router_weight > 0 else [])}
         if self.args.reference_mode != "live":
             candidates = None if self.hyper.teacher_kl == "reverse" else inputs.get("teacher_ids")
             return score(model, inputs, extras=extras, candidates=candidates), inputs.get("ref_logps")
