@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tokenreward.errors import UnknownName
-from tokenreward.estimators.base import MOST_REWARD, Estimator, Evidence, LogProbs, Outcome, Rewards, squash
+from tokenreward.estimators.base import (
+    MOST_REWARD,
+    Estimator,
+    Evidence,
+    LogProbs,
+    Moments,
+    Outcome,
+    Rewards,
+    squash,
+)
 from tokenreward.estimators.contrast import CONTRAST
 from tokenreward.estimators.difference import DIFFERENCE
 from tokenreward.estimators.edit import EDIT
@@ -20,7 +29,18 @@ from tokenreward.estimators.surprisal import SURPRISAL
 from tokenreward.estimators.tis import TIS
 from tokenreward.estimators.unrelated import UNRELATED
 
-__all__ = ["MOST_REWARD", "Estimator", "Evidence", "LogProbs", "Outcome", "Rewards", "resolve", "shipped", "squash"]
+__all__ = [
+    "MOST_REWARD",
+    "Estimator",
+    "Evidence",
+    "LogProbs",
+    "Moments",
+    "Outcome",
+    "Rewards",
+    "resolve",
+    "shipped",
+    "squash",
+]
 
 _ALL = (CONTRAST, EVIDENCE, SURPRISAL, DIFFERENCE, TIS, RLCSD, PRIVILEGED, UNRELATED, RLMEC, EDIT)
 _SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in _ALL}
