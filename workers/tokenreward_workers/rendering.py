@@ -109,7 +109,7 @@ class Renderer:
             return ItemFailure(code="invalid_item", message=str(error))
         decoded = None
         if item.token_ids is not None:
-            if failure := self._outside(item.token_ids, "of this item"):
+            if failure := self.outside(item.token_ids, "of this item"):
                 return failure
             decoded = self.chat.tokenizer.decode(item.token_ids)
         answered = decoded is None
@@ -146,7 +146,7 @@ class Renderer:
         if not response or not all(prompts.values()):
             return ItemFailure(code="invalid_item", message="nothing is left of the text once it is tokenized")
         for part in (*prompts.values(), response):
-            if failure := self._outside(part, "that the tokenizer makes of this item's text"):
+            if failure := self.outside(part, "that the tokenizer makes of this item's text"):
                 return failure
         scoring = Scoring.of(prompts, response)
         if scoring.longest > self.max_tokens:
@@ -155,8 +155,13 @@ class Renderer:
         item = laid_out.item
         return Prepared(scoring, laid_out.answer, item.context or {}, item.spans or ())
 
-    def _outside(self, ids: Sequence[int], origin: str) -> ItemFailure | None:
-        """The failure of ids that the model has no embedding for, of which one would end the engine."""
+    def outside(self, ids: Sequence[int], origin: str) -> ItemFailure | None:
+        """Return the failure of ids that the model does not have, of which one would end the engine; else None.
+
+        Args:
+            ids: At least one.
+            origin: Where they are from, for the message.
+        """
         if max(ids) < self.vocabulary and min(ids) >= 0:
             return None
         number = next(number for number in ids if not 0 <= number < self.vocabulary)

@@ -10,7 +10,7 @@ from pathlib import Path
 from tokenreward.commands.common import ADDRESS_HELP, add_connection, pair
 from tokenreward.dataset.columns import KEPT
 from tokenreward.errors import BadInput, ConnectionFailed
-from tokenreward.schema import Template
+from tokenreward.schema import TOP_K, Template
 
 #: Every response has an outcome, but some of them have no rewards.
 SOME_FAILED = 3
@@ -43,6 +43,7 @@ def main(argv: list[str]) -> int:
             pool_by=arguments.pool_by,
             score=arguments.score,
             include=arguments.include,
+            top_k=arguments.top_k,
             tokens=arguments.tokens,
             split=arguments.split,
             url=arguments.url,
@@ -118,7 +119,10 @@ def _parser() -> argparse.ArgumentParser:
         type=_names,
         default=(),
         metavar="NAMES",
-        help="also keep difference,segments,logprobs (any of them)",
+        help=f"also keep any of {','.join(KEPT)} (named: the log-probs of the ids in column `named_ids`)",
+    )
+    parser.add_argument(
+        "--top-k", type=_positive, default=TOP_K, metavar="K", help=f"how many ids `top` keeps (default: {TOP_K})"
     )
     parser.add_argument("--tokens", action="store_true", help="also keep each token's text and place, for `show`")
     parser.add_argument("--split", help="which split of a dataset directory")

@@ -41,13 +41,14 @@ class Chunk:
         return hashlib.sha256(b"\n".join(self.items)).hexdigest()
 
 
-def chunks(source: Source, reading: RowItems, rows: int) -> Iterator[Chunk]:
-    """Cut the source into chunks of at most `rows` rows and CHUNK_BYTES, the same every time.
+def chunks(source: Source, reading: RowItems, rows: int, most: int = CHUNK_BYTES) -> Iterator[Chunk]:
+    """Cut the source into chunks of at most `rows` rows and `most` bytes of text, the same every time.
 
     Args:
         source: The input.
         reading: How its rows become items.
         rows: The most rows of a chunk.
+        most: The most text of a chunk of several rows, in bytes.
 
     Raises:
         BadInput: A row cannot be read, or has a column that labels would replace.
@@ -65,7 +66,7 @@ def chunks(source: Source, reading: RowItems, rows: int) -> Iterator[Chunk]:
                 raise BadInput(f"{source.where(first + offset)}: the column {name!r} is what labels are written to")
             lines = [item_json(item) for item in reading.of(row, source.where(first + offset))]
             added = sum(map(len, lines))
-            if items and size + added > CHUNK_BYTES:
+            if items and size + added > most:
                 yield Chunk(number, first + start, offset - start, tuple(items), payload[start:offset])
                 number, start, size, items = number + 1, offset, 0, []
             items += lines

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.dataset.base import Source
-from tokenreward.dataset.chunks import chunks, survey
+from tokenreward.dataset.chunks import CHUNK_BYTES, chunks, survey
 from tokenreward.dataset.formats import sink_of, source_of
 from tokenreward.dataset.label_run import LabelOptions, LabelRun
 from tokenreward.dataset.labeled_file import Labeled, assemble, existing_labeled, labeling_plan
@@ -24,7 +24,7 @@ from tokenreward.dataset.row_items import RowItems
 from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.errors import BadInput
 from tokenreward.http import Client
-from tokenreward.schema import Include, Pool, PoolBy, Score, Template
+from tokenreward.schema import TOP_K, Include, Pool, PoolBy, Score, Template
 from tokenreward.settings import client_settings
 
 #: How long a run that may take hours lets the service be away, at least, seconds.
@@ -44,6 +44,7 @@ def label_dataset(
     pool_by: PoolBy = "mean",
     score: Score = "last",
     include: Iterable[Include] = (),
+    top_k: int = TOP_K,
     tokens: bool = False,
     split: str | None = None,
     client: Client | None = None,
@@ -72,7 +73,9 @@ def label_dataset(
         pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
         score: `last` scores the last message of a conversation. `all` scores every assistant's turn after the `prompt`
             (without one: from the first; in a pair from where the sides differ) and keeps the turn of each token.
-        include: Also keep `difference`, `segments` or `logprobs`, each in a column of its own.
+        include: Also keep `difference`, `segments`, `logprobs`, `moments`, `top` or `named`, each in a column of its
+            own; for `named` the rows have a column `named_ids`.
+        top_k: How many of the most likely ids at each token `top` keeps, at most 128.
         tokens: Also keep each token's text and its place in the response.
         split: Which split of a dataset with several.
         client: The client to use, instead of one with `url` and `api_key`.
@@ -100,24 +103,27 @@ def label_dataset(
         pool=pool,
         pool_by=pool_by,
         include=kept,
+        top_k=top_k,
         contexts=contexts,
         score=score,
     )
     source, target = _opened(data, out, split)
     sink = sink_of(target, source)
     layout = replace(source.layout(), score=scoring.score)
-    reading = RowItems(layout, scoring.contexts, spans=pool == "spans")
-    extent = survey(chunks(source, reading, rows_per_job))
+    reading = RowItems(layout, scoring.contexts, spans=pool == "spans", named="named" in kept)
+    # The results of a chunk are held as a whole, and candidates are most of them.
+    most = CHUNK_BYTES // (1 + scoring.candidates // 4)
+    extent = survey(chunks(source, reading, rows_per_job, most))
     plan = labeling_plan(extent, model, scoring, rows_per_job)
     if (existing := existing_labeled(target, plan)) is not None:
         return existing
-    sink.check(next(chunks(source, reading, rows_per_job)).payload, target)
+    sink.check(next(chunks(source, reading, rows_per_job, most)).payload, target)
     with ExitStack() as stack:
         here = client or stack.enter_context(_patient_client(url, api_key))
         state = stack.enter_context(RunState(target, plan, source.suffix))
         shown = stack.enter_context(progress_for(progress))
         options = LabelOptions(scoring, model, jobs_in_flight, keep_jobs)
-        LabelRun(here, state, sink, layout, options, shown).run(chunks(source, reading, rows_per_job), extent)
+        LabelRun(here, state, sink, layout, options, shown).run(chunks(source, reading, rows_per_job, most), extent)
         return assemble(target, sink, state, plan, layout)
 
 

@@ -13,7 +13,18 @@ from tokenreward.http.async_connection import AsyncConnection
 from tokenreward.http.async_jobs import AsyncJobs
 from tokenreward.http.client import LABEL_ITEMS
 from tokenreward.http.item_encoding import ItemLike, item_lines
-from tokenreward.schema import EstimatorInfo, Include, Job, LabelResponse, ModelInfo, Pool, PoolBy, Rendered, Template
+from tokenreward.schema import (
+    TOP_K,
+    EstimatorInfo,
+    Include,
+    Job,
+    LabelResponse,
+    ModelInfo,
+    Pool,
+    PoolBy,
+    Rendered,
+    Template,
+)
 from tokenreward.settings import ClientSettings, client_settings
 
 
@@ -69,12 +80,13 @@ class AsyncClient:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        top_k: int = TOP_K,
         strict: bool = False,
         wait: float = 10.0,
         timeout: float | None = None,  # noqa: ASYNC109 (the job's, not the call's)
     ) -> LabelResponse:
         """Return the rewards of these items, in their order, as `Client.label` does."""
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict)
+        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, top_k, strict)
         lines = item_lines(items)
         if len(lines) > LABEL_ITEMS:
             made = await self.jobs.submit(lines, options)

@@ -17,7 +17,7 @@ from tokenreward.http.pagination import JobPages
 from tokenreward.http.result_stream import ResultsCursor, unreadable
 from tokenreward.http.transport import broken
 from tokenreward.http.upload import JobBody
-from tokenreward.schema import Include, ItemResult, Job, JobOptions, Pool, PoolBy, Template
+from tokenreward.schema import TOP_K, Include, ItemResult, Job, JobOptions, Pool, PoolBy, Template
 
 
 class AsyncJobs:
@@ -37,11 +37,12 @@ class AsyncJobs:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        top_k: int = TOP_K,
         strict: bool = False,
         idempotency_key: str | None = None,
     ) -> Job:
         """Create a job, as `Jobs.create` does. Items may come from an async iterable too."""
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict)
+        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, top_k, strict)
         return await self.submit(items, options, idempotency_key)
 
     async def submit(

@@ -87,6 +87,7 @@ async def create(
     pool: Pool | None = None,
     pool_by: PoolBy | None = None,
     include: Annotated[list[Include] | None, Query()] = None,
+    top_k: int | None = None,
     strict: bool | None = None,
     dry_run: Annotated[bool, Query(description="Accept nothing: 200 with an estimate.")] = False,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
@@ -100,6 +101,7 @@ async def create(
         "pool": pool,
         "pool_by": pool_by,
         "include": include,
+        "top_k": top_k,
         "strict": strict,
     }
     query = {name: value for name, value in given.items() if value is not None}
