@@ -7,7 +7,7 @@ log-probs are kept by what a branch says, and each is asked for once where that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tokenreward import templates
@@ -68,12 +68,14 @@ class Request:
         estimator: The name of its estimator.
         contents: What each branch that it scores says.
         fields: The context fields that its items bring, as far as they have them.
+        moments: Whether some label reads the moments of its predictions.
     """
 
     template: Template
     estimator: str
     contents: Mapping[str, Content]
     fields: frozenset[str] = frozenset()
+    moments: bool = False
 
     @classmethod
     def of(cls, label: Label) -> Request:
@@ -140,7 +142,9 @@ def requests(wanted: Iterable[Label]) -> list[Request]:
     bare = [label for label in labels if not label.reads_context]
     made = _covering(_contents_of(bare) | {PLAIN}, bare)
     covered = {content for request in made for content in request.contents.values()}
-    return made + _covering(_contents_of(labels) - covered, labels)
+    made += _covering(_contents_of(labels) - covered, labels)
+    read = _contents_of(label for label in labels if label.estimator.moments)
+    return [replace(request, moments=not read.isdisjoint(request.contents.values())) for request in made]
 
 
 def _covering(missing: set[Content], labels: Sequence[Label]) -> list[Request]:
