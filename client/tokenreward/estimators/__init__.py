@@ -29,6 +29,7 @@ from tokenreward.estimators.rlmec import RLMEC
 from tokenreward.estimators.step import STEP
 from tokenreward.estimators.surprisal import SURPRISAL
 from tokenreward.estimators.tis import TIS
+from tokenreward.estimators.tlcr import TLCR
 from tokenreward.estimators.unrelated import UNRELATED
 from tokenreward.estimators.z_word import Z_WORD
 
@@ -59,6 +60,7 @@ _ALL = (
     UNRELATED,
     RLMEC,
     EDIT,
+    TLCR,
 )
 _SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in _ALL}
 
