@@ -6,6 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tokenreward.arguments import Parser
+from tokenreward.cpu_share import share_cpus
+
 if TYPE_CHECKING:
     from tokenreward_trainer.training.settings import Run
 
@@ -31,7 +34,7 @@ def train(argv: list[str]) -> int:
     Raises:
         TokenRewardError: Anything that the user can mend; the caller shows it.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tokenreward train",
         description="Train a policy on labeled preference pairs.",
         epilog=_EPILOG,
@@ -54,6 +57,7 @@ def train(argv: list[str]) -> int:
         return 0
     if arguments.config is None:
         parser.error("which CONFIG?")
+    share_cpus()
     if arguments.check:
         with without_peft():
             return _check(arguments.config, read_run(arguments.config, overrides))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tokenreward.arguments import Parser
 from tokenreward.errors import BadInput
 
 if TYPE_CHECKING:
@@ -92,8 +92,8 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:+.4f}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="tokenreward inspect",
         description="Print the statistics of a labeled file's rewards.",
     )

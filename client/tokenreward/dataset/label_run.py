@@ -67,7 +67,9 @@ class LabelRun:
             ConnectionFailed: The service cannot be reached, or answers with something else than labels.
         """
         done = self._state.done
-        self._shown.begin(extent.responses, sum(d.responses for d in done.values()))
+        # What an earlier run has done is of the usual size, as far as anybody knows.
+        before = sum(d.responses for d in done.values())
+        self._shown.begin(extent.responses, before, extent.bytes * (extent.responses - before) // extent.responses)
         in_flight: deque[tuple[Chunk, Job]] = deque()
         for chunk in work:
             if chunk.number in done:
@@ -121,8 +123,9 @@ class LabelRun:
 
     def _collect(self, chunk: Chunk, job: Job) -> None:
         results = []
+        sizes = map(len, chunk.items)
         for result in self._client.jobs.results(job.id):
-            self._shown.advance(len(result.token_ids or ()))
+            self._shown.advance(len(result.token_ids or ()), work=next(sizes, 0))
             results.append(result)
         ended = self._client.jobs.get(job.id)
         if ended.state is not JobState.succeeded:

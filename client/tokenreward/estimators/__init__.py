@@ -18,11 +18,12 @@ from tokenreward.estimators.rlcsd import RLCSD
 from tokenreward.estimators.rlmec import RLMEC
 from tokenreward.estimators.surprisal import SURPRISAL
 from tokenreward.estimators.tis import TIS
+from tokenreward.estimators.tlcr import TLCR
 from tokenreward.estimators.unrelated import UNRELATED
 
 __all__ = ["MOST_REWARD", "Estimator", "Evidence", "LogProbs", "Outcome", "Rewards", "resolve", "shipped", "squash"]
 
-_ALL = (CONTRAST, EVIDENCE, SURPRISAL, DIFFERENCE, TIS, RLCSD, PRIVILEGED, UNRELATED, RLMEC, EDIT)
+_ALL = (CONTRAST, EVIDENCE, SURPRISAL, DIFFERENCE, TIS, RLCSD, PRIVILEGED, UNRELATED, RLMEC, EDIT, TLCR)
 _SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in _ALL}
 
 

@@ -13,6 +13,7 @@ from tokenreward.http.async_connection import AsyncConnection
 from tokenreward.http.async_jobs import AsyncJobs
 from tokenreward.http.client import LABEL_ITEMS
 from tokenreward.http.item_encoding import ItemLike, item_lines
+from tokenreward.http.trouble import OnTrouble
 from tokenreward.schema import (
     AuditVerdict,
     EstimatorInfo,
@@ -49,9 +50,10 @@ class AsyncClient:
         timeout: float | None = None,
         patience: float | None = None,
         settings: ClientSettings | None = None,
+        on_trouble: OnTrouble | None = None,
     ) -> None:
         self.settings = settings or client_settings(url=url, api_key=api_key, timeout=timeout, patience=patience)
-        self._connection = AsyncConnection(self.settings)
+        self._connection = AsyncConnection(self.settings, on_trouble)
         self.jobs = AsyncJobs(self._connection)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -91,7 +93,7 @@ class AsyncClient:
             made = await self.jobs.submit(lines, options)
             answer: LabelResponse | Job = await self.jobs.wait(made.id, timeout)
         else:
-            request = endpoints.label(lines, options, wait, uuid.uuid4().hex)
+            request = endpoints.label(lines, options, wait, uuid.uuid4().hex, timeout)
             answer = await self._connection.run(operations.label_now(request, timeout, self.settings.patience))
         if isinstance(answer, Job):
             job = responses.successful(answer)
@@ -114,6 +116,16 @@ class AsyncClient:
     async def estimators(self) -> list[EstimatorInfo]:
         """Return the estimators that the service knows."""
         return responses.estimators(await self._connection.send(endpoints.get("/v1/estimators")))
+
+    async def tokens_per_second(self, model: str | None = None) -> float | None:
+        """Return the speed that live workers have measured, all of them together, or None before there is one.
+
+        It counts every branch of every response in full, as a scorer without a prefix cache reads them.
+
+        Args:
+            model: Only of workers that serve this, a name or `name@fingerprint`.
+        """
+        return responses.tokens_per_second(await self._connection.send(endpoints.get("/v1/workers")), model)
 
     async def keep_verdicts(self, verdicts: Sequence[AuditVerdict]) -> None:
         """Leave what an audit found with the service, as `Client.keep_verdicts` does."""

@@ -106,6 +106,7 @@ class AsyncJobs:
             try:
                 async with self._connection.stream(cursor.request()) as response:
                     if response.status_code == 200:
+                        self._connection.trouble.over()
                         async for block in response.aiter_bytes():
                             for result in cursor.feed(block):
                                 yield result
@@ -113,7 +114,9 @@ class AsyncJobs:
                     else:
                         pause = cursor.refused(Reply(response.status_code, response.headers, await response.aread()))
             except httpx2.RequestError as error:
-                pause = cursor.broken(broken(error, settings))
+                outcome = broken(error, settings)
+                pause = cursor.broken(outcome)
+                self._connection.trouble.met(outcome.reason)
             except ValidationError as error:
                 pause = cursor.broken(unreadable(error))
             await asyncio.sleep(pause)

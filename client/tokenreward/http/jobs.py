@@ -129,13 +129,16 @@ class Jobs:
             try:
                 with self._connection.stream(cursor.request()) as response:
                     if response.status_code == 200:
+                        self._connection.trouble.over()
                         for block in response.iter_bytes():
                             yield from cursor.feed(block)
                         pause = cursor.ended()
                     else:
                         pause = cursor.refused(Reply(response.status_code, response.headers, response.read()))
             except httpx2.RequestError as error:
-                pause = cursor.broken(broken(error, settings))
+                outcome = broken(error, settings)
+                pause = cursor.broken(outcome)
+                self._connection.trouble.met(outcome.reason)
             except ValidationError as error:
                 pause = cursor.broken(unreadable(error))
             time.sleep(pause)

@@ -8,7 +8,7 @@ from tokenreward.schema.job_state import JobState
 from tokenreward.schema.options import Include
 from tokenreward.schema.origin import Origin
 from tokenreward.schema.provenance import Provenance
-from tokenreward.schema.results import ItemResult
+from tokenreward.schema.results import ItemResult, drawing
 from tokenreward.schema.wire import AnswerModel
 
 
@@ -93,3 +93,11 @@ class LabelResponse(AnswerModel):
     job: Job
     results: list[ItemResult]
     provenance: Provenance
+
+    def show(self) -> None:
+        """Print every response as a heat map. Their texts are there if `include` had "tokens"."""
+        drawing().print_results(self.results, self.provenance.model_dump(mode="json"))
+
+    def _repr_html_(self) -> str:
+        html: str = drawing().as_html(self.results)
+        return html

@@ -22,7 +22,7 @@ def media_type(request: Request) -> str:
 def preferred_wait(request: Request, most: float) -> float | None:
     """The seconds of `Prefer: wait=N` (RFC 7240), at most `most`; None if the request names none."""
     for header in request.headers.getlist("prefer"):
-        found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?:$|[,;\s])", header)
+        found = re.search(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,6})?)\"?(?:$|[,;\s])", header)
         if found:
             return min(float(found[1]), most)
     return None

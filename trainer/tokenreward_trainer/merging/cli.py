@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+
+from tokenreward.arguments import Parser
 
 
 def merge(argv: list[str]) -> int:
@@ -18,7 +19,7 @@ def merge(argv: list[str]) -> int:
     Raises:
         TokenRewardError: Anything that the user can mend; the caller shows it.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tokenreward merge",
         description="Merge a run's adapter into its base model: a whole model that can be served, sampled from, "
         "evaluated and trained further.",

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenreward.dataset.formats import COLUMNAR, read_labeled
+from tokenreward.dataset.formats import read_labeled
+from tokenreward.dataset.inputs.file_kinds import COLUMNAR
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.settings import Run
 

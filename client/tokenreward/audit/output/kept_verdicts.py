@@ -11,7 +11,7 @@ def kept_verdicts(report: AuditReport) -> list[AuditVerdict]:
     """Return the verdict on each label over all sets of responses with known errors."""
     return [
         AuditVerdict(
-            fingerprint_digest=report.fingerprint.digest,
+            fingerprint_digest=label.model.rpartition("@")[2] if label.model else report.fingerprint.digest,
             template=label.template.name,
             template_hash=label.template.hash,
             estimator=label.estimator.name,

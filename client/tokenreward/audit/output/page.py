@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tokenreward.audit.output.grids import Grid, length_grid, overall_grid, pair_grid, pairs_grid, span_grid
+from tokenreward.audit.output.grids import (
+    Grid,
+    kind_grid,
+    length_grid,
+    overall_grid,
+    pair_grid,
+    pairs_grids,
+    span_grid,
+    summary_grids,
+)
 from tokenreward.audit.output.line_charts import Look, key
 from tokenreward.audit.output.page_charts import charts, looks_of
 from tokenreward.audit.output.page_examples import examples
-from tokenreward.audit.output.verdict_lines import grouped, left_out, origin, pair_verdicts, verdicts
+from tokenreward.audit.output.verdict_lines import first_lines, grouped, left_out, origin, pair_verdicts, verdicts
 from tokenreward.audit.report import OVERALL, AuditReport
 from tokenreward.html.document import document, text
 
 _INTRODUCTION = (
     "Do the rewards stand lowest on the tokens that are wrong? AUROC: how often a bad token's reward is below a good"
-    " one's; 0.5 is chance. Stratified: only tokens that are about equally likely are compared, so that repeating"
-    " surprisal gains nothing. Gain: AUROC less that of surprisal, on the same responses."
+    " one's; 0.5 is chance. Same place, step, kind, shown: only tokens that are alike in this are compared, so that"
+    " knowing it gains nothing; stratified: only tokens that are about equally likely. Gain: AUROC less that of"
+    " surprisal, on the same responses. Drift: how much higher good tokens' rewards are at the end than at the start."
 )
 
 
@@ -27,10 +37,12 @@ def page(report: AuditReport) -> str:
 
 
 def _body(report: AuditReport, looks: Mapping[str, Look]) -> Iterator[str]:
-    yield "<article>\n<h2>What follows</h2>\n<dl>"
+    yield "<article>\n<h2>What follows</h2>"
+    yield from (f"<p><b>{text(line)}</b></p>" for line in first_lines(report))
+    yield "<dl>"
     for label in report.labels:
         yield f"<dt>{text(label.name)}</dt>"
-        for words, what in ((verdicts(report, label.name), ""), (pair_verdicts(report, label.name), "as pairs: ")):
+        for words, what in ((verdicts(report, label), ""), (pair_verdicts(report, label), "as pairs: ")):
             if words:
                 yield f"<dd><b>{text(what + words[OVERALL])}</b></dd>"
             if len(words) > 2:
@@ -38,15 +50,17 @@ def _body(report: AuditReport, looks: Mapping[str, Look]) -> Iterator[str]:
                 yield from (f"<dd>{text(what + ', '.join(names) + ': ' + said)}</dd>" for said, names in shown)
     yield "</dl>"
     yield from (f'<p class="quiet">{text(line)}</p>' for line in left_out(report))
+    yield from map(_table, summary_grids(report, len(report.spans)))
     if len(report.spans) > 1:
         yield _table(overall_grid(report))
     if len(report.pairs) > 1:
-        yield _table(pairs_grid(report))
+        yield from map(_table, pairs_grids(report, len(report.pairs) + 1))
     yield "</article>"
     for spans in report.spans:
         yield f"<article>\n<h2>{text(spans.name)}</h2>\n{_table(span_grid(spans))}"
         yield key([(name, look) for name, look in looks.items() if name in spans.figures])
         yield f'<div class="charts">{"".join(charts(spans, looks))}</div>'
+        yield _table(kind_grid(spans))
         if (lengths := length_grid(spans)) is not None:
             yield _table(lengths)
         yield "</article>"
