@@ -172,7 +172,7 @@ def _wrong(columns: LogProbs, length: int, wanted: Wanted) -> tuple[str, str] | 
     if len(columns) != length:
         return "engine_error", f"{logprobs.shape} log-probs for {length} tokens"
     if columns.shape[1] != wanted.width:
-        return "engine_error", f"the engine gave {columns.shape[1]} numbers of a token where {wanted.width} are wanted"
+        return "engine_error", "the engine does not give the moments or candidates that the job wants; leave them out"
     odd = ~np.isfinite(columns)
     if odd[:, 0].any():
         where = int(np.flatnonzero(odd[:, 0])[0])

@@ -18,6 +18,7 @@ class Content:
         fields: The context fields that it shows, sorted.
         each: The context field that it is repeated over.
         most: The most repetitions; None without a limit.
+        model: The trained labeler that reads it, as `name@fingerprint`; None for the audited model.
     """
 
     conversation: bool
@@ -26,23 +27,25 @@ class Content:
     fields: tuple[str, ...] = ()
     each: str | None = None
     most: int | None = None
+    model: str | None = None
 
     @classmethod
-    def of(cls, template: Template, name: str, most: int | None = None) -> Content:
+    def of(cls, template: Template, name: str, most: int | None = None, model: str | None = None) -> Content:
         """Return the content of a template's branch.
 
         Args:
             template: The template.
             name: The branch.
             most: The most repetitions, if it is repeated.
+            model: The trained labeler that reads it, if there is one.
         """
         branch = template.branches[name]
         shown = template.shown(name) | {branch.each}
         fields = tuple(sorted(field for field in template.fields if field in shown))
         if branch.conversation and branch.each is None:
-            return PLAIN
+            return cls(True, model=model)
         context = template.context if branch.context is None else branch.context
-        return cls(False, context, branch.directive, fields, branch.each, most)
+        return cls(False, context, branch.directive, fields, branch.each, most, model)
 
 
 #: The bare prompt: surprisal is -log p under it.

@@ -23,18 +23,20 @@ class RowItems:
             `rejected_spans`).
         named: Whether the ids to be named are read, from the column `named_ids` (`chosen_named_ids`,
             `rejected_named_ids`).
+        candidates: About how many candidates each token of the results will have.
     """
 
     layout: Layout
     contexts: Mapping[str, str] = field(default_factory=dict)
     spans: bool = False
     named: bool = False
+    candidates: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are read beside those of the layout."""
+        """The columns that are read."""
         own = [prefix(side) + name for side in self.layout.sides for name in self._own]
-        return (*columns_of(self.contexts), *own)
+        return (*self.layout.columns, *columns_of(self.contexts), *own)
 
     @property
     def _own(self) -> Sequence[str]:

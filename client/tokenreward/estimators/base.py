@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tokenreward.estimators.parameters import Parameter, Parameters, complete
-from tokenreward.schema import Template, digest
+from tokenreward.schema import Fingerprint, Template, digest
+from tokenreward.schema.provenance import TOKEN_CLASSIFIER
 
 LogProbs = NDArray[np.float32]
 Rewards = NDArray[np.float32]
@@ -108,6 +109,7 @@ class Estimator:
         moments: Whether it reads the moments of the predictions, which not every engine has.
         text: Whether it reads the response's text and the tokens' places in it.
         unbounded: Whether rewards may lie outside [-0.5, 0.5].
+        reads: What its rows are: `logprobs` of tokens, or `judgements` of them by a token classifier.
     """
 
     name: str
@@ -124,6 +126,7 @@ class Estimator:
     moments: bool = False
     text: bool = False
     unbounded: bool = False
+    reads: Literal["logprobs", "judgements"] = "logprobs"
 
     @property
     def hash(self) -> str:
@@ -166,6 +169,22 @@ class Estimator:
                 f"it once. {made_for}"
             )
         return None
+
+    def unfit_model(self, fingerprint: Fingerprint) -> str | None:
+        """Return why a model cannot be used with this estimator; None if it can.
+
+        An estimator that asks no model can be used with any. The rows of the synthetic engine mean nothing, so that it
+        serves every estimator.
+        """
+        classifier = fingerprint.head == TOKEN_CLASSIFIER
+        if not self.branches or fingerprint.engine == "synthetic" or classifier == (self.reads == "judgements"):
+            return None
+        if classifier:
+            return f"model {fingerprint.model!r} is a token classifier, which judges tokens: take estimator 'tlcr'"
+        return (
+            f"estimator {self.name!r} needs a token classifier, and {fingerprint.model!r} is a language model;"
+            " `tokenreward train-labeler` makes one"
+        )
 
     def chosen(self, given: Parameters) -> dict[str, float]:
         """Return every parameter's value: the given ones, and the defaults of the others.

@@ -27,6 +27,7 @@ NAMES = (
     "cancel",
     "retry",
     "pin_anew",
+    "empty",
     "purge",
 )
 
@@ -60,6 +61,7 @@ class Scripts:
     cancel: Any
     retry: Any
     pin_anew: Any
+    empty: Any
     purge: Any
 
     def __init__(self, client: Any) -> None:

@@ -5,6 +5,7 @@ work. `messages`, `items`, `templates` and `options` are what is sent; `jobs`, `
 `estimator_info` and `problems` are what comes back. Import the names from `tokenreward.schema` itself.
 """
 
+from tokenreward.schema.audits import AuditVerdict
 from tokenreward.schema.candidates import MOST_CANDIDATES, TokenCandidates, TokenMoments
 from tokenreward.schema.contexts import ContextValue
 from tokenreward.schema.estimator_info import EstimatorInfo, ParameterInfo
@@ -15,6 +16,7 @@ from tokenreward.schema.jobs import Job, LabelResponse, Waiting
 from tokenreward.schema.messages import Message, Prompt, TextPart
 from tokenreward.schema.model_info import ModelInfo
 from tokenreward.schema.options import TOP_K, Include, JobOptions, JobRequest, Pool, PoolBy
+from tokenreward.schema.origin import Origin
 from tokenreward.schema.problems import PointedError, Problem
 from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, Provenance
 from tokenreward.schema.results import ItemFailure, ItemResult, ResultsEnd, Segment
@@ -25,6 +27,7 @@ __all__ = [
     "SCORING_VERSION",
     "TERMINAL",
     "TOP_K",
+    "AuditVerdict",
     "Branch",
     "ContextField",
     "ContextValue",
@@ -41,6 +44,7 @@ __all__ = [
     "LabelResponse",
     "Message",
     "ModelInfo",
+    "Origin",
     "ParameterInfo",
     "PointedError",
     "Pool",

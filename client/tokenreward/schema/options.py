@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from tokenreward.schema.candidates import MOST_CANDIDATES
+from tokenreward.schema.origin import Origin
 from tokenreward.schema.templates import Template
 from tokenreward.schema.wire import WireModel
 
@@ -35,6 +36,7 @@ class JobOptions(WireModel):
         include: What is returned beside token ids and rewards.
         top_k: How many of the most likely ids, with their log-probs, `top` gives at each token.
         strict: Refuse the whole job (422) if any item is wrong, instead of giving that item its own error.
+        origin: What the items are from, for lists of jobs.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=512)] | None = None
@@ -46,6 +48,7 @@ class JobOptions(WireModel):
     include: list[Include] = Field(default=[])
     top_k: Annotated[int, Field(ge=1, le=MOST_CANDIDATES, strict=True)] = TOP_K
     strict: StrictBool = False
+    origin: Origin | None = None
 
     @model_validator(mode="after")
     def _segments_need_a_pool(self) -> JobOptions:

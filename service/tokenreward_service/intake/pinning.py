@@ -40,6 +40,8 @@ async def plan(options: JobOptions, fleet: Fleet) -> Plan:
         raise _unprocessable("/template", unfit)
     seen = await fleet.recent(options.model)
     model = choose_model(options.model, seen.models)
+    if (unfit := estimator.unfit_model(model.fingerprint)) is not None:
+        raise _unprocessable("/estimator", unfit)
     provenance = Provenance(
         fingerprint=model.fingerprint,
         fingerprint_digest=model.fingerprint_digest,

@@ -59,6 +59,7 @@ def load_pairs(
     max_prompt_length: int = 1800,
     vocabulary: int | None = None,
     squash: bool = False,
+    columns: Mapping[str, str] | None = None,
 ) -> Pairs:
     """Reads the pairs of a file that `tokenreward label` wrote, or of one without labels.
 
@@ -71,6 +72,7 @@ def load_pairs(
             beyond them is left out and counted. None leaves that to `PreferenceTrainer`, which knows the policy.
         squash: Take tanh(r / 2) / 2 of labels of an unbounded estimator, as T-REG does (eq. 3). Without it, such
             labels are refused.
+        columns: The names that `prompt`, `chosen` and `rejected` have in the file, where they are other ones.
 
     Raises:
         BadInput: The file has no usable rows, or labels made with another tokenizer or chat template, without
@@ -82,11 +84,21 @@ def load_pairs(
     rows = list(read_labeled(path))
     if not rows:
         raise BadInput(f"{path}: there are no rows")
+    if columns:
+        rows = [_renamed(row, columns, f"{path}, row {number}") for number, row in enumerate(rows)]
     provenance = provenance_of(path)
     limits: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
     found = pairs_of(rows, tokenizer, provenance, str(path), **limits, vocabulary=vocabulary, squash=squash)
     warn_of(found.counts, len(rows), str(path), max_length)
     return found
+
+
+def _renamed(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> dict[str, Any]:
+    """The row with its columns under the names that they have here, in place of what stood there."""
+    if missing := sorted(set(columns.values()) - row.keys()):
+        raise BadInput(f"{where}: no column {', '.join(missing)}, which `columns` names; there are {', '.join(row)}")
+    rest = {name: value for name, value in row.items() if name not in columns.values() and name not in columns}
+    return {ours: row[theirs] for ours, theirs in columns.items()} | rest
 
 
 def pairs_of(
