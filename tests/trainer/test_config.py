@@ -18,7 +18,7 @@ MakeConfig = Callable[..., PreferenceConfig]
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "ppo"}, "unknown method 'ppo'; known: dpo, simpo, wpo, ipo, hinge, robust, cpo"),
+        ({"method": "ppo"}, "known: dpo, simpo, wpo, ipo, hinge, robust, cpo"),
         ({"method": "tdpo"}, "say 'tdpo1' or 'tdpo2'"),
         ({"weighting": "none"}, "unknown weighting"),
         ({"reference": "cached"}, "unknown reference"),
