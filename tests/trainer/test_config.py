@@ -72,7 +72,7 @@ MakeConfig = Callable[..., PreferenceConfig]
         ({"fp16_full_eval": True}, "rounds the weights themselves"),
         ({"do_predict": True}, "call PreferenceTrainer.predict"),
         ({"accelerator_config": {"dispatch_batches": True}}, "dispatch_batches"),
-        ({"report_to": "wandbb"}, "unknown report_to 'wandbb'; known: none, all, azure_ml"),
+        ({"report_to": "wandbb"}, "unknown report_to 'wandbb'.*known: none, all, azure_ml"),
         ({"report_to": ["none", "nothing"]}, "unknown report_to"),
         ({"report_to": "clearml"}, "it is not installed"),
         ({"learning_rate": float("nan")}, "learning_rate = nan must be 0 or more"),

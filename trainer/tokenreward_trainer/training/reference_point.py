@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from tokenreward_trainer.data.pair import Batch
+from tokenreward_trainer.model.devices import exact_dtype
 
 #: From a part to its log-probs under policy and reference, both `[2B, T]` and zero in the padding.
 Scores = Callable[[Batch], tuple[Tensor, Tensor]]
@@ -30,7 +31,7 @@ def reference_point(parts: Sequence[Batch], score: Scores, accelerator: Accelera
     Returns:
         z, one number; 0 where no process has any.
     """
-    sums = torch.zeros(2, device=accelerator.device)
+    sums = torch.zeros(2, dtype=exact_dtype(accelerator.device), device=accelerator.device)
     for part in parts:
         logps, ref_logps = score(part)
         sums += torch.stack([(logps - ref_logps).sum(), sums.new_tensor(len(logps))])
