@@ -39,7 +39,11 @@ from benchmarks.harness.waiting import wait_for
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 _TIMEOUT = 20.0
-_ENVIRONMENT = {"TOKENREWARD_LABEL_WAIT_SECONDS": "2", "TOKENREWARD_JOB_TTL_SECONDS": "120"}
+_ENVIRONMENT = {
+    "TOKENREWARD_LABEL_WAIT_SECONDS": "2",
+    "TOKENREWARD_TEACHER_WAIT_SECONDS": "2",
+    "TOKENREWARD_JOB_TTL_SECONDS": "120",
+}
 Pair = tuple[str, str, int]
 
 
@@ -234,6 +238,17 @@ def by_life(stack: Stack, tally: Tally, requests: int, salt: int) -> None:
 # ---- conditions that random input cannot bring about ----------------------------------------------------
 
 _ONE = {"items": [{"prompt": "p", "response": "r"}]}
+#: A request of each teacher wire.
+_WIRES: dict[str, dict[str, Any]] = {
+    "/v1/completions": {"prompt": [[5, 6, 7]], "max_tokens": 1, "prompt_logprobs": 0},
+    "/inference/v1/generate": {"token_ids": [5, 6, 7], "sampling_params": {"max_tokens": 1, "prompt_logprobs": 0}},
+    "/generate": {
+        "input_ids": [5, 6, 7],
+        "sampling_params": {"max_new_tokens": 0},
+        "return_logprob": True,
+        "logprob_start_len": 0,
+    },
+}
 _NAMES = ("fingerprint_digest", "template", "template_hash", "estimator", "estimator_hash", "words")
 _VERDICT = {"audits": [dict.fromkeys(_NAMES, "x") | {"advice": "no", "responses": 1}]}
 
@@ -248,6 +263,7 @@ def _everything(call: Caller, job: str) -> None:
         "/v1/jobs",
         "/metrics",
         "/readyz",
+        "/health",
         "/v1/audits",
     ):
         call("GET", path)
@@ -257,6 +273,8 @@ def _everything(call: Caller, job: str) -> None:
     call("POST", "/v1/jobs", json=_ONE)
     call("POST", "/v1/label", json=_ONE)
     call("POST", "/v1/render", json={"item": _ONE["items"][0]})
+    for path, body in _WIRES.items():
+        call("POST", path, json=body)
     for path in ("/retry", "/cancel"):
         call("POST", f"/v1/jobs/{job}{path}")
     call("DELETE", f"/v1/jobs/{job}/items")
@@ -273,11 +291,14 @@ def conditions(folder: Path, tally: Tally) -> None:
     }
     with running(folder, **(_ENVIRONMENT | limits)) as stack:
         call = Caller(stack.url, tally)
-        for path in ("/v1/jobs", "/v1/label", "/v1/render"):
+        for path in ("/v1/jobs", "/v1/label", "/v1/render", *_WIRES):
             call("POST", path, content=b"{", headers={"content-type": JSON})
             call("POST", path, content=b"x" * 30_000, headers={"content-type": JSON})
             call("POST", path, content=b"x", headers={"content-encoding": "br", "content-type": JSON})
             call("POST", path, json={})
+        for path, body in _WIRES.items():
+            call("POST", path, json=body)
+            call("POST", path, json=body | {"tokenreward": {"model": "none"}})
         call("POST", "/v1/jobs?dry_run=true", json=_ONE)
         call("PUT", "/v1/audits", json={})
         call("PUT", "/v1/audits", json=_VERDICT)
@@ -347,6 +368,8 @@ def _full(stack: Stack, call: Caller) -> None:
         call("POST", "/v1/label", json=_ONE, headers={"Prefer": "wait=0"})
         wait_for(lambda: call.answer("POST", "/v1/jobs", json=_ONE).status_code == 429, 10, "a full queue")
         call("POST", "/v1/label", json=_ONE)
+        for path, body in _WIRES.items():
+            call("POST", path, json=body)
         call("POST", f"/v1/jobs/{bad.json()['id']}/retry")
         waiting = call.answer("GET", "/v1/jobs").json()["jobs"][0]["id"]
         events = f"{stack.url}/v1/jobs/{waiting}/events"

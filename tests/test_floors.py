@@ -32,6 +32,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["commands"],
         ["audit"],
         ["show"],
+        ["integrations"],
         ["dataset"],
         [
             *("http", "protocol", "chat_format", "checkpoint", "statistics", "html"),
@@ -46,7 +47,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["cli", "api_keys.cli", "tools"],
         ["serving"],
         ["app"],
-        ["routes", "web"],
+        ["routes", "web", "wires"],
         ["runtime"],
         ["intake", "results", "events", "recovery", "monitoring"],
         ["fleet", "store"],

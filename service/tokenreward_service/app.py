@@ -26,6 +26,7 @@ from tokenreward_service.routes import (
 from tokenreward_service.runtime import running
 from tokenreward_service.settings import ServiceSettings
 from tokenreward_service.version import VERSION
+from tokenreward_service.wires import completions, sglang_generate, token_generate
 
 
 def create_app(settings: ServiceSettings, redis_url: str) -> FastAPI:
@@ -53,8 +54,10 @@ def create_app(settings: ServiceSettings, redis_url: str) -> FastAPI:
         origin_guard.install(app, settings.allowed_hosts or "")
     for part in (label, job_create, jobs, job_results, job_items, catalogue, audits, render, health):
         app.include_router(part.router)
+    for wire in (completions, token_generate, sglang_generate):
+        app.include_router(wire.router)
     web.install(app)
-    openapi.install(app)
+    openapi.install(app, [completions.CompletionRequest, token_generate.GenerateRequest, sglang_generate.SglangRequest])
     # Added last: around everything else.
     app.add_middleware(RequestLog, figures=app.state.figures)
     app.add_middleware(PathPrefix, root_path=settings.root_path)

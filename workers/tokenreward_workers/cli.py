@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     *("redis_url", "model", "model_name", "engine", "dtype", "head_dtype"),
     *("max_tokens", "batch_tokens", "kv_gib", "gpu_memory", "tensor_parallel", "data_parallel"),
+    *("endpoint", "wire", "endpoint_model", "endpoint_requests", "weights_hash"),
 )
 
 
@@ -29,7 +30,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what is served and how; they stand for TOKENREWARD_* variables."""
     parser.add_argument("--model", help="`demo`, or a Hugging Face model directory or name (default: demo)")
     parser.add_argument("--model-name", help="the name clients ask for (default: from --model)")
-    parser.add_argument("--engine", choices=["transformers", "vllm", "synthetic"], help="default: transformers")
+    parser.add_argument(
+        "--engine", choices=["transformers", "vllm", "remote", "synthetic"], help="default: transformers"
+    )
     parser.add_argument("--dtype", choices=["bfloat16", "float16", "float32"], help="default: bfloat16")
     parser.add_argument("--head-dtype", help="of the logits: float32, or the same as --dtype (default: see the docs)")
     parser.add_argument("--max-tokens", type=int, help="longest prompt + response (default: the model's limit)")
@@ -42,6 +45,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-parallel", type=int, help="workers, each with a copy of the model on GPUs of its own (default: 1)"
     )
+
+    parser.add_argument("--endpoint", help="remote: addresses of servers that serve --model, with commas between them")
+    parser.add_argument(
+        "--wire", choices=["vllm", "vllm-generate", "sglang"], help="remote: their interface (default: vllm-generate)"
+    )
+    parser.add_argument("--endpoint-model", help="remote: the model's name there (default: the first one listed)")
+    parser.add_argument("--endpoint-requests", type=int, help="remote: requests for each at a time (default: 32)")
+    parser.add_argument("--weights-hash", help="remote: a hash of the weights that you vouch for (default: unverified)")
 
 
 def environment(arguments: argparse.Namespace) -> dict[str, str]:
@@ -103,12 +114,17 @@ def _model_status(settings: WorkerSettings) -> int:
     """
     from tokenreward.checkpoint.json_files import read_object
     from tokenreward.checkpoint.quantization import check_quantization
-    from tokenreward_workers.model_files.resolve import resolve_model
+    from tokenreward_workers.engines.remote.settings import RemoteSettings
+    from tokenreward_workers.model_files.resolve import resolve_model, resolve_tokenizer
     from tokenreward_workers.process.supervisor import HOPELESS
 
     if settings.engine == "synthetic":
         return 0
     try:
+        if settings.engine == "remote":
+            RemoteSettings.of(settings)
+            resolve_tokenizer(settings.model)
+            return 0
         _check_engine(settings.engine)
         path = resolve_model(settings.model).path
         if settings.engine == "transformers":

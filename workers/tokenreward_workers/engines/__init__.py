@@ -15,6 +15,7 @@ from tokenreward.checkpoint.vocabulary import check_rows, rows_of
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines.base import Engine
 from tokenreward_workers.engines.loading import loading
+from tokenreward_workers.engines.remote.settings import RemoteSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class EngineSettings:
         kv_gib: vLLM on the CPU only: the size of its KV cache.
         gpu_memory: vLLM on a GPU only: the share of its memory that it plans with.
         tensor_parallel: vLLM only: GPUs that share one copy of the model.
+        remote: Remote only: where the endpoints are; None for every other engine.
     """
 
     dtype: str = "bfloat16"
@@ -38,6 +40,7 @@ class EngineSettings:
     kv_gib: float = 1.0
     gpu_memory: float = 0.8
     tensor_parallel: int = 1
+    remote: RemoteSettings | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in ("bfloat16", "float16", "float32"):
@@ -60,8 +63,9 @@ def load_engine(name: str, path: Path | None, settings: EngineSettings | None = 
     """Load a model into an engine. Call this in a thread that lives as long as the engine.
 
     Args:
-        name: "transformers", "vllm" or "synthetic".
-        path: The model directory. The synthetic engine has no model, and ignores it.
+        name: "transformers", "vllm", "remote" or "synthetic".
+        path: The model directory; of the remote engine, the tokenizer's. The synthetic engine has no model, and ignores
+            it.
         settings: What the user set; None for the defaults.
 
     Raises:
@@ -134,6 +138,20 @@ def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
     return LoadedEngine(engine, chat)
 
 
+def _remote(path: Path | None, settings: EngineSettings) -> LoadedEngine:
+    if settings.remote is None:
+        raise BadInput("engine 'remote' needs the address of an endpoint: give --endpoint URL")
+    with in_one_line(f"the tokenizer of {_model(path)}"):
+        chat = ChatFormat.load(_model(path))
+    from tokenreward_workers.engines.remote.engine import RemoteEngine
+
+    config = _model(path) / "config.json"
+    rows = rows_of(read_object(config)) if config.is_file() else None
+    return LoadedEngine(
+        RemoteEngine(settings.remote, chat, rows or chat.tokenizer.vocabulary, settings.max_tokens), chat
+    )
+
+
 def _synthetic(path: Path | None, settings: EngineSettings) -> LoadedEngine:
     from tokenreward_workers.engines.synthetic.byte_tokenizer import chat_format
     from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
@@ -147,5 +165,6 @@ def _synthetic(path: Path | None, settings: EngineSettings) -> LoadedEngine:
 _LOADERS: Mapping[str, Callable[[Path | None, EngineSettings], LoadedEngine]] = {
     "transformers": _transformers,
     "vllm": _vllm,
+    "remote": _remote,
     "synthetic": _synthetic,
 }

@@ -31,13 +31,14 @@ def fingerprint(name: str, path: Path | None, chat: ChatFormat, engine: EngineIn
 
     Args:
         name: The name of the model that clients ask for.
-        path: Its directory; None for an engine without a model (synthetic).
+        path: Its directory; None for an engine without a model (synthetic). It has only the tokenizer where the engine
+            answers for the weights (remote).
         chat: Its tokenizer and chat template.
         engine: What scores.
     """
     return Fingerprint(
         model=name,
-        model_hash=model_hash(path) if path else digest({"none": engine.name}),
+        model_hash=engine.weights or (model_hash(path) if path else digest({"none": engine.name})),
         tokenizer_hash=chat.hash,
         engine=engine.name,
         engine_version=engine.version,

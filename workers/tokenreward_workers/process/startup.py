@@ -14,9 +14,10 @@ from tokenreward_workers.engines.base import Engine, EngineDied
 from tokenreward_workers.engines.flops import body_flops
 from tokenreward_workers.engines.loading import CannotLoad, loading
 from tokenreward_workers.engines.probe import probe
+from tokenreward_workers.engines.remote.settings import RemoteSettings
 from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
 from tokenreward_workers.model_files.fingerprint import fingerprint
-from tokenreward_workers.model_files.resolve import resolve_model
+from tokenreward_workers.model_files.resolve import resolve_model, resolve_tokenizer
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.settings import WorkerSettings
 
@@ -55,7 +56,7 @@ def load(settings: WorkerSettings) -> Loaded:
     if settings.engine == "synthetic":
         path, name = None, "synthetic"
     else:
-        model = resolve_model(settings.model)
+        model = (resolve_tokenizer if settings.engine == "remote" else resolve_model)(settings.model)
         path, name = model.path, model.name
     engine_settings = EngineSettings(
         dtype=settings.dtype,
@@ -65,14 +66,16 @@ def load(settings: WorkerSettings) -> Loaded:
         kv_gib=settings.kv_gib,
         gpu_memory=settings.gpu_memory,
         tensor_parallel=settings.tensor_parallel,
+        remote=RemoteSettings.of(settings),
     )
     loaded = load_engine(settings.engine, path, engine_settings)
     with loading(settings.engine, path), _closed_on_failure(loaded.engine):
         rate = measured(loaded)
         info = loaded.engine.info
-        identity = fingerprint(settings.model_name or name, path, loaded.chat, info)
+        identity = fingerprint(settings.model_name or info.model or name, path, loaded.chat, info)
         renderer = Renderer(loaded.chat, info.max_tokens, info.vocabulary)
-        return Loaded(loaded.engine, renderer, identity, rate, info.flops_per_token or flops_per_token(path))
+        flops = None if settings.engine == "remote" else info.flops_per_token or flops_per_token(path)
+        return Loaded(loaded.engine, renderer, identity, rate, flops)
 
 
 @contextlib.contextmanager

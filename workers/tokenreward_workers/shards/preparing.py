@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from tokenreward import estimators
 from tokenreward.errors import UnknownName
 from tokenreward.protocol.arrow_blobs import Entry
+from tokenreward.protocol.ids_item import IdsItem
 from tokenreward.protocol.records import Corrupt, JobSlice, ScoringOptions
 from tokenreward.schema import Item, ItemFailure
 from tokenreward_workers.rendering import Prepared, Renderer
@@ -65,7 +66,9 @@ def _entries(member: JobSlice, store: JobStoreClient, blob: bytes | None) -> lis
         return [Entry(None, failure=gone)] * member.count
 
 
-def _rendered(items: Sequence[Item], options: ScoringOptions, renderer: Renderer) -> Sequence[Prepared | ItemFailure]:
+def _rendered(
+    items: Sequence[Item | IdsItem], options: ScoringOptions, renderer: Renderer
+) -> Sequence[Prepared | ItemFailure]:
     try:
         estimator = estimators.resolve(options.estimator)
     except UnknownName as error:  # from a service of a newer version
