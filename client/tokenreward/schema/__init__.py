@@ -5,7 +5,7 @@ work. `messages`, `items`, `templates` and `options` are what is sent; `jobs`, `
 `estimator_info` and `problems` are what comes back. Import the names from `tokenreward.schema` itself.
 """
 
-from tokenreward.schema.audits import AuditVerdict
+from tokenreward.schema.audits import AuditVerdict, AuditVerdicts
 from tokenreward.schema.contexts import ContextValue
 from tokenreward.schema.estimator_info import EstimatorInfo, ParameterInfo
 from tokenreward.schema.hashing import digest
@@ -25,6 +25,7 @@ __all__ = [
     "SCORING_VERSION",
     "TERMINAL",
     "AuditVerdict",
+    "AuditVerdicts",
     "Branch",
     "ContextField",
     "ContextValue",

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from tokenreward.schema import Item, JobOptions, JobRequest, Problem, RenderRequest, ResultsEnd
+from tokenreward.schema import AuditVerdicts, Item, JobOptions, JobRequest, Problem, RenderRequest, ResultsEnd
 from tokenreward_service.http.schema_descriptions import describe
 
 _REF = "#/components/schemas/{model}"
@@ -78,7 +78,9 @@ def install(app: FastAPI, bodies: Sequence[type[BaseModel]] = ()) -> None:
 def _document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = document["components"]["schemas"]
-    kinds = [(kind, "validation") for kind in (Item, JobRequest, RenderRequest, Problem, ResultsEnd, *bodies)]
+    kinds = [
+        (kind, "validation") for kind in (AuditVerdicts, Item, JobRequest, RenderRequest, Problem, ResultsEnd, *bodies)
+    ]
     _, ours = models_json_schema(kinds, ref_template=_REF)  # type: ignore[arg-type]
     schemas.update(ours["$defs"])
     for name in ("HTTPValidationError", "ValidationError"):
