@@ -22,7 +22,7 @@ from tokenreward.dataset.reading import InputOptions, read_whole
 from tokenreward.dataset.resume import RunState
 from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.http import Client
-from tokenreward.schema import Include, Pool, PoolBy, Score, Template
+from tokenreward.schema import TOP_K, Include, Pool, PoolBy, Score, Template
 from tokenreward.settings import client_settings
 
 #: How long a run that may take hours lets the service be away, at least, seconds.
@@ -42,6 +42,7 @@ def label_dataset(
     pool_by: PoolBy = "mean",
     score: Score = "last",
     include: Iterable[Include] = (),
+    top_k: int = TOP_K,
     tokens: bool = False,
     split: str | None = None,
     columns: Mapping[str, str] | None = None,
@@ -74,7 +75,9 @@ def label_dataset(
         pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
         score: `last` scores the last message of a conversation. `all` scores every assistant's turn after the `prompt`
             (without one: from the first; in a pair from where the sides differ) and keeps the turn of each token.
-        include: Also keep `difference`, `segments` or `logprobs`, each in a column of its own.
+        include: Also keep `difference`, `segments`, `logprobs`, `moments`, `top` or `named`, each in a column of its
+            own; for `named` the rows have a column `named_ids`.
+        top_k: How many of the most likely ids at each token `top` keeps, at most 128.
         tokens: Also keep each token's text and its place in the response.
         split: Which split of a dataset with several.
         columns: Columns under the names that rows are read by, as in `{"prompt": "question"}`; the labeled file has
@@ -107,6 +110,7 @@ def label_dataset(
         pool=pool,
         pool_by=pool_by,
         include=kept,
+        top_k=top_k,
         contexts=contexts,
         score=score,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenreward import estimators, templates
 from tokenreward.errors import UnknownName
-from tokenreward.schema import Include, Pool, PoolBy, Score, Template
+from tokenreward.schema import TOP_K, Include, Pool, PoolBy, Score, Template
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class ScoringOptions:
         pool: What rewards are pooled over.
         pool_by: How they are pooled.
         include: What the results hold beside token ids and rewards.
+        top_k: How many of the most likely ids they hold at each token.
         contexts: The source of each context field.
         score: Which turns of a conversation are scored.
     """
@@ -32,6 +33,7 @@ class ScoringOptions:
     pool: Pool | None = None
     pool_by: PoolBy = "mean"
     include: tuple[Include, ...] = ()
+    top_k: int = TOP_K
     contexts: Mapping[str, str] = field(default_factory=dict)
     score: Score = "last"
 
@@ -45,6 +47,7 @@ class ScoringOptions:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        top_k: int = TOP_K,
         contexts: Mapping[str, str] | None = None,
         score: Score = "last",
     ) -> ScoringOptions:
@@ -67,9 +70,15 @@ class ScoringOptions:
             pool,
             pool_by,
             tuple(dict.fromkeys(include)),
+            top_k,
             _sources(chosen, contexts or {}),
             score,
         )
+
+    @property
+    def candidates(self) -> int:
+        """About how many candidates the results hold at each token under one branch."""
+        return (self.top_k if "top" in self.include else 0) + (TOP_K if "named" in self.include else 0)
 
     def plan(self) -> dict[str, Any]:
         """Return what identifies the labels that these options give."""
@@ -88,6 +97,7 @@ class ScoringOptions:
             "parameters": dict(self.parameters),
             "pool": self.pool and f"{self.pool}:{self.pool_by}",
             "include": sorted(set(self.include) - {"tokens"}),
+            "top_k": self.top_k if "top" in self.include else None,
             "contexts": dict(self.contexts),
             "score": self.score if self.score != "last" else None,
         }

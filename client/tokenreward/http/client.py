@@ -14,6 +14,7 @@ from tokenreward.http.item_encoding import ItemLike, item_lines
 from tokenreward.http.jobs import Jobs
 from tokenreward.http.trouble import OnTrouble
 from tokenreward.schema import (
+    TOP_K,
     AuditVerdict,
     EstimatorInfo,
     Include,
@@ -98,6 +99,7 @@ class Client:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        top_k: int = TOP_K,
         strict: bool = False,
         wait: float = 10.0,
         timeout: float | None = None,
@@ -116,6 +118,7 @@ class Client:
             pool: Give every token of a word, sentence, line, step or span of the item's own the segment's reward.
             pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
             include: What the results hold beside token ids and rewards.
+            top_k: How many of the most likely ids they hold at each token, if `include` names `top`; at most 128.
             strict: Raise if any item cannot be labeled.
             wait: Seconds that one request may take. After that the job is followed until it is over.
             timeout: Seconds for which it is followed at most.
@@ -129,7 +132,7 @@ class Client:
             JobFailed: The job was cancelled.
             WaitTimeout: The job was not over after `timeout` seconds.
         """
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict)
+        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, top_k, strict)
         lines = item_lines(items)
         if len(lines) > LABEL_ITEMS:
             made = self.jobs.submit(lines, options)

@@ -17,7 +17,7 @@ from tokenreward.http.pagination import JobPages
 from tokenreward.http.result_stream import ResultsCursor, unreadable
 from tokenreward.http.transport import broken
 from tokenreward.http.upload import JobBody
-from tokenreward.schema import Include, ItemResult, Job, JobOptions, Origin, Pool, PoolBy, Template
+from tokenreward.schema import TOP_K, Include, ItemResult, Job, JobOptions, Origin, Pool, PoolBy, Template
 
 
 class Jobs:
@@ -40,6 +40,7 @@ class Jobs:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        top_k: int = TOP_K,
         strict: bool = False,
         idempotency_key: str | None = None,
         origin: Origin | None = None,
@@ -56,6 +57,7 @@ class Jobs:
             pool: Give every token of a word, sentence, line, step or span of the item's own the segment's reward.
             pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
             include: What the results hold beside token ids and rewards.
+            top_k: How many of the most likely ids they hold at each token, if `include` names `top`; at most 128.
             strict: Refuse the whole job if any item is wrong.
             idempotency_key: The same key with the same items gives the same job. By default every call makes a new one.
             origin: What the items are from, for lists of jobs.
@@ -66,7 +68,7 @@ class Jobs:
         Raises:
             BadInput: There are no items, or an option has no meaning.
         """
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict)
+        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, top_k, strict)
         return self.submit(items, options.model_copy(update={"origin": origin}), idempotency_key)
 
     def submit(self, items: Iterable[ItemLike], options: JobOptions, idempotency_key: str | None = None) -> Job:

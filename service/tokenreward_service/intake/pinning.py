@@ -68,6 +68,7 @@ async def plan(options: JobOptions, fleet: Fleet) -> Plan:
             pool=options.pool,
             pool_by=options.pool_by,
             include=options.include,
+            top_k=options.top_k,
             provenance=provenance,
         ),
         live=model.workers > 0,

@@ -91,6 +91,7 @@ async def create(
     pool: Pool | None = None,
     pool_by: PoolBy | None = None,
     include: Annotated[list[Include] | None, Query()] = None,
+    top_k: int | None = None,
     strict: bool | None = None,
     origin: Annotated[str | None, Query(description='A JSON object, as in `{"name": "pairs.jsonl"}`.')] = None,
     dry_run: Annotated[bool, Query(description="Accept nothing: 200 with an estimate.")] = False,
@@ -105,6 +106,7 @@ async def create(
         "pool": pool,
         "pool_by": pool_by,
         "include": include,
+        "top_k": top_k,
         "strict": strict,
         "origin": origin,
     }

@@ -16,6 +16,7 @@ from tokenreward_workers.shards.blame import blaming
 from tokenreward_workers.shards.claimed_shard import ClaimedShard, Place
 from tokenreward_workers.shards.logprob_cache import LogprobCache
 from tokenreward_workers.shards.planning import plan
+from tokenreward_workers.shards.wanting import wanting
 from tokenreward_workers.store.job_store import JobStoreClient
 
 log = logging.getLogger(__name__)
@@ -79,5 +80,8 @@ def _rendered(
     most = {branch: int(options.parameters[name]) for branch, name in estimator.repeated.items()}
     outcomes = renderer.prepare(items, options.template, estimator.branches, most)
     if options.pool == "spans":
-        return [_WITHOUT_SPANS if isinstance(out, Prepared) and not out.spans else out for out in outcomes]
-    return outcomes
+        outcomes = [_WITHOUT_SPANS if isinstance(out, Prepared) and not out.spans else out for out in outcomes]
+    return [
+        out if isinstance(out, ItemFailure) else wanting(out, item, options, renderer)
+        for out, item in zip(outcomes, items, strict=True)
+    ]

@@ -44,13 +44,20 @@ class ClassHead:
     def bound(self) -> None:
         """Do nothing: three logits a row need no bound."""
 
-    def log_probs(self, hidden: torch.Tensor, targets: torch.Tensor, alive: Callable[[], object]) -> torch.Tensor:
+    def log_probs(
+        self,
+        hidden: torch.Tensor,
+        targets: torch.Tensor,
+        alive: Callable[[], object],
+        seen: Callable[[int, torch.Tensor], object] | None = None,
+    ) -> torch.Tensor:
         """Return the log of p(positive) + p(neutral) / 2 for each state.
 
         Args:
             hidden: `[R, H]`, the body's last states.
             targets: Not read: a state knows the token that it judges.
             alive: Called once.
+            seen: Not called: three classes are no prediction of a token, and nothing more is wanted of them.
 
         Returns:
             float32 `[R]`.

@@ -131,14 +131,14 @@ class TransformersEngine:
             self.stats.steps += 1
             self.stats.computed_tokens += len(packed.ids)
             self.stats.cached_tokens += packed.read - len(packed.ids)
-            self.stats.branches += len(packed.wanted)
+            self.stats.branches += len(packed.asked)
             progress.tell()
             if not group:  # all of it was dropped
                 break
         self.stats.busy_seconds += time.monotonic() - started
         for key, scoring in group.items():
             self.stats.tokens += scoring.tokens
-            yield key, checked(scored[key], len(scoring.response))
+            yield key, checked(scored[key], len(scoring.response), scoring.wanted)
 
     def _forward(self, packed: Pack, alive: Callable[[], object]) -> dict[Key, Scored]:
         try:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tokenreward_workers.engines.base import Key
 from tokenreward_workers.scoring import Scoring
+from tokenreward_workers.wanted import NOTHING, Wanted
 
 #: Sharing fewer tokens than this costs more in separate attention calls than it saves.
 _WORTH_SHARING = 16
@@ -50,20 +51,22 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The log-probs that one branch of one scoring asks for.
+class Asked:
+    """What one branch of one scoring asks for.
 
     Attributes:
         key: Of the scoring.
         branch: Name of the branch.
         rows: int64 `[T]`, the tokens of the pack after which the targets are predicted.
         targets: int64 `[T]`, the response.
+        wanted: What is wanted of these rows beside the targets' log-probs.
     """
 
     key: Key
     branch: str
     rows: Integers
     targets: Integers
+    wanted: Wanted = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +77,14 @@ class Pack:
         ids: int64 `[N]`.
         positions: int64 `[N]`, where each token stands in its sequence.
         runs: They cover the pack in its order, without a gap.
-        wanted: One for each branch of every scoring.
+        asked: One for each branch of every scoring.
         read: Tokens of the sequences in full, so that `read - N` is what sharing saves.
     """
 
     ids: Integers
     positions: Integers
     runs: tuple[Run, ...]
-    wanted: tuple[Wanted, ...]
+    asked: tuple[Asked, ...]
     read: int
 
 
@@ -91,12 +94,13 @@ class _Sequence:
     key: Key
     branch: str
     response: tuple[int, ...]
+    wanted: Wanted
 
 
 def pack(work: Iterable[tuple[Key, Scoring]]) -> Pack:
     """Pack scorings. The last token of a response is not read, because nothing after it is asked for."""
     sequences = [
-        _Sequence((*s.prefix, *rest, *s.response[:-1]), key, branch, s.response)
+        _Sequence((*s.prefix, *rest, *s.response[:-1]), key, branch, s.response, s.wanted)
         for key, s in work
         for branch, rest in s.branches.items()
     ]
@@ -104,7 +108,7 @@ def pack(work: Iterable[tuple[Key, Scoring]]) -> Pack:
     ids: list[Integers] = []
     positions: list[Integers] = []
     runs: list[Run] = []
-    wanted: list[Wanted] = []
+    asked: list[Asked] = []
     before: tuple[int, ...] = ()
     path: tuple[tuple[int, int], ...] = ()
     start = 0
@@ -122,10 +126,10 @@ def pack(work: Iterable[tuple[Key, Scoring]]) -> Pack:
             runs.append(Run(start, end, _joined(path), shared))
             start = end
         targets = np.array(sequence.response, dtype=np.int64)
-        wanted.append(Wanted(sequence.key, sequence.branch, _last(path, len(targets)), targets))
+        asked.append(Asked(sequence.key, sequence.branch, _last(path, len(targets)), targets, sequence.wanted))
         before = sequence.ids
     read = sum(len(sequence.ids) for sequence in sequences)
-    return Pack(np.concatenate(ids), np.concatenate(positions), tuple(runs), tuple(wanted), read)
+    return Pack(np.concatenate(ids), np.concatenate(positions), tuple(runs), tuple(asked), read)
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenreward_workers.engines.base import Feed, Key
 from tokenreward_workers.engines.packed.growth import Growth
@@ -141,8 +141,8 @@ def parts(group: Sequence[tuple[Key, Scoring]], budget: int) -> Iterator[Sequenc
     key, whole = group[0]
     branches: dict[str, tuple[int, ...]] = {}
     for branch, rest in whole.branches.items():
-        if branches and cost(Scoring(whole.prefix, {**branches, branch: rest}, whole.response)) > 2 * budget:
-            yield [(key, Scoring(whole.prefix, branches, whole.response))]
+        if branches and cost(replace(whole, branches={**branches, branch: rest})) > 2 * budget:
+            yield [(key, replace(whole, branches=branches))]
             branches = {}
         branches[branch] = rest
-    yield [(key, Scoring(whole.prefix, branches, whole.response))]
+    yield [(key, replace(whole, branches=branches))]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tokenreward_workers.engines.base import Key
 from tokenreward_workers.scoring import Row, Scored, Scoring
+from tokenreward_workers.wanted import Wanted
 
 #: A shorter prefix is not worth a request of its own, in tokens.
 _WORTH_SENDING_AHEAD = 64
@@ -47,6 +48,11 @@ class Request:
     ids: list[int]
     start: int
     cached: bool
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is wanted of its branch beside log-probs."""
+        return self.owner.scoring.wanted
 
 
 class RequestOrder:
