@@ -49,7 +49,7 @@ def test_transcripts_of_anthropic_are_parted_at_the_last_answer(synthetic: Stack
     assert len(row["chosen_token_rewards"]) == len("It is 4.") + 1
     assert row["rejected_token_rewards"]
     (rejected,) = rows_of("labeled.jsonl.rejected.jsonl")
-    assert "rejected" in rejected["reason"]
+    assert "a response is empty" in rejected["reason"]
 
 
 def test_the_columns_of_orca_are_read(synthetic: Stack) -> None:
