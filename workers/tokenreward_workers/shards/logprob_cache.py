@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import redis
 
-from tokenreward_workers.scoring import Row, Scored, Scoring, ScoringFailed, checked
+from tokenreward_workers.scoring import Row, Scored, Scoring, ScoringFailed, adapter_order, checked
 from tokenreward_workers.shards.claimed_shard import ClaimedShard
 from tokenreward_workers.store.job_store import JobStoreClient
 
@@ -21,15 +21,25 @@ _SHARE = 0.6
 _MEMORY_EVERY = 2.0
 
 
-def content_hash(prompt: Sequence[int], response: Sequence[int]) -> str:
-    """Return the key under which the log-probs of one response behind one prompt are kept."""
+def content_hash(prompt: Sequence[int], response: Sequence[int], version: str = "") -> str:
+    """Return the key under which the log-probs of one response behind one prompt are kept.
+
+    Args:
+        prompt: Its ids.
+        response: Its ids.
+        version: Of the adapter that scores it; empty for the model itself.
+    """
     ids = np.array([len(prompt), *prompt, *response], dtype=np.int64)
-    return hashlib.blake2b(ids.tobytes(), digest_size=16).hexdigest()
+    return hashlib.blake2b(ids.tobytes(), digest_size=16, key=version.encode()).hexdigest()
 
 
 def branch_hashes(scoring: Scoring) -> dict[str, str]:
     """Return the cache key of each branch of a scoring, by the branch's name."""
-    return {name: content_hash(scoring.prefix + rest, scoring.response) for name, rest in scoring.branches.items()}
+    return {
+        name: content_hash(scoring.prefix + rest, scoring.response, adapter_order(adapter))
+        for adapter, branches in scoring.by_adapter.items()
+        for name, rest in branches.items()
+    }
 
 
 class LogprobCache:
