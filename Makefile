@@ -126,6 +126,7 @@ bench: setup
 	$(BIN)/python benchmarks/labeling.py
 	$(BIN)/python benchmarks/queueing.py
 	$(BIN)/python benchmarks/flops_simulation.py
+	$(BIN)/python benchmarks/adapters.py
 
 gpu: setup
 	$(BIN)/python benchmarks/gpu.py
