@@ -18,6 +18,7 @@ class Content:
         fields: The context fields that it shows, sorted.
         each: The context field that it is repeated over.
         most: The most repetitions; None without a limit.
+        model: What scores it, where that is not the job's model.
     """
 
     conversation: bool
@@ -26,6 +27,7 @@ class Content:
     fields: tuple[str, ...] = ()
     each: str | None = None
     most: int | None = None
+    model: str | None = None
 
     @classmethod
     def of(cls, template: Template, name: str, most: int | None = None) -> Content:
@@ -40,9 +42,9 @@ class Content:
         shown = template.shown(name) | {branch.each}
         fields = tuple(sorted(field for field in template.fields if field in shown))
         if branch.conversation and branch.each is None:
-            return PLAIN
+            return Content(True, model=branch.model)
         context = template.context if branch.context is None else branch.context
-        return cls(False, context, branch.directive, fields, branch.each, most)
+        return cls(False, context, branch.directive, fields, branch.each, most, branch.model)
 
 
 #: The bare prompt: surprisal is -log p under it.
