@@ -12,7 +12,7 @@ from tokenreward_service.addresses import is_loopback
 from tokenreward_service.http import openapi, origin_guard
 from tokenreward_service.http.path_prefix import PathPrefix
 from tokenreward_service.monitoring.request_log import RequestFigures, RequestLog
-from tokenreward_service.routes import catalogue, health, job_create, job_results, jobs, label, render
+from tokenreward_service.routes import adapters, catalogue, health, job_create, job_results, jobs, label, render
 from tokenreward_service.runtime import running
 from tokenreward_service.settings import ServiceSettings
 from tokenreward_service.version import VERSION
@@ -41,7 +41,7 @@ def create_app(settings: ServiceSettings, redis_url: str) -> FastAPI:
     problems.install(app)
     if is_loopback(settings.host) or settings.allowed_hosts:
         origin_guard.install(app, settings.allowed_hosts or "")
-    for part in (label, job_create, jobs, job_results, catalogue, render, health):
+    for part in (label, job_create, jobs, job_results, adapters, catalogue, render, health):
         app.include_router(part.router)
     web.install(app)
     openapi.install(app)

@@ -8,7 +8,7 @@ fails alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tokenreward import templates
@@ -20,7 +20,7 @@ from tokenreward.chat_format.trajectory import Trajectory
 from tokenreward.errors import BadInput
 from tokenreward.schema import ContextValue, Item, ItemFailure, Template
 from tokenreward.schema.contexts import check_spans
-from tokenreward_workers.scoring import Scoring
+from tokenreward_workers.scoring import Adapter, Scoring
 
 #: No vocabulary has longer tokens (runs of spaces are the longest). A text with more cannot fit and is not rendered.
 _CHARACTERS_PER_TOKEN = 256
@@ -74,7 +74,12 @@ class Renderer:
         self.vocabulary = vocabulary
 
     def prepare(
-        self, items: Sequence[Item], template: Template, branches: Sequence[str], most: Mapping[str, int] | None = None
+        self,
+        items: Sequence[Item],
+        template: Template,
+        branches: Sequence[str],
+        most: Mapping[str, int] | None = None,
+        adapters: Mapping[str, Adapter] | None = None,
     ) -> list[Prepared | ItemFailure]:
         """Prepares each item as the engine wants it, or says why it cannot be scored.
 
@@ -84,6 +89,7 @@ class Renderer:
             branches: The names of the template's branches to score: an estimator's. Without any, an item is only
                 tokenized.
             most: The most repetitions of a branch, by its name.
+            adapters: The adapter that scores a branch and its repetitions, by its name.
 
         Returns:
             One outcome for each item, in the order of `items`.
@@ -92,10 +98,10 @@ class Renderer:
         if missing:
             message = f"template {template.name!r} has no branch {missing[0]!r}"
             return [ItemFailure(code="bad_template", message=message)] * len(items)
-        shown = _Shown(template, branches, most or {})
+        shown = _Shown(template, branches, most or {}, adapters or {})
         outcomes = [self._laid_out(item, shown) for item in items]
         ids = iter(self.chat.ids([text for out in outcomes if isinstance(out, _LaidOut) for text in out.texts]))
-        return [out if isinstance(out, ItemFailure) else self._assembled(out, ids) for out in outcomes]
+        return [out if isinstance(out, ItemFailure) else self._assembled(out, ids, shown) for out in outcomes]
 
     def pieces(self, prepared: Prepared) -> tuple[list[str], list[tuple[int, int]]]:
         """Each response token's text, and its `[start, end)` in characters of `prepared.text`."""
@@ -138,7 +144,7 @@ class Renderer:
             return self.chat.trajectory(item)
         return self.chat.answer(answer_of(item), own, finished=item.finished)
 
-    def _assembled(self, laid_out: _LaidOut, ids: Iterator[list[int]]) -> Prepared | ItemFailure:
+    def _assembled(self, laid_out: _LaidOut, ids: Iterator[list[int]], shown: _Shown) -> Prepared | ItemFailure:
         """Takes the item's ids off `ids`, and checks that they fit."""
         prompts: dict[str, Sequence[int]] = {name: next(ids) for name in laid_out.prompts}
         given = laid_out.given
@@ -148,7 +154,7 @@ class Renderer:
         for part in (*prompts.values(), response):
             if failure := self._outside(part, "that the tokenizer makes of this item's text"):
                 return failure
-        scoring = Scoring.of(prompts, response)
+        scoring = Scoring.of(prompts, response, shown.adapters_of(prompts))
         if scoring.longest > self.max_tokens:
             message = f"prompt and response are {scoring.longest} tokens, the model takes {self.max_tokens}"
             return ItemFailure(code="too_long", message=message)
@@ -191,11 +197,17 @@ class _LaidOut:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What an estimator has shown of a template: the branches, and how often each is repeated at most."""
+    """What an estimator has shown of a template: the branches, how often each is repeated at most, and to whom."""
 
     template: Template
     branches: Sequence[str]
     most: Mapping[str, int]
+    adapters: Mapping[str, Adapter]
+
+    def adapters_of(self, names: Iterable[str]) -> dict[str, Adapter]:
+        """The adapter of each branch or repetition that has one."""
+        own = {name: self.adapters.get(name.partition("[")[0]) for name in names} if self.adapters else {}
+        return {name: adapter for name, adapter in own.items() if adapter is not None}
 
     def longest(self, item: Item, decoded: str | None) -> int:
         """Characters of the longest branch."""

@@ -43,6 +43,7 @@ def main(argv: list[str]) -> int:
             pool_by=arguments.pool_by,
             score=arguments.score,
             include=arguments.include,
+            models=dict(arguments.branch_model),
             tokens=arguments.tokens,
             split=arguments.split,
             url=arguments.url,
@@ -100,6 +101,14 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="FIELD=COLUMN",
         help="where a context field comes from: a column, or @best, @worst, @chosen, @rejected, @outcome; repeatable",
+    )
+    parser.add_argument(
+        "--branch-model",
+        type=pair,
+        action="append",
+        default=[],
+        metavar="BRANCH=NAME",
+        help="what scores a branch: an adapter of the model (name or name@version), or another model; repeatable",
     )
     parser.add_argument(
         "--pool",

@@ -44,6 +44,7 @@ def label_dataset(
     pool_by: PoolBy = "mean",
     score: Score = "last",
     include: Iterable[Include] = (),
+    models: Mapping[str, str] | None = None,
     tokens: bool = False,
     split: str | None = None,
     client: Client | None = None,
@@ -73,6 +74,8 @@ def label_dataset(
         score: `last` scores the last message of a conversation. `all` scores every assistant's turn after the `prompt`
             (without one: from the first; in a pair from where the sides differ) and keeps the turn of each token.
         include: Also keep `difference`, `segments` or `logprobs`, each in a column of its own.
+        models: What scores a branch, by its name or by the name that the template has for its model: an adapter
+            (`name` or `name@version`), or another served model. All rows get one version: that of the first job.
         tokens: Also keep each token's text and its place in the response.
         split: Which split of a dataset with several.
         client: The client to use, instead of one with `url` and `api_key`.
@@ -102,6 +105,7 @@ def label_dataset(
         include=kept,
         contexts=contexts,
         score=score,
+        models=models,
     )
     source, target = _opened(data, out, split)
     sink = sink_of(target, source)

@@ -24,6 +24,7 @@ class ScoringOptions:
         include: What the results hold beside token ids and rewards.
         contexts: The source of each context field.
         score: Which turns of a conversation are scored.
+        models: What scores a branch in place of what the template says.
     """
 
     template: str | Template
@@ -34,6 +35,7 @@ class ScoringOptions:
     include: tuple[Include, ...] = ()
     contexts: Mapping[str, str] = field(default_factory=dict)
     score: Score = "last"
+    models: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -47,6 +49,7 @@ class ScoringOptions:
         include: Iterable[Include] = (),
         contexts: Mapping[str, str] | None = None,
         score: Score = "last",
+        models: Mapping[str, str] | None = None,
     ) -> ScoringOptions:
         """Resolve what the caller left out.
 
@@ -69,6 +72,7 @@ class ScoringOptions:
             tuple(dict.fromkeys(include)),
             _sources(chosen, contexts or {}),
             score,
+            dict(models or {}),
         )
 
     def plan(self) -> dict[str, Any]:
@@ -90,6 +94,7 @@ class ScoringOptions:
             "include": sorted(set(self.include) - {"tokens"}),
             "contexts": dict(self.contexts),
             "score": self.score if self.score != "last" else None,
+            "models": dict(self.models),
         }
         return plan | {name: value for name, value in more.items() if value}
 

@@ -37,11 +37,12 @@ class AsyncJobs:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        models: Mapping[str, str] | None = None,
         strict: bool = False,
         idempotency_key: str | None = None,
     ) -> Job:
         """Create a job, as `Jobs.create` does. Items may come from an async iterable too."""
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict)
+        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict, models)
         return await self.submit(items, options, idempotency_key)
 
     async def submit(

@@ -40,6 +40,7 @@ class Jobs:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        models: Mapping[str, str] | None = None,
         strict: bool = False,
         idempotency_key: str | None = None,
     ) -> Job:
@@ -55,6 +56,8 @@ class Jobs:
             pool: Give every token of a word, sentence, line, step or span of the item's own the segment's reward.
             pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
             include: What the results hold beside token ids and rewards.
+            models: What scores a branch, by its name or by the name that the template has for its model: an adapter
+                (`name` or `name@version`), or another served model.
             strict: Refuse the whole job if any item is wrong.
             idempotency_key: The same key with the same items gives the same job. By default every call makes a new one.
 
@@ -64,7 +67,7 @@ class Jobs:
         Raises:
             BadInput: There are no items, or an option has no meaning.
         """
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict)
+        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict, models)
         return self.submit(items, options, idempotency_key)
 
     def submit(self, items: Iterable[ItemLike], options: JobOptions, idempotency_key: str | None = None) -> Job:

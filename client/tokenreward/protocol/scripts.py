@@ -21,6 +21,7 @@ NAMES = (
     "mark_scoring",
     "renew",
     "commit",
+    "pass_on",
     "requeue",
     "split",
     "cancel",
@@ -53,6 +54,7 @@ class Scripts:
     mark_scoring: Any
     renew: Any
     commit: Any
+    pass_on: Any
     requeue: Any
     split: Any
     cancel: Any

@@ -5,6 +5,7 @@ work. `messages`, `items`, `templates` and `options` are what is sent; `jobs`, `
 `estimator_info` and `problems` are what comes back. Import the names from `tokenreward.schema` itself.
 """
 
+from tokenreward.schema.adapters import ADAPTER_NAME, AdapterInfo, AdapterSource
 from tokenreward.schema.contexts import ContextValue
 from tokenreward.schema.estimator_info import EstimatorInfo, ParameterInfo
 from tokenreward.schema.hashing import digest
@@ -15,13 +16,16 @@ from tokenreward.schema.messages import Message, Prompt, TextPart
 from tokenreward.schema.model_info import ModelInfo
 from tokenreward.schema.options import Include, JobOptions, JobRequest, Pool, PoolBy
 from tokenreward.schema.problems import PointedError, Problem
-from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, Provenance
+from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, ModelUse, Provenance
 from tokenreward.schema.results import ItemFailure, ItemResult, ResultsEnd, Segment
 from tokenreward.schema.templates import Branch, ContextField, Rendered, RenderedBranch, RenderRequest, Template
 
 __all__ = [
+    "ADAPTER_NAME",
     "SCORING_VERSION",
     "TERMINAL",
+    "AdapterInfo",
+    "AdapterSource",
     "Branch",
     "ContextField",
     "ContextValue",
@@ -38,6 +42,7 @@ __all__ = [
     "LabelResponse",
     "Message",
     "ModelInfo",
+    "ModelUse",
     "ParameterInfo",
     "PointedError",
     "Pool",

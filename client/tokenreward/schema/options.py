@@ -28,6 +28,8 @@ class JobOptions(WireModel):
             own `spans`.
         pool_by: A segment's reward is the mean, the least or the sum of its tokens' rewards. A sum is cut at
             plus and minus 0.5, unless the estimator is unbounded.
+        models: What scores a branch in place of the template's `model`, by the branch's name, or by the name that the
+            template has for the model: `{"policy": "dpo@1f..."}`.
         include: What is returned beside token ids and rewards.
         strict: Refuse the whole job (422) if any item is wrong, instead of giving that item its own error.
     """
@@ -38,6 +40,9 @@ class JobOptions(WireModel):
     parameters: Annotated[dict[str, StrictInt | StrictFloat], Field(max_length=16)] = Field(default={})
     pool: Pool | None = None
     pool_by: PoolBy = "mean"
+    models: Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=512)]], Field(max_length=16)] = Field(
+        default={}
+    )
     include: list[Include] = Field(default=[])
     strict: StrictBool = False
 

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from tokenreward.schema import Item, JobOptions, JobRequest, Problem, RenderRequest, ResultsEnd
+from tokenreward.schema import AdapterSource, Item, JobOptions, JobRequest, Problem, RenderRequest, ResultsEnd
 from tokenreward_service.http.schema_descriptions import describe
 
 _REF = "#/components/schemas/{model}"
@@ -25,6 +25,7 @@ _NDJSON_BODY = '{"prompt": "The capital of France?", "response": "Paris."}\n{"pr
 _BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/v1/jobs"): {"application/json": _JOB_BODY, "application/x-ndjson": _NDJSON_BODY},
     ("post", "/v1/label"): {"application/json": {"items": [_ITEM], "include": ["tokens"]}},
+    ("put", "/v1/models/{model}/adapters/{name}"): {"application/json": {"source": "/runs/dpo/step-100"}},
     ("post", "/v1/render"): {"application/json": {"item": _ITEM, "template": "revision"}},
 }
 
@@ -46,7 +47,7 @@ def install(app: FastAPI) -> None:
 def _document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = document["components"]["schemas"]
-    kinds = [(kind, "validation") for kind in (Item, JobRequest, RenderRequest, Problem, ResultsEnd)]
+    kinds = [(kind, "validation") for kind in (Item, JobRequest, RenderRequest, AdapterSource, Problem, ResultsEnd)]
     _, ours = models_json_schema(kinds, ref_template=_REF)  # type: ignore[arg-type]
     schemas.update(ours["$defs"])
     for name in ("HTTPValidationError", "ValidationError"):

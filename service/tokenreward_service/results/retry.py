@@ -52,7 +52,10 @@ async def retry_failed(store: JobStore, job: Job) -> bool:
                 kept.append((first + offset, length, await payloads.store_blob(job.id, blob)))
     if not again:
         return False
-    shards = await shards_of_ranges(payloads, job.id, job.provenance.fingerprint_digest, again)
+    options = await store.snapshots.options(job.id)
+    if options is None:
+        return False
+    shards = await shards_of_ranges(payloads, job.id, options.stages[0], again)
     added = json.dumps([[first, count] for first, count, _ in kept])
     args = [job.id, job.version, json.dumps(remove), added, failed, dump_shards(shards), *(blob for _, _, blob in kept)]
     return await store.publisher.requeue_failed(args, shards)
@@ -66,7 +69,7 @@ async def shards_of_ranges(
     Args:
         payloads: Where the items are.
         job_id: Whose items.
-        fingerprint: The digest of the set-up that is to score them.
+        fingerprint: The digest of the set-up that scores them first.
         ranges: (start, count) each, in order.
 
     Raises:

@@ -86,6 +86,7 @@ async def create(
     parameters: Annotated[str | None, Query(description='A JSON object, as in `{"tau": 0.05}`.')] = None,
     pool: Pool | None = None,
     pool_by: PoolBy | None = None,
+    models: Annotated[str | None, Query(description='A JSON object, as in `{"better": "dpo"}`.')] = None,
     include: Annotated[list[Include] | None, Query()] = None,
     strict: bool | None = None,
     dry_run: Annotated[bool, Query(description="Accept nothing: 200 with an estimate.")] = False,
@@ -99,6 +100,7 @@ async def create(
         "parameters": parameters,
         "pool": pool,
         "pool_by": pool_by,
+        "models": models,
         "include": include,
         "strict": strict,
     }
@@ -131,13 +133,19 @@ async def create(
 
 def _options(query: dict[str, Any]) -> JobOptions:
     """The options that an NDJSON job has in its query. Raises ProblemError (422)."""
+    for name in ("parameters", "models"):
+        if name in query:
+            query = query | {name: _object(name, query[name])}
     try:
-        if "parameters" in query:
-            query = query | {"parameters": json.loads(query["parameters"])}
         return JobOptions(**query)
-    except (json.JSONDecodeError, RecursionError) as error:
-        wrong = PointedError(pointer="/parameters", detail=f"not JSON: {error}")
-        raise ProblemError(422, "Invalid option", errors=[wrong]) from None
     except ValidationError as error:
         errors = pointed(error.errors(include_url=False, include_input=False))
         raise ProblemError(422, "Invalid option", errors=errors) from None
+
+
+def _object(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        wrong = PointedError(pointer=f"/{name}", detail=f"not JSON: {error}")
+        raise ProblemError(422, "Invalid option", errors=[wrong]) from None

@@ -23,6 +23,8 @@ class Place:
         prepared: The item as token ids, once it has been rendered.
         failure: Why there is no reward for it.
         scored: Its log-probs.
+        given: What other models said of it before, for the branches that this one does not score.
+        given_response: The ids of the response for those models; None where this model is the first.
     """
 
     member: JobSlice
@@ -31,6 +33,8 @@ class Place:
     prepared: Prepared | None = None
     failure: ItemFailure | ScoringFailed | None = None
     scored: Scored | None = None
+    given: Scored = field(default_factory=dict)
+    given_response: tuple[int, ...] | None = None
 
     @property
     def settled(self) -> bool:
@@ -84,6 +88,13 @@ class ClaimedShard:
     @property
     def items(self) -> int:
         return sum(member.count for member in self.claim.members)
+
+    def next_stage(self, digest: str) -> str | None:
+        """The digest of the model that has its turn at this shard after the one that is named; None after the last.
+
+        All jobs of a shard are scored by the same models in the same order.
+        """
+        return next(iter(self.claim.jobs.values())).next_stage(digest)
 
     @property
     def front(self) -> bool:
