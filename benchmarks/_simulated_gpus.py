@@ -101,17 +101,17 @@ class Gpu:
             await self.room.acquire()
             while (rung := await self.waiting.blmove(name, name + ":intermediate", 10, "LEFT", "RIGHT")) is None:
                 pass
-            shard = rung.decode()
-            text = await self.scripts.claim(args=[shard, self.id, _LEASE_SECONDS])
+            bell = rung.decode()
+            text = await self.scripts.claim(args=[self.identity.digest, self.id, _LEASE_SECONDS, ""])
             async with self.redis.pipeline(transaction=False) as pipe:
-                pipe.lrem(name + ":intermediate", 1, shard)
-                pipe.delete(f"rq:job:{shard}")
+                pipe.lrem(name + ":intermediate", 1, bell)
+                pipe.delete(f"rq:job:{bell}")
                 await pipe.execute()
             if not text:
                 self.room.release()
                 continue
-            claim = Claim.parse(shard, text)
-            self._held[shard] = None
+            claim = Claim.parse(text)
+            self._held[claim.shard] = None
             self.ready.put_nowait(Work(claim, [await self._ids(member) for member in claim.members]))
 
     async def _ids(self, member: JobSlice) -> list[str | None]:

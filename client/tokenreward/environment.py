@@ -33,6 +33,7 @@ SETTINGS = frozenset(
             "insecure",
             "allowed_hosts",
             "root_path",
+            "declared_models",
             "metrics_key",
             "log_format",
             "redis_url",

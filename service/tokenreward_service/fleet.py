@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,11 +13,13 @@ from pydantic import BaseModel
 from tokenreward.protocol import keys
 from tokenreward.protocol.records import Corrupt, parse_record
 from tokenreward.protocol.worker_records import ModelRecord, WorkerRecord
-from tokenreward.schema import ModelInfo
+from tokenreward.schema import Fingerprint, ModelInfo
 
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 1.0
+#: Stands in the fingerprint of a declared model for what only its first worker will know.
+_AWAITED = "awaited"
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -37,10 +40,16 @@ class FleetView:
 
 
 class Fleet:
-    """Reads models and workers. redis: async client."""
+    """Reads models and workers.
 
-    def __init__(self, redis: Any) -> None:
+    Args:
+        redis: Async client.
+        declared: Names of models that may be asked for before anybody has served them.
+    """
+
+    def __init__(self, redis: Any, declared: Sequence[str] = ()) -> None:
         self._redis = redis
+        self._declared = declared
         self._seen = FleetView()
 
     async def workers(self) -> list[WorkerRecord]:
@@ -77,6 +86,8 @@ class Fleet:
             for record in sorted(records, key=lambda record: record.since, reverse=True)
         ]
         infos.sort(key=lambda info: info.workers == 0)
+        known = {info.name for info in infos}
+        infos += [awaited(name) for name in self._declared if name not in known]
         self._seen = FleetView(infos, workers, time.monotonic())
         return self._seen
 
@@ -86,6 +97,23 @@ class Fleet:
         if time.monotonic() - self._seen.at > _FRESH_SECONDS or not live:
             return await self.look()
         return self._seen
+
+
+def awaited(name: str) -> ModelInfo:
+    """A model that nobody has served yet. A job for it is pinned anew once somebody does (`recovery/first_worker`).
+
+    Args:
+        name: The name that clients ask for.
+    """
+    fingerprint = Fingerprint(
+        model=name, model_hash=_AWAITED, tokenizer_hash=_AWAITED, engine=_AWAITED, engine_version="", dtype=""
+    )
+    return ModelInfo(name=name, fingerprint=fingerprint, fingerprint_digest=fingerprint.digest, workers=0, max_tokens=0)
+
+
+def is_awaited(fingerprint: Fingerprint) -> bool:
+    """Whether a fingerprint stands for a model that nobody had served when the job was made."""
+    return fingerprint.engine == _AWAITED
 
 
 def _readable(kind: type[R], text: bytes) -> R | None:

@@ -68,7 +68,7 @@ async def running(app: FastAPI, settings: ServiceSettings, redis_url: str) -> As
     """The service's parts, as `app.state.runtime`, for as long as the app runs."""
     client, sync = connect(redis_url)
     store = JobStore.on(client, sync, Spill(settings.blob_url, settings.spill_bytes))
-    fleet = Fleet(client)
+    fleet = Fleet(client, settings.declared)
     adapters = Adapters(client)
     subscription = Subscription(client)
     app.state.runtime = Runtime(
@@ -84,7 +84,7 @@ async def running(app: FastAPI, settings: ServiceSettings, redis_url: str) -> As
     )
     tasks = [
         asyncio.create_task(subscription.run(), name="event subscription"),
-        asyncio.create_task(Reconciler(client, sync, store, settings).run(), name="reconciler"),
+        asyncio.create_task(Reconciler(client, sync, store, fleet, settings).run(), name="reconciler"),
     ]
     for task in tasks:
         task.add_done_callback(_log_end)

@@ -32,6 +32,11 @@ class ServiceSettings(Settings):
         description="The path below which a reverse proxy offers the service, such as `/rewards`; "
         "none: the root, or what the proxy names in `X-Forwarded-Prefix`.",
     )
+    declared_models: str | None = Field(
+        None,
+        description="Models that will be served, with commas between them: a job for one of them is accepted, and "
+        "waits, also before its first worker has ever run.",
+    )
     metrics_key: SecretStr | None = Field(
         None, description="A token that may read `/metrics` and nothing else, beside the keys of `tokenreward keys`."
     )
@@ -79,6 +84,11 @@ class ServiceSettings(Settings):
 
     _usable = field_validator("redis_url")(check_redis_url)
     _prefix = field_validator("root_path")(path_prefix)
+
+    @property
+    def declared(self) -> tuple[str, ...]:
+        """The names in `declared_models`."""
+        return tuple(name.strip() for name in (self.declared_models or "").split(",") if name.strip())
 
     @property
     def needs_keys(self) -> bool:

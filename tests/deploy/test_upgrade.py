@@ -35,8 +35,15 @@ def test_an_older_worker_claims_what_a_newer_service_queued(synthetic: Stack) ->
     fingerprint = provenance["fingerprint"] | {"quantization": "none"}
     newer = options | {"priority": "high", "provenance": provenance | {"host": "h", "fingerprint": fingerprint}}
     member = {"job": job, "slice": 0, "offset": 0, "count": 1, "weight": 2}
-    record = {"members": [member], "jobs": {job: json.dumps(newer)}, "front": False, "attempts": 0, "since": 1}
-    claim = Claim.parse("f" * 32, json.dumps(record))
+    record = {
+        "shard": "f" * 32,
+        "members": [member],
+        "jobs": {job: json.dumps(newer)},
+        "front": False,
+        "attempts": 0,
+        "since": 1,
+    }
+    claim = Claim.parse(json.dumps(record))
     assert claim.jobs[job] == ScoringOptions.model_validate(options)
     assert claim.members[0].count == 1
     synthetic.redis.hset(keys.job(job), "options", json.dumps(newer))
@@ -48,9 +55,9 @@ def test_what_an_older_worker_does_not_know_of_a_template_it_does_not_score_with
     job = http.post(synthetic.url + "/v1/label", json=body).json()["job"]["id"]
     options = json.loads(synthetic.redis.hget(keys.job(job), "options") or b"{}")
     options["template"]["branches"]["better"]["system"] = "Be strict."
-    record = {"members": [], "jobs": {job: json.dumps(options)}, "front": False, "attempts": 0}
+    record = {"shard": "f" * 32, "members": [], "jobs": {job: json.dumps(options)}, "front": False, "attempts": 0}
     with pytest.raises(Corrupt):
-        Claim.parse("f" * 32, json.dumps(record))
+        Claim.parse(json.dumps(record))
 
 
 def test_a_job_of_a_fingerprint_that_nobody_serves_any_more_waits_and_says_so(synthetic: Stack) -> None:

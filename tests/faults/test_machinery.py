@@ -62,7 +62,7 @@ def test_nothing_from_before_a_cancel_reaches_the_retried_job(stack: Stack) -> N
     scripts.queue(args=[dump_shards([half, both])])
     stack.redis.client_setname(connection_name("by-hand"))
     for shard in (half, both):
-        assert scripts.claim(args=[shard.id, "by-hand", 60])
+        assert scripts.claim(args=["", "by-hand", 60, shard.id])
     for name in ("whole", "shared"):
         http.post(f"{stack.url}/v1/jobs/{ids[name]}/cancel").raise_for_status()
         http.post(f"{stack.url}/v1/jobs/{ids[name]}/retry").raise_for_status()
@@ -90,7 +90,7 @@ def test_thousands_of_doorbells_that_ring_for_nothing_are_gone_at_once(stack: St
     job_id = submit(stack, work)
     worker.send(signal.SIGCONT)
     check_undisturbed(stack, job_id, work, seconds=15)
-    assert stack.redis.llen(queue) == 0
+    wait_for(lambda: stack.redis.llen(queue) == 0, 10, "the doorbells to go")
     wait_for(lambda: not list(stack.redis.scan_iter(match="rq:job:*", count=1000)), 10, "their records to go")
 
 

@@ -43,10 +43,10 @@ class Parts:
     scripts: Scripts
     adapters: Adapters
 
-    async def draft(self, items: int = 1, fingerprint: Fingerprint = FINGERPRINT) -> Draft:
+    async def draft(self, items: int = 1, fingerprint: Fingerprint = FINGERPRINT, fleet: Fleet | None = None) -> Draft:
         """A draft with one slice of so many items."""
         options = JobOptions(model=f"{fingerprint.model}@{fingerprint.digest}")
-        draft = Draft(await plan(options, self.fleet, self.adapters), "owner", 3600)
+        draft = Draft(await plan(options, fleet or self.fleet, self.adapters), "owner", 3600)
         entries = [Entry(str(n), Item(prompt="p", response=f"r{n}")) for n in range(items)]
         await self.store.drafts.stage(draft, Slice(0, entries, 10 * items))
         return draft
@@ -60,7 +60,7 @@ class Parts:
 
     async def claim(self, shard: str, worker: str, lease: float = 60) -> None:
         """Claim a shard as a worker does."""
-        assert await self.scripts.claim(args=[shard, worker, lease])
+        assert await self.scripts.claim(args=["", worker, lease, shard])
 
     async def register(self, fingerprint: Fingerprint, *, alive: bool = False) -> None:
         """Make a model known, with a live worker or without one."""

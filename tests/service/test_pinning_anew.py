@@ -107,8 +107,8 @@ def test_a_job_is_pinned_anew_with_all_its_items_and_a_provenance_to_match(run) 
         assert (after.state, after.total_items, after.done_items, after.waiting) == ("queued", 3, 0, None)
         assert after.version > found.version
         (new_shard,) = doorbell.queue(OTHER.digest, parts.sync).job_ids
-        assert not await parts.scripts.claim(args=[old_shard, "old", 60])
-        claim = json.loads(await parts.scripts.claim(args=[new_shard, "w", 60]))
+        assert not await parts.scripts.claim(args=["", "old", 60, old_shard])
+        claim = json.loads(await parts.scripts.claim(args=["", "w", 60, new_shard]))
         assert [member["count"] for member in claim["members"]] == [3]
         assert json.loads(claim["jobs"][found.id])["provenance"]["fingerprint_digest"] == OTHER.digest
 
@@ -199,7 +199,7 @@ def test_other_jobs_of_a_shared_shard_stay_where_they_are(run) -> None:
         assert found is not None
         assert await pinned(parts, found)
         assert await fingerprint_of(parts, drafts[1].id) == FINGERPRINT
-        claim = json.loads(await parts.scripts.claim(args=[shard.id, "old", 60]))
+        claim = json.loads(await parts.scripts.claim(args=["", "old", 60, shard.id]))
         assert [member["job"] for member in claim["members"]] == [drafts[1].id]
 
     run(scenario)

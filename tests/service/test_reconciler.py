@@ -13,6 +13,7 @@ from benchmarks.harness.stack import Stack
 from tokenreward.protocol import doorbell, keys
 from tokenreward.protocol.records import JobSlice
 from tokenreward.protocol.worker_records import connection_name
+from tokenreward_service.fleet import Fleet
 from tokenreward_service.recovery.doorbells import Doorbells
 from tokenreward_service.recovery.lost_shards import LostShard, LostShards
 from tokenreward_service.recovery.poison import PoisonHunt, halves
@@ -182,11 +183,16 @@ def test_a_shard_that_was_queued_just_now_is_given_time_to_be_claimed(run) -> No
     run(scenario)
 
 
+def reconciler_of(parts: Parts) -> Reconciler:
+    settings = ServiceSettings(reconcile_seconds=0.01)
+    return Reconciler(parts.redis, parts.sync, parts.store, Fleet(parts.redis), settings)
+
+
 def test_a_round_that_fails_does_not_end_recovery(run) -> None:
     async def scenario(parts: Parts) -> None:
         _, shard = await parts.publish()
         parts.sync.set(keys.CLAIMED, "no sorted set")
-        reconciler = Reconciler(parts.redis, parts.sync, parts.store, ServiceSettings(reconcile_seconds=0.01))
+        reconciler = reconciler_of(parts)
         task = asyncio.create_task(reconciler.run())
         try:
             await asyncio.sleep(0.2)
@@ -209,7 +215,7 @@ def test_only_the_holder_of_the_lock_reconciles(run) -> None:
         await parts.claim(shard, "gone", lease=-2)
         lock = parts.redis.lock(keys.RECONCILER_LOCK, timeout=60)
         assert await lock.acquire(blocking=False)
-        reconciler = Reconciler(parts.redis, parts.sync, parts.store, ServiceSettings(reconcile_seconds=0.01))
+        reconciler = reconciler_of(parts)
         task = asyncio.create_task(reconciler.run())
         try:
             await asyncio.sleep(0.3)

@@ -31,3 +31,4 @@ def test_a_job_that_nobody_serves_is_pinned_anew_by_retry(open_page: Open, tmp_p
         expect(note).to_be_hidden()
         page.get_by_text("Provenance").click()
         expect(page.locator(".provenance")).to_contain_text("synthetic 2, float32")
+        page.close()  # before its service ends, which it would ask again

@@ -61,17 +61,17 @@ class Worker:
 def test_shards_claimed_together_are_scored_and_committed(valkey: Stack) -> None:
     worker = Worker(valkey, SyntheticSettings())
     jobs = [worker.queue("a", "b"), worker.queue("c"), worker.queue("a")]
-    assert worker.pipeline.claim(jobs)
+    assert worker.pipeline.claim(len(jobs))
     wait_for(lambda: worker.done(*jobs), 10, "the end")
-    assert worker.pipeline.held.all() == []
-    assert not worker.pipeline.claim(jobs), "a second time there is nothing to be had"
+    wait_for(lambda: worker.pipeline.held.all() == [], 10, "the committer to let go")
+    assert not worker.pipeline.claim(len(jobs)), "a second time there is nothing to be had"
     worker.pipeline.drain(10)
 
 
 def test_each_shard_is_committed_when_its_own_last_item_is_done(valkey: Stack) -> None:
     worker = Worker(valkey, SyntheticSettings(rate=10))
     first, second = worker.queue("a"), worker.queue(*"bcdefghijk")
-    worker.pipeline.claim([first, second])
+    worker.pipeline.claim(2)
     wait_for(lambda: worker.done(first), 10, "the first")
     assert worker.state(second) == "running"
     worker.pipeline.drain(20)
@@ -81,7 +81,7 @@ def test_each_shard_is_committed_when_its_own_last_item_is_done(valkey: Stack) -
 def test_what_was_not_begun_is_handed_back_when_the_worker_stops(valkey: Stack) -> None:
     worker = Worker(valkey, SyntheticSettings(rate=4))
     begun, untouched = worker.queue(*"abcd"), worker.queue(*"efgh")
-    worker.pipeline.claim([begun, untouched])
+    worker.pipeline.claim(2)
     wait_for(lambda: worker.pipeline.throughput.tokens, 10, "the first item")
     worker.pipeline.drain(20)
     assert worker.done(begun)
@@ -92,7 +92,7 @@ def test_what_was_not_begun_is_handed_back_when_the_worker_stops(valkey: Stack) 
 def test_the_store_knows_which_suspect_the_engine_is_at_and_when_it_is_done_with_it(valkey: Stack) -> None:
     worker = Worker(valkey, SyntheticSettings(rate=5))
     suspect, other = worker.queue("a", "b", attempts=1), worker.queue("c")
-    worker.pipeline.claim([suspect, other])
+    worker.pipeline.claim(2)
     wait_for(lambda: worker.redis.get("tr:scoring:w") == suspect.encode(), 10, "the mark")
     assert worker.state(other) == "running"
     wait_for(lambda: worker.done(suspect, other), 20, "the end")
@@ -103,7 +103,7 @@ def test_the_store_knows_which_suspect_the_engine_is_at_and_when_it_is_done_with
 def test_a_bug_in_the_engine_is_blamed_on_what_was_in_it_and_the_rest_is_handed_back(valkey: Stack) -> None:
     worker = Worker(valkey, SyntheticSettings(rate=5, bug=tuple(b"bug")))
     healthy, culprit, waiting = worker.queue("a"), worker.queue("b", "a bug", *"cdef"), worker.queue("g")
-    worker.pipeline.claim([healthy, culprit, waiting])
+    worker.pipeline.claim(3)
     wait_for(lambda: worker.errors, 10, "the bug")
     worker.pipeline.drain(5)
     assert worker.done(healthy)
@@ -115,9 +115,9 @@ def test_a_bug_in_the_engine_is_blamed_on_what_was_in_it_and_the_rest_is_handed_
 def test_interactive_work_overtakes_what_was_claimed_before_it(valkey: Stack) -> None:
     worker = Worker(valkey, SyntheticSettings(rate=5))
     bulk, quick = worker.queue(*"abcdefghij"), worker.queue("k", front=True)
-    worker.pipeline.claim([bulk])
+    worker.pipeline.claim(1)
     wait_for(lambda: worker.pipeline.throughput.tokens, 10, "the first item")
-    worker.pipeline.claim([quick])
+    worker.pipeline.claim(1)
     wait_for(lambda: worker.done(quick), 10, "the quick one")
     assert worker.state(bulk) == "running"
     worker.pipeline.drain(20)
@@ -126,7 +126,7 @@ def test_interactive_work_overtakes_what_was_claimed_before_it(valkey: Stack) ->
 def test_a_cancelled_shard_leaves_the_engine(valkey: Stack) -> None:
     worker = Worker(valkey, SyntheticSettings(rate=1))
     doomed, other = worker.queue(*"abcdefghij" * 3), worker.queue("k")
-    worker.pipeline.claim([doomed, other])
+    worker.pipeline.claim(2)
     time.sleep(0.2)
     Scripts(worker.redis).cancel(args=[doomed])
     wait_for(lambda: worker.done(other), 10, "the other")

@@ -35,6 +35,11 @@ PATTERNS: Mapping[str, str] = {
     "queued": "tr:queued:{fingerprint}",
     # set: those of the waiting shards that hold interactive work
     "front": "tr:front:{fingerprint}",
+    # sorted set: the waiting shards by the order in which owners take turns (see `lua/_turns.lua`). The access rules of
+    # 0.1.0 let workers touch names that begin like this.
+    "turn": "tr:front:{fingerprint}:turn",
+    # hash: owner -> where the turn of its next shard begins; "" -> the turn that was served last
+    "owners": "tr:front:{fingerprint}:owners",
     # sorted set: shards that some worker holds, by the end of their lease
     "claimed": "tr:claimed",
     # string: the suspect shard that a worker's engine is at; it expires after a day

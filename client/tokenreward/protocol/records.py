@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tokenreward.errors import TokenRewardError
 from tokenreward.schema import Include, Pool, PoolBy, Provenance, Template
@@ -164,14 +164,14 @@ class Claim(Record):
     attempts: int = 0
 
     @classmethod
-    def parse(cls, shard: str, text: bytes | str) -> Claim:
+    def parse(cls, text: bytes | str) -> Claim:
         """Read the answer of the claim script. Raises Corrupt."""
         try:
             raw = json.loads(text)
             jobs = {job: ScoringOptions.model_validate_json(options) for job, options in raw["jobs"].items()}
-            return cls(shard=shard, members=raw["members"], jobs=jobs, front=raw["front"], attempts=raw["attempts"])
+            return cls.model_validate(raw | {"jobs": jobs})
         except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
-            raise Corrupt(f"shard {shard}: its record cannot be read") from error
+            raise Corrupt("the record of a claimed shard cannot be read") from error
 
 
 class Requeued(Record):
@@ -204,6 +204,14 @@ def stored(options: ScoringOptions) -> str:
     return options.model_dump_json(exclude_none=True)
 
 
+def parse_members(text: bytes | str) -> list[JobSlice]:
+    """Read a shard's members from JSON. Raises Corrupt."""
+    try:
+        return _MEMBERS.validate_json(text)
+    except ValidationError as error:
+        raise Corrupt("a shard's members in Redis cannot be read") from error
+
+
 def dump_shards(shards: Iterable[Shard]) -> str:
     """Return shards as the JSON that the scripts take."""
     return json.dumps([shard.model_dump() for shard in shards])
@@ -215,3 +223,6 @@ def commit_args(shard: str, outcomes: Sequence[tuple[JobSlice, int, int, bytes]]
     for member, failed, tokens, blob in outcomes:
         args += [member.job, member.start, member.count, failed, tokens, blob]
     return args
+
+
+_MEMBERS = TypeAdapter(list[JobSlice])

@@ -1,6 +1,7 @@
 """The Lua scripts of `lua/`, ready for a redis-py client of either kind.
 
-Each script gets the names of its keys (`keys.lua`) and the shared state machine (`lua/_job_transitions.lua`) in front.
+Each script gets the names of its keys (`keys.lua`), the order of the queue (`lua/_turns.lua`) and the shared state
+machine (`lua/_job_transitions.lua`) in front.
 `Scripts(client)` registers them; calling one inside a pipeline works as for any registered script.
 """
 
@@ -30,6 +31,7 @@ NAMES = (
     "purge",
 )
 
+_IN_FRONT = ("_turns", "_job_transitions")
 _KEY_NAME = re.compile(r"\btr\.(\w+)")
 
 
@@ -37,7 +39,7 @@ _KEY_NAME = re.compile(r"\btr\.(\w+)")
 def source(name: str) -> str:
     """The whole text of a script, as Redis gets it."""
     folder = resources.files(__package__).joinpath("lua")
-    code = "".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("_job_transitions", name))
+    code = "".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in (*_IN_FRONT, name))
     return keys.lua(set(_KEY_NAME.findall(code))) + code
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tokenreward.protocol.adapter_records import AdapterRecord
 from tokenreward.protocol.records import AdapterRef
 from tokenreward.schema import Fingerprint, ModelInfo, ModelUse, PointedError, Template
-from tokenreward_service.fleet import FleetView
+from tokenreward_service.fleet import FleetView, is_awaited
 from tokenreward_service.problems import ProblemError
 from tokenreward_service.store.adapters import named
 
@@ -125,6 +125,12 @@ def _exact(info: ModelInfo) -> tuple[str, str]:
 
 
 def _check_tokenizer(branch: str, other: ModelInfo, model: ModelInfo) -> None:
+    for info in (other, model):
+        if is_awaited(info.fingerprint):
+            raise _unprocessable(
+                f"/template/branches/{branch}/model",
+                f"nobody has served {info.name} yet, so its tokenizer is not known: start a worker of it first",
+            )
     if other.fingerprint.tokenizer_hash != model.fingerprint.tokenizer_hash:
         raise _unprocessable(
             f"/template/branches/{branch}/model",

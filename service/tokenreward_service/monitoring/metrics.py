@@ -6,6 +6,7 @@ Labels are bounded: routes, not paths; models and workers that are alive, not ev
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -106,6 +107,9 @@ async def _add_store(found: Page, client: Any, fleet: Fleet) -> None:
     )
     found.add("queue_shards", "gauge", "Shards waiting for a worker.", [(label, n) for label, n, _ in waiting])
     found.add("queue_age_seconds", "gauge", "How long the oldest waits.", [(label, age) for label, _, age in waiting])
+    held = Counter(worker.fingerprint_digest for worker in workers for _ in worker.shards)
+    claimed_shards = [(_of_model(model), float(held[model.fingerprint_digest])) for model in models]
+    found.add("claimed_shards", "gauge", "Shards that the workers of a model hold.", claimed_shards)
     found.add("recoveries_total", "counter", "Shards taken back from workers that were lost.", [({}, recoveries)])
     found.add("store_memory_bytes", "gauge", "Memory the job store uses.", [({}, float(memory["used_memory"]))])
     found.add("model_workers", "gauge", "Live workers of a model.", [(_of_model(m), m.workers) for m in models])

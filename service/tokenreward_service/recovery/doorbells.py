@@ -34,18 +34,22 @@ class Doorbells:
         await anyio.to_thread.run_sync(self._ring, fingerprint, shards)
 
     async def ring_again(self) -> None:
-        """Announce the queued shards whose doorbell is gone; a worker may have taken it and crashed."""
+        """Ring where there are fewer doorbells than shards that have waited for a while: a worker crashed with one."""
         for key in [key async for key in self._redis.scan_iter(match=keys.glob("queued"), count=1000)]:
             fingerprint = key.decode("utf-8", "replace").removeprefix(keys.QUEUED_PREFIX)
             seconds, micros = await self._redis.time()
             old = await self._redis.zrangebyscore(key, "-inf", seconds + micros / 1e6 - _GRACE_SECONDS)
             if not old:
                 continue
-            bells = set(await self._redis.lrange(doorbell.queue(fingerprint, self._sync).key, 0, -1))
-            silent = [name.decode("utf-8", "replace") for name in old if name not in bells]
-            if silent:
+            queue = doorbell.queue(fingerprint, self._sync).key
+            missing = len(old) - await self._redis.llen(queue)
+            if missing <= 0:
+                continue
+            bells = set(await self._redis.lrange(queue, 0, -1))
+            unnamed = [name.decode("utf-8", "replace") for name in old if name not in bells]
+            if silent := (await drop_ghosts(self._redis, key, unnamed))[:missing]:
                 log.info("%d queued shards had no doorbell", len(silent))
-                await self.ring(fingerprint, await drop_ghosts(self._redis, key, silent))
+                await self.ring(fingerprint, silent)
 
     def _ring(self, fingerprint: str, shards: Sequence[str]) -> None:
         with self._sync.pipeline(transaction=True) as pipe:

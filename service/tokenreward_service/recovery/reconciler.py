@@ -2,7 +2,8 @@
 
 Three kinds of work count as lost: a claimed shard whose lease ended or whose worker is gone (`lost_shards.py`), and a
 queued shard whose doorbell was swallowed by a crash (`doorbells.py`). A shard that keeps taking its workers down is
-split (`poison.py`). RQ's own retries stay off.
+split (`poison.py`). Jobs for a declared model get its first worker's set-up (`first_worker.py`). RQ's own retries stay
+off.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ import redis.exceptions
 
 from tokenreward.protocol import keys
 from tokenreward_service.cancellation import wanted
+from tokenreward_service.fleet import Fleet
 from tokenreward_service.recovery.doorbells import Doorbells
+from tokenreward_service.recovery.first_worker import FirstWorker
 from tokenreward_service.recovery.lost_shards import LostShards
 from tokenreward_service.recovery.poison import PoisonHunt
 from tokenreward_service.settings import ServiceSettings
@@ -38,15 +41,17 @@ class Reconciler:
         redis: Async client.
         sync: Sync client of the same server, which rings doorbells.
         store: The job store.
+        fleet: Models and workers.
         settings: How often to look, and how many workers an item may take down.
     """
 
-    def __init__(self, redis: Any, sync: Any, store: JobStore, settings: ServiceSettings) -> None:
+    def __init__(self, redis: Any, sync: Any, store: JobStore, fleet: Fleet, settings: ServiceSettings) -> None:
         self._redis = redis
         self._every = settings.reconcile_seconds
         self._lost_shards = LostShards(redis)
         self._doorbells = Doorbells(redis, sync)
         self._poison = PoisonHunt(redis, store.payloads, self._doorbells, settings.max_attempts)
+        self._first_worker = FirstWorker(redis, store, fleet, settings.declared)
         self._sweeper = Sweeper(redis, store.payloads)
         self._swept = time.monotonic()
 
@@ -71,6 +76,7 @@ class Reconciler:
         for lost in await self._lost_shards.find():
             await self._poison.take_back(lost)
         await self._doorbells.ring_again()
+        await self._first_worker.pin_waiting()
         if time.monotonic() - self._swept > _SWEEP_EVERY:
             self._swept = time.monotonic()
             await self._sweeper.sweep()

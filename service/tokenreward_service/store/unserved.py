@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tokenreward.schema import Job, ModelInfo, Waiting
-from tokenreward_service.fleet import FleetView
+from tokenreward_service.fleet import FleetView, is_awaited
 
 
 def instead(job: Job, seen: FleetView) -> list[ModelInfo]:
@@ -24,6 +24,10 @@ def waiting(job: Job, seen: FleetView) -> Waiting | None:
         seen: The fleet as it is now.
     """
     own = job.provenance.fingerprint_digest
+    if is_awaited(job.provenance.fingerprint) and not job.state.terminal:
+        return Waiting(
+            model=f"{job.model}@{own}", served=[], retry=False, message=f"waits for the first worker of {job.model}"
+        )
     alive = {worker.fingerprint_digest for worker in seen.workers}
     absent = [fingerprint for digest, fingerprint in job.provenance.bases.items() if digest not in alive]
     if job.state.terminal or not absent:

@@ -100,11 +100,14 @@ class ShardWorker(SimpleWorker):
         return super().dequeue_job_and_maintain_ttl(timeout, max_idle_time)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Claim the shard, and as many more as there is room for, and clear their doorbells away."""
+        """Claim a shard for this doorbell, and for as many more as there is room for, and clear the doorbells away.
+
+        A doorbell says that a shard waits. Which one is claimed is decided in the store, where owners take turns.
+        """
         self._answering = True
         try:
             shards = [job.id, *self._more(queue, self._room - 1)]
-            claimed = self._pipeline.claim(shards)
+            claimed = self._pipeline.claim(len(shards))
             with self.connection.pipeline(transaction=False) as pipe:
                 for shard in shards:
                     pipe.lrem(queue.intermediate_queue_key, 1, shard)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from tokenreward_workers.engines import recovery
 from tokenreward_workers.engines.base import Engine
@@ -96,17 +96,16 @@ class Pipeline:
         with self.held.changed:
             return self.held.changed.wait_for(self._room, timeout)
 
-    def claim(self, shards: Sequence[str]) -> bool:
-        """Answer doorbells. Returns whether every one of these shards was to be had."""
-        claims = self._store.claim(shards)
+    def claim(self, count: int) -> bool:
+        """Claim the next shards, one for each doorbell that was heard. Returns whether there were so many."""
+        claims = self._store.claim(count)
         for claim in claims:
-            if claim is not None:
-                shard = ClaimedShard(claim)
-                self._ahead.claimed(shard)
-                self.held.add(shard)
-                self._stream.progress.set()
-                self._preparing.put(shard)
-        return all(claim is not None for claim in claims)
+            shard = ClaimedShard(claim)
+            self._ahead.claimed(shard)
+            self.held.add(shard)
+            self._stream.progress.set()
+            self._preparing.put(shard)
+        return len(claims) == count
 
     def drain(self, seconds: float) -> None:
         """Finish the shards that the engine has begun, hand the others back, and end the threads.

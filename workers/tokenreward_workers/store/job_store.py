@@ -91,29 +91,29 @@ class JobStoreClient:
         self._spill = spill
         self._scripts = Scripts(client)
 
-    def claim(self, shards: Sequence[str]) -> list[Claim | None]:
-        """Claim shards in one round trip. Returns None for each that is not to be had, or cannot be read."""
+    def claim(self, count: int) -> list[Claim]:
+        """Claim the next shards, `count` at most, in one round trip. One that cannot be read is left out."""
         with self.client.pipeline(transaction=False) as pipe:
-            for shard in shards:
-                self._scripts.claim(args=[shard, self.worker_id, self.lease_seconds, self.fingerprint], client=pipe)
+            for _ in range(count):
+                self._scripts.claim(args=[self.fingerprint, self.worker_id, self.lease_seconds, ""], client=pipe)
             texts = pipe.execute(raise_on_error=False)
-        return [self._claim(shard, text) for shard, text in zip(shards, texts, strict=True)]
+        return [claim for text in texts if (claim := self._claim(text)) is not None]
 
-    def _claim(self, shard: str, text: Any) -> Claim | None:
+    def _claim(self, text: Any) -> Claim | None:
         if isinstance(text, redis.ResponseError):  # its record is not what this version writes
-            log.error("shard %s cannot be claimed: %s", shard, text)
+            log.error("a shard cannot be claimed: %s", text)
             return None
         if isinstance(text, Exception):
             raise text
         try:
-            return Claim.parse(shard, text) if text else None
+            return Claim.parse(text) if text else None
         except Corrupt as error:
             log.error("%s", error)
             return None
 
     def drop_stale_doorbells(self, queue: str) -> None:
         """Take doorbells off the head of a queue that ring for nothing."""
-        self._scripts.drop_stale_doorbells(args=[queue])
+        self._scripts.drop_stale_doorbells(args=[queue, self.fingerprint])
 
     def mark_scoring(self, shard: str) -> None:
         """Say which suspect the engine is at, or none: should the worker die, it is the one to blame."""

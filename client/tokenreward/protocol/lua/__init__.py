@@ -1,1 +1,1 @@
-"""Every change of state in Redis, one Lua script a file; `_job_transitions.lua` stands in front of each."""
+"""Every change of state in Redis, one Lua script a file; `_turns.lua` and `_job_transitions.lua` stand in front."""

@@ -1,5 +1,5 @@
--- This text stands in front of every script: the state of a job, and the only code that changes it. The table `tr`,
--- which comes before it, has the names of the keys (`keys.py`).
+-- This text stands in front of every script: the state of a job, and the only code that changes it. Before it come the
+-- table `tr`, which has the names of the keys (`keys.py`), and `_turns.lua`.
 --
 -- tr.job(id) holds: state version owner fp created started finished total done failed estimated tokens
 --                   progressed options ttl idempotency
@@ -13,11 +13,6 @@ local TRANSITIONS = {
   cancelled = { queued = true },
 }
 local TERMINAL = { succeeded = true, cancelled = true }
-
-local function now()
-  local t = redis.call('TIME')
-  return tonumber(t[1]) + tonumber(t[2]) / 1e6
-end
 
 local function job_keys(job)
   return { tr.job(job), tr.items(job), tr.results(job), tr.ranges(job), tr.shards(job), tr.parts(job) }
@@ -34,16 +29,6 @@ local function touched(job)
   local version = redis.call('HINCRBY', tr.job(job), 'version', 1)
   redis.call('PUBLISH', tr.events, job .. ' ' .. version)
   return version
-end
-
-local function enter_queue(shard, fp, front)
-  redis.call('ZADD', tr.queued(fp), string.format('%.6f', now()), shard)
-  if front then redis.call('SADD', tr.front(fp), shard) end
-end
-
-local function leave_queue(shard, fp)
-  redis.call('ZREM', tr.queued(fp), shard)
-  redis.call('SREM', tr.front(fp), shard)
 end
 
 local function drop_shard(shard)
@@ -122,6 +107,7 @@ end
 local function queue_shard(shard)
   redis.call('HSET', tr.shard(shard.id), 'state', 'queued', 'fp', shard.fp, 'members', cjson.encode(shard.members),
              'attempts', shard.attempts or 0, 'estimated', shard.estimated or 0, 'front', shard.front and 1 or 0)
+  if shard.turn then redis.call('HSET', tr.shard(shard.id), 'turn', shard.turn) end
   enter_queue(shard.id, shard.fp, shard.front)
   for _, member in ipairs(shard.members) do redis.call('SADD', tr.shards(member.job), shard.id) end
 end

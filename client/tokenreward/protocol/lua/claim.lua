@@ -1,11 +1,12 @@
--- A worker answers the doorbell. Returns JSON {members, jobs: {id: options}, front, attempts}, or false when there is
--- nothing to do: another worker has the shard, it is done, or no job waits for it any more.
--- A doorbell may ring late, when the shard has gone on to another of its models: that model's workers have it then.
--- ARGV: shard id, worker id, lease seconds, the worker's fingerprint (workers of earlier versions do not say it)
-local shard, worker = ARGV[1], ARGV[2]
+-- A worker answers a doorbell: it gets the shard whose turn it is, which need not be the one that rang.
+-- ARGV: fingerprint digest, worker id, lease seconds, shard id (that shard; empty: the next one)
+-- Returns JSON {shard, members, jobs: {id: options}, front, attempts}, or false when there is nothing to do: no shard waits,
+-- or nobody waits for this one any more.
+local worker = ARGV[2]
+local shard = ARGV[4] ~= '' and ARGV[4] or next_shard(ARGV[1])
+if not shard then return false end
 local key = tr.shard(shard)
 if redis.call('HGET', key, 'state') ~= 'queued' then return false end
-if ARGV[4] and redis.call('HGET', key, 'fp') ~= ARGV[4] then return false end
 local members, jobs = {}, {}
 for _, member in ipairs(cjson.decode(redis.call('HGET', key, 'members'))) do
   if wanted(member.job) then
@@ -19,4 +20,5 @@ redis.call('HSET', key, 'state', 'claimed', 'worker', worker)
 leave_queue(shard, redis.call('HGET', key, 'fp'))
 redis.call('ZADD', tr.claimed, now() + tonumber(ARGV[3]), shard)
 local known = redis.call('HMGET', key, 'front', 'attempts')
-return cjson.encode({ members = members, jobs = jobs, front = known[1] == '1', attempts = tonumber(known[2]) })
+return cjson.encode({ shard = shard, members = members, jobs = jobs, front = known[1] == '1',
+                       attempts = tonumber(known[2]) })

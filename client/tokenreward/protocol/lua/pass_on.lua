@@ -14,7 +14,7 @@ for i = 4, #ARGV, 3 do
 end
 leave_queue(shard, ARGV[2])
 redis.call('ZREM', tr.claimed, shard)
-redis.call('HDEL', key, 'worker')
+redis.call('HDEL', key, 'worker', 'turn')  -- its turn was one of the other queue's
 redis.call('HSET', key, 'state', 'queued', 'fp', ARGV[3], 'attempts', 0)
 enter_queue(shard, ARGV[3], held[3] == '1')
 return 1

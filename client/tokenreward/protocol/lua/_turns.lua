@@ -1,0 +1,55 @@
+-- This text stands in front of the transitions: the order in which waiting shards are claimed. Owners (API keys) take turns by the
+-- tokens that they ask for, so that a job of millions of rows does not keep everybody else waiting. It is start-time fair
+-- queueing (Goyal, Vin and Cheng, 1996): a shard's turn is the one that is being served, or the end of its owner's last
+-- shard if that is later; a shard ends its own tokens after its turn. Interactive shards go first, in the order they came.
+
+local function now()
+  local t = redis.call('TIME')
+  return tonumber(t[1]) + tonumber(t[2]) / 1e6
+end
+
+local INTERACTIVE = -1e12
+
+local function turn_of(shard, fp, front)
+  if front then return INTERACTIVE + now() end
+  local held = redis.call('HMGET', tr.shard(shard), 'members', 'estimated')
+  local first = cjson.decode(held[1])[1]
+  local owner = first and redis.call('HGET', tr.job(first.job), 'owner') or ''
+  local known = redis.call('HMGET', tr.owners(fp), '', 'o' .. owner)
+  local turn = math.max(tonumber(known[1] or 0), tonumber(known[2] or 0))
+  redis.call('HSET', tr.owners(fp), 'o' .. owner, string.format('%.0f', turn + math.max(1, tonumber(held[2] or 0))))
+  return turn
+end
+
+-- A shard waits. One that had a turn before, and was taken back or split, keeps it.
+local function enter_queue(shard, fp, front)
+  redis.call('ZADD', tr.queued(fp), string.format('%.6f', now()), shard)
+  local turn = redis.call('HGET', tr.shard(shard), 'turn')
+  if not turn then
+    turn = string.format('%.6f', turn_of(shard, fp, front))
+    redis.call('HSET', tr.shard(shard), 'turn', turn)
+  end
+  redis.call('ZADD', tr.turn(fp), turn, shard)
+  if front then redis.call('SADD', tr.front(fp), shard) end
+end
+
+local function leave_queue(shard, fp)
+  redis.call('ZREM', tr.queued(fp), shard)
+  redis.call('ZREM', tr.turn(fp), shard)
+  redis.call('SREM', tr.front(fp), shard)
+end
+
+-- The shard whose turn it is; nil if none waits. Whoever waits for nothing any more is forgotten with the last shard.
+local function next_shard(fp)
+  while true do
+    local found = redis.call('ZRANGE', tr.turn(fp), 0, 0, 'WITHSCORES')
+    if not found[1] then break end
+    if redis.call('HGET', tr.shard(found[1]), 'state') == 'queued' then
+      if tonumber(found[2]) >= 0 then redis.call('HSET', tr.owners(fp), '', found[2]) end
+      return found[1]
+    end
+    leave_queue(found[1], fp)  -- forged, or claimed by a worker of a version that knows no turns
+  end
+  redis.call('DEL', tr.owners(fp))
+  return redis.call('ZRANGE', tr.queued(fp), 0, 0)[1]  -- queued by such a version
+end
