@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 #: Folders of the repository. A path that begins with one of them has to exist.
-TOP = "benchmarks|client|docs|service|tests|trainer|workers"
+TOP = "benchmarks|client|docs|examples|service|tests|trainer|workers"
 _PATH = re.compile(rf"(?<![\w./-])(?:{TOP})(?:/[\w.-]+)+/?")
 #: The end of a path to code: a page may shorten paths where it has said in which folder they are.
 _CODE = re.compile(r"(?<![\w./-])(?:[\w.-]+/)*\w+\.(?:py|lua|js)\b")

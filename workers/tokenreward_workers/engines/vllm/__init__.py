@@ -3,6 +3,7 @@
 `engine` drives it, and `loading` starts it, after `checkpoint` has looked at the model's files; `plain_check` compares
 a small model's log-probs with a plain pass. `requests` says which requests a scoring becomes and in which order;
 `asking` how the log-probs of given tokens are asked for and read back under each of vLLM's model runners.
-`cache_bound` and `batched_head` change two things inside vLLM's own processes (`extension` brings the latter there).
+`adapters` keeps count of the LoRA adapters that EngineCore has. `cache_bound`, `batched_head` and `cpu_adapters` change
+three things inside vLLM's own processes (`extension` brings the latter there).
 `executor` and `watchdog` see to it that neither side outlives the other.
 """
