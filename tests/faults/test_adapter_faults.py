@@ -13,7 +13,7 @@ from tests.support.jobs import in_progress, items, job, results, submit
 
 
 def test_no_item_is_scored_by_another_version_than_its_provenance_says(stack: Stack, tmp_path: Path) -> None:
-    cache = {"TOKENREWARD_CACHE": str(tmp_path / "cache"), "TOKENREWARD_SYNTHETIC_RATE": "60"}
+    cache = {"TOKENREWARD_CACHE": str(tmp_path / "cache")}
     stack.start_worker(**cache)
     stack.wait_ready()
     faults = AdapterFaults(stack, tmp_path / "adapter", random.Random(1))

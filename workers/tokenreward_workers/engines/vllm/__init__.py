@@ -4,6 +4,6 @@
 a small model's log-probs with a plain pass. `requests` says which requests a scoring becomes and in which order;
 `asking` how the log-probs of given tokens are asked for and read back under each of vLLM's model runners.
 `adapters` keeps count of the LoRA adapters that EngineCore has. `cache_bound`, `batched_head` and `cpu_adapters` change
-three things inside vLLM's own processes (`extension` brings the latter there).
+three things inside vLLM's own processes; `extension` brings `batched_head` there, and `executor` the other two.
 `executor` and `watchdog` see to it that neither side outlives the other.
 """
