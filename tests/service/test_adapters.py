@@ -34,8 +34,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def client(stack: Stack) -> Iterator[Client]:
     with Client(stack.url) as client:
         yield client
-        for info in client.adapters.list():
-            client.adapters.delete(info.name)
+        for name in {info.name for info in client.adapters.list()}:
+            client.adapters.delete(name)
 
 
 def scored(client: Client, name: str, **options: Any) -> list[list[float] | None]:
@@ -94,9 +94,8 @@ def test_the_name_that_a_template_has_for_a_model_can_stand_for_another(client: 
     answer = client.label([item], template="self", estimator="privileged", models={"policy": "step-100"})
     (use,) = answer.provenance.models
     assert (use.branches, use.fingerprint.adapter_version) == (["privileged", "plain"], version)
-    assert answer.results[0].rewards == rewards(
-        [item], "self", "privileged", versions={"privileged": version, "plain": version}
-    )
+    versions = {"privileged": version, "plain": version}
+    assert [answer.results[0].rewards] == rewards([item], "self", "privileged", versions=versions)
 
 
 def test_an_accepted_job_is_scored_with_its_version_although_it_was_deleted_meanwhile(
@@ -163,7 +162,7 @@ def test_the_async_client_does_the_same(stack: Stack, client: Client, tmp_path: 
             assert (await twin.adapters.get(f"dpo@{version}")).version == put.version == version
             assert [info.name for info in await twin.adapters.list(model=MODEL)] == ["dpo"]
             answer = await twin.label(ITEMS, template="opposite", models={"better": "dpo"})
-            assert answer.results[0].rewards == rewards(ITEMS, "opposite", versions={"better": version})
+            assert [answer.results[0].rewards] == rewards(ITEMS, "opposite", versions={"better": version})
             await twin.adapters.delete("dpo")
             assert await twin.adapters.list() == []
 
