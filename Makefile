@@ -25,7 +25,7 @@ PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
-.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults fuzz scale feed load deploy-test clean
+.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults preempt fairness fuzz scale feed load deploy-test clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -42,6 +42,8 @@ help:
 	@echo "make models               architectures and chat templates: which are right, which are refused (5 minutes)"
 	@echo "make fuzz                 100,000 made-up requests, and what came back"
 	@echo "make faults               random faults while jobs run, then every item compared"
+	@echo "make preempt              workers that are taken away once a minute, and what the clients notice (25 minutes)"
+	@echo "make fairness             how long small jobs wait beside another owner's very large one"
 	@echo "make bench                engines against the plain ways of doing it"
 	@echo "make gpu                  everything about this machine's card: right, how fast, the trainer, the service (10 minutes)"
 	@echo "make gpu-tiny             the same with toy models on the CPU (part of make test)"
@@ -155,6 +157,12 @@ bench-training: setup
 
 fuzz: setup
 	$(BIN)/python benchmarks/fuzz.py
+
+preempt: setup
+	$(BIN)/python benchmarks/preempt.py
+
+fairness: setup
+	$(BIN)/python benchmarks/fairness.py
 
 faults: setup
 	$(BIN)/python benchmarks/fault_soak.py

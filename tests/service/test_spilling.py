@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import httpx2
@@ -134,8 +135,11 @@ def test_a_job_whose_first_items_did_not_last_is_not_accepted(stack: Stack) -> N
     assert listed(stack) == before
 
 
+Away = Callable[[Path], contextlib.AbstractContextManager[None]]
+
+
 @contextlib.contextmanager
-def away(blobs: Path) -> Iterator[None]:
+def broken(blobs: Path) -> Iterator[None]:
     """A blob store whose every call fails: where its directory was, there is a file."""
     aside = blobs.rename(blobs.with_name("aside"))
     blobs.write_text("no directory")
@@ -146,7 +150,26 @@ def away(blobs: Path) -> Iterator[None]:
         aside.rename(blobs)
 
 
-def test_a_worker_waits_for_items_in_a_blob_store_that_is_away(stack: Stack, blobs: Path) -> None:
+@contextlib.contextmanager
+def not_mounted(blobs: Path) -> Iterator[None]:
+    """A blob store that is not mounted: an empty directory, in which nothing may be written meanwhile."""
+    aside = blobs.rename(blobs.with_name("aside"))
+    blobs.mkdir()
+    try:
+        yield
+        assert list(blobs.iterdir()) == []
+    finally:
+        shutil.rmtree(blobs)
+        aside.rename(blobs)
+
+
+@pytest.fixture(params=[broken, not_mounted], ids=["broken", "not mounted"])
+def away(request: pytest.FixtureRequest) -> Away:
+    found: Away = request.param
+    return found
+
+
+def test_a_worker_waits_for_items_in_a_blob_store_that_is_away(stack: Stack, blobs: Path, away: Away) -> None:
     work = large(3)
     (worker,) = stack.workers
     worker.send(signal.SIGSTOP)
@@ -157,7 +180,7 @@ def test_a_worker_waits_for_items_in_a_blob_store_that_is_away(stack: Stack, blo
     check_undisturbed(stack, job_id, work)
 
 
-def test_a_worker_waits_with_results_for_a_blob_store_that_is_away(stack: Stack, blobs: Path) -> None:
+def test_a_worker_waits_with_results_for_a_blob_store_that_is_away(stack: Stack, blobs: Path, away: Away) -> None:
     work = large(3)
     with replaced_worker(stack):
         worker = stack.start_worker(TOKENREWARD_SYNTHETIC_RATE="1")
@@ -169,7 +192,9 @@ def test_a_worker_waits_with_results_for_a_blob_store_that_is_away(stack: Stack,
         check_undisturbed(stack, job_id, work)
 
 
-def test_while_the_blob_store_is_away_nothing_is_accepted_and_results_wait(stack: Stack, blobs: Path) -> None:
+def test_while_the_blob_store_is_away_nothing_is_accepted_and_results_wait(
+    stack: Stack, blobs: Path, away: Away
+) -> None:
     work = large(3)
     job_id = submit(stack, work)
     check_undisturbed(stack, job_id, work)

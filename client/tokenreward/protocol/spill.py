@@ -15,6 +15,9 @@ from tokenreward.protocol import keys
 from tokenreward.protocol.records import Corrupt
 
 _INLINE, _SPILLED = b"i", b"s"
+#: Tells a place that has lost its payloads from one that is not mounted.
+_MARK = "tokenreward-payloads"
+_UNMARKED = f"the blob store has no file {_MARK}: is it mounted?"
 
 
 class BlobsAway(TokenRewardError, OSError):
@@ -76,9 +79,10 @@ class Spill:
         """
         if self._fs is None or len(data) < self._threshold:
             return _INLINE + data
-        redis.sadd(keys.SPILLED, job_id)
         path = f"{job_id}/{uuid.uuid4().hex}.arrow"
         with _blob_store_errors():
+            self._claim_place(redis)
+            redis.sadd(keys.SPILLED, job_id)
             self._fs.makedirs(f"{self._root}/{job_id}", exist_ok=True)
             self._fs.pipe_file(f"{self._root}/{path}", data)
         return _SPILLED + path.encode()
@@ -105,6 +109,8 @@ class Spill:
             try:
                 data: bytes = self._fs.cat_file(f"{self._root}/{path}")
             except FileNotFoundError as error:
+                if not self._fs.exists(f"{self._root}/{_MARK}"):
+                    raise BlobsAway(_UNMARKED) from error
                 raise Corrupt(f"the spilled blob {path} is gone") from error
         return data
 
@@ -116,6 +122,16 @@ class Spill:
         with _blob_store_errors():
             if self._fs.exists(f"{self._root}/{job_id}"):
                 self._fs.rm(f"{self._root}/{job_id}", recursive=True)
+
+    def _claim_place(self, redis: Any) -> None:
+        """Mark the place as ours, once. Raises BlobsAway where a mark that must be there is not: a mount is missing."""
+        mark = f"{self._root}/{_MARK}"
+        if not self._fs.exists(mark):
+            names = [name.decode("utf-8", "replace") for name in redis.srandmember(keys.SPILLED, 16)]
+            known = [name for name in names if keys.is_job_id(name)]
+            if known and not any(self._fs.exists(f"{self._root}/{name}") for name in known):
+                raise BlobsAway(_UNMARKED)
+            self._fs.pipe_file(mark, b"Payloads of tokenreward. This file tells that the right place is mounted.\n")
 
 
 def spilled(stored: bytes) -> bool:

@@ -49,7 +49,7 @@ class WorkerRecord(Record):
         model: The name of the model.
         engine: The name of the engine.
         started: When it started, in Unix seconds.
-        seen: When this record was made, in Unix seconds.
+        seen: When this record was made, in Unix seconds by Redis' clock.
         shards: Ids of the shards it holds.
         shards_done: Shards it committed.
         items_done: Items of those shards.

@@ -5,7 +5,6 @@ Labels are bounded: routes, not paths; models and workers that are alive, not ev
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -113,17 +112,18 @@ async def _add_store(found: Page, client: Any, fleet: Fleet) -> None:
     found.add("recoveries_total", "counter", "Shards taken back from workers that were lost.", [({}, recoveries)])
     found.add("store_memory_bytes", "gauge", "Memory the job store uses.", [({}, float(memory["used_memory"]))])
     found.add("model_workers", "gauge", "Live workers of a model.", [(_of_model(m), m.workers) for m in models])
-    _add_workers(found, workers)
+    seconds, micros = await client.time()  # of the clock by which workers say when they were seen
+    _add_workers(found, workers, seconds + micros / 1e6)
 
 
-def _add_workers(found: Page, workers: list[WorkerRecord]) -> None:
+def _add_workers(found: Page, workers: list[WorkerRecord], now: float) -> None:
     labels = {w.id: {"worker": w.id, "model": w.model, "engine": w.engine} for w in workers}
 
     def add(name: str, kind: str, description: str, value: Any) -> None:
         found.add(f"worker_{name}", kind, description, [(labels[w.id], value(w)) for w in workers])
 
     add("up", "gauge", "1 for each live worker.", lambda w: 1)
-    add("seen_seconds", "gauge", "Seconds since the worker was heard of.", lambda w: max(time.time() - w.seen, 0.0))
+    add("seen_seconds", "gauge", "Seconds since the worker was heard of.", lambda w: max(now - w.seen, 0.0))
     add("busy_ratio", "gauge", "Share of the last minute in which the engine worked.", lambda w: w.busy_share)
     add("busy_seconds_total", "counter", "Time in which the engine worked.", lambda w: w.busy_seconds)
     add("tokens_total", "counter", "Tokens scored, as a plain scorer would have read.", lambda w: w.tokens)

@@ -45,9 +45,10 @@ class Heartbeat(threading.Thread):
     def beat(self) -> None:
         """Publish the record once."""
         client, worker_id = self._store.client, self._store.worker_id
-        now, _ = client.time()  # Redis': the clocks of two hosts may be minutes apart
+        now, micros = client.time()  # Redis': the clocks of two hosts may be minutes apart
+        record = self._record().model_copy(update={"seen": now + micros / 1e6})
         with client.pipeline(transaction=True) as pipe:
-            pipe.set(keys.worker(worker_id), self._record().model_dump_json(), ex=_RECORD_TTL)
+            pipe.set(keys.worker(worker_id), record.model_dump_json(), ex=_RECORD_TTL)
             pipe.zadd(keys.WORKERS, {worker_id: now + _RECORD_TTL})
             pipe.zremrangebyscore(keys.WORKERS, "-inf", now - 600)
             pipe.execute()
