@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.harness.adapters import TARGETS, save_adapter, save_merged
+from tests.workers.conftest import _SHAPE
 from tests.workers.test_adapters import check, expected, mixed
 from tests.workers.test_engines import plain, random_ids
 from tokenreward_workers.engines.base import score_all
@@ -24,8 +25,16 @@ Models = tuple[Path, list[tuple[Adapter, Path]]]
 
 
 @pytest.fixture(scope="module")
-def models(_checkpoints: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Models:
-    base, folder = _checkpoints("llama"), tmp_path_factory.mktemp("adapters")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """Weights of a usual size: log-probs of a wilder model are off by 1e-5 without any adapter."""
+    import torch
+    import transformers
+
+    folder = tmp_path_factory.mktemp("adapters")
+    base = folder / "base"
+    torch.manual_seed(7)
+    config = transformers.LlamaConfig(**_SHAPE | {"initializer_range": 0.08})
+    transformers.AutoModelForCausalLM.from_config(config).float().save_pretrained(base)
     made = []
     for n, modules in enumerate((TARGETS, ("q_proj", "k_proj", "o_proj"), ("gate_proj", "up_proj"))):
         adapter = save_adapter(base, folder / f"adapter-{n}", seed=n, target_modules=list(modules))
