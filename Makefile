@@ -25,7 +25,7 @@ PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
-.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit faults preempt fairness fuzz scale feed load deploy-test clean
+.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit labelers faults preempt fairness fuzz scale feed load deploy-test docs dist clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -35,6 +35,7 @@ help:
 	@echo "make coverage             which lines and branches the tests reach, as build/coverage/html"
 	@echo "make train-demo           label a small preference set and train on it, with a report"
 	@echo "make audit                whether the labels point at what is wrong, with the demo model"
+	@echo "make labelers             train a token classifier and a corrector, and audit both"
 	@echo "make recipe-demo          from 20 prompts to a trained model: sample, rank, label, train, with a report"
 	@echo "make experiment-smoke     DPO beside DPO-REG, tiny: whether the experiment runs"
 	@echo "make experiment           every method on the same pairs, three seeds (hours), with the document's tables"
@@ -52,6 +53,8 @@ help:
 	@echo "make scale                how many GPUs one API process and one Redis feed"
 	@echo "make feed                 how well one worker keeps an engine of a set speed fed"
 	@echo "make load                 small calls at a set rate, many clients, one large upload"
+	@echo "make docs                 the documentation as a site, in build/docs; it needs no other host to be read"
+	@echo "make dist                 wheel and sdist, each installed and tried with every extra, into dist/"
 	@echo "make deploy-test          the compose file, images and many hosts, without Docker (part of make test)"
 
 $(BIN)/uv:
@@ -75,6 +78,10 @@ $(VENV)/.test-trainer: EXTRAS := service,worker,trainer
 $(VENV)/.test-fast: EXTRAS := service,worker,trainer,files
 $(VENV)/.test-%: $(BIN)/uv pyproject.toml constraints.txt
 	$(UV) --editable '.[$(EXTRAS)]' --group test-$*
+	@touch $@
+
+$(VENV)/.docs: $(BIN)/uv pyproject.toml constraints.txt
+	$(UV) --group docs
 	@touch $@
 
 $(VENV)/.all: $(VENV)/.vllm
@@ -142,6 +149,9 @@ label-bench: setup
 train-demo: setup
 	$(BIN)/python benchmarks/train_demo.py
 
+labelers: setup
+	$(BIN)/python benchmarks/labelers.py
+
 recipe-demo: setup
 	$(BIN)/python benchmarks/recipe_demo.py
 
@@ -178,6 +188,13 @@ load: setup
 
 deploy-test: setup
 	$(BIN)/python -m pytest tests/deploy
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "open build/docs/index.html"
+
+dist: setup
+	$(BIN)/python tests/deploy/dist.py
 
 clean:
 	rm -rf $(VENV) build

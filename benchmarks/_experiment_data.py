@@ -20,9 +20,10 @@ from tokenreward.dataset.atomic import replace
 from tokenreward.dataset.jsonl import json_line
 from tokenreward.embedded_service import embedded_service
 from tokenreward_trainer.prompts import parts_of, prompt_rows
-from tokenreward_trainer.ranking import rank_file
 from tokenreward_trainer.ranking.pair_selection import Ranking
-from tokenreward_trainer.sampling import Sampling, sample_file
+from tokenreward_trainer.ranking.rank_file import rank_file
+from tokenreward_trainer.sampling.sample_file import sample_file
+from tokenreward_trainer.sampling.settings import Sampling
 
 #: Of the test prompts; training prompts are made with the seeds of the plan, and never the same.
 _TEST_SEED = 1000

@@ -23,7 +23,8 @@ from tokenreward.audit.tokens import BAD, LEFT_OUT, judged
 from tokenreward.child_process import die_with
 from tokenreward.dataset.atomic import replace
 from tokenreward_trainer.resumable.segments import read_rows
-from tokenreward_trainer.sampling import Sampling, sample_file
+from tokenreward_trainer.sampling.sample_file import sample_file
+from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.scorers.verify import verified
 
 #: Of one forward pass.

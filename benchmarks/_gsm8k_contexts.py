@@ -36,6 +36,7 @@ def rows(injected: Sequence[dict[str, Any]], solutions: Sequence[dict[str, Any]]
                 "wrong": wrong,
                 "reference": right[0],
                 "unrelated": _following(prompts, number),
+                "feedback": _feedback(right[0]),
                 "outcome": "wrong" if row["bad_spans"] else "right",
                 "revised": row["original"],
             }
@@ -61,6 +62,11 @@ def write_set(data: Path, folder: Path) -> Path | None:
     path = folder / f"{NAME}.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows(injected, solutions)), "utf-8")
     return path
+
+
+def _feedback(right: str) -> str:
+    """Return what a program would say that knows the final answer and no more."""
+    return f"The solution has a mistake. Its last line should be: {right.strip().splitlines()[-1]}"
 
 
 def _following(prompts: Sequence[str], number: int) -> list[str]:

@@ -10,6 +10,7 @@ from tokenreward.audit.measures.judged_tokens import collect
 from tokenreward.audit.measures.ranks import auroc, strata
 from tokenreward.audit.plan import labels
 from tokenreward.audit.scoring import score
+from tokenreward.audit.served_models import chosen_model
 from tokenreward.audit.sets import SpanSet
 from tokenreward.audit.tokens import LEFT_OUT, judged
 from tokenreward.dataset.progress import Quiet
@@ -29,7 +30,8 @@ def smoothed(client: Client, found: SpanSet, shown: Template) -> dict[str, list[
         shown: The template whose branch `plain` shows the solution.
     """
     wanted = labels([shown], [estimators.resolve("evidence")])
-    scores = score(client, [(response, wanted) for item in found.items for response in item.responses], None, Quiet())
+    model = chosen_model(client.models(), None)
+    scores = score(client, [(response, wanted) for item in found.items for response in item.responses], model, Quiet())
     scored = [scores.of(*item.responses) for item in found.items]
     judgements = [judged(one.offsets, item.bad, item.ignore) for one, item in zip(scored, found.items, strict=True)]
     tokens = collect(judgements, [one.plain for one in scored])

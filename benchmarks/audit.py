@@ -1,13 +1,18 @@
-"""`make audit`: do the shipped labels point at what is wrong? With the demo model, on the built-in sets.
+"""`make audit`: which labels point at what is wrong? With the demo model, every label that the data allow.
 
-    python benchmarks/audit.py [--data DIR] [--parts builtin,data,contexts] [--limit N] [--templates a,b]
-        [--estimators a,b] [SERVING]
+    python benchmarks/audit.py [--data DIR] [--builtin-only] [--all] [--responses N] [--templates a,b]
+        [--estimators a,b] [--labeler DIR] [--table] [SERVING]
 
-Starts the service, audits, and prints the tables; then does the same with the spans_*.jsonl and pairs_*.jsonl of a
-directory of development data, if there is one (default: ../shared/data); then with the GSM8K responses of it for which
-there are other students' solutions, and every label that reads context (`contexts`, see _gsm8k_contexts.py), among
-them shown_solution.toml, once more with rewards pooled over words, and averages over neighbouring tokens. Other options
-go to `tokenreward serve`. Writes build/audit.json, and a page each in build/audit.
+Starts the service and audits, at once, the built-in sets, the spans_*.jsonl and pairs_*.jsonl of a directory of
+development data, if there is one (default: ../shared/data), and those GSM8K responses of it for which there are other
+students' solutions, so that labels that read context can be measured (_gsm8k_contexts.py). Then it measures the same
+log-probs again with rewards pooled over words and over steps. A set is cut to 60 responses, so that all of it ends
+within 20 minutes on two cores; --all leaves sets whole. What was scored is kept in build/audit/scores: the same command
+goes on after an interruption.
+
+--labeler DIR (repeatable) serves a trained labeler beside the demo model and audits its labels, too. --table prints the
+last results as the tables of docs/label-quality.md and measures nothing. Other options go to `tokenreward serve`.
+Writes build/audit.json, and the page build/audit/audit.html.
 """
 
 from __future__ import annotations
@@ -16,107 +21,82 @@ import argparse
 import json
 import sys
 import time
-import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks._audit_tables import markdown
 from benchmarks._gsm8k_contexts import write_set
-from benchmarks._report import ROOT, table, write
-from benchmarks._smoothed import smoothed
-from tokenreward import Client, cli, templates
-from tokenreward.audit.set_files import load
-from tokenreward.audit.sets import SpanSet, thinned
+from benchmarks._report import ROOT, read, write
+from benchmarks._served_labelers import serving_labelers
+from tokenreward import cli
 from tokenreward.commands.audit import SOME_FAILED
-from tokenreward.embedded_service import embedded_service
-from tokenreward.schema import Template
 
-PARTS = ("builtin", "data", "contexts")
-_SHOWN = ROOT / "benchmarks" / "shown_solution.toml"
 _DATA = ROOT.parent / "shared" / "data"
-#: Figures that are {set: {label: [value, low, high]}}.
-_BY_SET = ("auroc", "stratified", "gain_over_surprisal", "per_response", "average_precision")
-_BY_PAIRS = ("pairs", "pairs_by_sum", "pairs_length_controlled", "pairs_by_sum_length_controlled")
+#: Responses of a set, unless --all is given.
+_RESPONSES = 60
+#: What rewards are pooled over besides, with fewer resamples, as the figures beside them have theirs.
+_POOLS = {"pooled": "word", "pooled_steps": "step"}
+_POOLED_RESAMPLES = "200"
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=_DATA, help="a directory with spans_*.jsonl and pairs_*.jsonl")
-    parser.add_argument("--parts", default=",".join(PARTS), help="which of builtin, data and contexts")
-    parser.add_argument("--builtin-only", dest="parts", action="store_const", const="builtin")
-    parser.add_argument("--limit", metavar="N", help="at most N rows of every set")
+    parser.add_argument("--builtin-only", action="store_true", help="leave the data out")
+    parser.add_argument("--all", action="store_true", help="audit whole sets")
+    parser.add_argument(
+        "--responses", type=int, default=_RESPONSES, metavar="N", help="at most N responses of every set"
+    )
     parser.add_argument("--templates", metavar="NAMES")
     parser.add_argument("--estimators", metavar="NAMES")
+    parser.add_argument("--labeler", type=Path, action="append", default=[], metavar="DIR")
+    parser.add_argument("--table", action="store_true", help="print the last results as the tables of the docs")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "audit")
-    arguments, serving = parser.parse_known_args()
-    parts = arguments.parts.split(",")
-    if unknown := [name for name in parts if name not in PARTS]:
-        parser.error(f"unknown part {unknown[0]!r}; known: {', '.join(PARTS)}")
-    files = [str(p) for kind in ("spans", "pairs") for p in _found(arguments.data, kind)]
-    rich = write_set(arguments.data, arguments.out / "contexts")
-    with_shown = ["--templates", ",".join([*templates.shipped(), str(_SHOWN)])]
-    sources_of = {
-        "builtin": ["--builtin"],
-        "data": files,
-        "contexts": [str(rich), *([] if arguments.templates else with_shown)] if rich else [],
-    }
-    chosen = [
-        part
-        for name in ("limit", "templates", "estimators")
-        if (value := getattr(arguments, name)) is not None
-        for part in (f"--{name}", value)
-    ]
-    figures: dict[str, Any] = {}
-    with embedded_service(serving) as url:
-        for name in parts:
-            if not (sources := sources_of[name]):
-                continue
-            started, out = time.monotonic(), arguments.out / name
-            asked = ["audit", *sources, *chosen, "--url", url]
-            status = cli.main([*asked, "--out", str(out)])
-            if status not in (0, SOME_FAILED):
-                return status
-            _merge(figures, _read(out / "audit.json"), name)
-            if name == "contexts" and rich is not None:
-                # Both are cheap, as the service has kept the log-probs.
-                words = out / "words.json"
-                cli.main([*asked, "--pool", "word", "--json", str(words)])
-                figures["pooled"] = _read(words)["auroc"]
-                figures["smoothed"] = _smoothed(url, rich, arguments.limit)
-            figures[f"{name}_seconds"] = round(time.monotonic() - started, 1)
+    arguments, serving = parser.parse_known_args(argv)
+    if arguments.table:
+        print(markdown(read("audit")))
+        return 0
+    started = time.monotonic()
+    asked = ["audit", "--builtin=", *([] if arguments.builtin_only else _files(arguments.data, arguments.out))]
+    if not arguments.all:
+        asked += ["--responses", str(arguments.responses)]
+    for name in ("templates", "estimators"):
+        if (value := getattr(arguments, name)) is not None:
+            asked += [f"--{name}", value]
+    with serving_labelers(arguments.labeler, serving) as (url, model):
+        asked += ["--url", url, "--out", str(arguments.out), "--model", model]
+        for path in arguments.labeler:
+            asked += ["--labeler", path.resolve().name]
+        status = cli.main([*asked, "--parquet", str(arguments.out / "audit.parquet")])
+        if status not in (0, SOME_FAILED):
+            return status
+        figures = _read(arguments.out / "audit.json")
+        for name, pool in _POOLS.items():
+            figures[name] = _pooled(asked, arguments.out / f"{name}.json", pool)
+    figures["total_seconds"] = round(time.monotonic() - started, 1)
     print(f"figures in {write('audit', figures)}")
     return 0
 
 
-def _smoothed(url: str, path: Path, limit: str | None) -> dict[str, list[float]]:
-    """Print the averages of a set's log-probs over neighbouring tokens, and return them."""
-    found = thinned(load(path), None if limit is None else int(limit))
-    assert isinstance(found, SpanSet)
-    with Client(url) as client:
-        figures = smoothed(client, found, Template(**tomllib.loads(_SHOWN.read_text("utf-8"))))
-    table("log-probs: AUROC / stratified", [(name, f"{a:.3f} / {b:.3f}") for name, (a, b) in figures.items()])
-    return figures
+def _files(data: Path, out: Path) -> list[str]:
+    """Return the sets of the data's folder, and the one with other students' solutions."""
+    files = [path for kind in ("spans", "pairs") for path in sorted(data.glob(f"{kind}_*.jsonl"))]
+    rich = write_set(data, out / "contexts")
+    return [str(path) for path in [*files, *([rich] if rich else [])]]
 
 
-def _found(folder: Path, kind: str) -> Sequence[Path]:
-    return sorted(folder.glob(f"{kind}_*.jsonl"))
+def _pooled(asked: list[str], path: Path, pool: str) -> dict[str, Any]:
+    """Measure pooled rewards, from the log-probs that are kept, and return their AUROC."""
+    print(f"\npooled over each {pool}:", flush=True)
+    options = ["--pool", pool, "--json", str(path), "--html", str(path.with_suffix(".html")), "--quiet"]
+    cli.main([*asked, *options, "--resamples", _POOLED_RESAMPLES])
+    found: dict[str, Any] = _read(path)["auroc"]
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:
     figures: dict[str, Any] = json.loads(path.read_text("utf-8"))["figures"]
     return figures
-
-
-def _merge(figures: dict[str, Any], found: dict[str, Any], name: str) -> None:
-    """`overall` is of the built-in sets; of others it is `overall_data`, say."""
-    overall = "overall" if name == "builtin" else f"overall_{name}"
-    for key in (*_BY_SET, *_BY_PAIRS):
-        named = {(overall if one == "overall" else one): by for one, by in found[key].items()}
-        figures.setdefault(key, {}).update(named)
-    for key in ("verdicts", "pair_verdicts"):
-        figures.setdefault(key, {})[name] = found[key]
-    for key in ("responses", "tokens", "failed"):
-        figures[f"{name}_{key}"] = found[key]
 
 
 if __name__ == "__main__":

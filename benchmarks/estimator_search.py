@@ -3,7 +3,7 @@
     python benchmarks/estimator_search.py [--data ../shared/data] [--only plain,null,nullhint] [--every 3]
 
 Scores responses with known wrong spans under the branches of estimator_search.toml, with the demo model through the
-vLLM engine, and prints AUROC / stratified AUROC (docs/label-quality.md) of combinations of those log-probs, on all
+vLLM engine, and prints AUROC / stratified AUROC (docs/lab-notebook.md) of combinations of those log-probs, on all
 responses and on every second one apart. Then the numbers in `evidence` are chosen again, each time without the data
 that they are measured on: on one half of the responses for the other, on two sets for the third. Last, the shipped
 estimator as `tokenreward audit` measures it, with intervals. Log-probs are kept (--keep): a second run only computes.

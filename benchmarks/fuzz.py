@@ -39,7 +39,11 @@ from benchmarks.harness.waiting import wait_for
 
 JSON, NDJSON = "application/json", "application/x-ndjson"
 _TIMEOUT = 20.0
-_ENVIRONMENT = {"TOKENREWARD_LABEL_WAIT_SECONDS": "2", "TOKENREWARD_JOB_TTL_SECONDS": "120"}
+_ENVIRONMENT = {
+    "TOKENREWARD_LABEL_WAIT_SECONDS": "2",
+    "TOKENREWARD_TEACHER_WAIT_SECONDS": "2",
+    "TOKENREWARD_JOB_TTL_SECONDS": "120",
+}
 Pair = tuple[str, str, int]
 
 
@@ -197,7 +201,9 @@ def by_life(stack: Stack, tally: Tally, requests: int, salt: int) -> None:
     until = tally.requests + requests
     while tally.requests < until:
         job = f"/v1/jobs/{chance.choice(jobs[-8:])}"
-        action = chance.choice(["make", "show", "results", "events", "cancel", "retry", "delete", "list", "label"])
+        action = chance.choice(
+            ["make", "show", "results", "items", "empty", "events", "cancel", "retry", "delete", "list", "label"]
+        )
         if action == "make":
             items = [{"prompt": "p", "response": chance.choice(["", f"r{chance.random()}"])} for _ in range(3)]
             key = {"Idempotency-Key": f"k{chance.randrange(50)}"} if chance.random() < 0.3 else {}
@@ -218,25 +224,60 @@ def by_life(stack: Stack, tally: Tally, requests: int, salt: int) -> None:
         elif action in ("cancel", "retry"):
             call("POST", f"{job}/{action}")
         else:
-            call(*{"show": ("GET", job), "delete": ("DELETE", job), "list": ("GET", "/v1/jobs")}[action])
+            call(
+                *{
+                    "show": ("GET", job),
+                    "items": ("GET", job + "/items"),
+                    "empty": ("DELETE", job + "/items"),
+                    "delete": ("DELETE", job),
+                    "list": ("GET", "/v1/jobs"),
+                }[action]
+            )
 
 
 # ---- conditions that random input cannot bring about ----------------------------------------------------
 
 _ONE = {"items": [{"prompt": "p", "response": "r"}]}
+#: A request of each teacher wire.
+_WIRES: dict[str, dict[str, Any]] = {
+    "/v1/completions": {"prompt": [[5, 6, 7]], "max_tokens": 1, "prompt_logprobs": 0},
+    "/inference/v1/generate": {"token_ids": [5, 6, 7], "sampling_params": {"max_tokens": 1, "prompt_logprobs": 0}},
+    "/generate": {
+        "input_ids": [5, 6, 7],
+        "sampling_params": {"max_new_tokens": 0},
+        "return_logprob": True,
+        "logprob_start_len": 0,
+    },
+}
+_NAMES = ("fingerprint_digest", "template", "template_hash", "estimator", "estimator_hash", "words")
+_VERDICT = {"audits": [dict.fromkeys(_NAMES, "x") | {"advice": "no", "responses": 1}]}
 
 
 def _everything(call: Caller, job: str) -> None:
     """Every operation once, rightly."""
-    for path in ("/v1/models", "/v1/workers", "/v1/templates", "/v1/estimators", "/v1/jobs", "/metrics", "/readyz"):
+    for path in (
+        "/v1/models",
+        "/v1/workers",
+        "/v1/templates",
+        "/v1/estimators",
+        "/v1/jobs",
+        "/metrics",
+        "/readyz",
+        "/health",
+        "/v1/audits",
+    ):
         call("GET", path)
-    for path in ("", "/results", "/events"):
+    call("PUT", "/v1/audits", json=_VERDICT)
+    for path in ("", "/results", "/items", "/events"):
         call("GET", f"/v1/jobs/{job}{path}")
     call("POST", "/v1/jobs", json=_ONE)
     call("POST", "/v1/label", json=_ONE)
     call("POST", "/v1/render", json={"item": _ONE["items"][0]})
+    for path, body in _WIRES.items():
+        call("POST", path, json=body)
     for path in ("/retry", "/cancel"):
         call("POST", f"/v1/jobs/{job}{path}")
+    call("DELETE", f"/v1/jobs/{job}/items")
     call("DELETE", f"/v1/jobs/{job}")
 
 
@@ -250,13 +291,24 @@ def conditions(folder: Path, tally: Tally) -> None:
     }
     with running(folder, **(_ENVIRONMENT | limits)) as stack:
         call = Caller(stack.url, tally)
-        for path in ("/v1/jobs", "/v1/label", "/v1/render"):
+        for path in ("/v1/jobs", "/v1/label", "/v1/render", *_WIRES):
             call("POST", path, content=b"{", headers={"content-type": JSON})
             call("POST", path, content=b"x" * 30_000, headers={"content-type": JSON})
             call("POST", path, content=b"x", headers={"content-encoding": "br", "content-type": JSON})
             call("POST", path, json={})
+        for path, body in _WIRES.items():
+            call("POST", path, json=body)
+            call("POST", path, json=body | {"tokenreward": {"model": "none"}})
         call("POST", "/v1/jobs?dry_run=true", json=_ONE)
-        for path in ("/v1/jobs?limit=0", "/v1/jobs/none/results?from=-1", "/readyz?model=" + "x" * 600):
+        call("PUT", "/v1/audits", json={})
+        call("PUT", "/v1/audits", json=_VERDICT)
+        call("GET", "/v1/audits")
+        for path in (
+            "/v1/jobs?limit=0",
+            "/v1/jobs/none/results?from=-1",
+            "/v1/jobs/none/items?from=-1",
+            "/readyz?model=" + "x" * 600,
+        ):
             call("GET", path)
         job = _ended(call, _ONE)
         etag = call.answer("GET", f"/v1/jobs/{job}/results").headers["etag"]
@@ -291,10 +343,13 @@ def _lives(call: Caller, job: str) -> None:
     call("POST", "/v1/label", json=_ONE)
     for name in (job, "none"):
         call("GET", f"/v1/jobs/{name}/results")
+        call("GET", f"/v1/jobs/{name}/items")
         call("POST", f"/v1/jobs/{name}/cancel")
         call("POST", f"/v1/jobs/{name}/retry")
     failed = _ended(call, {"items": [{"prompt": ""}]})
     call("POST", f"/v1/jobs/{failed}/retry")
+    for name in (failed, "none"):
+        call("DELETE", f"/v1/jobs/{name}/items")
     call("DELETE", f"/v1/jobs/{failed}")
 
 
@@ -313,11 +368,14 @@ def _full(stack: Stack, call: Caller) -> None:
         call("POST", "/v1/label", json=_ONE, headers={"Prefer": "wait=0"})
         wait_for(lambda: call.answer("POST", "/v1/jobs", json=_ONE).status_code == 429, 10, "a full queue")
         call("POST", "/v1/label", json=_ONE)
+        for path, body in _WIRES.items():
+            call("POST", path, json=body)
         call("POST", f"/v1/jobs/{bad.json()['id']}/retry")
         waiting = call.answer("GET", "/v1/jobs").json()["jobs"][0]["id"]
         events = f"{stack.url}/v1/jobs/{waiting}/events"
         with httpx2.stream("GET", events, timeout=_TIMEOUT), httpx2.stream("GET", events, timeout=_TIMEOUT):
             call("GET", f"/v1/jobs/{waiting}/events")
+        call("DELETE", f"/v1/jobs/{waiting}/items")
         call("POST", f"/v1/jobs/{waiting}/cancel")
 
 

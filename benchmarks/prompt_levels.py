@@ -16,7 +16,8 @@ from pathlib import Path
 
 from benchmarks._report import table, write
 from tokenreward_trainer.prompts import FAMILIES, parts_of, write_prompts
-from tokenreward_trainer.sampling import Sampling, sample_file
+from tokenreward_trainer.sampling.sample_file import sample_file
+from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.scorers.verify import verified
 from tokenreward_workers.model_files.resolve import resolve_model
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks._report import ROOT, table, write
 from tokenreward import cli
+from tokenreward.cpu_share import share_cpus
 from tokenreward.embedded_service import embedded_service
 from tokenreward_trainer.prompts.demo_pairs import write_pairs
 from tokenreward_workers.model_files.resolve import resolve_model
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=64)
     options, overrides = parser.parse_known_args()
     started = time.monotonic()
+    share_cpus()
     model = str(resolve_model(options.model).path)
     pairs, labeled = options.out / "pairs.jsonl", options.out / "labeled.jsonl"
     write_pairs(pairs, options.pairs)

@@ -4,7 +4,8 @@
 
 Every measured run is a process of its own (peak memory is a process's), and the runs take turns, so that a busy
 machine slows both. A step is forward, backward and optimizer, from the Trainer's own callbacks; ratios are medians over
-turns of the medians of each turn's steps. Writes build/bench-training.json.
+turns of the medians of each turn's steps. The operators that a step calls on a card are counted, too
+(`benchmarks/_operators.py`). Writes build/bench-training.json.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks._operators import operators
 from benchmarks._report import table, write
 from benchmarks._training_parity import parity
 from benchmarks.gpu_models import drawn
@@ -50,14 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--lora", action="store_true", help="train an adapter of rank 16 in both, not all weights")
     parser.add_argument("--random-weights", action="store_true", help="draw the weights on the device, read the config")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--child", nargs="+", choices=["parity", *RUNS], help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs="+", choices=["parity", "operators", *RUNS], help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.child:
         print(json.dumps({name: _measured(options, name) for name in options.child}))
         return 0
 
     options.model = str(resolve_model(options.model).path)
-    figures: dict[str, Any] = _child(options, "parity")
+    figures: dict[str, Any] = _child(options, "parity") | _child(options, "operators")
     turns: dict[str, list[dict[str, Any]]] = {name: [] for name in RUNS}
     for turn in range(options.rounds):
         for name in RUNS:
@@ -144,6 +146,8 @@ def _measured(options: argparse.Namespace, name: str) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(options.threads)
+    if name == "operators":
+        return _operators(options)
     with tempfile.TemporaryDirectory() as directory:
         trainer = _trainer(options, name, directory)
         calls: list[int] = []
@@ -161,6 +165,14 @@ def _measured(options: argparse.Namespace, name: str) -> dict[str, Any]:
     if name == "ours-reg":
         found["regularizer_s"] = _regularizer_seconds(trainer)
     return found
+
+
+def _operators(options: argparse.Namespace) -> dict[str, Any]:
+    """What a card would be asked for in a step: the longest pairs, all weights, nothing that the options change."""
+    options.shape, options.steps, options.lora, options.checkpointing = "longest", 2, False, False
+    ways = {"trl": "trl", "ours": "ours-one-pass"}  # As on a card, whose pass takes these pairs at once.
+    with tempfile.TemporaryDirectory() as directory:
+        return operators(lambda name, model: _trainer(options, ways[name], directory, model))
 
 
 def _regularizer_seconds(trainer: Any, repeats: int = 50) -> float:
@@ -184,7 +196,7 @@ def _regularizer_seconds(trainer: Any, repeats: int = 50) -> float:
     return best
 
 
-def _trainer(options: argparse.Namespace, name: str, directory: str) -> Any:
+def _trainer(options: argparse.Namespace, name: str, directory: str, model: Any = None) -> Any:
     import torch
     from transformers import AutoTokenizer, TrainerCallback
 
@@ -198,7 +210,7 @@ def _trainer(options: argparse.Namespace, name: str, directory: str) -> Any:
             trainer.step_times.append(time.perf_counter() - self.started)
             trainer.step_cpu.append(time.process_time() - self.started_cpu)
 
-    model = _model(options)
+    model = _model(options) if model is None else model
     adapter = _adapter() if options.lora else None
     rows = make_rows(options.shape, model.config.vocab_size)
     common: dict[str, Any] = {

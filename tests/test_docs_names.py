@@ -11,7 +11,10 @@ import pytest
 from tests.test_floors import FLOORS, modules
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/README.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 #: Folders of the repository. A path that begins with one of them has to exist.
 TOP = "benchmarks|client|docs|examples|service|tests|trainer|workers"
@@ -68,6 +71,25 @@ def test_every_module_that_a_page_names_exists(page: Path) -> None:
 def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     assert [name for name in found(_TARGET, page) if not re.search(rf"^{name}:", makefile, re.MULTILINE)] == []
+
+
+def test_every_page_has_one_place_in_the_navigation_of_the_site() -> None:
+    named = re.findall(r"^ +- ([\w-]+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    assert sorted(named) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+
+
+def test_every_message_in_troubleshooting_is_one_that_the_code_says() -> None:
+    code = "".join(
+        path.read_text("utf-8") for top in ("client", "service", "workers") for path in (ROOT / top).rglob("*.py")
+    )
+    messages = re.findall(r"^### `(.+)`$", (ROOT / "docs" / "troubleshooting.md").read_text("utf-8"), re.MULTILINE)
+    assert len(messages) > 25
+    parts = [part.strip() for message in messages for part in message.split("…") if part.strip()]
+    assert [part for part in parts if part not in code] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 120
 
 
 def test_a_name_that_does_not_exist_is_noticed() -> None:

@@ -24,16 +24,26 @@ COMMANDS = {
     "jobs": ("tokenreward.commands.jobs:main", "list, show, watch, cancel or retry jobs"),
     "inspect": ("tokenreward.commands.inspect:main", "print a labeled file's statistics and draw them"),
     "audit": ("tokenreward.commands.audit:main", "measure whether labels point at what is wrong"),
+    "audit-set": (
+        "tokenreward.commands.audit_set:main",
+        "turn other people's marked errors into a set of an audit",
+    ),
     "prompts": ("tokenreward_trainer.prompts.cli:prompts", "make prompts by rule, with answers that can be checked"),
     "sample": ("tokenreward_trainer.sampling.cli:sample", "sample responses to prompts, with their token ids"),
     "rank": ("tokenreward_trainer.ranking.cli:rank", "make pairs of the best and the worst of sampled responses"),
     "run": ("tokenreward_trainer.pipeline.cli:run", "the loop: sample, rank, label, train, report, resumable"),
     "train": ("tokenreward_trainer.cli:train", "train a policy on labeled preferences"),
+    "train-labeler": (
+        "tokenreward_trainer.labeler.cli:train_labeler",
+        "train a model that labels: a token classifier, or a corrector",
+    ),
+    "merge": ("tokenreward_trainer.merging.cli:merge", "put a run's adapter into its base model's weights"),
     "evaluate": (
         "tokenreward_trainer.evaluation.cli:evaluate",
         "compare checkpoints on the same prompts, with intervals",
     ),
     "keys": ("tokenreward_service.api_keys.cli:keys", "create, list and revoke API keys"),
+    "completion": ("tokenreward.completion:main", "print a script for your shell that completes all this"),
 }
 
 #: Package -> the extra that installs what it needs.
@@ -59,7 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"tokenreward {tokenreward.__version__}")
         return 0
     if arguments[0] not in COMMANDS:
-        print(f"tokenreward: no command {arguments[0]!r}\n\n{_help()}", file=sys.stderr)
+        from tokenreward.arguments import did_you_mean
+
+        meant = did_you_mean(arguments[0], COMMANDS)
+        print(f"tokenreward: no command {arguments[0]!r}{meant}\n\n{_help()}", file=sys.stderr)
         return 2
     return _call(arguments[0], arguments[1:])
 
@@ -69,6 +82,12 @@ def _call(name: str, argv: list[str]) -> int:
 
     try:
         return _load(name)(argv)
+    except ModuleNotFoundError as error:  # commands import what is heavy when they run
+        lacking = _lacking(COMMANDS[name][0].partition(".")[0], error)
+        if lacking is error:
+            raise
+        print(f"tokenreward {name}: {lacking}", file=sys.stderr)
+        return 1
     except TokenRewardError as error:
         print(f"tokenreward {name}: {error}", file=sys.stderr)
         return 1
@@ -84,21 +103,23 @@ def _call(name: str, argv: list[str]) -> int:
 
 
 def _load(name: str) -> Command:
-    from tokenreward.errors import BadInput
-
     where = COMMANDS[name][0]
     module, _, function = where.partition(":")
     try:
         command: Command = getattr(import_module(module), function)
     except ModuleNotFoundError as error:
-        package = module.partition(".")[0]
-        missing = (error.name or "").partition(".")[0]
-        if package not in _EXTRAS or missing == "tokenreward":
-            raise
-        raise BadInput(
-            f"needs the module {error.name!r}, which is not installed; pip install 'tokenreward[{_EXTRAS[package]}]'"
-        ) from None
+        raise _lacking(module.partition(".")[0], error) from None
     return command
+
+
+def _lacking(package: str, error: ModuleNotFoundError) -> Exception:
+    """Return what is said of a module that is not installed, or the error itself if no extra brings it."""
+    from tokenreward.extras import missing
+
+    name = error.name or ""
+    if package not in _EXTRAS or name.partition(".")[0].startswith("tokenreward"):
+        return error
+    return missing(_EXTRAS[package], "this command", name)
 
 
 def _help() -> str:

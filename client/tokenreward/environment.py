@@ -43,11 +43,12 @@ SETTINGS = frozenset(
         *("max_body_bytes", "max_json_bytes", "max_held_bytes", "max_items", "max_item_chars", "max_label_items"),
         *("max_queued_shards", "max_store_bytes", "max_store_share", "max_requests_per_key"),
         *("shard_seconds", "shard_tokens", "shard_items", "merge_milliseconds"),
-        *("job_ttl_seconds", "label_ttl_seconds", "label_wait_seconds"),
+        *("job_ttl_seconds", "label_ttl_seconds", "label_wait_seconds", "teacher_wait_seconds"),
         *("lease_seconds", "reconcile_seconds", "max_attempts"),
         *("model", "model_name", "engine", "dtype", "head_dtype", "max_tokens", "batch_tokens"),
         *("kv_gib", "gpu_memory", "tensor_parallel", "data_parallel"),
         *("adapters", "max_adapters", "max_adapter_rank"),
+        *("endpoint", "wire", "endpoint_model", "endpoint_key", "endpoint_requests", "weights_hash"),
         *("cache_ttl_seconds", "stop_seconds"),
     )
 )

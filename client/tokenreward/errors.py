@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -45,15 +46,16 @@ class Unavailable(Rejected):
 
 
 class ItemError(TokenRewardError):
-    """One item has no rewards.
+    """One item has no rewards, or none of several has.
 
     Attributes:
-        index: The item's place in the input, from 0.
+        index: The place of the first of them in the input, from 0.
         failure: Why.
     """
 
-    def __init__(self, index: int, failure: ItemFailure) -> None:
-        super().__init__(f"item {index}: {failure.message} [{failure.code}]")
+    def __init__(self, index: int, failure: ItemFailure, failed: int = 1) -> None:
+        more = f" (and {failed - 1} more)" if failed > 1 else ""
+        super().__init__(f"item {index}: {failure.message} [{failure.code}]{more}")
         self.index = index
         self.failure = failure
 
@@ -96,6 +98,8 @@ class UnknownName(BadInput):
 
     def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
         choices = ", ".join(known) if known else "none"
-        super().__init__(f"unknown {kind} {name!r}; known: {choices}")
+        close = difflib.get_close_matches(name, known, 1)
+        guess = f" (did you mean {close[0]!r}?)" if close else ""
+        super().__init__(f"unknown {kind} {name!r}{guess}; known: {choices}")
         self.kind = kind
         self.name = name

@@ -68,14 +68,20 @@ class ClientSettings(Settings):
 def client_settings(**given: object) -> ClientSettings:
     """Return the settings. Every argument that is not None comes before the environment.
 
+    A `timeout` that is given here limits `patience` too, unless that is set as well.
+
     Raises:
         BadInput: A setting is wrong.
     """
     try:
-        return ClientSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        settings = ClientSettings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(map(str, first["loc"])) or "settings"
         raise BadInput(
             f"client setting {name} (TOKENREWARD_{name.upper()}): {first['msg'].removeprefix('Value error, ')}"
         ) from None
+    if given.get("timeout") is not None and "patience" not in settings.model_fields_set:
+        # Whoever waits for an answer so long does not want to wait longer for tries.
+        return settings.model_copy(update={"patience": min(settings.patience, settings.timeout)})
+    return settings

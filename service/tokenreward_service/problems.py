@@ -77,47 +77,47 @@ def unavailable(detail: str, retry_after: int = 2) -> ProblemError:
     return ProblemError(503, "Service unavailable", detail, headers={"Retry-After": str(retry_after)})
 
 
+def as_problem(error: Exception) -> ProblemError:
+    """Return the problem that an error of a request is answered with."""
+    match error:
+        case ProblemError():
+            return error
+        case RequestValidationError():
+            return ProblemError(422, "Invalid request", errors=pointed(error.errors()))
+        case HTTPException():
+            return ProblemError(error.status_code, str(error.detail), headers=error.headers)
+        case redis.exceptions.ConnectionError() | redis.exceptions.TimeoutError():
+            log.warning("redis unreachable: %s", error)
+            return unavailable("The job store cannot be reached.")
+        case redis.exceptions.ResponseError():
+            # OOM (noeviction), MISCONF (the append-only file cannot be written), LOADING: nothing was accepted.
+            log.warning("redis refused: %s", error)
+            if str(error).startswith(("OOM", "MISCONF", "LOADING", "BUSY", "READONLY")):
+                return unavailable("The job store takes no writes at the moment.", 5)
+            return ProblemError(500, "Internal error", "The job store refused a command.")
+        case BlobsAway() | NoBlobStore():
+            log.error("%s", error)
+            return unavailable("The store of large payloads cannot be used at the moment.", 5)
+        case Corrupt():
+            log.error("%s", error)
+            return ProblemError(500, "Stored data cannot be read", str(error))
+        case _:
+            return ProblemError(500, "Internal error", "This is a bug; the log has the trace.")
+
+
+#: The errors that `as_problem` knows.
+KNOWN_ERRORS: tuple[type[Exception], ...] = (
+    *(ProblemError, RequestValidationError, HTTPException),
+    *(redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.ResponseError),
+    *(BlobsAway, NoBlobStore, Corrupt),
+)
+
+
 def install(app: FastAPI) -> None:
     """Turn every error of a request into a problem."""
 
-    @app.exception_handler(ProblemError)
-    async def _problem(request: Request, error: ProblemError) -> Response:
-        return error.response(request)
+    async def answered(request: Request, error: Exception) -> Response:
+        return as_problem(error).response(request)
 
-    @app.exception_handler(RequestValidationError)
-    async def _validation(request: Request, error: RequestValidationError) -> Response:
-        errors = pointed(error.errors())
-        return ProblemError(422, "Invalid request", errors=errors).response(request)
-
-    @app.exception_handler(HTTPException)
-    async def _http(request: Request, error: HTTPException) -> Response:
-        return ProblemError(error.status_code, str(error.detail), headers=error.headers).response(request)
-
-    @app.exception_handler(redis.exceptions.ConnectionError)
-    @app.exception_handler(redis.exceptions.TimeoutError)
-    async def _redis_gone(request: Request, error: redis.exceptions.RedisError) -> Response:
-        log.warning("redis unreachable: %s", error)
-        return unavailable("The job store cannot be reached.").response(request)
-
-    @app.exception_handler(redis.exceptions.ResponseError)
-    async def _redis_refused(request: Request, error: redis.exceptions.ResponseError) -> Response:
-        # OOM (noeviction), MISCONF (the append-only file cannot be written), LOADING: nothing was accepted.
-        log.warning("redis refused: %s", error)
-        if str(error).startswith(("OOM", "MISCONF", "LOADING", "BUSY", "READONLY")):
-            return unavailable("The job store takes no writes at the moment.", 5).response(request)
-        return ProblemError(500, "Internal error", "The job store refused a command.").response(request)
-
-    @app.exception_handler(BlobsAway)
-    @app.exception_handler(NoBlobStore)
-    async def _blobs_away(request: Request, error: Exception) -> Response:
-        log.error("%s", error)
-        return unavailable("The store of large payloads cannot be used at the moment.", 5).response(request)
-
-    @app.exception_handler(Corrupt)
-    async def _corrupt(request: Request, error: Corrupt) -> Response:
-        log.error("%s", error)
-        return ProblemError(500, "Stored data cannot be read", str(error)).response(request)
-
-    @app.exception_handler(Exception)
-    async def _bug(request: Request, error: Exception) -> Response:
-        return ProblemError(500, "Internal error", "This is a bug; the log has the trace.").response(request)
+    for kind in (*KNOWN_ERRORS, Exception):
+        app.add_exception_handler(kind, answered)

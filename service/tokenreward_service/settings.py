@@ -79,6 +79,10 @@ class ServiceSettings(Settings):
     label_ttl_seconds: int = Field(3600, gt=0, description="The same for a job made by `POST /v1/label`.")
     label_wait_seconds: float = Field(30.0, gt=0, description="How long `POST /v1/label` waits before it answers 202.")
 
+    teacher_wait_seconds: float = Field(
+        600.0, gt=0, description="How long a request of a teacher wire, as `/v1/completions`, waits before its 503."
+    )
+
     reconcile_seconds: float = Field(1.0, gt=0, description="How often lost work is looked for.")
     max_attempts: int = Field(3, ge=1, description="Workers that a single item may take down before it gets an error.")
 

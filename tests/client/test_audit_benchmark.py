@@ -36,6 +36,7 @@ def test_hints_are_other_students_and_never_what_is_scored_or_what_it_was_made_f
         "wrong": ["Nine.", "Ten."],
         "reference": "Four.",
         "unrelated": ["q", "r"],
+        "feedback": "The solution has a mistake. Its last line should be: Four.",
         "outcome": "wrong",
         "revised": "It is 4.",
     }

@@ -17,25 +17,11 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.harness.stack import Stack
 from tokenreward import Client, cli, estimators, templates
-from tokenreward.audit import auditing, builtin, plan
-from tokenreward.audit.scoring import score
-from tokenreward.audit.sets import PairSet, Response, SpanSet, thinned
-from tokenreward.audit.verdict import on_spans
+from tokenreward.audit import builtin, plan
+from tokenreward.audit.measures.judged_tokens import BASELINES
 from tokenreward.commands import audit
-from tokenreward.dataset.progress import Quiet
-from tokenreward.statistics.bootstrap import Interval
 
 LABELS = plan.labels(list(templates.shipped().values()), list(estimators.shipped().values()))
-#: Something for every context field of a shipped template.
-CONTEXT: dict[str, Any] = {
-    "right": "a right one",
-    "wrong": ["a wrong one", "another wrong one"],
-    "reference": "a solution",
-    "feedback": "some feedback",
-    "unrelated": ["another question"],
-    "outcome": "wrong",
-    "revised": "answer 7, \U0001f642 revised",
-}
 HOSTILE = "<script>alert(1)</script> \x1b[31m \u202e"
 
 
@@ -59,39 +45,6 @@ def spans(tmp_path: Path, count: int = 6) -> str:
             for n, text in enumerate(texts)
         ),
     )
-
-
-def test_rewards_computed_here_are_those_the_service_gives() -> None:
-    responses = [Response(f"question {n}", f"answer {n} \U0001f642 {'x' * n}", CONTEXT) for n in range(3)]
-    with Client() as client:
-        scores = score(client, [(response, LABELS) for response in responses], None, Quiet())
-        for label in LABELS:
-            theirs = client.label(
-                [response.item(plan.Request.of(label).fields) for response in responses],
-                template=label.template.name,
-                estimator=label.estimator.name,
-            ).results
-            for response, result in zip(responses, theirs, strict=True):
-                ours = scores.of(response)
-                assert ours.token_ids == result.token_ids
-                np.testing.assert_array_equal(ours.rewards(label), np.array(result.rewards, dtype=np.float32))
-
-
-def test_a_response_is_scored_once_however_many_sets_and_labels_it_is_in() -> None:
-    asked: list[int] = []
-
-    class Counting(Quiet):
-        def begin(self, total: int, done: int) -> None:
-            asked.append(total)
-
-    twice = [Response("p", text, CONTEXT) for text in ("one", "two", "one")]
-    with Client() as client:
-        before = Counter(job.id for job in client.jobs.list())
-        scores = score(client, [(response, LABELS) for response in twice], None, Counting())
-        after = Counter(job.id for job in client.jobs.list())
-    assert asked == [2 * len(plan.requests(LABELS))]
-    assert len(scores.by_key) == 2
-    assert not after - before, "the audit leaves no jobs behind"
 
 
 def test_figures_are_those_of_the_rewards_and_the_spans(tmp_path: Path) -> None:
@@ -133,22 +86,28 @@ def test_the_built_in_sets_need_no_file(tmp_path: Path, capsys: pytest.CaptureFi
     arguments = ["--limit", "5", "--html", str(page), "--json", str(figures), "--resamples", "100", "--quiet"]
     assert audit.main(arguments) == 0
     printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines()[:-2])) <= 80, "but for the names of files"
+    printed = " ".join(printed.split())
     content = json.loads(figures.read_text())["figures"]
     names = {label.name for label in LABELS if not label.reads_context}
     for name in builtin.NAMES:
         assert f"{name}: 5 responses" in printed
         assert f"{name} (5)" in printed
-        assert {"surprisal", "random", "position"} | names == content["auroc"][name].keys()
-        assert {"surprisal", "random", "length"} | names == content["pairs"][name].keys()
+        told = names | {"correct/rlmec"}  # the sets of spans say that every response has an error
+        assert set(BASELINES) | told == content["auroc"][name].keys() == content["same_place"][name].keys()
+        assert set(BASELINES) - {"position"} | names == content["pairs"][name].keys()
+        assert set(content["gains"][name]["surprisal"]) == {"surprisal", "position", "step_length", "length"}
+        assert content["drift"][name].keys() == content["auroc"][name].keys()
     for label in names:
-        assert f"{label}: these labels" in printed
-        of = {
-            name: Interval(*content[name]["overall"][label]) for name in ("auroc", "stratified", "gain_over_surprisal")
-        }
-        assert of["auroc"].low <= of["auroc"].value <= of["auroc"].high
-        assert content["verdicts"][label]["overall"] == on_spans(*of.values()).words
-    assert "surprisal (baseline)" in printed
-    check_page(page.read_text("utf-8"), names)
+        low, value, high = sorted(content["auroc"]["overall"][label])
+        assert [value, low, high] == content["auroc"]["overall"][label]
+        said = content["verdicts"][label]["overall"]
+        assert said.startswith("too few to say: 5 responses with errors, and it takes 30")
+        assert f"{label}: {said}." in printed
+        assert content["advice"][label]["overall"] == "unknown"
+    assert content["too_few"] == list(builtin.NAMES)
+    assert "(surprisal)" in printed
+    check_page(page.read_text("utf-8"), names | {"correct/rlmec"})
 
 
 class _Page(HTMLParser):
@@ -161,7 +120,7 @@ class _Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags[tag] += 1
         self.attributes += attrs
-        if tag not in {"meta", "line", "circle", "polyline", "rect", "br"}:
+        if tag not in {"meta", "line", "circle", "polyline", "rect", "br", "input"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
@@ -195,7 +154,7 @@ def test_text_from_a_file_does_nothing_to_the_page_or_the_terminal(
     assert audit.main([path, "--html", str(page), "--quiet"]) == audit.SOME_FAILED
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
-    assert "1 responses or pairs could not be scored" in printed
+    assert "1 responses or pairs could not be scored" in " ".join(printed.split())
     assert "too_long" in printed
     html = page.read_text("utf-8")
     assert "<script" not in html
@@ -264,7 +223,8 @@ def test_two_files_of_one_name_are_two_sets(tmp_path: Path) -> None:
         (["--estimators", "nope"], "unknown estimator 'nope'"),
         (["--builtin", "nope"], "unknown built-in set 'nope'; known: number"),
         (["/no/such.jsonl"], "/no/such.jsonl: no such file"),
-        (["--model", "nope"], "nope"),
+        (["--model", "nope"], "the service knows no model 'nope'; known: synthetic"),
+        (["--labeler", "nope"], "the service knows no model 'nope'"),
         (["--url", "http://127.0.0.1:9", "--limit", "1"], "Is the service running?"),
     ],
 )
@@ -280,31 +240,6 @@ def test_a_set_without_errors_or_without_anything_else_is_refused(
         path = rows(tmp_path / "mine.jsonl", {"prompt": "p", "response": "four", "bad_spans": spans_given})
         assert cli.main(["audit", "--quiet", path]) == 1
         assert f"no token of it is {kind}" in capsys.readouterr().err
-
-
-def test_another_service_version_with_another_template_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tokenreward.errors import BadInput
-
-    changed = templates.resolve("revision").model_copy(update={"context": "another {prompt}"})
-    label = plan.labels([changed], [estimators.resolve("contrast")])
-    monkeypatch.setattr(plan.Request, "sent", property(lambda request: request.template.name))
-    with Client() as client, pytest.raises(BadInput, match="bring both to one version"):
-        score(client, [(Response("p", "r"), label)], None, Quiet())
-
-
-def test_statistics_do_not_depend_on_the_other_sets_of_an_audit() -> None:
-    spans_set, pair_set = (thinned(one, 12) for one in builtin.load(["code"]))
-    assert isinstance(spans_set, SpanSet)
-    assert isinstance(pair_set, PairSet)
-    other = thinned(builtin.load(["entity"])[0], 12)
-    with Client() as client:
-        alone, together = (
-            auditing.audit(client, sets, LABELS, model=None, progress=Quiet(), resamples=50)
-            for sets in ([spans_set], [other, spans_set, pair_set])
-        )
-    for name, figures in alone.spans[0].figures.items():
-        assert together.spans[1].figures[name].auroc.interval == figures.auroc.interval
-    assert set(together.overall) == set(alone.overall)
 
 
 def test_the_help_loads_no_server_library() -> None:

@@ -16,6 +16,7 @@ from tokenreward.audit.contents import Content
 from tokenreward.audit.fitting import fitting
 from tokenreward.audit.scored import Scored
 from tokenreward.audit.scoring import score
+from tokenreward.audit.served_models import chosen_model
 from tokenreward.audit.set_files import load
 from tokenreward.audit.sets import PairItem, PairSet, Response, SpanItem, SpanSet
 from tokenreward.commands import audit
@@ -146,7 +147,7 @@ def test_what_responses_have_in_common_is_one_item_even_if_their_contexts_differ
     contexts = [{"right": "a", "wrong": ["b", "c"]}, {"right": "a", "wrong": ["d"]}]
     wanted = [(Response("p", "one", context), labels) for context in contexts] + [(Response("p", "one"), labels[:1])]
     with Client(synthetic.url) as client:
-        scores = score(client, wanted, None, Counting())
+        scores = score(client, wanted, chosen_model(client.models(), None), Counting())
     assert asked == [1 + 2]
     rows = [scores.of(response).logprobs for response, _ in wanted]
     plain = labels[0].contents["plain"]
@@ -177,7 +178,7 @@ def test_sets_with_and_without_contexts_are_audited_together(
     capsys.readouterr()
     out = tmp_path / "out"
     assert audit.main([first, second, *common, "--json", str(both), "--html", str(out / "a.html")]) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     before, found = (json.loads(path.read_text())["figures"] for path in (alone, both))
     more = {"siblings/rlcsd", "correct/rlmec", "edit/edit"}
     assert found["auroc"]["bare"] == before["auroc"]["bare"]

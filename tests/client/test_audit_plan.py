@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tokenreward import estimators, templates
-from tokenreward.audit import plan
 from tokenreward.audit.contents import PLAIN, Content
+from tokenreward.audit.measures.judged_tokens import BASELINES
 from tokenreward.audit.plan import labels, requests
 from tokenreward.errors import BadInput
 from tokenreward.estimators import Estimator
@@ -145,4 +145,4 @@ def test_a_label_says_which_field_it_lacks() -> None:
 
 
 def test_baselines_have_names_of_their_own() -> None:
-    assert {"surprisal", "random", "position", "length"} == set(plan.BASELINES)
+    assert {"surprisal", "random", "position", "step_length", "length"} == set(BASELINES)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
-from tokenreward.audit.measures import groups, judged_tokens, pairs, ranks, spans
+from tokenreward.audit.measures import groups, judged_tokens, ranks, spans
 from tokenreward.audit.measures.judged_tokens import Tokens
 from tokenreward.audit.measures.resampled_ranks import Cells
 from tokenreward.audit.measures.roc import roc
@@ -29,7 +29,9 @@ def tokens_of(seed: int, responses: int = 12, ties: bool = True) -> tuple[Tokens
     if ties:
         logprob, rewards = np.round(logprob, 1), np.round(rewards, 1)
     place = np.concatenate([np.arange(n) / n for n in lengths])
-    return Tokens(bad, response, logprob, place, np.repeat(lengths, lengths), responses), rewards
+    length = np.repeat(lengths, lengths)
+    around = {"step": (3 * place).astype(int), "step_length": length // 3, "kind": chance.integers(0, 4, len(bad))}
+    return Tokens(bad, response, logprob, place, length, **around, responses=responses, stepped=True), rewards
 
 
 seeds = st.integers(0, 10_000)
@@ -219,6 +221,7 @@ def test_labels_that_know_everything_or_nothing_are_seen_as_such() -> None:
         assert figures.stratified.value == figures.per_response.value == figures.sign_accuracy == value
     assert found["all"].average_precision.value == 1.0
     assert (found["all"].inside, found["all"].outside) == (-0.5, 0.5)
+    assert found["all"].controls.same_place.value == found["all"].controls.same_step.value == 1.0
     assert 0.4 < found["random"].auroc.value < 0.6
 
 
@@ -247,6 +250,7 @@ def test_every_grouping_holds_every_token_once(seed: int) -> None:
         groups.by_reward(rewards, tokens.bad),
         groups.by_place(tokens.place, rewards, tokens.bad),
         groups.by_length(tokens.length, rewards, tokens.bad),
+        groups.by_kind(tokens.kind, rewards, tokens.bad),
     ):
         assert sum(group.tokens for group in found) == len(rewards)
         assert sum(group.tokens * group.share_bad for group in found) == pytest.approx(tokens.bad.sum())
@@ -267,32 +271,3 @@ def test_the_mean_over_sets_counts_every_set_alike() -> None:
     found = bootstrap.mean([first, second])
     assert found.value == pytest.approx(0.6)
     np.testing.assert_allclose(found.draws, [0.5, 0.7])
-
-
-@given(st.lists(st.integers(-5, 5), min_size=2, max_size=40).filter(lambda v: min(v) < 0 < max(v)))
-def test_a_rule_that_only_knows_the_length_gets_exactly_a_half_with_length_controlled(longer: list[int]) -> None:
-    lengths = np.array(longer, dtype=float)
-    for rule in (lengths, -lengths):
-        assert pairs.controlled(pairs.won(rule), lengths, Resamples("s", len(lengths), draws=1)).value == 0.5
-
-
-def test_length_control_worked_out_by_hand() -> None:
-    longer = np.array([3.0, 1.0, 2.0, -1.0, 0.0])
-    right = pairs.won(np.array([1.0, 1.0, -1.0, -1.0, 1.0]))
-    assert right.tolist() == [1, 1, 0, 0, 1]
-    # Longer: 2 of 3; shorter: 0 of 1; together four fifths of the pairs. Equal: 1 of 1, a fifth.
-    found = pairs.controlled(right, longer, Resamples("s", 5, draws=50))
-    assert found.value == pytest.approx(0.8 * (2 / 3 + 0) / 2 + 0.2 * 1)
-    assert np.isfinite(found.draws).any()
-    assert np.isnan(pairs.controlled(right[:3], longer[:3], Resamples("s", 3, draws=50)).value)
-
-
-def test_pairs_are_counted_by_mean_and_by_sum_and_ties_count_half() -> None:
-    longer = np.array([1.0, -1.0, 1.0, -1.0])
-    mean, total = np.array([1.0, 1.0, 0.0, -1.0]), np.array([1.0, 1.0, 1.0, 1.0])
-    margins = {"surprisal": pairs.Margins(mean, mean), "label": pairs.Margins(total, mean)}
-    found = pairs.measure(longer, margins, "surprisal", Resamples("s", 4, draws=100))["label"]
-    assert found.mean.value == 2.5 / 4
-    assert found.total.value == 1.0
-    assert found.mean_controlled.value == pytest.approx((1.5 / 2 + 1 / 2) / 2)
-    assert found.gain.interval == Interval(0.0, 0.0, 0.0)

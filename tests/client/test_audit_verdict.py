@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tokenreward.audit.verdict import Advice, on_pairs, on_spans
+from tokenreward.audit.verdict import Advice, Findings, on_pairs, on_spans, prefers_worse
 from tokenreward.statistics.bootstrap import Interval
 
 NAN = float("nan")
@@ -14,31 +16,66 @@ def around(value: float, width: float = 0.02) -> Interval:
     return Interval(value, value - width, value + width)
 
 
+def findings(
+    auroc: float | Interval = 0.8,
+    stratified: float | Interval = 0.6,
+    surprisal: float = 0.1,
+    position: float = 0.1,
+    place: float = 0.7,
+    place_gain: float = 0.1,
+    **other: Any,
+) -> Findings:
+    given: dict[str, Any] = {
+        "wrong": 50,
+        "right": 50,
+        "auroc": auroc if isinstance(auroc, Interval) else around(auroc),
+        "stratified": stratified if isinstance(stratified, Interval) else around(stratified),
+        "gains": {"surprisal": around(surprisal), "position": around(position), "step_length": around(0.2)},
+        "controlled": {"the same place": around(place), "the same step": Interval(NAN, NAN, NAN)},
+        "place_gain": around(place_gain),
+    }
+    return Findings(**given | other)
+
+
 @pytest.mark.parametrize(
-    ("auroc", "stratified", "gain", "advice", "words"),
+    ("figures", "advice", "words"),
     [
-        (0.32, 0.4, -0.45, Advice.no, "reward the errors"),
-        (0.51, 0.6, -0.2, Advice.no, "no better than chance: do not train on them"),
-        (0.70, 0.50, -0.1, Advice.no, "find errors worse than surprisal does: do not train on them"),
-        (0.70, 0.60, -0.1, Advice.doubtful, "worse than surprisal does, yet they know something"),
-        (0.80, 0.50, 0.1, Advice.doubtful, "sharpens the model"),
-        (0.58, 0.60, 0.1, Advice.doubtful, "weak (AUROC below 0.6): expect little"),
-        (0.80, 0.60, 0.01, Advice.yes, "as well as surprisal does"),
-        (0.80, 0.60, 0.1, Advice.yes, "better than surprisal does: worth a training run"),
+        ({"auroc": 0.32}, Advice.no, "reward the errors"),
+        ({"auroc": 0.51}, Advice.no, "no better than chance: do not train on them"),
+        ({"place": 0.51}, Advice.no, "among tokens of the same place they are at 0.51"),
+        ({"stratified": 0.5, "surprisal": -0.1}, Advice.no, "worse than surprisal alone: do not train on them"),
+        ({"surprisal": -0.1}, Advice.doubtful, "worse than surprisal alone, yet they know something"),
+        ({"position": -0.1}, Advice.doubtful, "worse than position alone, yet"),
+        ({"stratified": 0.5}, Advice.doubtful, "sharpens the model"),
+        ({"auroc": 0.58}, Advice.doubtful, "weak (AUROC below 0.6): expect little"),
+        ({"surprisal": 0.01, "position": 0.0}, Advice.doubtful, "not plainly better than surprisal or position alone"),
+        ({"place_gain": 0.01}, Advice.doubtful, "at the same place of a response not plainly better than surprisal"),
+        ({}, Advice.yes, "better than every baseline does, at the same place too: worth a training run"),
+        ({"asks_model": False}, Advice.doubtful, "no model read the response"),
     ],
 )
-def test_a_verdict_says_whether_to_train(
-    auroc: float, stratified: float, gain: float, advice: Advice, words: str
-) -> None:
-    found = on_spans(around(auroc), around(stratified), around(gain))
+def test_a_verdict_says_whether_to_train(figures: dict[str, Any], advice: Advice, words: str) -> None:
+    found = on_spans(findings(**figures))
     assert found.advice is advice
     assert words in found.words
 
 
 def test_a_wide_interval_is_no_evidence() -> None:
-    assert on_spans(around(0.7, 0.3), around(0.7), around(0.1)).advice is Advice.no
-    assert on_spans(around(0.8), around(0.6, 0.2), around(0.1)).advice is Advice.doubtful
-    assert on_spans(Interval(0.8, NAN, NAN), around(0.6), around(0.1)).advice is Advice.no
+    assert on_spans(findings(auroc=around(0.7, 0.3))).advice is Advice.no
+    assert on_spans(findings(stratified=around(0.6, 0.2))).advice is Advice.doubtful
+    assert on_spans(findings(auroc=Interval(0.8, NAN, NAN))).advice is Advice.no
+
+
+def test_below_thirty_responses_of_a_kind_there_is_no_verdict_and_it_says_how_many_it_takes() -> None:
+    few = on_spans(findings(wrong=29))
+    assert few.advice is Advice.unknown
+    assert few.words == "too few to say: 29 responses with errors, and it takes 30"
+    # An interval of 0.1 on either side of 0.55 from 20 responses: four times as many would just leave chance out.
+    unclear = on_spans(findings(wrong=20, auroc=around(0.55, 0.1)))
+    assert unclear.words.endswith("it takes 30, and about 80 to tell such labels from chance")
+    assert "5 responses with something right" in on_spans(findings(right=5)).words
+    assert on_spans(findings(wrong=30, right=30)).advice is Advice.yes
+    assert on_pairs(around(0.9), around(0.9), 29) == "too few to say: 29 pairs, and it takes 30"
 
 
 def test_pairs_are_judged_with_length_controlled_where_that_can_be_said() -> None:
@@ -46,5 +83,8 @@ def test_pairs_are_judged_with_length_controlled_where_that_can_be_said() -> Non
     assert "the length" in on_pairs(around(0.7), around(0.5))
     assert "do not tell" in on_pairs(around(0.5), around(0.5))
     assert "the length" not in on_pairs(around(0.5), around(0.5))
-    assert "do not train" in on_pairs(around(0.3), around(0.3))
+    assert on_pairs(around(0.3), around(0.3)) == "their mean prefers the worse response (0.30): do not train on them"
     assert "prefer the better" in on_pairs(around(0.7), Interval(NAN, NAN, NAN))
+    assert prefers_worse(around(0.3), around(0.3))
+    assert not prefers_worse(around(0.3), around(0.5))
+    assert not prefers_worse(around(0.3), around(0.3), 10)

@@ -81,10 +81,15 @@ def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixt
     path = tmp_path / "labeled.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in PAIRS))
     assert cli.main(["inspect", str(path)]) == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["labeled.jsonl"]  # nothing is written unasked
     said = capsys.readouterr().out
     assert "chosen above rejected by sum of rewards in 0.0% of 1 pairs" in said
     assert "share positive                 66.7%            100.0%" in said
-    ElementTree.parse(tmp_path / "labeled.jsonl.svg")
+    picture, page = tmp_path / "picture.svg", tmp_path / "page.html"
+    assert cli.main(["inspect", str(path), "--picture", str(picture), "--html", str(page)]) == 0
+    ElementTree.parse(picture)
+    assert "share positive                 66.7%            100.0%" in page.read_text()
+    assert "<svg" in page.read_text()
     path.write_text("")
     assert cli.main(["inspect", str(path)]) == 1
     assert "no rows" in capsys.readouterr().err

@@ -181,7 +181,8 @@ def test_every_row_is_checked_before_anything_is_labeled(service: FakeService, t
         ("a.jsonl", b'{"prompt": "p", "response": "\xff"}\n', r"line 1: not JSON"),
         ("a.jsonl", b"[1]\n", "line 1: not a JSON object"),
         ("a.jsonl", b"\n\n", "there are no rows"),
-        ("a.csv", b"prompt,response\n", "not '.csv'"),
+        ("a.csv", b"prompt,response\n", "there are no rows"),
+        ("a.txt", b"prompt: response\n", r"labels \.jsonl, \.json, \.csv, .*, not '\.txt'"),
         ("a.parquet", b"PAR1 is not all", "cannot be read"),
         ("a.arrow", b"ARROW1 is not all", "cannot be read"),
     ],
@@ -199,7 +200,7 @@ def test_paths_that_cannot_be_are_errors(service: FakeService, tmp_path: Path) -
     path = write_jsonl(tmp_path / "in.jsonl", pairs(1))
     for data, out, says in [
         (tmp_path / "none.jsonl", tmp_path / "out.jsonl", "no such file"),
-        (path, tmp_path / "out.csv", "not '.csv'"),
+        (path, tmp_path / "out.csv", r"the output is \.jsonl .*, not '\.csv'"),
         (path, path, "would replace the input"),
         (path, tmp_path / "none" / "out.jsonl", "no such directory"),
     ]:

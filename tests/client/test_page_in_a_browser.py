@@ -56,6 +56,7 @@ def test_mouse_and_keyboard_get_the_exact_reward(browser: Any, address: str) -> 
     token.hover()
     assert token.evaluate(shown_tip) == '"-0.5000"'
     tab.mouse.move(0, 0)
+    tab.keyboard.press("Tab")  # the switch of the colour scale is one stop
     tab.keyboard.press("Tab")
     assert token.evaluate(shown_tip) == '"-0.5000"'
 
@@ -64,8 +65,8 @@ def test_mouse_and_keyboard_get_the_exact_reward(browser: Any, address: str) -> 
 def test_text_can_be_read_on_the_strongest_colours(browser: Any, address: str, scheme: str) -> None:
     tab = browser.new_page(color_scheme=scheme)
     tab.goto(address)
-    for kind in ("plus", "minus"):
-        strongest = tab.locator(f".{kind}[style='--s:1.00']").first
+    for kind in ("up", "down"):
+        strongest = tab.locator(f".heat .{kind}[style^='--f:1.00']").first
         colours = strongest.evaluate("e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
         assert contrast(*map(luminance, colours)) >= 4.5
 

@@ -10,6 +10,7 @@ import pytest
 from tokenreward import estimators
 from tokenreward.errors import BadInput
 from tokenreward.estimators import Evidence
+from tokenreward.schema import Fingerprint
 
 BETTER = np.array([-1.0, -2.0, -0.5], dtype=np.float32)
 WORSE = np.array([-2.0, -2.0, -4.5], dtype=np.float32)
@@ -170,6 +171,26 @@ def test_hashes_of_the_first_estimators_and_templates_never_change() -> None:
         "opposite": "727fb71f21f7f089",
         "evidence": "a005e2172eb61055",
     }
+
+
+def test_tlcr_is_half_the_difference_of_the_classes_probabilities() -> None:
+    positive, neutral, negative = np.array([0.7, 0.1, 0.0]), np.array([0.2, 0.1, 1.0]), np.array([0.1, 0.8, 0.0])
+    row = np.log(positive + neutral / 2).astype(np.float32)
+    outcome = estimators.resolve("tlcr").apply(Evidence({"plain": row}))
+    np.testing.assert_allclose(outcome.difference, positive - negative, atol=1e-6)
+    np.testing.assert_allclose(outcome.rewards, (positive - negative) / 2, atol=1e-6)
+    assert outcome.rewards.dtype == np.float32
+
+
+def test_a_token_classifier_serves_tlcr_alone_and_a_language_model_everything_else() -> None:
+    model = Fingerprint(model="m", model_hash="", tokenizer_hash="", engine="vllm", engine_version="", dtype="")
+    judge = model.model_copy(update={"head": "token_classifier"})
+    assert "needs a token classifier" in str(estimators.resolve("tlcr").unfit_model(model))
+    assert estimators.resolve("tlcr").unfit_model(judge) is None
+    assert "take estimator 'tlcr'" in str(estimators.resolve("contrast").unfit_model(judge))
+    assert estimators.resolve("contrast").unfit_model(model) is None
+    assert estimators.resolve("edit").unfit_model(judge) is None
+    assert judge.digest != model.digest
 
 
 def test_every_estimator_names_a_shipped_template_that_has_its_branches() -> None:

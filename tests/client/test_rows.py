@@ -48,24 +48,6 @@ def test_trl_standard_preference() -> None:
     assert responses(row) == [("chosen", "p", "c"), ("rejected", "p", "r")]
 
 
-def test_trl_standard_preference_with_an_implicit_prompt() -> None:
-    row = {"chosen": "The sky is blue.", "rejected": "The sky is green."}
-    assert responses(row) == [("chosen", "The sky is", " blue."), ("rejected", "The sky is", " green.")]
-
-
-def test_implicit_text_prompts_are_those_of_trl() -> None:
-    trl = pytest.importorskip("trl.data_utils")
-    for chosen, rejected in [
-        ("a b c", "a b d"),
-        ("ab", "ac"),
-        ("a  x", "a  y"),
-        ("Q: 1\nA: yes", "Q: 1\nA: no"),
-    ]:
-        row = {"chosen": chosen, "rejected": rejected}
-        expected = trl.extract_prompt(dict(row))
-        assert responses(row) == [(side, expected["prompt"], expected[side]) for side in ("chosen", "rejected")]
-
-
 def test_trl_conversational_preference() -> None:
     row = {"prompt": [user("p")], "chosen": [assistant("c")], "rejected": [assistant("r")]}
     assert responses(row) == [("chosen", [user("p")], "c"), ("rejected", [user("p")], "r")]
@@ -116,8 +98,8 @@ def test_nulls_are_keys_that_a_message_has_not() -> None:
             {"prompt": "x", "chosen": [user("p"), assistant("c")], "rejected": [user("p"), assistant("r")]},
             "column 'chosen': the message before the last is not `prompt`",
         ),
-        ({"chosen": "abc", "rejected": "xyz"}, "do not begin alike"),
-        ({"chosen": "same", "rejected": "same"}, "leave no response"),
+        ({"chosen": "abc", "rejected": "xyz"}, "nothing in both texts says where it ends"),
+        ({"chosen": "Q\nA: ", "rejected": "Q\nA: "}, "a response is empty behind the last 'A:'"),
         ({"prompt": "p", "response": "r", "token_rewards": [1]}, "column 'token_rewards' already"),
         (
             {"prompt": [user("p") | {"images": ["x"]}], "response": "r"},
@@ -192,9 +174,9 @@ def test_a_later_row_in_another_format_is_an_error() -> None:
     layout = layout_of({"prompt": "p", "chosen": "c", "rejected": "r"}, "row 0")
     with pytest.raises(BadInput, match=r"row 5, column 'chosen': messages where text is expected \(mixed formats\)"):
         layout.responses({"prompt": "p", "chosen": [assistant("c")], "rejected": "r"}, "row 5")
-    implicit = layout_of({"chosen": "ab", "rejected": "ac"}, "row 0")
+    implicit = layout_of({"chosen": "a\nb", "rejected": "a\nc"}, "row 0")
     with pytest.raises(BadInput, match=r"row 5, column 'prompt': .*mixed formats"):
-        implicit.responses({"prompt": "p", "chosen": "ab", "rejected": "ac"}, "row 5")
+        implicit.responses({"prompt": "p", "chosen": "a\nb", "rejected": "a\nc"}, "row 5")
 
 
 CALL = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Oslo"}}}

@@ -16,6 +16,7 @@ from benchmarks.harness.stack import Stack
 from tests.support.fake_service import FakeService
 from tests.support.staged_server import PROVENANCE
 from tokenreward import BadInput, cli, label_dataset
+from tokenreward.html.code_spans import code_spans
 from tokenreward.html.escaping import visible
 from tokenreward.schema import ItemFailure, ItemResult
 from tokenreward.show.cells import Cell, cells
@@ -37,7 +38,7 @@ HOSTILE = {
     "nul": "a\x00b",
 }
 OUR_TAGS = {"html", "head", "meta", "title", "style", "body", "header", "main", "article", "section"}
-OUR_TAGS |= {"h1", "h2", "h3", "p", "div", "span"}
+OUR_TAGS |= {"h1", "h2", "h3", "p", "div", "span", "fieldset", "label", "input"}
 
 
 def labeled_row(text: str, **more: Any) -> dict[str, Any]:
@@ -167,14 +168,14 @@ def test_a_page_needs_nothing_from_outside(tmp_path: Path) -> None:
     document = page(shown(tmp_path, labeled_row("ab")), {}, "t")
     assert not re.search(r"https?:|//|url\(|@import|<script|<link|<img", document)
     assert "default-src 'none'" in document
-    assert "prefers-color-scheme: dark" in document
+    assert "color-scheme: light dark" in document
 
 
 def test_a_page_says_every_exact_reward_to_mouse_and_keyboard(tmp_path: Path) -> None:
     tokens = [a for tag, a in Elements(page(shown(tmp_path, labeled_row("abcd")), {}, "t")).tags if "data-reward" in a]
     assert [a["data-reward"] for a in tokens] == ["-0.5000", "-0.2500", "+0.0000", "+0.2500", "+0.0000"]
     assert all(a["tabindex"] == "0" for a in tokens)
-    assert [a["class"] for a in tokens] == ["minus", "minus", "plus", "plus", "plus name"]
+    assert [a["class"] for a in tokens] == ["t down", "t down", "t up", "t up", "t up special"]
 
 
 def test_cjk_emoji_and_right_to_left_text_stay_themselves(tmp_path: Path) -> None:
@@ -397,3 +398,41 @@ def test_a_file_that_cannot_be_shown_says_why(tmp_path: Path, row: dict[str, Any
 def test_a_file_that_is_not_there_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["show", str(tmp_path / "none.jsonl")]) == 1
     assert "no such file" in capsys.readouterr().err
+
+
+def test_blanks_before_a_word_are_drawn_beside_its_colour(tmp_path: Path) -> None:
+    row = labeled_row("a b") | {"token_ids": [1, 2, 3], "token_rewards": [0.2, 0.2, 0.0], "tokens": ["a", " b", "</s>"]}
+    document = page(shown(tmp_path, row | {"token_offsets": [[0, 1], [1, 3], [3, 3]]}), {}, "t")
+    assert re.search(r">a</span> <span [^>]*>b</span>", document)
+
+
+def test_the_colours_of_a_page_are_the_same_in_every_page_until_they_are_stretched(tmp_path: Path) -> None:
+    document = page(shown(tmp_path, labeled_row("ab", token_rewards=[0.05, -0.01, 0.0])), {}, "t")
+    assert 'style="--f:0.20;--o:1.00"' in document
+    assert 'style="--f:0.04;--o:0.50"' in document
+    assert "+0.25" in document
+    assert "full colour at ±0.02" in document
+
+
+def test_code_and_segments_are_marked(tmp_path: Path) -> None:
+    segments = [{"start": 0, "end": 2, "reward": 0.1}, {"start": 3, "end": 5, "reward": -0.1}]
+    (row,) = shown(tmp_path, labeled_row("ab cd", segments=segments))
+    assert [cell.text for cell in row.responses[0].cells if cell.begins] == ["a", "c"]
+    (row,) = shown(tmp_path, labeled_row("Do:\n```\nx\n```"))
+    assert "".join(cell.text for cell in row.responses[0].cells if cell.code) == "```\nx\n```"
+    assert "t down code" in page([row], {}, "t")
+
+
+@pytest.mark.parametrize(
+    ("text", "spans"),
+    [
+        ("Plain words.", []),
+        ("Use\n```py\nx\n```\nnow", [(4, 15)]),
+        ("```\nnever closed", [(0, 16)]),
+        ("def f():\n    return 1\n", [(0, 22)]),
+        ("I return it; for now.\n  Yours", []),
+        ("- one\n- two", []),
+    ],
+)
+def test_code_is_told_from_words(text: str, spans: list[tuple[int, int]]) -> None:
+    assert code_spans(text) == spans

@@ -14,8 +14,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.prompts.demo_pairs import write_pairs
-from tokenreward_trainer.training.run import arguments_of
 from tokenreward_trainer.training.settings import run_of, shipped
+from tokenreward_trainer.training.trainings import arguments_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
 

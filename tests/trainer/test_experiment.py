@@ -24,8 +24,8 @@ def a_run(row: str, seed: int, right: str, **more: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", [name for name, row in PLAN.rows.items() if row.train])
 def test_every_row_is_a_run_that_the_trainer_takes(name: str, tmp_path: Path) -> None:
-    from tokenreward_trainer.training.run import arguments_of
     from tokenreward_trainer.training.settings import run_of
+    from tokenreward_trainer.training.trainings import arguments_of
 
     row = PLAN.rows[name]
     run = run_of(settings_of(PLAN, "a-model", tmp_path, Run(name, row, 3)))

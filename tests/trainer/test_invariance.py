@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +11,6 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from benchmarks.harness.waiting import patience
 from tests.support import two_processes
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.training.config import PreferenceConfig
@@ -100,20 +95,8 @@ def test_two_gloo_processes_take_the_same_step_as_one(tmp_path: Path) -> None:
     """Each with two accumulation steps, and those in parts of which one process may have more than the other."""
     alone, both = tmp_path / "one.pt", tmp_path / "two.pt"
     two_processes.main(str(alone), "8", "1", "10000")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    ran = subprocess.run(
-        [sys.executable, "-m", "tests.support.two_processes", str(both), "2", "2", "30"],
-        env=os.environ | {"ACCELERATE_USE_CPU": "true"} | meeting,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=patience(200),
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    one, two = torch.load(alone), torch.load(both)
+    two_processes.run_two(str(both), "2", "2", "30")
+    one, two = (torch.load(file, weights_only=False) for file in (alone, both))
     torch.testing.assert_close(two["parameters"], one["parameters"], rtol=1e-9, atol=1e-11)
     for name in ("loss", "rewards/margins", "logps/chosen", "token_rewards/correlation"):
         assert two["log"][name] == pytest.approx(one["log"][name], rel=1e-6), name

@@ -15,9 +15,8 @@ from tokenreward.chat_format import ChatFormat
 from tokenreward.dataset import read_meta
 from tokenreward.errors import BadInput
 from tokenreward_trainer.data.labeled_pairs import load_pairs
-from tokenreward_trainer.ranking import Ranking, rank_file
-from tokenreward_trainer.ranking.pair_selection import Candidate, choose
-from tokenreward_trainer.ranking.rank_file import scores_path
+from tokenreward_trainer.ranking.pair_selection import Candidate, Ranking, choose
+from tokenreward_trainer.ranking.rank_file import rank_file, scores_path
 from tokenreward_trainer.scorers import Group
 
 Row = dict[str, Any]

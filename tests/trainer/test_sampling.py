@@ -23,11 +23,12 @@ from tokenreward import cli
 from tokenreward.chat_format import ChatFormat
 from tokenreward.dataset import read_meta
 from tokenreward.errors import BadInput
-from tokenreward_trainer.sampling import Sampling, sample_file
 from tokenreward_trainer.sampling.engines import ENGINES, Engine, installed_version
 from tokenreward_trainer.sampling.engines.base import Request
 from tokenreward_trainer.sampling.engines.transformers import TransformersEngine, draw
 from tokenreward_trainer.sampling.requests import Policy, seed_of
+from tokenreward_trainer.sampling.sample_file import sample_file
+from tokenreward_trainer.sampling.settings import Sampling
 
 Row = dict[str, Any]
 Build = Callable[..., LlamaForCausalLM]

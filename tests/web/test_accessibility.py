@@ -33,19 +33,29 @@ def violations(page: Page) -> list[str]:
 @pytest.mark.parametrize("look", LOOKS)
 def test_axe_finds_nothing(open_page: Open, synthetic: Stack, look: str) -> None:
     job = make_job(synthetic, ["first", "second"])
-    page = open_page(**LOOKS[look])
+    pairs = make_job(synthetic, ["good", "", "better", "worse"], origin={"sides": ["chosen", "rejected"]})
+    page = open_page(allow=("404",), **LOOKS[look])
     expect(page.locator("#alive")).to_contain_text("1 worker")
     found = violations(page)
+    page.get_by_label("Reward for each").select_option("word")
     label(page, "Name a colour.", "Blue, and some green.", "Red.")
+    page.get_by_role("button", name="Stretch to each response").click()
+    found += violations(page)
+    page.get_by_role("button", name="Fixed scale").click()
     page.get_by_text("What the model is asked").click()
     page.get_by_label("Template").select_option("custom…")
     expect(page.locator("#branches pre").first).to_be_visible()
     page.get_by_text("Provenance").click()
     found += violations(page)
-    for path, there in (VIEWS | {f"jobs/{job}": "#job .heat"}).items():
+    shown = VIEWS | {f"jobs/{job}": "#job .heat", f"jobs/{pairs}": "#job .together .heat", "jobs/none": "#job h1"}
+    for path, there in shown.items():
         page.goto(f"{synthetic.url}/#/{path}")
         expect(page.locator(there).first).to_be_visible()
         found += violations(page)
+    page.goto(f"{synthetic.url}/#/jobs")
+    page.get_by_role("button", name="Label a file…").click()
+    expect(page.get_by_role("dialog", name="Label a file")).to_be_visible()
+    found += violations(page)
     assert not found, "\n".join(found)
 
 

@@ -107,7 +107,10 @@ def test_results_are_downloaded_as_ndjson(open_page: Open, synthetic: Stack) -> 
 
 def test_a_job_that_is_not_there_is_said(open_page: Open) -> None:
     page = open_page("/#/jobs/nosuchjob", allow=("404",))
-    expect(page.get_by_role("alert")).to_contain_text("No such job")
+    expect(page.get_by_role("heading", level=1, name="No such job")).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("There is no job nosuchjob here.")
+    page.get_by_role("link", name="All jobs that are here").click()
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
 
 
 def test_workers_and_models_are_shown(open_page: Open, synthetic: Stack) -> None:

@@ -41,7 +41,10 @@ def test_the_key_is_asked_for_checked_and_kept_in_the_tab_only(open_page: Open, 
     page.goto(stack.url + "/#/jobs")
     page.locator(".job-name").first.click()
     expect(page.locator("#job .heat")).to_have_count(2)
-    assert page.evaluate("sessionStorage.length") == 1
+    stored = page.evaluate(
+        "Object.entries(sessionStorage).filter(([, value]) => value.includes('trk_')).map(([k]) => k)"
+    )
+    assert stored == ["tokenreward.key"]
     assert key not in str(page.evaluate("JSON.stringify(localStorage) + document.cookie + location.href"))
 
 

@@ -28,7 +28,7 @@ def test_a_newcomer_presses_label_and_sees_which_tokens_helped(open_page: Open) 
     expect(page.get_by_text("Which tokens helped?")).to_be_visible()
     page.get_by_role("button", name="Label").click()
     expect(page.locator(".heat")).to_have_count(2)
-    expect(page.locator(".margin")).to_contain_text("sum A − sum B")
+    expect(page.locator(".difference .verdict")).to_contain_text("The labels")
 
 
 def test_a_token_shows_its_reward_logprobs_and_id_when_pointed_at(open_page: Open, synthetic: Stack) -> None:

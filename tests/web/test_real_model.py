@@ -30,7 +30,7 @@ def test_the_example_is_labeled_by_a_real_model(open_page: Open, demo_model: Sta
     expect(page.locator("#status")).to_contain_text("labeled by SmolLM2-135M-Instruct", timeout=1000 * patience(120))
     sums = page.locator(".result .figures dd")
     expect(sums).to_have_count(6)
-    page.locator(".heat").first.get_by_text(" without", exact=True).focus()
+    page.locator(".heat").first.get_by_text("without", exact=True).focus()
     expect(page.get_by_role("tooltip")).to_contain_text("log p better")
     assert "".join(page.locator(".heat").first.locator(".t").all_inner_texts()).endswith("<|im_end|>")
     if folder := os.environ.get("TOKENREWARD_SCREENSHOTS"):

@@ -70,3 +70,24 @@ def test_a_token_beyond_the_embedding_is_refused_by_the_model_s_configuration(
     status, out = rendered(tmp_path, tmp_path, capsys, {"prompt": "a", "response": "b"})
     assert "token_out_of_vocabulary" in out
     assert status == 1
+
+
+def test_every_turn_of_a_conversation_is_read_as_it_is_scored(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [("user", "Why?"), ("assistant", "So."), ("user", "Sure?"), ("assistant", "Yes.")]
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"messages": [{"role": role, "content": text} for role, text in said]}) + "\n")
+    assert main(["render", str(path), "--model", str(model)]) == 0
+    assert "So." not in next(line for line in capsys.readouterr().out.splitlines() if line.startswith("  response"))
+    assert main(["render", str(path), "--model", str(model), "--score", "all"]) == 0
+    out = capsys.readouterr().out
+    response = next(line for line in out.splitlines() if line.startswith("  response"))
+    assert response.index("So.") < response.index("Sure?") < response.index("Yes.")
+    assert out.splitlines()[-2] == "  trainer   the same"
+
+
+def test_each_response_of_a_list_is_read(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out = rendered(model, tmp_path, capsys, {"prompt": "a", "responses": ["b", "c"]})
+    assert status == 0
+    assert out.count("row 0, responses") == 2

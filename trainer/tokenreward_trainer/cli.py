@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tokenreward.arguments import Parser
+from tokenreward.cpu_share import share_cpus
+
+if TYPE_CHECKING:
+    from tokenreward_trainer.training.settings import Run
 
 _EPILOG = """\
 CONFIG is a TOML file, or the name of a shipped configuration (--list shows them). Any option can be given as
@@ -27,7 +34,7 @@ def train(argv: list[str]) -> int:
     Raises:
         TokenRewardError: Anything that the user can mend; the caller shows it.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tokenreward train",
         description="Train a policy on labeled preference pairs.",
         epilog=_EPILOG,
@@ -36,9 +43,12 @@ def train(argv: list[str]) -> int:
     parser.add_argument("config", nargs="?", metavar="CONFIG")
     parser.add_argument("--list", action="store_true", help="show the shipped configurations")
     parser.add_argument(
-        "--check", action="store_true", help="check the configuration, its files and its models, then stop"
+        "--check",
+        action="store_true",
+        help="say what the run needs (memory of a card, steps, tokens) and what would be refused, then stop",
     )
     arguments, overrides = parser.parse_known_args(argv)
+    from tokenreward_trainer.planning.light_import import without_peft
     from tokenreward_trainer.training.settings import read_run, shipped
 
     if arguments.list:
@@ -47,14 +57,15 @@ def train(argv: list[str]) -> int:
         return 0
     if arguments.config is None:
         parser.error("which CONFIG?")
+    share_cpus()
+    if arguments.check:
+        with without_peft():
+            return _check(arguments.config, read_run(arguments.config, overrides))
     run = read_run(arguments.config, overrides)
-    from tokenreward_trainer.training.run import arguments_of, check, train_run
+    from tokenreward_trainer.training.run import train_run
+    from tokenreward_trainer.training.trainings import arguments_of
 
     options = arguments_of(run)
-    if arguments.check:
-        check(run, options)
-        print(f"{arguments.config}: fine")
-        return 0
     records = train_run(run, options)
     if options.process_index == 0:
         from tokenreward_trainer.report.training_report import write_report
@@ -62,6 +73,19 @@ def train(argv: list[str]) -> int:
         report = Path(options.output_dir) / "report.html"
         write_report(report, records)
         print(f"report: {report.absolute()}")
+    return 0
+
+
+def _check(config: str, run: Run) -> int:
+    from tokenreward.errors import BadInput
+    from tokenreward_trainer.planning.check import plan_of
+    from tokenreward_trainer.planning.words import in_words
+
+    plan = plan_of(run)
+    print(in_words(config, plan, run.hardware))
+    if plan.refusals:
+        raise BadInput("would be refused here:\n" + "\n".join(f"  {refusal}" for refusal in plan.refusals))
+    print(f"{config}: fine")
     return 0
 
 

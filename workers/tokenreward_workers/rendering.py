@@ -18,6 +18,7 @@ from tokenreward.chat_format.chat_format import PromptText
 from tokenreward.chat_format.messages import Conversation, answer_of
 from tokenreward.chat_format.trajectory import Trajectory
 from tokenreward.errors import BadInput
+from tokenreward.protocol.ids_item import IdsItem
 from tokenreward.schema import ContextValue, Item, ItemFailure, Template
 from tokenreward.schema.contexts import check_spans
 from tokenreward_workers.scoring import Adapter, Scoring
@@ -75,7 +76,7 @@ class Renderer:
 
     def prepare(
         self,
-        items: Sequence[Item],
+        items: Sequence[Item | IdsItem],
         template: Template,
         branches: Sequence[str],
         most: Mapping[str, int] | None = None,
@@ -99,13 +100,20 @@ class Renderer:
             message = f"template {template.name!r} has no branch {missing[0]!r}"
             return [ItemFailure(code="bad_template", message=message)] * len(items)
         shown = _Shown(template, branches, most or {}, adapters or {})
-        outcomes = [self._laid_out(item, shown) for item in items]
+        outcomes = [
+            self._of_ids(item, shown) if isinstance(item, IdsItem) else self._laid_out(item, shown) for item in items
+        ]
         ids = iter(self.chat.ids([text for out in outcomes if isinstance(out, _LaidOut) for text in out.texts]))
-        return [out if isinstance(out, ItemFailure) else self._assembled(out, ids, shown) for out in outcomes]
+        return [self._assembled(out, ids, shown) if isinstance(out, _LaidOut) else out for out in outcomes]
 
     def pieces(self, prepared: Prepared) -> tuple[list[str], list[tuple[int, int]]]:
         """Each response token's text, and its `[start, end)` in characters of `prepared.text`."""
         return self.chat.pieces(prepared.response_ids, prepared.answer)
+
+    def _of_ids(self, item: IdsItem, shown: _Shown) -> Prepared | ItemFailure:
+        """Prepares an item that has its ids already. It has no text that estimators could read."""
+        scoring = self._scoring(dict.fromkeys(shown.branches, item.prompt_ids), item.token_ids, shown, "of this item")
+        return scoring if isinstance(scoring, ItemFailure) else Prepared(scoring, "")
 
     def _laid_out(self, item: Item, shown: _Shown) -> _LaidOut | ItemFailure:
         """Checks the item and renders its chats."""
@@ -151,15 +159,24 @@ class Renderer:
         response = next(ids) if given is None else list(given)
         if not response or not all(prompts.values()):
             return ItemFailure(code="invalid_item", message="nothing is left of the text once it is tokenized")
+        scoring = self._scoring(prompts, response, shown, "that the tokenizer makes of this item's text")
+        if isinstance(scoring, ItemFailure):
+            return scoring
+        item = laid_out.item
+        return Prepared(scoring, laid_out.answer, item.context or {}, item.spans or ())
+
+    def _scoring(
+        self, prompts: dict[str, Sequence[int]], response: Sequence[int], shown: _Shown, origin: str
+    ) -> Scoring | ItemFailure:
+        """What an engine scores, if the model takes it. `origin` says where the ids are from."""
         for part in (*prompts.values(), response):
-            if failure := self._outside(part, "that the tokenizer makes of this item's text"):
+            if failure := self._outside(part, origin):
                 return failure
         scoring = Scoring.of(prompts, response, shown.adapters_of(prompts))
         if scoring.longest > self.max_tokens:
             message = f"prompt and response are {scoring.longest} tokens, the model takes {self.max_tokens}"
             return ItemFailure(code="too_long", message=message)
-        item = laid_out.item
-        return Prepared(scoring, laid_out.answer, item.context or {}, item.spans or ())
+        return scoring
 
     def _outside(self, ids: Sequence[int], origin: str) -> ItemFailure | None:
         """The failure of ids that the model has no embedding for, of which one would end the engine."""

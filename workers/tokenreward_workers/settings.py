@@ -11,6 +11,9 @@ from tokenreward.environment import Settings
 from tokenreward.protocol.redis_url import check_redis_url
 from tokenreward.schema import ADAPTER_NAME
 
+#: The interfaces of servers that the remote engine scores through.
+WireName = Literal["vllm", "vllm-generate", "sglang"]
+
 
 class WorkerSettings(Settings):
     """What a worker serves, and how. Each field says what it is for."""
@@ -18,7 +21,7 @@ class WorkerSettings(Settings):
     redis_url: SecretStr | None = Field(None, description="Redis or Valkey that the service uses.")
     model: str = Field("demo", description="`demo` (SmolLM2-135M-Instruct), or a Hugging Face directory or name.")
     model_name: str | None = Field(None, description="The name clients ask for; none: taken from `model`.")
-    engine: Literal["transformers", "vllm", "synthetic"] = Field("transformers", description="What scores.")
+    engine: Literal["transformers", "vllm", "remote", "synthetic"] = Field("transformers", description="What scores.")
     dtype: str = Field("bfloat16", description="Of weights and activations: bfloat16, float16 or float32.")
     head_dtype: str | None = Field(
         None, description="Of the logits: float32, or the same as `dtype`; none: float32 on a GPU, `dtype` on a CPU."
@@ -39,9 +42,19 @@ class WorkerSettings(Settings):
     max_adapters: int | None = Field(
         None,
         ge=0,
-        description="Adapters held at a time, 0: none; unset: 8, but 0 with vLLM unless `adapters` are set.",
+        description="Adapters held at once, 0: none; unset: 8, but 0 with vLLM unless `adapters` are set. Remote: none.",
     )
     max_adapter_rank: int = Field(32, ge=1, le=512, description="vLLM: the largest rank of an adapter.")
+    endpoint: str | None = Field(
+        None, description="Remote: addresses of servers that serve `model`, with commas between them."
+    )
+    wire: WireName = Field("vllm-generate", description="Remote: which of their interfaces is used.")
+    endpoint_model: str | None = Field(None, description="Remote: the model's name there; none: the first one listed.")
+    endpoint_key: SecretStr | None = Field(None, description="Remote: the bearer token of the endpoints.")
+    endpoint_requests: int = Field(32, ge=1, description="Remote: requests that each endpoint gets at a time.")
+    weights_hash: str | None = Field(
+        None, description="Remote: a hash that you vouch for; none: provenance says that the weights are unverified."
+    )
 
     blob_url: str | None = Field(None, description="The service's `blob_url`: where large payloads are.")
     spill_bytes: int = Field(262_144, gt=0, description="The service's `spill_bytes`.")
@@ -57,6 +70,8 @@ class WorkerSettings(Settings):
     @property
     def adapter_slots(self) -> int:
         """How many adapters the engine holds at a time. vLLM's layers are slower with room for some."""
+        if self.engine == "remote":
+            return 0
         if self.max_adapters is not None:
             return self.max_adapters
         return 8 if self.engine != "vllm" or self.adapters else 0

@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 from tokenreward.audit.examples import Judged, pick
 from tokenreward.audit.fitting import LeftOut, fitting
-from tokenreward.audit.measures import pairs
-from tokenreward.audit.measures.pairs import PairFigures, PairReport
-from tokenreward.audit.measures.spans import SpanReport
+from tokenreward.audit.overall import overall_pairs, overall_spans
 from tokenreward.audit.pair_report import pair_report
 from tokenreward.audit.plan import Label
-from tokenreward.audit.report import AuditReport, Failure, Overall
+from tokenreward.audit.report import AuditReport, Failure
+from tokenreward.audit.score_store import ScoreStore
 from tokenreward.audit.scoring import score
 from tokenreward.audit.sets import AuditSet, SpanSet
 from tokenreward.audit.span_report import judged_items, span_report
 from tokenreward.dataset.progress import Progress
 from tokenreward.errors import BadInput
 from tokenreward.http import Client
+from tokenreward.schema import ModelInfo
 from tokenreward.statistics import bootstrap
 
 
@@ -27,8 +27,9 @@ def audit(
     sets: Sequence[AuditSet],
     labels: Sequence[Label],
     *,
-    model: str | None,
+    model: ModelInfo,
     progress: Progress,
+    store: ScoreStore | None = None,
     seed: int = 0,
     resamples: int = bootstrap.RESAMPLES,
 ) -> AuditReport:
@@ -38,8 +39,9 @@ def audit(
         client: A client of the service.
         sets: What is audited.
         labels: The labels to be measured.
-        model: The model to ask for, or None.
+        model: The model whose labels and baselines are measured.
         progress: Is told of every response.
+        store: What was scored before, and where results are kept.
         seed: Of the resamples and of the random baseline.
         resamples: How many resamples the intervals are from.
 
@@ -49,9 +51,10 @@ def audit(
         JobFailed: A job was cancelled.
     """
     started = time.monotonic()
+    labels = _served(labels, model)
     kept, left_out = _fitted(sets, labels)
     wanted = [(response, kept[_place(one)]) for one in sets for item in one.items for response in item.responses]
-    scores = score(client, wanted, model, progress)
+    scores = score(client, wanted, model, progress, store)
     scored = time.monotonic()
     failures: list[Failure] = []
     span_reports, pair_reports = [], []
@@ -64,15 +67,16 @@ def audit(
             pair_reports.append(pair_report(found, scores, kept[_place(found)], failures, seed, resamples))
     measured = [label for label in labels if any(label in found for found in kept.values())]
     examples = {label.name: pick(label, span_reports, judged_by_set) for label in measured}
-    known = [one for one in scores.by_key.values() if one.error is None]
+    # One response may be there several times, with and without context fields.
+    known = {key[:2]: one for key, one in scores.by_key.items() if one.error is None}.values()
     return AuditReport(
         labels=measured,
         left_out=left_out,
         fingerprint=scores.fingerprint,
         spans=span_reports,
         pairs=pair_reports,
-        overall=_overall(span_reports),
-        overall_pairs=_overall_pairs(pair_reports),
+        overall=overall_spans(span_reports),
+        overall_pairs=overall_pairs(pair_reports),
         failures=failures,
         examples=examples,
         responses=len(known),
@@ -82,6 +86,15 @@ def audit(
         resamples=resamples,
         seed=seed,
     )
+
+
+def _served(labels: Sequence[Label], model: ModelInfo) -> list[Label]:
+    """Return the labels whose model can serve their estimator. Those of trained labelers were chosen by their model."""
+    unfit = {label.name: label.estimator.unfit_model(model.fingerprint) for label in labels if label.model is None}
+    found = [label for label in labels if unfit.get(label.name) is None]
+    if not found:
+        raise BadInput("; ".join(filter(None, unfit.values())))
+    return found
 
 
 def _fitted(
@@ -101,28 +114,3 @@ def _fitted(
 def _place(found: AuditSet) -> tuple[str, type]:
     """Return what tells sets apart: a set of spans and one of pairs may have the same name."""
     return found.name, type(found)
-
-
-def _overall(reports: Sequence[SpanReport]) -> dict[str, Overall]:
-    found = {}
-    for name in _names(reports):
-        parts = [report.figures[name] for report in reports if name in report.figures]
-        found[name] = Overall(
-            bootstrap.mean([part.auroc for part in parts]),
-            bootstrap.mean([part.stratified for part in parts]),
-            bootstrap.mean([part.gain for part in parts]),
-            len(parts),
-        )
-    return found
-
-
-def _overall_pairs(reports: Sequence[PairReport]) -> dict[str, PairFigures]:
-    return {
-        name: pairs.overall([report.figures[name] for report in reports if name in report.figures])
-        for name in _names(reports)
-    }
-
-
-def _names(reports: Sequence[SpanReport] | Sequence[PairReport]) -> list[str]:
-    """Return the labels and baselines of any of these sets, each once."""
-    return list(dict.fromkeys(name for report in reports for name in report.figures))

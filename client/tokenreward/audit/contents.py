@@ -18,7 +18,8 @@ class Content:
         fields: The context fields that it shows, sorted.
         each: The context field that it is repeated over.
         most: The most repetitions; None without a limit.
-        model: What scores it, where that is not the job's model.
+        model: What reads it, where that is not the audited model: a trained labeler as `name@fingerprint`, or what the
+            template names.
     """
 
     conversation: bool
@@ -30,21 +31,22 @@ class Content:
     model: str | None = None
 
     @classmethod
-    def of(cls, template: Template, name: str, most: int | None = None) -> Content:
+    def of(cls, template: Template, name: str, most: int | None = None, model: str | None = None) -> Content:
         """Return the content of a template's branch.
 
         Args:
             template: The template.
             name: The branch.
             most: The most repetitions, if it is repeated.
+            model: The trained labeler that reads it, if there is one.
         """
         branch = template.branches[name]
         shown = template.shown(name) | {branch.each}
         fields = tuple(sorted(field for field in template.fields if field in shown))
         if branch.conversation and branch.each is None:
-            return Content(True, model=branch.model)
+            return cls(True, model=model or branch.model)
         context = template.context if branch.context is None else branch.context
-        return cls(False, context, branch.directive, fields, branch.each, most, branch.model)
+        return cls(False, context, branch.directive, fields, branch.each, most, model or branch.model)
 
 
 #: The bare prompt: surprisal is -log p under it.

@@ -44,7 +44,8 @@ def fitting(found: AuditSet, labels: Sequence[Label]) -> tuple[list[Label], list
     """
     kept, left_out = [], []
     for label in labels:
-        lacked = [_lacked(item, label) for item in found.items] if label.reads_context else []
+        needs = label.reads_context or label.pool == "spans"
+        lacked = [_lacked(item, label) for item in found.items] if needs else []
         missing = [field for field in lacked if field is not None]
         if missing:
             left_out.append(LeftOut(found.name, label.name, missing[0], len(missing), len(lacked)))
@@ -54,5 +55,7 @@ def fitting(found: AuditSet, labels: Sequence[Label]) -> tuple[list[Label], list
 
 
 def _lacked(item: SpanItem | PairItem, label: Label) -> str | None:
-    """Return the field that some response of an item lacks."""
+    """Return the field, or the column of spans, that some response of an item lacks."""
+    if label.pool == "spans" and not all(one.spans for one in item.responses):
+        return "the column `spans` to pool over"
     return next((field for one in item.responses if (field := label.lacks(one.context)) is not None), None)

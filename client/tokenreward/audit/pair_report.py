@@ -10,6 +10,7 @@ from tokenreward.audit.measures import pairs
 from tokenreward.audit.measures.judged_tokens import SURPRISAL
 from tokenreward.audit.measures.pairs import Margins, PairReport
 from tokenreward.audit.measures.ranks import Floats
+from tokenreward.audit.measures.surroundings import surroundings_of
 from tokenreward.audit.plan import Label
 from tokenreward.audit.report import Failure
 from tokenreward.audit.scored import Scored, Scores
@@ -46,7 +47,7 @@ def pair_report(
     longer = np.array([len(chosen.token_ids) - len(rejected.token_ids) for chosen, rejected in both], dtype=np.float64)
     centre = float(np.concatenate([side.plain for sides in both for side in sides]).mean())
     margins = {SURPRISAL: _margins([[np.tanh((side.plain - centre) / 2) / 2 for side in sides] for sides in both])}
-    margins |= pairs.baselines(longer, found.name, seed)
+    margins |= pairs.baselines(longer, _longer_steps(both), found.name, seed)
     for label in labels:
         margins[label.name] = _margins([[side.rewards(label).astype(np.float64) for side in sides] for sides in both])
     figures = pairs.measure(longer, margins, SURPRISAL, Resamples(found.name, len(both), seed, resamples))
@@ -56,6 +57,15 @@ def pair_report(
 def _sides(item: PairItem, scores: Scores) -> tuple[Scored, Scored]:
     chosen, rejected = item.responses
     return scores.of(chosen), scores.of(rejected)
+
+
+def _longer_steps(both: Sequence[tuple[Scored, Scored]]) -> Floats:
+    """Return the mean tokens of a step of each chosen response less that of the rejected one, float64 `[P]`."""
+    sizes = [
+        [len(side.token_ids) / max(1, surroundings_of(side.text, side.offsets).steps) for side in sides]
+        for sides in both
+    ]
+    return np.array([chosen - rejected for chosen, rejected in sizes])
 
 
 def _margins(rewards: Sequence[Sequence[Floats]]) -> Margins:

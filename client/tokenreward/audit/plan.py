@@ -12,12 +12,10 @@ from typing import Any
 
 from tokenreward import templates
 from tokenreward.audit.contents import PLAIN, Content
+from tokenreward.audit.measures.judged_tokens import BASELINES
 from tokenreward.errors import BadInput
 from tokenreward.estimators import Estimator
 from tokenreward.schema import Pool, PoolBy, Template
-
-#: The names of the baselines. No label may have one of them.
-BASELINES = ("surprisal", "random", "position", "length")
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,7 @@ class Label:
         contents: The content of each branch that the estimator reads.
         pool: What its rewards are pooled over before they are judged; None for the tokens' own.
         pool_by: How they are pooled.
+        model: The trained labeler that gives it, as `name@fingerprint`; None for the audited model.
     """
 
     name: str
@@ -39,11 +38,23 @@ class Label:
     contents: Mapping[str, Content]
     pool: Pool | None = None
     pool_by: PoolBy = "mean"
+    model: str | None = None
 
     @property
     def reads_context(self) -> bool:
         """Whether it needs context fields of an item."""
         return bool(self.estimator.fields) or any(content.fields for content in self.contents.values())
+
+    @property
+    def shown_fields(self) -> frozenset[str]:
+        """The context fields whose text it is shown. An estimator that asks no model reads its fields itself."""
+        shown = {field for content in self.contents.values() for field in content.fields}
+        return frozenset(shown | set(self.estimator.fields if not self.contents else ()))
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether a model reads the response at all."""
+        return bool(self.contents)
 
     def lacks(self, context: Mapping[str, Any]) -> str | None:
         """Return the context field that an item would need for this label and does not have, if there is one.
@@ -68,18 +79,21 @@ class Request:
         estimator: The name of its estimator.
         contents: What each branch that it scores says.
         fields: The context fields that its items bring, as far as they have them.
+        model: The trained labeler to ask; None for the audited model.
     """
 
     template: Template
     estimator: str
     contents: Mapping[str, Content]
     fields: frozenset[str] = frozenset()
+    model: str | None = None
 
     @classmethod
     def of(cls, label: Label) -> Request:
         """Return the request that scores the branches of a label."""
         shown = frozenset(field for content in label.contents.values() for field in content.fields)
-        return cls(label.template, label.estimator.name, label.contents, shown | set(label.estimator.fields))
+        fields = shown | set(label.estimator.fields)
+        return cls(label.template, label.estimator.name, label.contents, fields, label.model)
 
     @property
     def sent(self) -> str | Template:
@@ -88,19 +102,24 @@ class Request:
 
 
 def labels(
-    asked: Sequence[Template], methods: Sequence[Estimator], pool: Pool | None = None, pool_by: PoolBy = "mean"
+    asked: Sequence[Template],
+    methods: Sequence[Estimator],
+    pool: Pool | None = None,
+    pool_by: PoolBy = "mean",
+    model: str | None = None,
 ) -> list[Label]:
     """Return every estimator under every template that has what it reads, each distinct contrast once.
 
     A label is called by its estimator, and by `template/estimator` where there are several templates. A contrast that
-    several templates have is called by the one that its estimator was made for. Unbounded estimators are left out:
-    they rank tokens as their squashed forms do.
+    several templates have is called by the one that its estimator was made for. A trained labeler's are called
+    `estimator@labeler`. Unbounded estimators are left out: they rank tokens as their squashed forms do.
 
     Args:
         asked: The templates.
         methods: The estimators.
         pool: What rewards are pooled over.
         pool_by: How they are pooled.
+        model: The trained labeler to ask, as `name@fingerprint`; None for the audited model.
 
     Raises:
         BadInput: No template has what an estimator reads, or all estimators are unbounded.
@@ -117,12 +136,14 @@ def labels(
         for estimator in bounded:
             if not _fits(template, estimator):
                 continue
-            contents = _contents(template, estimator)
+            contents = _contents(template, estimator, model)
             bare = len(asked) == 1 and estimator.name not in BASELINES
             name = estimator.name if bare else f"{template.name}/{estimator.name}"
+            if model is not None:
+                name = f"{estimator.name}@{model.rpartition('@')[0]}"
             key = (estimator.name, tuple(contents.values()))
             if key not in found or template.name == estimator.template:
-                found[key] = Label(name, template, estimator, contents, pool, pool_by)
+                found[key] = Label(name, template, estimator, contents, pool, pool_by, model)
     if not found:
         wanted = "; ".join(f"{e.name} reads {', '.join((*e.branches, *e.fields))}" for e in bounded)
         there = "; ".join(f"{t.name} has {', '.join((*t.branches, *t.fields))}" for t in asked)
@@ -174,8 +195,8 @@ def _fits(template: Template, estimator: Estimator) -> bool:
     return repeated <= estimator.repeated.keys()
 
 
-def _contents(template: Template, estimator: Estimator) -> dict[str, Content]:
+def _contents(template: Template, estimator: Estimator, model: str | None) -> dict[str, Content]:
     """Return what each branch of an estimator says; of a repeated one as often as the estimator's default wants it."""
     defaults = estimator.chosen({})
     most = {branch: int(defaults[parameter]) for branch, parameter in estimator.repeated.items()}
-    return {name: Content.of(template, name, most.get(name)) for name in estimator.branches}
+    return {name: Content.of(template, name, most.get(name), model) for name in estimator.branches}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tokenreward.audit.examples import Example
 from tokenreward.audit.fitting import LeftOut
+from tokenreward.audit.measures.judged_tokens import SURPRISAL
 from tokenreward.audit.measures.pairs import PairFigures, PairReport
 from tokenreward.audit.measures.spans import SpanReport
 from tokenreward.audit.plan import Label
@@ -39,14 +40,31 @@ class Overall:
     Attributes:
         auroc: The mean AUROC.
         stratified: The mean stratified AUROC.
-        gain: The mean gain over surprisal.
+        same_place: The mean AUROC among tokens at the same place.
+        same_step: The same among tokens of the same step, over the sets that have steps.
+        same_shown: The same among tokens that repeat a shown text alike, over the sets that show one.
+        gains: The mean gain over each baseline.
+        place_gain: The mean gain over surprisal at the same place.
+        wrong: The responses with errors of the set that has fewest.
+        right: The responses with something right of the set that has fewest.
         sets: How many sets have the label: those whose items have its context fields.
     """
 
     auroc: Sampled
     stratified: Sampled
-    gain: Sampled
+    same_place: Sampled
+    same_step: Sampled
+    same_shown: Sampled
+    gains: Mapping[str, Sampled]
+    place_gain: Sampled
+    wrong: int
+    right: int
     sets: int
+
+    @property
+    def gain(self) -> Sampled:
+        """The mean gain over surprisal."""
+        return self.gains[SURPRISAL]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tokenreward.audit.contents import PLAIN, Content
 from tokenreward.audit.plan import Label
-from tokenreward.audit.sets import Context, Response
+from tokenreward.audit.sets import Context, Response, Span
 from tokenreward.estimators import MOST_REWARD, Evidence, Rewards
 from tokenreward.schema import Fingerprint
 from tokenreward.segments import pooled, segment_values, segments_of, tokens_by_segment
@@ -22,6 +22,7 @@ class Scored:
     Attributes:
         text: The response.
         context: Its context fields.
+        spans: Its own segments, for rewards that are pooled over `spans`.
         token_ids: int `[T]`.
         tokens: The text of each token.
         offsets: int `[T, 2]`, the characters of the response that each token covers.
@@ -31,6 +32,7 @@ class Scored:
 
     text: str
     context: Context = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
     token_ids: list[int] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     offsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
@@ -48,7 +50,8 @@ class Scored:
         rewards = label.estimator.apply(Evidence(read, self.text, offsets, self.context)).rewards
         if label.pool is None:
             return rewards
-        tokens = tokens_by_segment(offsets, segments_of(self.text, label.pool), self.text)
+        segments = self.spans if label.pool == "spans" else segments_of(self.text, label.pool)
+        tokens = tokens_by_segment(offsets, segments, self.text)
         return pooled(rewards, tokens, segment_values(rewards, tokens, label.pool_by, MOST_REWARD))
 
     @property

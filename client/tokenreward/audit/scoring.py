@@ -13,25 +13,31 @@ from typing import Any
 import numpy as np
 
 from tokenreward.audit.plan import Label, Request, requests
+from tokenreward.audit.score_store import ScoreStore, name_of
 from tokenreward.audit.scored import Scored, Scores
 from tokenreward.audit.sets import Response
 from tokenreward.dataset.progress import Progress
 from tokenreward.errors import BadInput, JobFailed
 from tokenreward.estimators import LogProbs, resolve
 from tokenreward.http import Client
-from tokenreward.schema import ItemResult, JobState, Provenance
+from tokenreward.schema import ItemResult, JobState, ModelInfo, Provenance
 
 
 def score(
-    client: Client, wanted: Iterable[tuple[Response, Sequence[Label]]], model: str | None, progress: Progress
+    client: Client,
+    wanted: Iterable[tuple[Response, Sequence[Label]]],
+    model: ModelInfo,
+    progress: Progress,
+    store: ScoreStore | None = None,
 ) -> Scores:
     """Score responses under every branch that their labels read, and under the bare prompt.
 
     Args:
         client: A client of the service.
         wanted: The responses, each with the labels to be measured on it. Equal ones are scored once.
-        model: The model to ask for, or None.
+        model: The audited model.
         progress: Is told of every response.
+        store: What was scored before, and where results are kept.
 
     Raises:
         BadInput: The service means other templates or estimators by the same names.
@@ -39,18 +45,20 @@ def score(
         ConnectionFailed: The service cannot be reached.
     """
     distinct = _distinct(wanted)
-    scored = {one.response.key: Scored(one.response.text, one.response.context) for one in distinct}
+    scored = {one.response.key: Scored(one.response.text, one.response.context, one.response.spans) for one in distinct}
     jobs = _jobs(distinct, scored)
-    provenance: Provenance | None = None
-    progress.begin(sum(len(job.items) for job in jobs), 0)
-    for job in jobs:
-        provenance = _run(client, job, model, progress)
-        # Every further job must be scored by the same set-up: log-probs of two would be contrasted otherwise.
-        model = f"{provenance.fingerprint.model}@{provenance.fingerprint_digest}"
-    assert provenance is not None
+    total = sum(len(job.items) for job in jobs)
+    with store or ScoreStore(None) as kept:
+        before = [kept.known(_stored_name(job, model), job.items) for job in jobs]
+        progress.begin(total, sum(map(len, before)))
+        for job, known in zip(jobs, before, strict=True):
+            for index, result in known.items():
+                job.take(index, result)
+            if len(known) < len(job.items):
+                _run(client, job, model, [n for n in range(len(job.items)) if n not in known], progress, kept)
     for one in distinct:
         _check_context(scored[one.response.key], one.labels.values())
-    return Scores(scored, provenance.fingerprint)
+    return Scores(scored, model.fingerprint)
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,11 @@ class _Job:
     items: list[dict[str, Any]]
     targets: list[list[Scored]]
 
+    def take(self, index: int, result: ItemResult) -> None:
+        """Hand an item's result to the responses that it is for."""
+        for target in self.targets[index]:
+            _take(result, self.request, target)
+
 
 def _distinct(wanted: Iterable[tuple[Response, Sequence[Label]]]) -> list[_Wanted]:
     found: dict[tuple[str, str, str], _Wanted] = {}
@@ -82,14 +95,14 @@ def _distinct(wanted: Iterable[tuple[Response, Sequence[Label]]]) -> list[_Wante
 def _jobs(distinct: Sequence[_Wanted], scored: Mapping[tuple[str, str, str], Scored]) -> list[_Job]:
     """Return one job for each request. Responses that differ in nothing that it shows are one item."""
     plans: dict[tuple[str, ...], list[Request]] = {}
-    jobs: dict[tuple[str, str], _Job] = {}
+    jobs: dict[tuple[str, ...], _Job] = {}
     places: dict[tuple[str, ...], int] = {}
     for one in distinct:
         names = tuple(one.labels)
         if names not in plans:
             plans[names] = requests(one.labels.values())
         for request in plans[names]:
-            name = (request.template.hash, request.estimator)
+            name = (request.template.hash, request.estimator, request.model or "")
             job = jobs.setdefault(name, _Job(request, [], []))
             place = places.setdefault((*name, *one.response.key_with(request.fields)), len(job.items))
             if place == len(job.items):
@@ -99,26 +112,38 @@ def _jobs(distinct: Sequence[_Wanted], scored: Mapping[tuple[str, str, str], Sco
     return list(jobs.values())
 
 
-def _run(client: Client, job: _Job, model: str | None, progress: Progress) -> Provenance:
+def _run(
+    client: Client, job: _Job, model: ModelInfo, missing: Sequence[int], progress: Progress, store: ScoreStore
+) -> None:
+    """Have the service score the missing items of a job, and keep what it answers."""
     created = client.jobs.create(
-        iter(job.items),
-        model=model,
+        iter([job.items[index] for index in missing]),
+        # Every job is scored by the same set-up: log-probs of two would be contrasted otherwise.
+        model=job.request.model or f"{model.name}@{model.fingerprint_digest}",
         template=job.request.sent,
         estimator=job.request.estimator,
         include=["logprobs", "tokens"],
     )
     try:
         _check(created.provenance, job.request)
-        for result in client.jobs.results(created.id):
-            for target in job.targets[result.index]:
-                _take(result, job.request, target)
-            progress.advance(len(result.token_ids or ()))
+        with store.writing(_stored_name(job, model)) as writer:
+            for result in client.jobs.results(created.id):
+                index = missing[result.index]
+                job.take(index, result)
+                writer.add(job.items[index], result)
+                progress.advance(len(result.token_ids or ()))
         ended = client.jobs.get(created.id)
         if ended.state is not JobState.succeeded:
             raise JobFailed(ended)
     finally:
         client.jobs.delete(created.id)
-    return created.provenance
+
+
+def _stored_name(job: _Job, model: ModelInfo) -> str:
+    """Return where a job's results are kept: they are those of one set-up, template and estimator."""
+    asked = job.request.model
+    fingerprint = model.fingerprint_digest if asked is None else asked.rpartition("@")[2]
+    return name_of(fingerprint, job.request.template.hash, job.request.estimator)
 
 
 def _check(provenance: Provenance, request: Request) -> None:

@@ -1,14 +1,17 @@
-"""Reading an audit's set from a JSON Lines file. Every error names the file, the line and the field."""
+"""Reading an audit's set from a file. Every error names the file, the line and the field."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from tokenreward.audit.set_contexts import SetContexts
 from tokenreward.audit.sets import AuditSet, PairItem, PairSet, Span, SpanItem, SpanSet
-from tokenreward.dataset.jsonl import JsonlSource
+from tokenreward.dataset.columns import SPANS, prefix
+from tokenreward.dataset.formats import numbered_rows
+from tokenreward.dataset.inputs.file_kinds import COLUMNAR
 from tokenreward.dataset.row_contexts import check_sources
 from tokenreward.dataset.row_layout import Layout, Response, layout_of
 from tokenreward.errors import BadInput
@@ -23,18 +26,17 @@ def load(path: Path, name: str | None = None, contexts: Mapping[str, str] | None
     """Read a set. Its columns decide whether it is one of spans or of pairs.
 
     Args:
-        path: A .jsonl file.
+        path: A .jsonl, .parquet or .arrow file.
         name: The set's name. None means the file's.
         contexts: Where context fields come from beside the column `context`, see `dataset.row_contexts`.
 
     Raises:
         BadInput: The file is not such a set.
     """
-    if path.suffix not in {".jsonl", ".ndjson"} or not path.is_file():
-        reason = "no such file" if not path.exists() else "an audit reads .jsonl files"
+    if path.suffix not in {".jsonl", ".ndjson", *COLUMNAR} or not path.is_file():
+        reason = "no such file" if not path.exists() else "an audit reads .jsonl, .parquet and .arrow files"
         raise BadInput(f"{path}: {reason}")
-    source = JsonlSource(path)
-    rows = [(source.where(first + n), row) for first, batch, _ in source.batches(256) for n, row in enumerate(batch)]
+    rows = list(numbered_rows(path))
     if not rows:
         raise BadInput(f"{path}: there are no rows; {_KINDS}")
     where, row = rows[0]
@@ -59,13 +61,26 @@ def _span_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetCo
     bad = _spans(row["bad_spans"], "bad_spans", response.text, where)
     ignore = _spans(row.get("ignore_spans") or [], "ignore_spans", response.text, where)
     context = known.of(row, response, [response], where)
-    return SpanItem(str(row.get("id", number)), response.prompt, response.text, bad, ignore, context)
+    own = _own_spans(row, SPANS, response.text, where)
+    return SpanItem(str(row.get("id", number)), response.prompt, response.text, bad, ignore, context, own)
 
 
 def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetContexts, where: str) -> PairItem:
     chosen, rejected = _texts(layout.responses(row, where), where)
-    own = [known.of(row, response, (chosen, rejected), where) for response in (chosen, rejected)]
-    return PairItem(str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text, *own)
+    context = [known.of(row, response, (chosen, rejected), where) for response in (chosen, rejected)]
+    spans = [_own_spans(row, prefix(one.side) + SPANS, one.text, where) for one in (chosen, rejected)]
+    return PairItem(
+        str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text, context[0], context[1], *spans
+    )
+
+
+def _own_spans(row: Mapping[str, Any], column: str, text: str, where: str) -> tuple[Span, ...]:
+    """Return a response's own segments, which have to be in order and apart; none where there is no such column."""
+    found = _spans(row.get(column) or [], column, text, where)
+    for before, after in pairwise(found):
+        if after[0] < before[1]:
+            raise BadInput(f"{where}, field {column!r}: {list(after)} begins before {list(before)} ends")
+    return found
 
 
 def _texts(responses: list[Response], where: str) -> list[Response]:

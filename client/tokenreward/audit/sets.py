@@ -22,16 +22,19 @@ class Response:
         prompt: Text or messages.
         text: The response.
         context: What is known beside them, by the names of context fields.
+        spans: Its own segments, in characters of the text.
     """
 
     prompt: Prompt
     text: str
     context: Context = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str]:
         """A key that is equal for responses that need not be scored twice."""
-        return self.key_with(self.context)
+        prompt, text, context = self.key_with(self.context)
+        return prompt, text, context + (json.dumps(self.spans) if self.spans else "")
 
     def key_with(self, fields: Collection[str]) -> tuple[str, str, str]:
         """Return the key where only these context fields count."""
@@ -58,6 +61,7 @@ class SpanItem:
         bad: The spans that are wrong.
         ignore: Spans that nobody judged. No statistic counts them.
         context: Its context fields.
+        spans: Its own segments, over which rewards may be pooled.
     """
 
     id: str
@@ -66,11 +70,12 @@ class SpanItem:
     bad: tuple[Span, ...]
     ignore: tuple[Span, ...] = ()
     context: Context = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
 
     @property
     def responses(self) -> tuple[Response]:
         """Its response, to be scored."""
-        return (Response(self.prompt, self.response, self.context),)
+        return (Response(self.prompt, self.response, self.context, self.spans),)
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,8 @@ class PairItem:
         rejected: The other one.
         chosen_context: The context fields of the better one.
         rejected_context: The context fields of the other one.
+        chosen_spans: The better one's own segments.
+        rejected_spans: The other one's.
     """
 
     id: str
@@ -92,13 +99,15 @@ class PairItem:
     rejected: str
     chosen_context: Context = field(default_factory=dict)
     rejected_context: Context = field(default_factory=dict)
+    chosen_spans: tuple[Span, ...] = ()
+    rejected_spans: tuple[Span, ...] = ()
 
     @property
     def responses(self) -> tuple[Response, Response]:
         """The better response and the other one, to be scored."""
         return (
-            Response(self.prompt, self.chosen, self.chosen_context),
-            Response(self.prompt, self.rejected, self.rejected_context),
+            Response(self.prompt, self.chosen, self.chosen_context, self.chosen_spans),
+            Response(self.prompt, self.rejected, self.rejected_context, self.rejected_spans),
         )
 
 
@@ -133,3 +142,8 @@ def thinned(found: AuditSet, count: int | None) -> AuditSet:
     if isinstance(found, SpanSet):
         return SpanSet(found.name, tuple(found.items[n] for n in kept))
     return PairSet(found.name, tuple(found.items[n] for n in kept))
+
+
+def capped(found: AuditSet, responses: int) -> AuditSet:
+    """Return a set with at most that many responses. A pair has two."""
+    return thinned(found, responses if isinstance(found, SpanSet) else max(1, responses // 2))

@@ -73,7 +73,7 @@ def refuse_adapter(folder: Path) -> None:
             f"{folder} has {found[0]} beside full weights: remove one, because an adapter that was merged into the "
             "weights would be applied once more"
         )
-    raise BadInput(f"{folder} is an adapter and no whole model; merge it first (docs/training.md says how)")
+    raise BadInput(f"{folder} is an adapter and no whole model; merge it first: tokenreward merge {folder} --out DIR")
 
 
 def is_adapter(folder: Path) -> bool:

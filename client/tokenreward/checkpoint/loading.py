@@ -18,6 +18,7 @@ from tokenreward.checkpoint.quantization import check_quantization
 from tokenreward.errors import BadInput
 
 CAUSAL_LM = "AutoModelForCausalLM"
+TOKEN_CLASSIFIER = "AutoModelForTokenClassification"
 #: How many keys a message names.
 _NAMED = 3
 

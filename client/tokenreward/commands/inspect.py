@@ -1,13 +1,13 @@
-"""`tokenreward inspect FILE`: the rewards of a labeled file in numbers and as a picture."""
+"""`tokenreward inspect FILE`: the rewards of a labeled file in numbers and, if asked for, as a picture or a page."""
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tokenreward.arguments import Parser
 from tokenreward.errors import BadInput
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv)
-    from tokenreward.dataset.atomic import replace
     from tokenreward.dataset.formats import read_labeled, read_meta
     from tokenreward.html.escaping import visible
     from tokenreward.show.legend import origin
+    from tokenreward.show.statistics_page import page
     from tokenreward.show.statistics_svg import svg
     from tokenreward.statistics.labeled_rewards import gather
 
@@ -28,15 +28,23 @@ def main(argv: list[str]) -> int:
     found = gather(read_labeled(path))
     if not found.rows:
         raise BadInput(f"{path}: there are no rows")
-    print(visible(f"{path.name}: {found.rows} rows; {origin(read_meta(path))}"))
+    title, source = f"{path.name}: {found.rows} rows", origin(read_meta(path))
+    print(visible(f"{title}; {source}"))
     for line in _lines(found):
         print(line)
-    if not arguments.no_picture:
-        picture = Path(arguments.picture or f"{path}.svg")
-        with replace(picture) as file:
-            file.write(svg(found, f"{path.name}: {found.rows} rows").encode())
-        print(f"\npicture: {picture}")
+    if arguments.picture:
+        _write("picture", arguments.picture, svg(found, title))
+    if arguments.html:
+        _write("page", arguments.html, page(found, title, source, _lines(found)))
     return 0
+
+
+def _write(what: str, path: str, content: str) -> None:
+    from tokenreward.dataset.atomic import replace
+
+    with replace(Path(path)) as file:
+        file.write(content.encode())
+    print(f"\n{what}: {path}")
 
 
 def _lines(found: Statistics) -> Iterator[str]:
@@ -84,12 +92,12 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:+.4f}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="tokenreward inspect",
-        description="Print the statistics of a labeled file's rewards, and draw them.",
+        description="Print the statistics of a labeled file's rewards.",
     )
     parser.add_argument("file", metavar="FILE", help="what `tokenreward label` wrote")
-    parser.add_argument("--picture", metavar="SVG", help="where the picture goes (default: FILE.svg)")
-    parser.add_argument("--no-picture", action="store_true", help="numbers only")
+    parser.add_argument("--picture", metavar="SVG", help="also draw them")
+    parser.add_argument("--html", metavar="PAGE", help="also write them, drawn, as a self-contained HTML page")
     return parser

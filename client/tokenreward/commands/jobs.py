@@ -1,4 +1,4 @@
-"""`tokenreward jobs list|show|watch|cancel|retry`: seeing and steering the service's jobs."""
+"""`tokenreward jobs list|show|watch|cancel|retry|delete`: seeing and steering the service's jobs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from tokenreward.commands.common import ADDRESS_HELP, add_connection
+from tokenreward.arguments import Parser, positive
+from tokenreward.commands.common import add_connection, connected
 from tokenreward.dataset.progress import progress_for
-from tokenreward.errors import ConnectionFailed
+from tokenreward.errors import BadInput
 from tokenreward.html.escaping import visible
 from tokenreward.http import Client
 from tokenreward.schema import Job, JobState
@@ -18,17 +19,30 @@ from tokenreward.schema import Job, JobState
 #: The exit code of `watch` for a job that is over but not all of whose items have rewards.
 SOME_FAILED = 3
 _SHOWN_ERRORS = 5
+#: The length of a job's id. Fewer digits stand for the job whose id begins with them.
+_ID_LENGTH = 32
+#: How many of the newest jobs are looked through for it.
+_LOOKED_THROUGH = 1000
 
 
 def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv)
     action: Callable[[Client, argparse.Namespace], int] = arguments.action
-    try:
-        with Client(arguments.url, api_key=arguments.key) as client:
-            return action(client, arguments)
-    except ConnectionFailed as error:
-        raise ConnectionFailed(f"{error}\n{ADDRESS_HELP}") from None
+    with connected(arguments.url, arguments.key) as client:
+        if "job" in arguments:
+            arguments.job = _whole_id(client, arguments.job)
+        return action(client, arguments)
+
+
+def _whole_id(client: Client, given: str) -> str:
+    """Return the id of the job whose id begins so. Raises BadInput if several do."""
+    if len(given) >= _ID_LENGTH or not given:
+        return given
+    fitting = [job.id for job in client.jobs.list(_LOOKED_THROUGH) if job.id.startswith(given)]
+    if len(fitting) > 1:
+        raise BadInput(f"{len(fitting)} jobs begin with {given!r}: {', '.join(fitting[:5])}; give more of the id")
+    return fitting[0] if fitting else given  # the service says that there is no such job
 
 
 def _list(client: Client, arguments: argparse.Namespace) -> int:
@@ -86,6 +100,15 @@ def _cancel(client: Client, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _delete(client: Client, arguments: argparse.Namespace) -> int:
+    job = client.jobs.get(arguments.job)
+    if not job.state.terminal:
+        raise BadInput(f"job {job.id} is {job.state}; `tokenreward jobs cancel {job.id}` first, or wait for its end")
+    client.jobs.delete(job.id)
+    print(visible(f"{job.id} deleted, with its results"))
+    return 0
+
+
 def _retry(client: Client, arguments: argparse.Namespace) -> int:
     before = client.jobs.get(arguments.job).provenance.fingerprint_digest
     job = client.jobs.retry(arguments.job)
@@ -134,10 +157,10 @@ def _span(seconds: float) -> str:
     return f"{seconds:.0f}s"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="tokenreward jobs",
-        description="See and steer the service's jobs.",
+        description="See and steer the service's jobs. The beginning of an id is enough to name a job.",
         epilog="`watch` ends with 0 if every item has rewards, 3 if some failed, 1 if the job was cancelled.",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
@@ -147,13 +170,14 @@ def _parser() -> argparse.ArgumentParser:
         ("watch", _watch, "follow one job until it is over"),
         ("cancel", _cancel, "stop a job; what is finished keeps its rewards"),
         ("retry", _retry, "score a job's failed items again, or pin a job that nobody serves to another set-up"),
+        ("delete", _delete, "remove a job that is over, with its results"),
     ):
         sub = actions.add_parser(name, help=help_text, description=help_text)
         sub.set_defaults(action=action)
         if name == "list":
-            sub.add_argument("--limit", type=int, default=20, metavar="N", help="how many (default: 20)")
+            sub.add_argument("--limit", type=positive, default=20, metavar="N", help="how many (default: 20)")
         else:
-            sub.add_argument("job", metavar="JOB", help="the job's id")
+            sub.add_argument("job", metavar="JOB", help="the job's id, or its first digits")
         if name in {"list", "show"}:
             sub.add_argument("--json", action="store_true", help="the service's own words")
         add_connection(sub)

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tomllib
+import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
-from tokenreward.commands.common import ADDRESS_HELP, add_connection, pair
+from tokenreward.arguments import Parser, columns, pair, positive
+from tokenreward.commands.common import add_connection, add_contexts, add_names, address_help, template_of
 from tokenreward.dataset.columns import KEPT
-from tokenreward.errors import BadInput, ConnectionFailed
-from tokenreward.schema import Template
+from tokenreward.dataset.scoring_options import ScoringOptions
+from tokenreward.errors import BadInput
+
+if TYPE_CHECKING:
+    from tokenreward.dataset import Labeled
+    from tokenreward.dataset.reading import InputOptions
 
 #: Every response has an outcome, but some of them have no rewards.
 SOME_FAILED = 3
 
 _EPILOG = """\
-Rows have `prompt` and `response`, or `prompt`, `chosen` and `rejected`; text or chat messages. A labeled row keeps
-its columns and gains token_ids, token_rewards and token_error (chosen_... and rejected_... for pairs). Where the
-provenance stands: the schema metadata of .parquet and .arrow, OUT.meta.json for .jsonl.
+IN is .jsonl, .json, .csv or .tsv (also .gz and .zst), .parquet, .arrow, a folder of parquet files, a directory that
+`datasets` saved, a data set's name on the hub, or - for stdin. Rows have `prompt` and `response`, or `prompt`, `chosen`
+and `rejected`, as text or chat messages; docs/data.md has every shape that is understood. A labeled row keeps its
+columns and gains token_ids, token_rewards and token_error (chosen_... and rejected_... for pairs). Where the provenance
+stands: the schema metadata of .parquet and .arrow, OUT.meta.json for .jsonl.
 
 Interrupted in any way, the same command goes on where it stopped. Exit codes: 0 all labeled, 3 some responses have an
 error instead of rewards (their rows say which), 1 nothing was written, 2 wrong usage, 130 interrupted.
@@ -27,45 +35,66 @@ error instead of rewards (their rows say which), 1 nothing was written, 2 wrong 
 
 def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
-    arguments = _parser().parse_args(argv)
-    from tokenreward.dataset import label_dataset
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.out is None and not arguments.dry_run:
+        parser.error("the following arguments are required: --out (or --dry-run)")
+    from tokenreward.commands.streams import streamed
+    from tokenreward.dataset.reading import InputOptions
+
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        with streamed(arguments.input, arguments.out) as (data, out, name):
+            options = InputOptions(
+                arguments.split,
+                arguments.columns,
+                arguments.limit,
+                arguments.skip_invalid,
+                arguments.rows_per_job,
+                name,
+            )
+            if arguments.dry_run:
+                from tokenreward.commands.dry_run import dry_run
+
+                return dry_run(data, out, options, _scoring(arguments), arguments)
+            return _label(data, out, options, arguments)
+
+
+def _label(data: str, out: Path, options: InputOptions, arguments: argparse.Namespace) -> int:
+    from tokenreward.dataset.label_run import LabelOptions
+    from tokenreward.dataset.labeling import input_name, label_input
 
     try:
-        labeled = label_dataset(
-            Path(arguments.input),
-            Path(arguments.out),
-            model=arguments.model,
-            template=_template(arguments.template),
-            estimator=arguments.estimator,
-            parameters=dict(arguments.parameter),
-            contexts=dict(arguments.context),
-            pool=arguments.pool,
-            pool_by=arguments.pool_by,
-            score=arguments.score,
-            include=arguments.include,
-            models=dict(arguments.branch_model),
-            tokens=arguments.tokens,
-            split=arguments.split,
-            url=arguments.url,
-            api_key=arguments.key,
-            progress=not arguments.quiet,
-            rows_per_job=arguments.rows_per_job,
-            jobs_in_flight=arguments.jobs_in_flight,
-            keep_jobs=arguments.keep_jobs,
-        )
-    except ConnectionFailed as error:
-        raise ConnectionFailed(f"{error}\n{ADDRESS_HELP}") from None
+        with address_help():
+            run = LabelOptions(
+                _scoring(arguments),
+                arguments.model,
+                arguments.jobs_in_flight,
+                arguments.keep_jobs,
+                options.name or input_name(data),
+            )
+            labeled = label_input(
+                data, out, options, run, url=arguments.url, api_key=arguments.key, progress=not arguments.quiet
+            )
     except OSError as error:  # a full disk
         raise BadInput(f"{error}; what is labeled is kept, and the same command goes on from here") from None
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on from here", file=sys.stderr)
         return 130
+    return _told(labeled, str(arguments.out))
+
+
+def _told(labeled: Labeled, out: str) -> int:
+    """Say what came of it, on stderr if stdout has the rows, and return the exit code."""
     fingerprint = labeled.provenance.fingerprint
     done = "was labeled already" if labeled.already else "labeled"
     print(
-        f"{labeled.path} {done}: {labeled.rows} rows, {labeled.responses} responses, {labeled.tokens} tokens by "
-        f"{fingerprint.model} ({fingerprint.engine}, {fingerprint.dtype})"
+        f"{out} {done}: {labeled.rows} rows, {labeled.responses} responses, {labeled.tokens} tokens by "
+        f"{fingerprint.model} ({fingerprint.engine}, {fingerprint.dtype})",
+        file=sys.stderr if out == "-" else sys.stdout,
     )
+    if labeled.rejected:
+        print(f"{labeled.rejected} rows could not be labeled, and are in {labeled.rejected_path}", file=sys.stderr)
     if not labeled.failed:
         return 0
     print(f"{labeled.failed} of {labeled.responses} responses have an error instead of rewards:", file=sys.stderr)
@@ -74,18 +103,16 @@ def main(argv: list[str]) -> int:
     return SOME_FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="tokenreward label",
         description="Label every response of a file: one reward per token.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("input", metavar="IN", help=".jsonl, .parquet, .arrow, or a dataset directory")
-    parser.add_argument("--out", required=True, metavar="OUT", help=".parquet or .arrow, or .jsonl from JSONL")
-    parser.add_argument("--model", help="a served model's name, or name@fingerprint (default: the only one)")
-    parser.add_argument("--template", help="a shipped template's name or a .toml file (default: the estimator's own)")
-    parser.add_argument("--estimator", default="contrast", help="how log-probs become rewards (default: contrast)")
+    parser.add_argument("input", metavar="IN", help="a file, a folder, a data set's name on the hub, or - for stdin")
+    parser.add_argument("--out", metavar="OUT", help=".jsonl (also .gz and .zst), .parquet or .arrow, or - for stdout")
+    add_names(parser)
     parser.add_argument(
         "--parameter",
         type=_parameter,
@@ -94,14 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=NUMBER",
         help="a parameter of the estimator, as in tau=0.05; may be repeated",
     )
-    parser.add_argument(
-        "--context",
-        type=pair,
-        action="append",
-        default=[],
-        metavar="FIELD=COLUMN",
-        help="where a context field comes from: a column, or @best, @worst, @chosen, @rejected, @outcome; repeatable",
-    )
+    add_contexts(parser)
     parser.add_argument(
         "--branch-model",
         type=pair,
@@ -130,28 +150,52 @@ def _parser() -> argparse.ArgumentParser:
         help="also keep difference,segments,logprobs (any of them)",
     )
     parser.add_argument("--tokens", action="store_true", help="also keep each token's text and place, for `show`")
-    parser.add_argument("--split", help="which split of a dataset directory")
+    parser.add_argument("--split", help="which split of a folder, a directory or a data set of the hub")
+    parser.add_argument(
+        "--columns",
+        type=columns,
+        default={},
+        metavar="NAME=COLUMN,...",
+        help="columns under the names that rows are read by, as in prompt=question,chosen=good",
+    )
+    parser.add_argument("--limit", type=positive, metavar="N", help="label the first N rows only")
+    parser.add_argument("--dry-run", action="store_true", help="say what was understood and what it would take; stop")
+    parser.add_argument(
+        "--skip-invalid",
+        action="store_true",
+        help="leave out rows that cannot be labeled, and write them to OUT.rejected.jsonl with their reasons",
+    )
     add_connection(parser)
-    parser.add_argument("--rows-per-job", type=_positive, default=256, metavar="N", help="default: 256")
-    parser.add_argument("--jobs-in-flight", type=_positive, default=4, metavar="N", help="default: 4")
+    parser.add_argument("--rows-per-job", type=positive, default=256, metavar="N", help="default: 256")
+    parser.add_argument("--jobs-in-flight", type=positive, default=4, metavar="N", help="default: 4")
     parser.add_argument("--keep-jobs", action="store_true", help="leave the finished jobs on the service")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     return parser
 
 
-def _template(given: str | None) -> str | Template | None:
-    if given is None or not given.endswith(".toml"):
-        return given
-    try:
-        return Template(**tomllib.loads(Path(given).read_text("utf-8")))
-    except (OSError, ValueError, TypeError) as error:  # pydantic's and tomllib's errors are ValueErrors
-        raise BadInput(f"template {given}: {error}") from None
+def _scoring(arguments: argparse.Namespace) -> ScoringOptions:
+    return ScoringOptions.of(
+        template_of(arguments.template),
+        arguments.estimator,
+        parameters=dict(arguments.parameter),
+        pool=arguments.pool,
+        pool_by=arguments.pool_by,
+        include=[*arguments.include, "tokens"] if arguments.tokens else arguments.include,
+        contexts=dict(arguments.context),
+        score=arguments.score,
+        models=dict(arguments.branch_model),
+    )
 
 
-def _positive(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not (number := int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return number
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _parameter(text: str) -> tuple[str, float]:

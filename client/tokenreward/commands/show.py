@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenreward.arguments import Parser, positive
 from tokenreward.commands.common import add_connection
 from tokenreward.errors import BadInput, ConnectionFailed
 from tokenreward.schema import ItemResult
@@ -27,11 +28,12 @@ def main(argv: list[str]) -> int:
     """Run the command and return its exit code."""
     arguments = _parser().parse_args(argv)
     from tokenreward.dataset.formats import read_meta
+    from tokenreward.dataset.inputs.similar_files import no_such_file
     from tokenreward.show.rows import shown_rows
 
     path = Path(arguments.file)
     if not path.exists():
-        raise BadInput(f"{path}: no such file")
+        raise no_such_file(path)
     meta = read_meta(path)
     count = arguments.limit or (200 if arguments.html else 20)
     with _Service(meta, arguments.url, arguments.key) as service:
@@ -84,7 +86,7 @@ class _Service:
 
         if self._client is None:
             url, key = self._address
-            self._client = Client(url, api_key=key, patience=1.0)
+            self._client = Client(url, api_key=key, patience=0.0)
         known = self._provenance
         model = f"{known['fingerprint']['model']}@{known['fingerprint_digest']}" if known else None
         # Only token ids and texts are read from the answer, so that any template does; with the file's own, the result
@@ -103,8 +105,8 @@ class _Service:
         return results
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="tokenreward show",
         description="Show a labeled file as a heat map.",
         epilog=_EPILOG,
@@ -113,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", metavar="FILE", help="what `tokenreward label` wrote")
     parser.add_argument("--html", metavar="PAGE", help="write a self-contained HTML page instead")
     parser.add_argument("--from", dest="start", type=int, default=0, metavar="ROW", help="first row (default: 0)")
-    parser.add_argument("--limit", type=int, metavar="N", help="how many rows (default: 20, in a page 200)")
+    parser.add_argument("--limit", type=positive, metavar="N", help="how many rows (default: 20, in a page 200)")
     parser.add_argument("--pager", action="store_true", help="page through it (PAGER, or less)")
     add_connection(parser)
     return parser

@@ -10,7 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from tokenreward.dataset.row_layout import Layout
+from tokenreward.errors import BadInput
+
+
+class Unreadable(BadInput):
+    """One row of an input that cannot be read, although those after it can.
+
+    Attributes:
+        content: What stands in its place.
+    """
+
+    def __init__(self, message: str, content: Any) -> None:
+        super().__init__(message)
+        self.content = content
+
+
+#: A row, or why it cannot be read.
+Row = Mapping[str, Any] | Unreadable
 
 
 class Source(Protocol):
@@ -22,26 +38,27 @@ class Source(Protocol):
 
     suffix: str
 
-    def layout(self) -> Layout:
-        """Return the layout that the first row shows.
+    def preview(self, rows: int, also: Sequence[str] = ()) -> list[Row]:
+        """Return the first rows, at most so many, with the name of every column.
+
+        Columns that no layout reads may be null, but for those of `also`.
 
         Raises:
-            BadInput: There are no rows, or the first row has no layout.
+            BadInput: The input cannot be read.
         """
 
-    def batches(self, rows: int, also: Sequence[str] = ()) -> Iterator[tuple[int, Sequence[Mapping[str, Any]], Any]]:
+    def batches(self, rows: int, columns: Sequence[str] = ()) -> Iterator[tuple[int, Sequence[Row], Any]]:
         """Yield batches of at most `rows` rows.
 
-        Each batch is the number of its first row, its rows as mappings that hold `Layout.columns` and those of `also`
-        that there are, and its payload. The payload is what `Sink.write` needs of these rows, and can be sliced by
-        rows.
+        Each batch is the number of its first row, its rows with at least those of `columns` that there are, and its
+        payload. The payload is what `Sink.write` needs of these rows. Its length is theirs, and `payloads` can part it.
 
         Raises:
-            BadInput: A row cannot be read.
+            BadInput: The input cannot be read on.
         """
 
     def where(self, row: int) -> str:
-        """Return the name by which a person finds that row, such as `file, line 12`."""
+        """Return the name by which a person finds that row of the batch that was read last, as `file, line 12`."""
 
 
 class Sink(Protocol):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
-from tokenreward.dataset.base import Source
+from tokenreward.dataset.bad_rows import BadRows
+from tokenreward.dataset.base import Row, Source, Unreadable
 from tokenreward.dataset.columns import IDS
+from tokenreward.dataset.payloads import picked, row_at
 from tokenreward.dataset.row_items import RowItems
 from tokenreward.errors import BadInput
 from tokenreward.http.item_encoding import item_json
@@ -23,14 +25,12 @@ class Chunk:
 
     Attributes:
         number: Its place among the chunks, from 0.
-        first_row: The number of its first row.
         rows: How many rows it has.
         items: One line of JSON for every response, row by row and side by side.
         payload: The source's payload of its rows.
     """
 
     number: int
-    first_row: int
     rows: int
     items: tuple[bytes, ...]
     payload: Any
@@ -41,50 +41,71 @@ class Chunk:
         return hashlib.sha256(b"\n".join(self.items)).hexdigest()
 
 
-def chunks(source: Source, reading: RowItems, rows: int) -> Iterator[Chunk]:
+def chunks(source: Source, reading: RowItems, rows: int, bad: BadRows | None = None) -> Iterator[Chunk]:
     """Cut the source into chunks of at most `rows` rows and CHUNK_BYTES, the same every time.
+
+    Rows that cannot be labeled are in none of them.
 
     Args:
         source: The input.
         reading: How its rows become items.
         rows: The most rows of a chunk.
+        bad: What is told of rows that cannot be labeled.
 
     Raises:
-        BadInput: A row cannot be read, or has a column that labels would replace.
+        BadInput: The input cannot be read on, or its first row lacks a column that is asked for.
     """
     number = 0
+    checked = False
     taken = {name for name in reading.layout.added(texts=True) if not name.endswith(IDS)}
     for first, batch, payload in source.batches(rows, reading.columns):
-        if first == 0 and batch:
-            reading.check(batch[0], source.where(0))
-        start, size = 0, 0
+        places: list[int] = []
+        size = 0
         items: list[bytes] = []
         for offset, row in enumerate(batch):
-            if not taken.isdisjoint(row):
-                name = next(name for name in row if name in taken)
-                raise BadInput(f"{source.where(first + offset)}: the column {name!r} is what labels are written to")
-            lines = [item_json(item) for item in reading.of(row, source.where(first + offset))]
+            where = source.where(first + offset)
+            if not checked and not isinstance(row, Unreadable):
+                reading.check(row, where)
+                checked = True
+            try:
+                lines = _lines(row, reading, taken, where)
+            except BadInput as error:
+                if bad is not None:
+                    bad.add(where, error, row.content if isinstance(row, Unreadable) else row_at(payload, offset))
+                continue
             added = sum(map(len, lines))
             if items and size + added > CHUNK_BYTES:
-                yield Chunk(number, first + start, offset - start, tuple(items), payload[start:offset])
-                number, start, size, items = number + 1, offset, 0, []
+                yield Chunk(number, len(places), tuple(items), picked(payload, places))
+                number, places, size, items = number + 1, [], 0, []
+            places.append(offset)
             items += lines
             size += added
         if items:
-            yield Chunk(number, first + start, len(batch) - start, tuple(items), payload[start : len(batch)])
+            yield Chunk(number, len(places), tuple(items), picked(payload, places))
             number += 1
+
+
+def _lines(row: Row, reading: RowItems, taken: Set[str], where: str) -> list[bytes]:
+    """Return the items of a row as lines of JSON. Raises BadInput."""
+    if isinstance(row, Unreadable):
+        raise row
+    if not taken.isdisjoint(row):
+        name = next(name for name in row if name in taken)
+        raise BadInput(f"{where}: the column {name!r} is what labels are written to")
+    return [item_json(item) for item in reading.of(row, where)]
 
 
 def survey(all_chunks: Iterable[Chunk]) -> Survey:
     """Read everything once, so that every row is checked before the first one is paid for."""
     digest = hashlib.sha256()
-    rows = responses = size = 0
+    rows = responses = size = jobs = 0
     for chunk in all_chunks:
         digest.update(chunk.digest.encode())
         rows += chunk.rows
         responses += len(chunk.items)
         size += sum(map(len, chunk.items))
-    return Survey(rows, responses, size, digest.hexdigest())
+        jobs += 1
+    return Survey(rows, responses, size, jobs, digest.hexdigest())
 
 
 @dataclass(frozen=True)
@@ -92,13 +113,15 @@ class Survey:
     """The size of an input.
 
     Attributes:
-        rows: How many rows there are.
+        rows: How many rows can be labeled.
         responses: How many responses they hold.
         bytes: The size of all items as sent.
+        jobs: How many jobs they become.
         digest: The SHA-256 over all chunks.
     """
 
     rows: int
     responses: int
     bytes: int
+    jobs: int
     digest: str

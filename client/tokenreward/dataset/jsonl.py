@@ -1,61 +1,81 @@
-"""JSON Lines in and out. Every column of a row stays; labels are added after them."""
+"""JSON rows in and out. Every column of a row stays; labels are added after them."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tokenreward.dataset.atomic import replace
+from tokenreward.dataset.base import Row, Unreadable
+from tokenreward.dataset.inputs.compression import compressing, readable_bytes
+from tokenreward.dataset.inputs.file_kinds import opened
+from tokenreward.dataset.json_values import line_row
 from tokenreward.dataset.meta import meta_path
-from tokenreward.dataset.row_layout import Layout, layout_of
 from tokenreward.errors import BadInput
 
-#: The most levels of lists and objects in a row. Python reads and writes a few hundred, Arrow's files hold 64.
-_MOST_LEVELS = 100
+#: The rows of an input, or why one cannot be read, each with its place as a person says it (`line 12`).
+Numbered = Iterator[tuple[str, dict[str, Any] | Unreadable]]
 
 
-class JsonlSource:
-    """A file of JSON objects, one on each line. Blank lines are skipped, and rows are named by their line."""
+class RowsSource:
+    """Rows that come one by one from a file of text, named by their places in it."""
 
     suffix = ".jsonl"
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lines: list[int] = []  # the line of each row of the batch being read
+    def __init__(self, name: str, rows: Callable[[], Numbered]) -> None:
+        """Make a source.
+
+        Args:
+            name: What messages call the input.
+            rows: A function that yields the rows, the same every time.
+        """
+        self._name = name
+        self._rows = rows
+        self._places: list[str] = []  # of the batch being read
         self._first = 0
 
-    def layout(self) -> Layout:
-        """See `Source.layout`."""
-        for _, rows, _ in self.batches(1):
-            return layout_of(rows[0], self.where(0))
-        raise BadInput(f"{self._path}: there are no rows")
-
     def where(self, row: int) -> str:
-        """See `Source.where`. Only rows of the batch that was read last can be named."""
-        return f"{self._path}, line {self._lines[row - self._first]}"
+        """See `Source.where`."""
+        number = row - self._first
+        return f"{self._name}, {self._places[number] if number < len(self._places) else f'row {row}'}"
 
-    def batches(
-        self, rows: int, also: Sequence[str] = ()
-    ) -> Iterator[tuple[int, list[dict[str, Any]], list[dict[str, Any]]]]:
+    def preview(self, rows: int, also: Sequence[str] = ()) -> list[Row]:
+        """See `Source.preview`."""
+        for _, found, _ in self.batches(rows):
+            return found
+        raise BadInput(f"{self._name}: there are no rows")
+
+    def batches(self, rows: int, columns: Sequence[str] = ()) -> Iterator[tuple[int, list[Row], list[dict[str, Any]]]]:
         """See `Source.batches`. The payload is the rows themselves, which hold every column."""
         first = 0
-        numbered = json_rows(self._path)
+        numbered = self._rows()
         while batch := list(islice(numbered, rows)):
-            self._first, self._lines = first, [line for line, _ in batch]
-            content = [row for _, row in batch]
-            yield first, content, content
+            self._first, self._places = first, [place for place, _ in batch]
+            yield first, [row for _, row in batch], [{} if isinstance(row, Unreadable) else row for _, row in batch]
             first += len(batch)
+
+
+class JsonlSource(RowsSource):
+    """A file of JSON objects, one on each line. Blank lines are skipped, and rows are named by their line."""
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        super().__init__(name or str(path), lambda: numbered_lines(path, name or str(path)))
 
 
 class JsonlSink:
     """Labeled rows as JSON Lines, with the metadata in `OUT.meta.json`."""
 
     def check(self, payload: list[dict[str, Any]], out: Path) -> None:
-        """See `Sink.check`. What was read as JSON can be written as JSON."""
+        """See `Sink.check`. What was read as JSON can be written as JSON; an Arrow file may hold more."""
+        for name in dict.fromkeys(name for row in payload for name in row):
+            try:
+                json.dumps([row.get(name) for row in payload])
+            except (TypeError, ValueError) as error:
+                raise BadInput(f"{out}: JSON cannot hold the column {name!a} ({error}); .parquet holds it") from None
 
     def write(self, path: Path, payload: list[dict[str, Any]], labels: dict[str, list[Any]]) -> None:
         """See `Sink.write`."""
@@ -70,10 +90,11 @@ class JsonlSink:
         """See `Sink.assemble`."""
         with replace(meta_path(out)) as file:
             file.write(json.dumps(meta, indent=2, ensure_ascii=False).encode() + b"\n")
-        with replace(out) as file:  # last: where OUT is, it is complete and its meta is there
+        # Last: where OUT is, it is complete and its meta is there.
+        with replace(out) as file, compressing(out, file) as whole:
             for part in parts:
                 with part.open("rb") as labeled:
-                    shutil.copyfileobj(labeled, file, 1 << 20)
+                    shutil.copyfileobj(labeled, whole, 1 << 20)
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -82,24 +103,10 @@ def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         BadInput: A line is no JSON object, names a key twice, or is nested too deeply.
     """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = _DECODER.decode(line.decode(json.detect_encoding(line), "surrogatepass"))
-            except _KeyTwice as error:
-                raise BadInput(f"{path}, line {number}: {error}") from None
-            except ValueError as error:
-                raise BadInput(f"{path}, line {number}: not JSON ({error})") from None
-            except RecursionError:
-                raise _too_deep(path, number) from None
-            if not isinstance(row, dict):
-                raise BadInput(f"{path}, line {number}: not a JSON object")
-            # Counting brackets is quick, and tells of nearly every row that it cannot be too deep.
-            if line.count(b"[") + line.count(b"{") > _MOST_LEVELS and _levels(row) > _MOST_LEVELS:
-                raise _too_deep(path, number)
-            yield number, row
+    for place, row in numbered_lines(path, str(path)):
+        if isinstance(row, Unreadable):
+            raise row
+        yield int(place.removeprefix("line ")), row
 
 
 def json_line(row: Mapping[str, Any]) -> bytes:
@@ -110,31 +117,14 @@ def json_line(row: Mapping[str, Any]) -> bytes:
         return json.dumps(row).encode() + b"\n"
 
 
-class _KeyTwice(ValueError):
-    """An object names one key twice, so that nobody can say which value is meant."""
+def numbered_lines(path: Path, name: str) -> Numbered:
+    """Yield the rows of a file, or why one cannot be read, with their lines.
 
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _KeyTwice(f"the key {twice!a} stands there twice")
-    return found
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object)
-
-
-def _levels(value: Any) -> int:
-    """Return how deeply lists and objects are nested."""
-    levels, here = 0, [value]
-    while here:
-        levels += 1
-        inner = [part for outer in here for part in (outer.values() if isinstance(outer, dict) else outer)]
-        here = [part for part in inner if isinstance(part, dict | list)]
-    return levels
-
-
-def _too_deep(path: Path, line: int) -> BadInput:
-    return BadInput(f"{path}, line {line}: lists and objects are nested more than {_MOST_LEVELS} levels deep")
+    Args:
+        path: The file.
+        name: What messages call it.
+    """
+    with readable_bytes(name), opened(path) as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield f"line {number}", line_row(line, f"{name}, line {number}")

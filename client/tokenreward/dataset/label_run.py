@@ -19,7 +19,7 @@ from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.errors import BadInput, ConnectionFailed, JobFailed, TokenRewardError
 from tokenreward.html.escaping import visible
 from tokenreward.http import Client
-from tokenreward.schema import ItemResult, Job, JobState
+from tokenreward.schema import ItemResult, Job, JobState, Origin
 
 #: Cancelled jobs of one chunk after which labeling gives up.
 _ATTEMPTS = 5
@@ -33,13 +33,15 @@ class LabelOptions:
         scoring: How the responses are scored.
         model: The model asked for, or None.
         jobs_in_flight: How many jobs the service has at a time.
-        keep_jobs: Whether finished jobs stay on the service.
+        keep_jobs: Whether finished jobs stay on the service with their items and results.
+        name: What lists of jobs call the input.
     """
 
     scoring: ScoringOptions
     model: str | None
     jobs_in_flight: int
     keep_jobs: bool
+    name: str | None = None
 
 
 class LabelRun:
@@ -65,7 +67,9 @@ class LabelRun:
             ConnectionFailed: The service cannot be reached, or answers with something else than labels.
         """
         done = self._state.done
-        self._shown.begin(extent.responses, sum(d.responses for d in done.values()))
+        # What an earlier run has done is of the usual size, as far as anybody knows.
+        before = sum(d.responses for d in done.values())
+        self._shown.begin(extent.responses, before, extent.bytes * (extent.responses - before) // extent.responses)
         in_flight: deque[tuple[Chunk, Job]] = deque()
         for chunk in work:
             if chunk.number in done:
@@ -92,6 +96,7 @@ class LabelRun:
                 pool_by=scoring.pool_by,
                 include=scoring.include,
                 models=self._models(chunk.number),
+                origin=self._origin(),
                 idempotency_key=self._state.key(chunk.number, attempt, chunk.digest, model),
             )
             if job.state is not JobState.cancelled:
@@ -103,6 +108,10 @@ class LabelRun:
             self._noted = job.waiting.message
             self._shown.note(visible(f"job {job.id} {self._noted}"))
         return job
+
+    def _origin(self) -> Origin:
+        sides = self._layout.sides
+        return Origin(name=self._options.name, run=self._state.run, sides=list(sides) if len(sides) > 1 else [])
 
     def _model(self, number: int) -> str | None:
         """Return the model to ask for. After the first job, every other must go to exactly the same set-up.
@@ -121,8 +130,9 @@ class LabelRun:
 
     def _collect(self, chunk: Chunk, job: Job) -> None:
         results = []
+        sizes = map(len, chunk.items)
         for result in self._client.jobs.results(job.id):
-            self._shown.advance(len(result.token_ids or ()))
+            self._shown.advance(len(result.token_ids or ()), work=next(sizes, 0))
             results.append(result)
         ended = self._client.jobs.get(job.id)
         if ended.state is not JobState.succeeded:
@@ -136,7 +146,7 @@ class LabelRun:
         self._state.finish(chunk.number, _counted(chunk, results))
         if not self._options.keep_jobs:
             with contextlib.suppress(TokenRewardError):  # the service removes old jobs by itself
-                self._client.jobs.delete(job.id)
+                self._client.jobs.empty(job.id)
 
 
 def _check(chunk: Chunk, job: Job, results: list[ItemResult]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenreward.dataset.bad_rows import rejected_path
 from tokenreward.dataset.base import Sink
 from tokenreward.dataset.chunks import Survey
 from tokenreward.dataset.formats import read_meta
@@ -29,6 +30,7 @@ class Labeled:
         reasons: How often each of the most frequent errors occurred, by message.
         provenance: Where the rewards came from.
         already: Whether the file stood there before, so that nothing was done.
+        rejected: Rows of the input that could not be labeled, and were left out.
     """
 
     path: Path
@@ -39,6 +41,12 @@ class Labeled:
     reasons: dict[str, int]
     provenance: Provenance
     already: bool = False
+    rejected: int = 0
+
+    @property
+    def rejected_path(self) -> Path:
+        """Where the rows stand that were left out, if there are any."""
+        return rejected_path(self.path)
 
     def dataset(self) -> Any:
         """Return the file as a `datasets.Dataset`."""

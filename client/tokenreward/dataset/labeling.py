@@ -6,23 +6,21 @@ the next jobs while the oldest is read, so results are written in order and memo
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tokenreward.dataset.base import Source
-from tokenreward.dataset.chunks import chunks, survey
-from tokenreward.dataset.formats import sink_of, source_of
+from tokenreward.dataset.chunks import chunks
 from tokenreward.dataset.label_run import LabelOptions, LabelRun
 from tokenreward.dataset.labeled_file import Labeled, assemble, existing_labeled, labeling_plan
+from tokenreward.dataset.outages import Outages
 from tokenreward.dataset.progress import progress_for
+from tokenreward.dataset.reading import InputOptions, read_whole
 from tokenreward.dataset.resume import RunState
-from tokenreward.dataset.row_items import RowItems
 from tokenreward.dataset.scoring_options import ScoringOptions
-from tokenreward.errors import BadInput
 from tokenreward.http import Client
 from tokenreward.schema import Include, Pool, PoolBy, Score, Template
 from tokenreward.settings import client_settings
@@ -47,6 +45,9 @@ def label_dataset(
     models: Mapping[str, str] | None = None,
     tokens: bool = False,
     split: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    skip_invalid: bool = False,
     client: Client | None = None,
     url: str | None = None,
     api_key: str | None = None,
@@ -60,9 +61,10 @@ def label_dataset(
     If it is interrupted, at any moment, the same call goes on where it stopped.
 
     Args:
-        data: A .jsonl, .parquet or .arrow file, a directory from `save_to_disk`, or a `datasets` dataset.
-        out: A .parquet or .arrow file, or from JSONL a .jsonl file. For a dataset it may be left out, which makes a
-            temporary .arrow file.
+        data: A file or a folder of any format in docs/data.md, a data set's name on the hub, a `datasets` dataset, a
+            pandas or polars DataFrame, an Arrow table, or a list of rows.
+        out: A .jsonl (also .jsonl.gz and .jsonl.zst), .parquet or .arrow file. For data in memory it may be left out,
+            which makes a temporary .arrow file.
         model: A served model's name, or `name@fingerprint`. None means the only model that is served.
         template: A shipped template's name, or a template of your own. None means the estimator's own.
         estimator: A shipped estimator's name.
@@ -78,20 +80,25 @@ def label_dataset(
             (`name` or `name@version`), or another served model. All rows get one version: that of the first job.
         tokens: Also keep each token's text and its place in the response.
         split: Which split of a dataset with several.
+        columns: Columns under the names that rows are read by, as in `{"prompt": "question"}`; the labeled file has
+            these names. See docs/data.md.
+        limit: At most so many rows are labeled, the first ones.
+        skip_invalid: Leave out rows that cannot be labeled, and write them to `OUT.rejected.jsonl` with their reasons.
         client: The client to use, instead of one with `url` and `api_key`.
         url: The service's base address.
         api_key: An API key.
         progress: True always shows progress, False never, and None only in a terminal.
         rows_per_job: The most rows in a job.
         jobs_in_flight: How many jobs the service has at a time.
-        keep_jobs: Leave the jobs on the service. By default each is removed once its rows are on disk.
+        keep_jobs: Leave the jobs on the service. By default their items and results are removed once the rows are on
+            disk, and one record of the run stays for as long as the service keeps finished jobs.
 
     Returns:
         The labeled file with its counts and provenance.
 
     Raises:
-        BadInput: A row cannot be read, or `out` cannot hold it, in which case nothing was labeled; or `out` holds
-            something else.
+        BadInput: A row cannot be labeled (without `skip_invalid`), or `out` cannot hold it, in which case nothing was
+            labeled; or `out` holds something else.
         ConnectionFailed: The service cannot be reached.
         JobFailed: A job was cancelled.
     """
@@ -107,43 +114,62 @@ def label_dataset(
         score=score,
         models=models,
     )
-    source, target = _opened(data, out, split)
-    sink = sink_of(target, source)
-    layout = replace(source.layout(), score=scoring.score)
-    reading = RowItems(layout, scoring.contexts, spans=pool == "spans")
-    extent = survey(chunks(source, reading, rows_per_job))
-    plan = labeling_plan(extent, model, scoring, rows_per_job)
-    if (existing := existing_labeled(target, plan)) is not None:
-        return existing
-    sink.check(next(chunks(source, reading, rows_per_job)).payload, target)
+    options = InputOptions(split, dict(columns or {}), limit, skip_invalid, rows_per_job)
+    run = LabelOptions(scoring, model, jobs_in_flight, keep_jobs, input_name(data))
+    return label_input(data, out, options, run, client=client, url=url, api_key=api_key, progress=progress)
+
+
+def label_input(
+    data: Any,
+    out: str | Path | None,
+    options: InputOptions,
+    run: LabelOptions,
+    *,
+    client: Client | None = None,
+    url: str | None = None,
+    api_key: str | None = None,
+    progress: bool | None = None,
+) -> Labeled:
+    """Do what `label_dataset` does, with options that are checked already.
+
+    Args:
+        data: See `label_dataset`.
+        out: See `label_dataset`.
+        options: What of the input is read, and how.
+        run: How it is scored, and in how many jobs at a time.
+        client: See `label_dataset`.
+        url: See `label_dataset`.
+        api_key: See `label_dataset`.
+        progress: See `label_dataset`.
+    """
+    found = read_whole(data, out, run.scoring, options)
+    understood = found.understood
+    for warning in understood.warnings():
+        warnings.warn(warning, stacklevel=3)
+    plan = labeling_plan(understood.extent, run.model, run.scoring, options.rows_per_job)
+    if (existing := existing_labeled(found.target, plan)) is not None:
+        return replace(existing, rejected=understood.rejected)
     with ExitStack() as stack:
-        here = client or stack.enter_context(_patient_client(url, api_key))
-        state = stack.enter_context(RunState(target, plan, source.suffix))
         shown = stack.enter_context(progress_for(progress))
-        options = LabelOptions(scoring, model, jobs_in_flight, keep_jobs)
-        LabelRun(here, state, sink, layout, options, shown).run(chunks(source, reading, rows_per_job), extent)
-        return assemble(target, sink, state, plan, layout)
+        for line in understood.lines():
+            shown.note(line)
+        here = client or stack.enter_context(_patient_client(url, api_key, shown.note))
+        state = stack.enter_context(RunState(found.target, plan, found.source.suffix))
+        work = chunks(found.source, found.reading, options.rows_per_job)
+        LabelRun(here, state, found.sink, understood.layout, run, shown).run(work, understood.extent)
+        labeled = assemble(found.target, found.sink, state, plan, understood.layout)
+        return replace(labeled, rejected=understood.rejected)
 
 
-def _opened(data: Any, out: str | Path | None, split: str | None) -> tuple[Source, Path]:
-    if not isinstance(data, str | Path):
-        from tokenreward.dataset.arrow_source import dataset_source
-
-        target = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="tokenreward-")) / "labeled.arrow"
-        return dataset_source(data[split] if split is not None else data), target
-    if out is None:
-        raise BadInput("a file needs a path for its output")
-    path, target = Path(data), Path(out)
-    if target.exists() and path.resolve() == target.resolve():
-        raise BadInput(f"{target}: the output would replace the input")
-    if not target.parent.is_dir():
-        raise BadInput(f"{target.parent}: no such directory")
-    return source_of(path, target, split), target
+def input_name(data: Any) -> str | None:
+    """Return what lists of jobs call the input: the name of its file."""
+    return Path(data).name[:200] or None if isinstance(data, str | Path) else None
 
 
-def _patient_client(url: str | None, api_key: str | None) -> Client:
+def _patient_client(url: str | None, api_key: str | None, told: Callable[[str], None]) -> Client:
     """Return a client that waits through a restart of the service, once the service has answered at all."""
     settings = client_settings(url=url, api_key=api_key)
     with Client(settings=settings.model_copy(update={"patience": 0.0})) as probe:
         probe.health()
-    return Client(settings=settings.model_copy(update={"patience": max(settings.patience, PATIENCE)}))
+    patient = settings.model_copy(update={"patience": max(settings.patience, PATIENCE)})
+    return Client(settings=patient, on_trouble=Outages(told, patient.patience))

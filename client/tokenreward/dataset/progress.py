@@ -1,4 +1,7 @@
-"""Progress for people: a bar in a terminal, and a plain line now and then elsewhere."""
+"""Progress for people: a bar in a terminal, and a plain line now and then elsewhere.
+
+The time that is left is said only once it can be known: see `pace`.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,23 @@ import time
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from tokenreward.dataset.pace import Pace
+
 
 class Progress(Protocol):
     """Something that is told of every response as it comes. Use it in a `with` statement."""
 
-    def begin(self, total: int, done: int) -> None:
-        """Say how many responses there are, and how many of them an earlier run has done."""
+    def begin(self, total: int, done: int, work: int = 0) -> None:
+        """Say how many responses there are, and how many of them an earlier run has done.
 
-    def advance(self, tokens: int, responses: int = 1) -> None:
-        """Say that some responses, with `tokens` tokens in all, have come."""
+        Args:
+            total: All responses.
+            done: Those that are done already.
+            work: The size of those that are not, in the measure of `advance`. 0 means that each counts alike.
+        """
+
+    def advance(self, tokens: int, responses: int = 1, work: int = 0) -> None:
+        """Say that some responses, with `tokens` tokens in all and the size `work`, have come."""
 
     def note(self, text: str) -> None:
         """Say something else that a person should know."""
@@ -30,10 +41,10 @@ class Progress(Protocol):
 class Quiet:
     """Progress that shows nothing."""
 
-    def begin(self, total: int, done: int) -> None:
+    def begin(self, total: int, done: int, work: int = 0) -> None:
         """See `Progress.begin`."""
 
-    def advance(self, tokens: int, responses: int = 1) -> None:
+    def advance(self, tokens: int, responses: int = 1, work: int = 0) -> None:
         """See `Progress.advance`."""
 
     def note(self, text: str) -> None:
@@ -52,15 +63,16 @@ class Lines(Quiet):
     def __init__(self, every: float = 5.0, done: str = "labeled") -> None:
         self._every, self._verb = every, done
 
-    def begin(self, total: int, done: int) -> None:
+    def begin(self, total: int, done: int, work: int = 0) -> None:
         """See `Progress.begin`."""
-        self._total, self._before, self._done, self._tokens = total, done, done, 0
-        self._started = self._said = time.monotonic()
+        self._total, self._done = total, done
+        self._pace = Pace(work or total - done)
+        self._said = time.monotonic()
 
-    def advance(self, tokens: int, responses: int = 1) -> None:
+    def advance(self, tokens: int, responses: int = 1, work: int = 0) -> None:
         """See `Progress.advance`."""
         self._done += responses
-        self._tokens += tokens
+        self._pace.advance(tokens, work or responses)
         if time.monotonic() - self._said >= self._every or self._done == self._total:
             self._said = time.monotonic()
             print(self._line(), file=sys.stderr, flush=True)
@@ -70,38 +82,36 @@ class Lines(Quiet):
         print(text, file=sys.stderr, flush=True)
 
     def _line(self) -> str:
-        seconds = max(1e-6, time.monotonic() - self._started)
-        left = (self._total - self._done) * seconds / max(1, self._done - self._before)
-        rate = self._tokens / seconds
-        return f"{self._verb} {self._done}/{self._total} responses, {rate:.0f} tokens/s, {left:.0f} s left"
+        rate, left = self._pace.tokens_per_second, self._pace.seconds_left
+        rated = f", {rate:.0f} tokens/s" if rate is not None else ""
+        return f"{self._verb} {self._done}/{self._total} responses{rated}" + (
+            f", {span(left)} left" if left is not None else ""
+        )
 
 
 class Bar(Quiet):
     """A Rich progress bar on stderr."""
 
     def __init__(self, console: Any, doing: str = "labeling") -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
         from rich.progress import Progress as Rich
 
         self._rich = Rich(
-            TextColumn(doing),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]} tokens/s"),
-            TimeRemainingColumn(),
-            console=console,
+            TextColumn(doing), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"), console=console
         )
 
-    def begin(self, total: int, done: int) -> None:
+    def begin(self, total: int, done: int, work: int = 0) -> None:
         """See `Progress.begin`."""
-        self._tokens, self._started = 0, time.monotonic()
-        self._task = self._rich.add_task("", total=total, completed=done, rate="-")
+        self._pace = Pace(work or total - done)
+        self._task = self._rich.add_task("", total=total, completed=done, told="")
 
-    def advance(self, tokens: int, responses: int = 1) -> None:
+    def advance(self, tokens: int, responses: int = 1, work: int = 0) -> None:
         """See `Progress.advance`."""
-        self._tokens += tokens
-        rate = self._tokens / max(1e-6, time.monotonic() - self._started)
-        self._rich.update(self._task, advance=responses, rate=f"{rate:.0f}")
+        self._pace.advance(tokens, work or responses)
+        rate, left = self._pace.tokens_per_second, self._pace.seconds_left
+        told = [f"{rate:.0f} tokens/s"] if rate is not None else []
+        told += [f"{span(left)} left"] if left is not None else []
+        self._rich.update(self._task, advance=responses, told=", ".join(told))
 
     def note(self, text: str) -> None:
         """See `Progress.note`."""
@@ -131,3 +141,10 @@ def progress_for(shown: bool | None, doing: str = "labeling", done: str = "label
 
     console = Console(stderr=True)
     return Bar(console, doing) if console.is_terminal else Lines(done=done)
+
+
+def span(seconds: float) -> str:
+    """Return a length of time for people: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tokenreward.dataset.atomic import locked, replace
-from tokenreward.errors import BadInput
+from tokenreward.errors import BadInput, Rejected
 from tokenreward.schema import Provenance
 
 
@@ -78,6 +78,8 @@ class RunState:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self.provenance is None and not self.done and isinstance(error, Rejected | BadInput):
+            self.remove()  # the service has taken nothing, so that the corrected command may begin anew
         self._lock.close()
 
     def part(self, number: int) -> Path:
@@ -136,6 +138,9 @@ class RunState:
             saved = json.loads(path.read_bytes())
             keys = {**saved["plan"], **self._plan}  # what one of the two does not mention has its default there
             different = [key for key in keys if saved["plan"].get(key) != self._plan.get(key)]
+            if different and saved["provenance"] is None:
+                self._begin()  # the service took nothing on that plan
+                return
             if different:
                 raise BadInput(
                     f"{self.directory} holds the beginning of another run ({', '.join(different)} differ);"
@@ -144,10 +149,13 @@ class RunState:
             self.run: str = saved["run"]
             self.provenance = Provenance.model_validate(saved["provenance"]) if saved["provenance"] else None
         else:
-            self.run = uuid.uuid4().hex
-            self._save()
+            self._begin()
         for done in self.directory.glob("*.done"):
             self.done[int(done.stem)] = Done(**json.loads(done.read_bytes()))
+
+    def _begin(self) -> None:
+        self.run = uuid.uuid4().hex
+        self._save()
 
     def _save(self) -> None:
         provenance = self.provenance.model_dump(mode="json") if self.provenance else None

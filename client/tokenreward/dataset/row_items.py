@@ -29,9 +29,9 @@ class RowItems:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are read beside those of the layout."""
+        """The columns that are read."""
         spans = [prefix(side) + SPANS for side in self.layout.sides] if self.spans else []
-        return (*columns_of(self.contexts), *spans)
+        return (*self.layout.columns, *columns_of(self.contexts), *spans)
 
     def check(self, row: Mapping[str, Any], where: str) -> None:
         """Check the first row.

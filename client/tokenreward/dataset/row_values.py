@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tokenreward.dataset.columns import FINISHED, IDS, KWARGS, MEDIA, TOOLS, prefix
+from tokenreward.dataset.shapes.speakers import spoken
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item, Message
 from tokenreward.schema.messages import ENDS_IN_ANSWER, text_of
@@ -31,12 +32,15 @@ def text_in(row: Mapping[str, Any], column: str, where: str) -> str:
 def messages_of(row: Mapping[str, Any], column: str, where: str) -> list[dict[str, Any]]:
     """Return the chat messages in `column`, each with the keys that it has a value for.
 
-    Nulls are taken for absent at any depth: a columnar file gives every message every key.
+    One message may stand without a list, and ShareGPT's `from` and `value` are read as `role` and `content`. Nulls are
+    taken for absent at any depth: a columnar file gives every message every key.
 
     Raises:
         BadInput: It is missing, empty or no list of messages, or a message has what cannot be carried, as an image.
     """
     value = row.get(column)
+    if isinstance(value, Mapping):
+        value = [value]
     if not isinstance(value, list):
         raise BadInput(f"{where}, column {column!r}: {_unlike('messages', value)}")
     if not value:
@@ -141,6 +145,8 @@ def finished_of(row: Mapping[str, Any], side: str, where: str) -> bool:
 
 
 def _message(message: Any, number: int, where: str) -> dict[str, Any]:
+    if isinstance(message, Mapping) and "from" in message and "role" not in message:
+        message = spoken(message, number, where)
     if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
         raise BadInput(f"{where}: message {number} has no text `role` and `content`")
     kept = without_nulls(message)

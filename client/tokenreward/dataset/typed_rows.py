@@ -7,8 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tokenreward.dataset.base import Source
-from tokenreward.dataset.row_layout import Layout
+from tokenreward.dataset.base import Row, Source
 from tokenreward.errors import BadInput
 
 #: What pyarrow raises for a value that has no type, or not the one that it should have.
@@ -33,13 +32,11 @@ class TypedSource:
         """See `Source.where`."""
         return self._rows.where(row)
 
-    def layout(self) -> Layout:
-        """See `Source.layout`."""
-        return self._rows.layout()
+    def preview(self, rows: int, also: Sequence[str] = ()) -> list[Row]:
+        """See `Source.preview`."""
+        return self._rows.preview(rows, also)
 
-    def batches(
-        self, rows: int, also: Sequence[str] = ()
-    ) -> Iterator[tuple[int, Sequence[Mapping[str, Any]], pa.Table]]:
+    def batches(self, rows: int, columns: Sequence[str] = ()) -> Iterator[tuple[int, Sequence[Row], pa.Table]]:
         """See `Source.batches`. The payload is an Arrow table."""
         if self._schema is None:
             self._schema = self._inferred()

@@ -19,11 +19,12 @@ from tokenreward.estimators.rlmec import RLMEC
 from tokenreward.estimators.rto import RTO
 from tokenreward.estimators.surprisal import SURPRISAL
 from tokenreward.estimators.tis import TIS
+from tokenreward.estimators.tlcr import TLCR
 from tokenreward.estimators.unrelated import UNRELATED
 
 __all__ = ["MOST_REWARD", "Estimator", "Evidence", "LogProbs", "Outcome", "Rewards", "resolve", "shipped", "squash"]
 
-_ALL = (CONTRAST, EVIDENCE, SURPRISAL, DIFFERENCE, TIS, RLCSD, PRIVILEGED, UNRELATED, RLMEC, EDIT, RTO)
+_ALL = (CONTRAST, EVIDENCE, SURPRISAL, DIFFERENCE, TIS, RLCSD, PRIVILEGED, UNRELATED, RLMEC, EDIT, RTO, TLCR)
 _SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in _ALL}
 
 

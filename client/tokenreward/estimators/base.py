@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tokenreward.estimators.parameters import Parameter, Parameters, complete
-from tokenreward.schema import Template, digest
+from tokenreward.schema import Fingerprint, Template, digest
+from tokenreward.schema.provenance import TOKEN_CLASSIFIER
 
 LogProbs = NDArray[np.float32]
 Rewards = NDArray[np.float32]
@@ -91,6 +92,7 @@ class Estimator:
         repeated: Its repeated branches, and the parameter that says how many repetitions are scored at most.
         fields: The context fields that it reads itself; at least one of them must be given.
         unbounded: Whether rewards may lie outside [-0.5, 0.5].
+        reads: What its rows are: `logprobs` of tokens, or `judgements` of them by a token classifier.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Estimator:
     repeated: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
     unbounded: bool = False
+    reads: Literal["logprobs", "judgements"] = "logprobs"
 
     @property
     def hash(self) -> str:
@@ -147,6 +150,22 @@ class Estimator:
                 f"it once. {made_for}"
             )
         return None
+
+    def unfit_model(self, fingerprint: Fingerprint) -> str | None:
+        """Return why a model cannot be used with this estimator; None if it can.
+
+        An estimator that asks no model can be used with any. The rows of the synthetic engine mean nothing, so that it
+        serves every estimator.
+        """
+        classifier = fingerprint.head == TOKEN_CLASSIFIER
+        if not self.branches or fingerprint.engine == "synthetic" or classifier == (self.reads == "judgements"):
+            return None
+        if classifier:
+            return f"model {fingerprint.model!r} is a token classifier, which judges tokens: take estimator 'tlcr'"
+        return (
+            f"estimator {self.name!r} needs a token classifier, and {fingerprint.model!r} is a language model;"
+            " `tokenreward train-labeler` makes one"
+        )
 
     def chosen(self, given: Parameters) -> dict[str, float]:
         """Return every parameter's value: the given ones, and the defaults of the others.

@@ -30,21 +30,21 @@ def _difference(evidence: Evidence, parameters: Parameters) -> Difference:
     if isinstance(revised, str) == isinstance(original, str):
         raise BadInput("estimator 'edit' needs the context field 'revised' or 'original', as text, and not both")
     value, other = (-0.5, revised) if isinstance(revised, str) else (0.5, original)
-    edited = _edited(evidence.text, str(other))
-    return np.array([value if edited[a:b].any() else 0.0 for a, b in evidence.offsets], dtype=np.float64)
+    changed = edited(evidence.text, str(other))
+    return np.array([value if changed[a:b].any() else 0.0 for a, b in evidence.offsets], dtype=np.float64)
 
 
-def _edited(text: str, other: str) -> np.ndarray:
-    """Which characters of `text` belong to words that `other` does not have in their place, bool `[len(text)]`."""
+def edited(text: str, other: str) -> np.ndarray:
+    """Return which characters of `text` are of words that `other` does not have in their place, bool `[len(text)]`."""
     own, theirs = _words(text), _words(other)
     few = len(own) + len(theirs) < _MANY_WORDS
     matcher = SequenceMatcher(None, [w for w, _ in own], [w for w, _ in theirs], autojunk=not few)
-    edited = np.zeros(len(text), dtype=bool)
+    changed = np.zeros(len(text), dtype=bool)
     for kind, first, last, _, _ in matcher.get_opcodes():
         if kind in ("delete", "replace"):
             for _, (start, end) in own[first:last]:
-                edited[start:end] = True
-    return edited
+                changed[start:end] = True
+    return changed
 
 
 def _words(text: str) -> Sequence[tuple[str, tuple[int, int]]]:

@@ -11,7 +11,7 @@ normalised where the response ends: one token's log-prob says little, and an err
 With the mean of d subtracted, a token is compared with its own response only. The last term compares responses, by how
 likely their text is anyway: an answer full of rare text has more wrong tokens than one of commonplaces. Where it is
 about as likely as usual (2 nats a token) the term is 0. The numbers are from a search on development data
-(benchmarks/estimator_search.py, docs/label-quality.md).
+(benchmarks/estimator_search.py, docs/lab-notebook.md).
 """
 
 from __future__ import annotations

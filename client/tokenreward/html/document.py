@@ -12,33 +12,23 @@ from tokenreward.html.escaping import visible
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
-def document(
-    title: str,
-    head: Iterable[str],
-    body: Iterable[str],
-    style: str = "",
-    *,
-    sheet: str | None = None,
-    images: bool = False,
-) -> str:
-    """Return a whole page, which loads nothing and runs nothing.
+def document(title: str, head: Iterable[str], body: Iterable[str], *, images: bool = False) -> str:
+    """Return a whole page, which loads nothing and runs nothing. All pages have the one style sheet, `page.css`.
 
     Args:
         title: The page's title, as text.
         head: What stands below the title, as HTML.
         body: The page's sections, as HTML in which everything that is not ours has been escaped.
-        style: CSS that is added to the style sheet.
-        sheet: The style sheet. None means `page.css`, which has the heat map's styles.
         images: Whether pictures in `data:` addresses may be shown.
     """
-    sheet = resources.files(__package__).joinpath("page.css").read_text("utf-8") if sheet is None else sheet
+    sheet = resources.files(__package__).joinpath("page.css").read_text("utf-8")
     policy = f"{_POLICY}; img-src data:" if images else _POLICY
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{text(title)}</title>\n<style>\n{sheet}{style}</style>\n</head>\n<body>",
+            f"<title>{text(title)}</title>\n<style>\n{sheet}</style>\n</head>\n<body>",
             f"<header>\n<h1>{text(title)}</h1>",
             *head,
             "</header>\n<main>",

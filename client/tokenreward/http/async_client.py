@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,19 @@ from tokenreward.http.async_connection import AsyncConnection
 from tokenreward.http.async_jobs import AsyncJobs
 from tokenreward.http.client import LABEL_ITEMS
 from tokenreward.http.item_encoding import ItemLike, item_lines
-from tokenreward.schema import EstimatorInfo, Include, Job, LabelResponse, ModelInfo, Pool, PoolBy, Rendered, Template
+from tokenreward.http.trouble import OnTrouble
+from tokenreward.schema import (
+    AuditVerdict,
+    EstimatorInfo,
+    Include,
+    Job,
+    LabelResponse,
+    ModelInfo,
+    Pool,
+    PoolBy,
+    Rendered,
+    Template,
+)
 from tokenreward.settings import ClientSettings, client_settings
 
 
@@ -40,9 +52,10 @@ class AsyncClient:
         timeout: float | None = None,
         patience: float | None = None,
         settings: ClientSettings | None = None,
+        on_trouble: OnTrouble | None = None,
     ) -> None:
         self.settings = settings or client_settings(url=url, api_key=api_key, timeout=timeout, patience=patience)
-        self._connection = AsyncConnection(self.settings)
+        self._connection = AsyncConnection(self.settings, on_trouble)
         self.jobs = AsyncJobs(self._connection)
         self.adapters = AsyncAdapters(self._connection)
 
@@ -84,7 +97,7 @@ class AsyncClient:
             made = await self.jobs.submit(lines, options)
             answer: LabelResponse | Job = await self.jobs.wait(made.id, timeout)
         else:
-            request = endpoints.label(lines, options, wait, uuid.uuid4().hex)
+            request = endpoints.label(lines, options, wait, uuid.uuid4().hex, timeout)
             answer = await self._connection.run(operations.label_now(request, timeout, self.settings.patience))
         if isinstance(answer, Job):
             job = responses.successful(answer)
@@ -107,6 +120,20 @@ class AsyncClient:
     async def estimators(self) -> list[EstimatorInfo]:
         """Return the estimators that the service knows."""
         return responses.estimators(await self._connection.send(endpoints.get("/v1/estimators")))
+
+    async def tokens_per_second(self, model: str | None = None) -> float | None:
+        """Return the speed that live workers have measured, all of them together, or None before there is one.
+
+        It counts every branch of every response in full, as a scorer without a prefix cache reads them.
+
+        Args:
+            model: Only of workers that serve this, a name or `name@fingerprint`.
+        """
+        return responses.tokens_per_second(await self._connection.send(endpoints.get("/v1/workers")), model)
+
+    async def keep_verdicts(self, verdicts: Sequence[AuditVerdict]) -> None:
+        """Leave what an audit found with the service, as `Client.keep_verdicts` does."""
+        await self._connection.send(endpoints.keep_verdicts(verdicts))
 
     async def health(self) -> str:
         """Return "ok" if the service answers, as `Client.health` does."""

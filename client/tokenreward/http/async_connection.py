@@ -8,8 +8,10 @@ from contextlib import AbstractAsyncContextManager
 import httpx2
 
 from tokenreward.http.exchange import Operation, Outcome, Pause, Reply, Request, T
+from tokenreward.http.responses import NOT_NOW
 from tokenreward.http.retries import send
 from tokenreward.http.transport import broken, connection_options, request_options
+from tokenreward.http.trouble import OnTrouble, Trouble
 from tokenreward.settings import ClientSettings
 
 
@@ -18,10 +20,12 @@ class AsyncConnection:
 
     Attributes:
         settings: Where the service is and how long to wait for it.
+        trouble: What is told that a request came to nothing.
     """
 
-    def __init__(self, settings: ClientSettings) -> None:
+    def __init__(self, settings: ClientSettings, on_trouble: OnTrouble | None = None) -> None:
         self.settings = settings
+        self.trouble = Trouble(on_trouble)
         self._http = httpx2.AsyncClient(**connection_options(settings))
 
     async def aclose(self) -> None:
@@ -50,6 +54,8 @@ class AsyncConnection:
 
     async def _perform(self, step: Request | Pause) -> Outcome:
         if isinstance(step, Pause):
+            if step.trouble is not None:
+                self.trouble.met(step.trouble)
             await asyncio.sleep(step.seconds)
             return None
         options = request_options(self.settings, step, asynchronous=True)
@@ -57,4 +63,6 @@ class AsyncConnection:
             response = await self._http.request(step.method, step.path, **options)
         except httpx2.RequestError as error:
             return broken(error, self.settings)
+        if response.status_code not in NOT_NOW:
+            self.trouble.over()
         return Reply(response.status_code, response.headers, response.content)

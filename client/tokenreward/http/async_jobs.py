@@ -17,7 +17,7 @@ from tokenreward.http.pagination import JobPages
 from tokenreward.http.result_stream import ResultsCursor, unreadable
 from tokenreward.http.transport import broken
 from tokenreward.http.upload import JobBody
-from tokenreward.schema import Include, ItemResult, Job, JobOptions, Pool, PoolBy, Template
+from tokenreward.schema import Include, ItemResult, Job, JobOptions, Origin, Pool, PoolBy, Template
 
 
 class AsyncJobs:
@@ -40,10 +40,11 @@ class AsyncJobs:
         models: Mapping[str, str] | None = None,
         strict: bool = False,
         idempotency_key: str | None = None,
+        origin: Origin | None = None,
     ) -> Job:
         """Create a job, as `Jobs.create` does. Items may come from an async iterable too."""
         options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict, models)
-        return await self.submit(items, options, idempotency_key)
+        return await self.submit(items, options.model_copy(update={"origin": origin}), idempotency_key)
 
     async def submit(
         self,
@@ -85,6 +86,10 @@ class AsyncJobs:
         """Remove the job with all its items and results."""
         await self._connection.send(endpoints.delete(job_id))
 
+    async def empty(self, job_id: str) -> None:
+        """Remove the items and results of a job that is over, as `Jobs.empty` does."""
+        await self._connection.send(endpoints.empty(job_id))
+
     async def wait(self, job_id: str, timeout: float | None = None) -> Job:  # noqa: ASYNC109 (the job's, not the call's)
         """Return the job once it is over, however it ended.
 
@@ -102,6 +107,7 @@ class AsyncJobs:
             try:
                 async with self._connection.stream(cursor.request()) as response:
                     if response.status_code == 200:
+                        self._connection.trouble.over()
                         async for block in response.aiter_bytes():
                             for result in cursor.feed(block):
                                 yield result
@@ -109,7 +115,9 @@ class AsyncJobs:
                     else:
                         pause = cursor.refused(Reply(response.status_code, response.headers, await response.aread()))
             except httpx2.RequestError as error:
-                pause = cursor.broken(broken(error, settings))
+                outcome = broken(error, settings)
+                pause = cursor.broken(outcome)
+                self._connection.trouble.met(outcome.reason)
             except ValidationError as error:
                 pause = cursor.broken(unreadable(error))
             await asyncio.sleep(pause)

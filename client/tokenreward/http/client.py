@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,19 @@ from tokenreward.http.adapters import Adapters
 from tokenreward.http.connection import Connection
 from tokenreward.http.item_encoding import ItemLike, item_lines
 from tokenreward.http.jobs import Jobs
-from tokenreward.schema import EstimatorInfo, Include, Job, LabelResponse, ModelInfo, Pool, PoolBy, Rendered, Template
+from tokenreward.http.trouble import OnTrouble
+from tokenreward.schema import (
+    AuditVerdict,
+    EstimatorInfo,
+    Include,
+    Job,
+    LabelResponse,
+    ModelInfo,
+    Pool,
+    PoolBy,
+    Rendered,
+    Template,
+)
 from tokenreward.settings import ClientSettings, client_settings
 
 #: The most items that `POST /v1/label` takes with the service's default settings. More items go through a job.
@@ -35,8 +47,10 @@ class Client:
             `TOKENREWARD_API_KEY`, ...), see ClientSettings.
         api_key: Sent as `Authorization: Bearer`.
         timeout: Longest silence within one request, in seconds.
-        patience: How long one call is tried again, in seconds.
+        patience: How long one call is tried again, in seconds; by default 15, or `timeout` if that is given and less.
         settings: All settings at once, instead of the arguments above.
+        on_trouble: Called with the reason each time before a request is sent again because the service is away or busy,
+            and with None once it has answered.
 
     Attributes:
         settings: The settings in use.
@@ -55,9 +69,10 @@ class Client:
         timeout: float | None = None,
         patience: float | None = None,
         settings: ClientSettings | None = None,
+        on_trouble: OnTrouble | None = None,
     ) -> None:
         self.settings = settings or client_settings(url=url, api_key=api_key, timeout=timeout, patience=patience)
-        self._connection = Connection(self.settings)
+        self._connection = Connection(self.settings, on_trouble)
         self.jobs = Jobs(self._connection)
         self.adapters = Adapters(self._connection)
 
@@ -115,7 +130,8 @@ class Client:
             BadInput: There are no items, or an option has no meaning.
             ConnectionFailed: No answer came from the service.
             Rejected: The service refused the request, with `strict` also for a wrong item.
-            ItemError: With `strict`, an item could not be labeled.
+            ItemError: With `strict`, an item could not be labeled; without it, every item was wrong as it came.
+            TypeError: `items` is one item or text, where a list is due.
             JobFailed: The job was cancelled.
             WaitTimeout: The job was not over after `timeout` seconds.
         """
@@ -125,7 +141,7 @@ class Client:
             made = self.jobs.submit(lines, options)
             answer: LabelResponse | Job = self.jobs.wait(made.id, timeout)
         else:
-            request = endpoints.label(lines, options, wait, uuid.uuid4().hex)
+            request = endpoints.label(lines, options, wait, uuid.uuid4().hex, timeout)
             answer = self._connection.run(operations.label_now(request, timeout, self.settings.patience))
         if isinstance(answer, Job):
             job = responses.successful(answer)
@@ -148,6 +164,20 @@ class Client:
     def estimators(self) -> list[EstimatorInfo]:
         """Return the estimators that the service knows."""
         return responses.estimators(self._connection.send(endpoints.get("/v1/estimators")))
+
+    def tokens_per_second(self, model: str | None = None) -> float | None:
+        """Return the speed that live workers have measured, all of them together, or None before there is one.
+
+        It counts every branch of every response in full, as a scorer without a prefix cache reads them.
+
+        Args:
+            model: Only of workers that serve this, a name or `name@fingerprint`.
+        """
+        return responses.tokens_per_second(self._connection.send(endpoints.get("/v1/workers")), model)
+
+    def keep_verdicts(self, verdicts: Sequence[AuditVerdict]) -> None:
+        """Leave what an audit found with the service, whose page then says how far the labels can be trusted."""
+        self._connection.send(endpoints.keep_verdicts(verdicts))
 
     def health(self) -> str:
         """Return "ok" if the service answers.

@@ -12,7 +12,10 @@ from pydantic import ValidationError
 from tokenreward.errors import BadInput
 from tokenreward.http.exchange import JSON, NDJSON, Request, SpooledBody
 from tokenreward.http.item_encoding import ItemLike, item_json
-from tokenreward.schema import Include, JobOptions, Pool, PoolBy, Template
+from tokenreward.schema import AuditVerdict, Include, JobOptions, Pool, PoolBy, Template
+
+#: Seconds that a request and its answer may take on their way, beside what the caller waits for.
+_WAY = 0.5
 
 
 def job_options(
@@ -51,7 +54,7 @@ def job_options(
         raise BadInput(f"{where}{first['msg']}, not {first['input']!r}") from None
 
 
-def label(items: Sequence[bytes], options: JobOptions, wait: float, key: str) -> Request:
+def label(items: Sequence[bytes], options: JobOptions, wait: float, key: str, timeout: float | None = None) -> Request:
     """Build `POST /v1/label`.
 
     Args:
@@ -59,11 +62,13 @@ def label(items: Sequence[bytes], options: JobOptions, wait: float, key: str) ->
         options: How the items are scored.
         wait: Seconds for which the service may hold its answer back.
         key: The idempotency key.
+        timeout: Seconds after which the caller does not wait any longer.
     """
+    wait = wait if timeout is None else max(0.0, min(wait, timeout))
     head = options.model_dump_json(exclude_defaults=True).encode()[1:-1]
     body = b"{" + head + (b"," if head else b"") + b'"items":[' + b",".join(items) + b"]}"
-    headers = {"content-type": JSON, "idempotency-key": key, "prefer": f"wait={wait:g}"}
-    return Request("POST", "/v1/label", headers=headers, body=body, wait=wait)
+    headers = {"content-type": JSON, "idempotency-key": key, "prefer": f"wait={round(wait, 3):g}"}
+    return Request("POST", "/v1/label", headers=headers, body=body, wait=wait, within=_within(timeout))
 
 
 def create_job(body: SpooledBody, media_type: str, options: JobOptions, key: str) -> Request:
@@ -73,9 +78,9 @@ def create_job(body: SpooledBody, media_type: str, options: JobOptions, key: str
     return Request("POST", "/v1/jobs", params=params, headers=headers, body=body)
 
 
-def job(job_id: str) -> Request:
-    """Build `GET /v1/jobs/{id}`."""
-    return Request("GET", _job_path(job_id))
+def job(job_id: str, timeout: float | None = None) -> Request:
+    """Build `GET /v1/jobs/{id}`, for a caller who does not wait longer than `timeout` seconds."""
+    return Request("GET", _job_path(job_id), within=_within(timeout))
 
 
 def jobs(limit: int, cursor: str | None) -> Request:
@@ -98,6 +103,17 @@ def retry(job_id: str) -> Request:
 def delete(job_id: str) -> Request:
     """Build `DELETE /v1/jobs/{id}`."""
     return Request("DELETE", _job_path(job_id), already=404)
+
+
+def empty(job_id: str) -> Request:
+    """Build `DELETE /v1/jobs/{id}/items`."""
+    return Request("DELETE", _job_path(job_id) + "/items", already=404)
+
+
+def keep_verdicts(verdicts: Sequence[AuditVerdict]) -> Request:
+    """Build `PUT /v1/audits`."""
+    body = json.dumps({"audits": [verdict.model_dump(mode="json") for verdict in verdicts]}).encode()
+    return Request("PUT", "/v1/audits", headers={"content-type": JSON}, body=body)
 
 
 def results(job_id: str, start: int, wait: float) -> Request:
@@ -153,6 +169,8 @@ def _option_params(options: JobOptions) -> list[tuple[str, str]]:
     if options.pool is not None:
         params += [("pool", options.pool), ("pool_by", options.pool_by)]
     params += [("include", name) for name in options.include]
+    if options.origin is not None:
+        params.append(("origin", options.origin.model_dump_json(exclude_defaults=True)))
     if options.strict:
         params.append(("strict", "true"))
     return params
@@ -160,6 +178,11 @@ def _option_params(options: JobOptions) -> list[tuple[str, str]]:
 
 def _adapter_path(model: str, name: str) -> str:
     return f"/v1/models/{quote(model)}/adapters/{quote(name, safe='@')}"
+
+
+def _within(timeout: float | None) -> float | None:
+    """Return how long a request may take for a caller who waits so long, with time for the way there and back."""
+    return None if timeout is None else max(0.0, timeout) + _WAY
 
 
 def _job_path(job_id: str) -> str:

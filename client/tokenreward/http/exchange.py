@@ -51,6 +51,7 @@ class Request:
         repeatable: Whether sending it twice does no more than sending it once, so that it may be sent again after the
             connection broke.
         wait: Seconds for which the server was asked to hold its answer back. They are added to the read timeout.
+        within: Seconds after which the caller does not want the answer any more; None leaves it to the settings.
         already: A status that means success after a broken attempt, because that attempt had got through.
     """
 
@@ -61,6 +62,7 @@ class Request:
     body: bytes | SpooledBody | None = None
     repeatable: bool = True
     wait: float = 0.0
+    within: float | None = None
     already: int | None = None
 
 
@@ -94,9 +96,15 @@ class Broken:
 
 @dataclass(frozen=True)
 class Pause:
-    """A wait between two requests, in seconds."""
+    """A wait between two requests.
+
+    Attributes:
+        seconds: How long.
+        trouble: Why the request before came to nothing, if it did.
+    """
 
     seconds: float
+    trouble: str | None = field(default=None, compare=False)
 
 
 Outcome = Reply | Broken | None

@@ -21,10 +21,12 @@ def item_json(item: ItemLike) -> bytes:
     The content of a mapping is not checked here: the service answers with an error for that item.
 
     Raises:
-        TypeError: A value in the item has no JSON form.
+        TypeError: It is no item, or a value in it has no JSON form.
     """
     if isinstance(item, bytes):
         return item
+    if not isinstance(item, Item | Mapping):
+        raise TypeError(f"an item is a mapping with `prompt` and `response`, not {type(item).__name__} ({item!r:.60})")
     if isinstance(item, Item):
         return item.model_dump_json(exclude_defaults=True).encode()
     try:
@@ -38,11 +40,20 @@ def item_lines(items: Iterable[ItemLike]) -> list[bytes]:
 
     Raises:
         BadInput: There are no items.
+        TypeError: What is given is one item or text, or holds text.
     """
+    check_items(items)
     encoded = [item_json(item) for item in items]
     if not encoded:
         raise BadInput("there are no items to label")
     return encoded
+
+
+def check_items(items: object) -> None:
+    """Raise TypeError for one item, or a text, where several items are due."""
+    if isinstance(items, str | bytes | Item | Mapping):
+        what = "one item" if isinstance(items, Item | Mapping) else f"{type(items).__name__} ({items!r:.60})"
+        raise TypeError(f'items are a list, as in [{{"prompt": ..., "response": ...}}], not {what}')
 
 
 def _plain(value: object) -> object:

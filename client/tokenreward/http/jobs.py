@@ -17,7 +17,7 @@ from tokenreward.http.pagination import JobPages
 from tokenreward.http.result_stream import ResultsCursor, unreadable
 from tokenreward.http.transport import broken
 from tokenreward.http.upload import JobBody
-from tokenreward.schema import Include, ItemResult, Job, JobOptions, Pool, PoolBy, Template
+from tokenreward.schema import Include, ItemResult, Job, JobOptions, Origin, Pool, PoolBy, Template
 
 
 class Jobs:
@@ -43,6 +43,7 @@ class Jobs:
         models: Mapping[str, str] | None = None,
         strict: bool = False,
         idempotency_key: str | None = None,
+        origin: Origin | None = None,
     ) -> Job:
         """Create a job. Once this returns, the service has it on disk.
 
@@ -60,6 +61,7 @@ class Jobs:
                 (`name` or `name@version`), or another served model.
             strict: Refuse the whole job if any item is wrong.
             idempotency_key: The same key with the same items gives the same job. By default every call makes a new one.
+            origin: What the items are from, for lists of jobs.
 
         Returns:
             The job's first snapshot.
@@ -68,7 +70,7 @@ class Jobs:
             BadInput: There are no items, or an option has no meaning.
         """
         options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict, models)
-        return self.submit(items, options, idempotency_key)
+        return self.submit(items, options.model_copy(update={"origin": origin}), idempotency_key)
 
     def submit(self, items: Iterable[ItemLike], options: JobOptions, idempotency_key: str | None = None) -> Job:
         """Create a job, as `create` does, with options that are checked already."""
@@ -104,6 +106,10 @@ class Jobs:
         """Remove the job with all its items and results."""
         self._connection.send(endpoints.delete(job_id))
 
+    def empty(self, job_id: str) -> None:
+        """Remove the items and results of a job that is over. Its record stays, and says what was labeled and when."""
+        self._connection.send(endpoints.empty(job_id))
+
     def wait(self, job_id: str, timeout: float | None = None) -> Job:
         """Return the job once it is over, however it ended.
 
@@ -126,13 +132,16 @@ class Jobs:
             try:
                 with self._connection.stream(cursor.request()) as response:
                     if response.status_code == 200:
+                        self._connection.trouble.over()
                         for block in response.iter_bytes():
                             yield from cursor.feed(block)
                         pause = cursor.ended()
                     else:
                         pause = cursor.refused(Reply(response.status_code, response.headers, response.read()))
             except httpx2.RequestError as error:
-                pause = cursor.broken(broken(error, settings))
+                outcome = broken(error, settings)
+                pause = cursor.broken(outcome)
+                self._connection.trouble.met(outcome.reason)
             except ValidationError as error:
                 pause = cursor.broken(unreadable(error))
             time.sleep(pause)

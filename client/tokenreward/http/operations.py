@@ -23,13 +23,15 @@ def wait_for_job(job_id: str, timeout: float | None, patience: float) -> Operati
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = 0.1
     while True:
-        job = responses.read(Job, (yield from send(endpoints.job(job_id), patience)))
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        tried = patience if left is None else min(patience, left)
+        job = responses.read(Job, (yield from send(endpoints.job(job_id, left), tried)))
         if job.state.terminal:
             return job
-        left = pause if deadline is None else min(pause, deadline - time.monotonic())
-        if left <= 0:
+        next_pause = pause if deadline is None else min(pause, deadline - time.monotonic())
+        if next_pause <= 0:
             raise WaitTimeout(job)
-        yield Pause(left)
+        yield Pause(next_pause)
         pause = min(2.0, pause * 1.5)
 
 
@@ -40,7 +42,7 @@ def label_now(request: Request, timeout: float | None, patience: float) -> Opera
         The answer, or the finished job if it took longer than the service would hold the request.
     """
     started = time.monotonic()
-    reply = yield from send(request, patience)
+    reply = yield from send(request, patience if timeout is None else min(patience, timeout))
     if reply.status == 200:
         return responses.read(LabelResponse, reply)
     job = responses.read(Job, reply)

@@ -34,6 +34,16 @@ class _Estimators(BaseModel):
     estimators: list[EstimatorInfo]
 
 
+class _Worker(BaseModel):
+    model: str
+    fingerprint_digest: str
+    tokens_per_second: float | None = None
+
+
+class _Workers(BaseModel):
+    workers: list[_Worker]
+
+
 class _Health(BaseModel):
     status: str
 
@@ -86,6 +96,12 @@ def estimators(reply: Reply) -> list[EstimatorInfo]:
     return read(_Estimators, reply).estimators
 
 
+def tokens_per_second(reply: Reply, model: str | None) -> float | None:
+    """Read the answer of `GET /v1/workers`: the measured speed of all live workers of a model, or None."""
+    speeds = [w.tokens_per_second for w in read(_Workers, reply).workers if model is None or _serves(w, model)]
+    return sum(known) if (known := [speed for speed in speeds if speed]) else None
+
+
 def health(reply: Reply) -> str:
     """Read the answer of `GET /healthz`."""
     return read(_Health, reply).status
@@ -114,13 +130,18 @@ def checked(answer: LabelResponse, strict: bool) -> LabelResponse:
     """Return `answer`, which with `strict` must have rewards for every item.
 
     Raises:
-        ItemError: With `strict`, for the first item without rewards.
+        ItemError: With `strict`, for the first item without rewards; without it, if every item was wrong as it came.
     """
-    if strict:
-        for result in answer.results:
-            if result.error is not None:
-                raise ItemError(result.index, result.error)
+    failed = [(result.index, result.error) for result in answer.results if result.error is not None]
+    every_one_wrong = len(failed) == len(answer.results) and all(error.code == "invalid_item" for _, error in failed)
+    if failed and (strict or every_one_wrong):
+        index, error = failed[0]
+        raise ItemError(index, error, len(failed))
     return answer
+
+
+def _serves(worker: _Worker, model: str) -> bool:
+    return model in {worker.model, f"{worker.model}@{worker.fingerprint_digest}"}
 
 
 def _problem(reply: Reply) -> Problem:

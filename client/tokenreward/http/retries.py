@@ -65,7 +65,7 @@ def send(request: Request, patience: float) -> Operation[Reply]:
         broke = broke or isinstance(outcome, Broken)
         delay = backoff.next(retry_after(outcome)) if may_try_again(request, outcome) else None
         if delay is not None:
-            yield Pause(delay)
+            yield Pause(delay, outcome.reason if isinstance(outcome, Broken) else str(error))
         elif isinstance(outcome, Reply):
             assert error is not None
             raise error

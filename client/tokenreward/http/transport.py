@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from importlib.metadata import version
 from typing import Any
@@ -24,7 +25,7 @@ def connection_options(settings: ClientSettings) -> dict[str, Any]:
     return {
         "base_url": settings.url,
         "headers": headers,
-        "timeout": _timeout(settings, 0.0),
+        "timeout": _timeout(settings, 0.0, None),
         "limits": httpx2.Limits(max_connections=32, max_keepalive_connections=8, keepalive_expiry=30.0),
         "trust_env": not settings.loopback,
     }
@@ -41,7 +42,7 @@ def request_options(settings: ClientSettings, request: Request, *, asynchronous:
         "params": list(request.params) or None,
         "headers": headers,
         "content": content,
-        "timeout": _timeout(settings, request.wait),
+        "timeout": _timeout(settings, request.wait, request.within),
     }
 
 
@@ -54,5 +55,7 @@ def broken(error: httpx2.RequestError, settings: ClientSettings) -> Broken:
     return Broken(f"{settings.url}: {what}", sent=not unsent)
 
 
-def _timeout(settings: ClientSettings, wait: float) -> httpx2.Timeout:
-    return httpx2.Timeout(settings.timeout, connect=settings.connect_timeout, read=settings.timeout + wait)
+def _timeout(settings: ClientSettings, wait: float, within: float | None) -> httpx2.Timeout:
+    most = math.inf if within is None else within
+    connect, silence = min(settings.connect_timeout, most), min(settings.timeout, most)
+    return httpx2.Timeout(silence, connect=connect, read=min(settings.timeout + wait, most))

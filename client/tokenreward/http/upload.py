@@ -8,7 +8,7 @@ from typing import IO
 
 from tokenreward.errors import BadInput
 from tokenreward.http.exchange import JSON, NDJSON, SpooledBody
-from tokenreward.http.item_encoding import ItemLike, item_json
+from tokenreward.http.item_encoding import ItemLike, check_items, item_json
 from tokenreward.schema import JobOptions, Template
 
 #: Bodies up to this size, in bytes, stay in memory.
@@ -52,6 +52,7 @@ class JobBody:
         Raises:
             BadInput: There are no items.
         """
+        check_items(items)
         for item in items:
             self.add(item)
         return self._finished()

@@ -29,6 +29,10 @@ PATTERNS: Mapping[str, str] = {
     "jobs": "tr:jobs:{owner}",
     # string: what an earlier request with this Idempotency-Key left (see the service's `intake/idempotency.py`)
     "idempotency": "tr:idem:{owner}:{key_hash}",
+    # string: the job whose record stands for all emptied jobs of one run
+    "run": "tr:run:{owner}:{run}",
+    # hash: what an audit found on each label (for the service only)
+    "audits": "tr:audits:{owner}",
     # hash: state, members, attempts, worker
     "shard": "tr:shard:{shard}",
     # sorted set: shards that wait for a worker of that fingerprint, by the time they were queued
@@ -124,6 +128,16 @@ def shards(job_id: str) -> str:
 def jobs(owner: str) -> str:
     """The list of an owner's jobs."""
     return PATTERNS["jobs"].format(owner=owner)
+
+
+def run(owner: str, run_id: str) -> str:
+    """The name of the job that stands for a run."""
+    return PATTERNS["run"].format(owner=owner, run=run_id)
+
+
+def audits(owner: str) -> str:
+    """What audits found, for the keeper of that owner's jobs."""
+    return PATTERNS["audits"].format(owner=owner)
 
 
 def shard(shard_id: str) -> str:

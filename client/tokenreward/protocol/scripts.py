@@ -28,6 +28,7 @@ NAMES = (
     "cancel",
     "retry",
     "pin_anew",
+    "empty",
     "purge",
 )
 
@@ -62,6 +63,7 @@ class Scripts:
     cancel: Any
     retry: Any
     pin_anew: Any
+    empty: Any
     purge: Any
 
     def __init__(self, client: Any) -> None:

@@ -6,6 +6,7 @@ work. `messages`, `items`, `templates` and `options` are what is sent; `jobs`, `
 """
 
 from tokenreward.schema.adapters import ADAPTER_NAME, AdapterInfo, AdapterSource
+from tokenreward.schema.audits import AuditVerdict
 from tokenreward.schema.contexts import ContextValue
 from tokenreward.schema.estimator_info import EstimatorInfo, ParameterInfo
 from tokenreward.schema.hashing import digest
@@ -15,6 +16,7 @@ from tokenreward.schema.jobs import Job, LabelResponse, Waiting
 from tokenreward.schema.messages import Message, Prompt, TextPart
 from tokenreward.schema.model_info import ModelInfo
 from tokenreward.schema.options import Include, JobOptions, JobRequest, Pool, PoolBy
+from tokenreward.schema.origin import Origin
 from tokenreward.schema.problems import PointedError, Problem
 from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, ModelUse, Provenance
 from tokenreward.schema.results import ItemFailure, ItemResult, ResultsEnd, Segment
@@ -26,6 +28,7 @@ __all__ = [
     "TERMINAL",
     "AdapterInfo",
     "AdapterSource",
+    "AuditVerdict",
     "Branch",
     "ContextField",
     "ContextValue",
@@ -43,6 +46,7 @@ __all__ = [
     "Message",
     "ModelInfo",
     "ModelUse",
+    "Origin",
     "ParameterInfo",
     "PointedError",
     "Pool",

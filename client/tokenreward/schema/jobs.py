@@ -6,8 +6,9 @@ from pydantic import Field
 
 from tokenreward.schema.job_state import JobState
 from tokenreward.schema.options import Include
+from tokenreward.schema.origin import Origin
 from tokenreward.schema.provenance import Provenance
-from tokenreward.schema.results import ItemResult
+from tokenreward.schema.results import ItemResult, drawing
 from tokenreward.schema.wire import AnswerModel
 
 
@@ -50,6 +51,9 @@ class Job(AnswerModel):
         estimator: The estimator's name.
         include: What the results hold beside token ids and rewards.
         provenance: Where the rewards come from.
+        origin: What its items are from, as far as its sender said.
+        emptied: Whether its items and results were removed. The record stays until the job expires or is deleted; the
+            counts are then those of all emptied jobs with the same `origin.run`.
         waiting: Why nothing happens, if no live worker has the job's set-up; None otherwise, and once the job is over.
     """
 
@@ -72,6 +76,8 @@ class Job(AnswerModel):
     estimator: str
     include: list[Include] = Field(default=[])
     provenance: Provenance
+    origin: Origin | None = None
+    emptied: bool = False
     waiting: Waiting | None = None
 
 
@@ -87,3 +93,11 @@ class LabelResponse(AnswerModel):
     job: Job
     results: list[ItemResult]
     provenance: Provenance
+
+    def show(self) -> None:
+        """Print every response as a heat map. Their texts are there if `include` had "tokens"."""
+        drawing().print_results(self.results, self.provenance.model_dump(mode="json"))
+
+    def _repr_html_(self) -> str:
+        html: str = drawing().as_html(self.results)
+        return html

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
+from tokenreward.schema.origin import Origin
 from tokenreward.schema.templates import Template
 from tokenreward.schema.wire import WireModel
 
@@ -32,6 +33,7 @@ class JobOptions(WireModel):
             template has for the model: `{"policy": "dpo@1f..."}`.
         include: What is returned beside token ids and rewards.
         strict: Refuse the whole job (422) if any item is wrong, instead of giving that item its own error.
+        origin: What the items are from, for lists of jobs.
     """
 
     model: Annotated[str, Field(min_length=1, max_length=512)] | None = None
@@ -45,6 +47,7 @@ class JobOptions(WireModel):
     )
     include: list[Include] = Field(default=[])
     strict: StrictBool = False
+    origin: Origin | None = None
 
     @model_validator(mode="after")
     def _segments_need_a_pool(self) -> JobOptions:

@@ -7,8 +7,13 @@ from pydantic import Field
 from tokenreward.schema.hashing import digest
 from tokenreward.schema.wire import AnswerModel
 
+#: The head of a model that judges tokens and does not predict them.
+TOKEN_CLASSIFIER = "token_classifier"
 #: Bumped only when the same input may give other log-probs, so that a rolling upgrade does not strand jobs.
 SCORING_VERSION = 2
+
+#: Fields of a fingerprint that older versions do not have.
+_OPTIONAL = ("head_dtype", "chat_template_hash", "head", "training_data_hash", "adapter", "adapter_version")
 
 
 class Fingerprint(AnswerModel):
@@ -25,6 +30,8 @@ class Fingerprint(AnswerModel):
         head_dtype: Of the LM head's arithmetic where it is not `dtype`; else None.
         chat_template_hash: The hash of the chat template and of the special tokens that it writes, see `template_hash`;
             None for a worker of an older version.
+        head: TOKEN_CLASSIFIER for a model whose rows are judgements of tokens; None for one that predicts them.
+        training_data_hash: The SHA-256 of the data that a trained labeler has learned from; None for other models.
         adapter: The name of the adapter that scored; None for the model itself.
         adapter_version: The hash of that adapter's content.
     """
@@ -38,6 +45,8 @@ class Fingerprint(AnswerModel):
     scoring_version: int = SCORING_VERSION
     head_dtype: str | None = None
     chat_template_hash: str | None = None
+    head: str | None = None
+    training_data_hash: str | None = None
     adapter: str | None = None
     adapter_version: str | None = None
 
@@ -45,8 +54,7 @@ class Fingerprint(AnswerModel):
     def digest(self) -> str:
         """The hash by which the fingerprint is named."""
         # What is not there does not count, so that set-ups keep the names that they had before there was a choice.
-        added = ("head_dtype", "chat_template_hash", "adapter", "adapter_version")
-        unset = {name for name in added if getattr(self, name) is None}
+        unset = {name for name in _OPTIONAL if getattr(self, name) is None}
         return digest(self.model_dump(exclude=unset))
 
     @property

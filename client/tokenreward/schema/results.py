@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from types import ModuleType
+
 from tokenreward.schema.provenance import Provenance
 from tokenreward.schema.wire import AnswerModel
 
@@ -65,6 +68,19 @@ class ItemResult(AnswerModel):
     segments: list[Segment] | None = None
     turns: list[int] | None = None
     error: ItemFailure | None = None
+
+    def show(self) -> None:
+        """Print the response as a heat map. Its text is there if `include` had "tokens"."""
+        drawing().print_results([self])
+
+    def _repr_html_(self) -> str:
+        html: str = drawing().as_html([self])
+        return html
+
+
+def drawing() -> ModuleType:
+    """Return the module that draws results. It stands above this one, and is loaded when somebody wants to see."""
+    return import_module("tokenreward.show.notebook")
 
 
 class ResultsEnd(AnswerModel):

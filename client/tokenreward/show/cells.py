@@ -5,8 +5,9 @@ Most cells are one token. Tokens that share a character (an emoji may be four of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,11 +19,15 @@ class Cell:
         rewards: One for each of its tokens, or none for text between tokens.
         special: Whether it is a token that is no part of the response's text, such as the end of turn. `text` is then
             its name.
+        code: Whether it is part of code.
+        begins: Whether it is the first of a segment whose tokens share one reward.
     """
 
     text: str
     rewards: tuple[float, ...] = ()
     special: bool = False
+    code: bool = False
+    begins: bool = False
 
     @property
     def reward(self) -> float:
@@ -75,6 +80,29 @@ def cells(
     if end < len(text):
         drawn.append(Cell(text[end:]))
     return drawn
+
+
+def segment_cells(text: str, segments: Sequence[Mapping[str, Any]]) -> list[Cell] | None:
+    """Return the cells of a response of which nothing is known but the segments that its rewards were pooled over.
+
+    Args:
+        text: The response.
+        segments: Its segments in the order of the text, each `{"start", "end", "reward"}`.
+
+    Returns:
+        One cell for each segment, and the text between them; None if there are none, or they do not fit the text.
+    """
+    drawn: list[Cell] = []
+    at = 0
+    for segment in segments:
+        start, end, reward = segment["start"], segment["end"], segment["reward"]
+        if not at <= start < end <= len(text):
+            return None
+        if start > at:
+            drawn.append(Cell(text[at:start]))
+        drawn.append(Cell(text[start:end], () if reward is None else (reward,), begins=reward is not None))
+        at = end
+    return [*drawn, Cell(text[at:])] if segments else None
 
 
 def _fits(text: str, offsets: Sequence[Sequence[int]]) -> bool:

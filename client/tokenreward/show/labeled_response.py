@@ -13,6 +13,7 @@ from tokenreward.dataset.columns import KEPT, LABELS, TEXTS, prefix
 from tokenreward.dataset.row_layout import Response, layout_of, score_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import ItemResult
+from tokenreward.show.cells import segment_cells
 
 #: A function that returns results with tokens and offsets, one for every item.
 Ask = Callable[[list[dict[str, Any]]], Sequence[ItemResult]]
@@ -30,6 +31,8 @@ class LabeledResponse:
         tokens: Each token's text, or None if nobody could say it.
         offsets: int `[T, 2]`, the characters that each token covers.
         note: Why nobody could say it.
+        segments: The segments that its rewards were pooled over, each with its `reward` and with `start` and `end` in
+            characters, if the row has them.
     """
 
     response: Response
@@ -39,6 +42,14 @@ class LabeledResponse:
     tokens: Sequence[str] | None = None
     offsets: Sequence[Sequence[int]] | None = None
     note: str | None = None
+    segments: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def drawable(self) -> bool:
+        """Whether the file says all that is needed to draw it."""
+        if self.error is not None or self.tokens is not None:
+            return True
+        return segment_cells(self.response.text, self.segments) is not None
 
     @property
     def scored(self) -> tuple[Sequence[int], Sequence[float]]:
@@ -66,9 +77,9 @@ def labeled_responses(row: Mapping[str, Any], where: str) -> list[LabeledRespons
 
 def with_tokens(responses: Sequence[LabeledResponse], ask: Ask) -> list[LabeledResponse]:
     """Return the responses with the texts of their tokens, all of which are asked for in one call."""
-    missing = [r for r in responses if r.error is None and r.tokens is None]
+    missing = [r for r in responses if not r.drawable]
     answers = iter(ask([r.item() for r in missing]) if missing else ())
-    return [_told(r, next(answers)) if r.error is None and r.tokens is None else r for r in responses]
+    return [r if r.drawable else _told(r, next(answers)) for r in responses]
 
 
 def _labeled(row: Mapping[str, Any], response: Response, where: str) -> LabeledResponse:
@@ -82,7 +93,8 @@ def _labeled(row: Mapping[str, Any], response: Response, where: str) -> LabeledR
         raise BadInput(f"{where}: {start}token_ids, {start}token_rewards and {start}tokens differ in length")
     if not all(isinstance(reward, int | float) for reward in rewards):
         raise BadInput(f"{where}, column {start + 'token_rewards'!r}: a list of numbers is expected")
-    return LabeledResponse(response, ids, rewards, tokens=tokens, offsets=offsets)
+    segments = row.get(start + KEPT["segments"]) or ()
+    return LabeledResponse(response, ids, rewards, tokens=tokens, offsets=offsets, segments=segments)
 
 
 def _told(labeled: LabeledResponse, result: ItemResult) -> LabeledResponse:

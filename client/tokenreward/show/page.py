@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tokenreward.html.document import document, text
-from tokenreward.show.cells import Cell
+from tokenreward.show.heat_map import heat, legend, own_scale, scale_switch
 from tokenreward.show.legend import counts, meaning, origin
 from tokenreward.show.rows import Shown, ShownRow
-from tokenreward.show.scale import LEVELS, Scale
+from tokenreward.show.scale import Scale
 
 
 def page(rows: Sequence[ShownRow], meta: dict[str, Any] | None, title: str) -> str:
     """Return the whole document."""
-    scale = Scale.of(reward for row in rows for response in row.responses for reward in response.rewards)
-    head = [f"<p>{text(meaning(meta))}</p>", legend(scale), f'<p class="quiet">{text(origin(meta))}</p>']
-    return document(title, head, (_row(row, scale) for row in rows))
-
-
-def legend(scale: Scale) -> str:
-    """Return the legend of the colours as HTML."""
-    shades = [scale.end * level / LEVELS for level in range(-LEVELS, LEVELS + 1)]
-    ramp = "".join(_span(f"{reward:+.2f}", reward, scale, "") for reward in shades)
-    return (
-        f'<div class="legend"><span>hurts</span><span class="ramp">{ramp}</span><span>helps</span>'
-        '<span class="quiet">Point at a token, or reach it with the Tab key, to see its exact reward.'
-        " What hurts is underlined too. Stronger rewards than the ends of this scale look like its ends.</span></div>"
-    )
+    scale = Scale.fixed(reward for row in rows for response in row.responses for reward in response.rewards)
+    said = [f"<p>{text(meaning(meta))}</p>", f'<p class="quiet">{text(origin(meta))}</p>']
+    return document(title, [*said, legend(scale), scale_switch()], (_row(row, scale) for row in rows))
 
 
 def _row(row: ShownRow, scale: Scale) -> str:
@@ -44,37 +33,9 @@ def _row(row: ShownRow, scale: Scale) -> str:
 
 
 def _response(response: Shown, scale: Scale) -> str:
-    body = "".join(heat(response.cells, scale))
+    own = Scale.of(response.rewards)
+    body = "".join(heat(response.cells, scale, own))
     error = f'<p class="error">{text(counts(response))}</p>' if response.error is not None else ""
-    head = response.side if response.error is not None else f"{response.side} · {counts(response)}"
-    return f'<section>\n<h3>{text(head)}</h3>{error}\n<div class="response" dir="auto">{body}</div>\n</section>'
-
-
-def heat(cells: Sequence[Cell], scale: Scale, wrong: Sequence[Sequence[int]] = ()) -> Iterator[str]:
-    """Yield the cells of a response as HTML.
-
-    Args:
-        cells: The cells.
-        scale: How strong a reward looks.
-        wrong: Characters [start, end) of the response. Cells that overlap them are marked.
-    """
-    at = 0
-    for cell in cells:
-        end = at if cell.special else at + len(cell.text)
-        marked = any(first < end and at < last for first, last in wrong)
-        at = end
-        if not cell.rewards:
-            yield text(cell.text)
-            continue
-        exact = ", ".join(f"{reward:+.4f}" for reward in cell.rewards)
-        # A line end that is a token of its own has no width: a sign stands for it.
-        sign = "↵" * cell.text.count("\n") if not cell.text.strip("\n") else ""
-        kinds = " name" * cell.special + " wrong" * marked
-        yield _span(sign + cell.text, cell.reward, scale, exact, kinds)
-
-
-def _span(shown: str, reward: float, scale: Scale, exact: str, kinds: str = "") -> str:
-    strength = scale.strength(reward)
-    kind = ("plus" if reward >= 0 else "minus") + kinds
-    tip = f' tabindex="0" data-reward="{exact}"' if exact else ""
-    return f'<span class="{kind}" style="--s:{abs(strength):.2f}"{tip}>{text(shown)}</span>'
+    head = text(response.side if response.error is not None else f"{response.side} · {counts(response)}")
+    named = "" if response.error is not None else own_scale(own)
+    return f'<section>\n<h3>{head}{named}</h3>{error}\n<div class="heat" dir="auto">{body}</div>\n</section>'

@@ -14,8 +14,9 @@ from typing import Any
 from tokenreward.dataset.formats import read_labeled
 from tokenreward.errors import BadInput
 from tokenreward.schema import Message
-from tokenreward.show.cells import Cell, cells
+from tokenreward.show.cells import Cell, cells, segment_cells
 from tokenreward.show.labeled_response import Ask, LabeledResponse, labeled_responses, with_tokens
+from tokenreward.show.marked_cells import marked
 from tokenreward.templates import transcript
 
 
@@ -106,10 +107,14 @@ def _shown(labeled: LabeledResponse) -> Shown:
     if labeled.error is not None:
         return Shown(side, (Cell(text),), (), labeled.error)
     if labeled.tokens is None:
+        if (pooled := segment_cells(text, labeled.segments)) is not None:
+            return Shown(side, tuple(pooled), tuple(labeled.rewards))
         ids = [Cell(f"{token} ", (reward,), special=True) for token, reward in zip(*labeled.scored, strict=True)]
         return Shown(side, tuple(ids), tuple(labeled.rewards), note=labeled.note)
     offsets = labeled.offsets if _says(text, labeled.tokens, labeled.offsets) else None
-    return Shown(side, tuple(cells(text, labeled.tokens, offsets, labeled.rewards)), tuple(labeled.rewards))
+    drawn = cells(text, labeled.tokens, offsets, labeled.rewards)
+    segments = labeled.segments if offsets is not None else ()
+    return Shown(side, tuple(marked(drawn, segments)), tuple(labeled.rewards))
 
 
 def _says(text: str, tokens: Sequence[str], offsets: Sequence[Sequence[int]] | None) -> bool:

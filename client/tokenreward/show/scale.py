@@ -1,13 +1,19 @@
-"""How strong a reward looks: one scale for everything that is shown together."""
+"""How strong a reward looks: on a scale that is the same everywhere, or on one that is stretched to some rewards."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 #: How many steps of strength there are where shades cannot be continuous.
 LEVELS = 3
-#: A scale never ends below this reward, so that noise does not look like judgement.
+#: The end of the fixed scale: σ(d) - 1/2 where a token is three times likelier under one prompt than under the other.
+_FIXED = 0.25
+#: The same for rewards without a bound, which are d itself.
+_FIXED_UNBOUNDED = math.log(3)
+_BOUND = 0.5
+#: A stretched scale never ends below this reward, so that noise does not look like judgement.
 _FLOOR = 0.02
 
 
@@ -26,6 +32,11 @@ class Scale:
         """Return a scale that ends where 95% of the rewards do, so that one outlier does not wash out the rest."""
         sizes = sorted(abs(reward) for reward in rewards)
         return cls(max(_FLOOR, sizes[int(0.95 * (len(sizes) - 1))] if sizes else 0.0))
+
+    @classmethod
+    def fixed(cls, rewards: Iterable[float]) -> Scale:
+        """Return the scale that is the same for all rewards of their kind, bounded or not."""
+        return cls(_FIXED_UNBOUNDED if any(abs(reward) > _BOUND for reward in rewards) else _FIXED)
 
     def strength(self, reward: float) -> float:
         """Return the strength of a reward, in [-1, 1]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -80,9 +81,23 @@ def legend(scale: Scale, styles: Styles) -> Text:
 def _response(response: Shown, scale: Scale, styles: Styles) -> Group:
     head = Text(f"{response.side}  {visible(counts(response))}", "red" if response.error else "dim")
     body = Text()
-    for cell in response.cells:
+    for cell in _pieces(response.cells):
         body.append_text(_drawn(cell, scale.level(cell.reward), styles))
     return Group(head, body)
+
+
+def _pieces(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells, those of one segment as one: its tokens have one reward."""
+    pieces: list[Cell] = []
+    inside = False  # a segment
+    for cell in cells:
+        last = pieces[-1] if pieces else None
+        inside = cell.begins or (inside and bool(cell.rewards) and not cell.special)
+        if last is not None and inside and not cell.begins and cell.reward == last.reward:
+            pieces[-1] = replace(last, text=last.text + cell.text)
+        else:
+            pieces.append(cell)
+    return pieces
 
 
 def _drawn(cell: Cell, level: int, styles: Styles) -> Text:

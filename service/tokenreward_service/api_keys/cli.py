@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import redis
-
+from tokenreward.arguments import Parser
 from tokenreward.errors import BadInput
 from tokenreward_service.api_keys.store import SCOPES, ApiKey, KeyFile
-from tokenreward_service.embedded.valkey import reach
-from tokenreward_service.settings import ServiceSettings
 
 
 def keys(argv: list[str]) -> int:
@@ -29,8 +25,8 @@ def keys(argv: list[str]) -> int:
     Raises:
         BadInput: A key cannot be made, or Redis cannot be reached.
     """
-    parser = argparse.ArgumentParser(prog="tokenreward keys", description="Manage the API keys of a service.")
-    where = argparse.ArgumentParser(add_help=False)
+    parser = Parser(prog="tokenreward keys", description="Manage the API keys of a service.")
+    where = Parser(add_help=False)
     where.add_argument("--redis-url", help="the service's Redis (default: TOKENREWARD_REDIS_URL)")
     where.add_argument("--data-dir", type=Path, help="the data folder of an embedded service, running or not")
     actions = parser.add_subparsers(dest="action", required=True, metavar="create|list|revoke")
@@ -88,6 +84,11 @@ def _when(key: ApiKey) -> str:
 @contextlib.contextmanager
 def _connection(redis_url: str | None, data_dir: Path | None) -> Iterator[Any]:
     """A client of the service's Redis. Raises BadInput if none is named or it cannot be reached."""
+    import redis
+
+    from tokenreward_service.embedded.valkey import reach
+    from tokenreward_service.settings import ServiceSettings
+
     settings = ServiceSettings.read()
     with contextlib.ExitStack() as stack:
         if data_dir is not None and redis_url is None:

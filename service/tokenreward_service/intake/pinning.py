@@ -44,6 +44,8 @@ async def plan(options: JobOptions, fleet: Fleet, adapters: Adapters) -> Plan:
     wanted = wanted_models(template, estimator.branches, options.models)
     seen = await (fleet.look() if wanted else fleet.recent(options.model))
     model = choose_model(options.model, seen.models)
+    if (unfit := estimator.unfit_model(model.fingerprint)) is not None:
+        raise _unprocessable("/estimator", unfit)
     known = await adapters.of(model.fingerprint) if wanted else []
     scored = branch_models(template, estimator.branches, wanted, model, seen, known)
     provenance = Provenance(

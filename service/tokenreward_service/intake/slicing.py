@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tokenreward import estimators
 from tokenreward.protocol.arrow_blobs import Entry
+from tokenreward.protocol.ids_item import IdsItem
 from tokenreward.protocol.records import ScoringOptions
 from tokenreward.schema import ContextValue, Item, Template
 from tokenreward.schema.contexts import value_texts
@@ -74,7 +75,9 @@ class _Costs:
             if (each := scoring.template.branches[name].each) is not None
         }
 
-    def of(self, item: Item) -> int:
+    def of(self, item: Item | IdsItem) -> int:
+        if isinstance(item, IdsItem):
+            return len(self._branches) * (len(item.prompt_ids) + len(item.token_ids))
         prompt = _tokens(item.prompt_texts())
         response = len(item.token_ids or ()) or _tokens(item.response_texts())
         fields = {name: self._lengths(name, value) for name, value in (item.context or {}).items()}

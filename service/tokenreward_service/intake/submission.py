@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tokenreward.protocol.arrow_blobs import Entry
 from tokenreward.schema import JobOptions, JobRequest
 from tokenreward_service.fleet import Fleet
 from tokenreward_service.http.media_types import NDJSON
@@ -28,9 +29,9 @@ class Submission:
     """One request for work.
 
     Attributes:
-        body: The decompressed body. It is read once.
-        kind: Its media type, JSON or NDJSON.
-        options: The job's options, where the body is NDJSON; a JSON body holds them itself.
+        body: The decompressed body, which is read once; or the entries that a route made of another kind of body.
+        kind: The body's media type, JSON or NDJSON.
+        options: The job's options, but where they are in the body, as they are in JSON.
         owner: Whose job it will be.
         ttl: Seconds that the job is kept after its end; 0 keeps it until it is deleted.
         admission: The request's place among those that are being taken in.
@@ -40,7 +41,7 @@ class Submission:
         dry: Only count; nothing is staged, and the draft cannot be published.
     """
 
-    body: AsyncIterator[bytes]
+    body: AsyncIterator[bytes] | Sequence[Entry]
     kind: str
     options: JobOptions
     owner: str
@@ -90,12 +91,14 @@ class Intake:
         """
         if submission.key is None:
             return (await self._publish(submission)).id
+        assert isinstance(submission.body, AsyncIterator), "a request with an Idempotency-Key is compared by its body"
         described = f"{submission.kind} {submission.options.model_dump_json()}"
         request = IdempotentRequest(self._redis, submission.owner, submission.key, described)
         earlier = await request.claim()
-        noted = replace(submission, body=request.hashing(submission.body))
+        body = request.hashing(submission.body)
+        noted = replace(submission, body=body)
         if earlier is not None:
-            async for _ in noted.body:
+            async for _ in body:
                 pass
             return request.same_job(earlier)
         try:
@@ -111,7 +114,10 @@ class Intake:
         """
         builder: JobBuilder | None = None
         try:
-            if submission.kind == NDJSON:
+            if isinstance(submission.body, Sequence):
+                builder = self._builder(submission, await self._plan(submission.options, submission))
+                await builder.take(submission.body)
+            elif submission.kind == NDJSON:
                 builder = self._builder(submission, await self._plan(submission.options, submission))
                 async for entries in read_ndjson(submission.body, self._settings):
                     await builder.take(entries)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
+from typing import Literal
 
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel
@@ -17,10 +19,40 @@ from tokenreward_service.runtime import RuntimeDep
 router = APIRouter(prefix="/v1", tags=["catalogue"], dependencies=[Depends(caller)])
 
 
+class ModelCard(BaseModel):
+    """A model as OpenAI's and vLLM's clients read it (vLLM's `ModelCard`).
+
+    Attributes:
+        id: The name that a request may have.
+        object: `model`.
+        created: Seconds since 1970.
+        owned_by: `tokenreward`.
+        root: The model's own name.
+        parent: None.
+        max_model_len: The most tokens of a sequence, and one that would be generated.
+    """
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: Literal["tokenreward"] = "tokenreward"
+    root: str
+    parent: None = None
+    max_model_len: int
+
+
 class Models(BaseModel):
-    """Models, live ones first."""
+    """Models, live ones first.
+
+    Attributes:
+        models: Those that are served, and those that were.
+        object: `list`.
+        data: Those that are served, as the clients of the teacher wires read them.
+    """
 
     models: list[ModelInfo]
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
 
 
 class Workers(BaseModel):
@@ -44,7 +76,8 @@ class Estimators(BaseModel):
 @router.get("/models", response_model=Models, responses=problems(401, 503))
 async def models(runtime: RuntimeDep) -> Models:
     """Models that are served, and those that were (`workers: 0`)."""
-    return Models(models=await runtime.fleet.models())
+    found = await runtime.fleet.models()
+    return Models(models=found, data=_cards(found))
 
 
 @router.get("/workers", response_model=Workers, responses=problems(401, 503))
@@ -79,3 +112,15 @@ async def list_estimators() -> Estimators:
             for e in estimators.shipped().values()
         ]
     )
+
+
+def _cards(models: list[ModelInfo]) -> list[ModelCard]:
+    """A card for each live set-up; the newest of a name has the name, the others have their fingerprint too."""
+    cards: dict[str, ModelCard] = {}
+    for info in models:
+        name = info.name if info.name not in cards else f"{info.name}@{info.fingerprint_digest}"
+        if info.workers:
+            cards[name] = ModelCard(
+                id=name, created=int(time.time()), root=info.name, max_model_len=info.max_tokens + 1
+            )
+    return list(cards.values())

@@ -1,4 +1,7 @@
-"""`/healthz` (the process answers), `/readyz` (it can take work) and `/metrics` (what an operator watches)."""
+"""`/healthz` (the process answers), `/readyz` (it can take work) and `/metrics` (what an operator watches).
+
+`/health` is what the clients of vLLM and SGLang ask before they send work.
+"""
 
 from __future__ import annotations
 
@@ -50,6 +53,14 @@ async def readyz(
     if not serving:
         raise unavailable("No worker is alive." if model is None else "No live worker serves this model.")
     return Ready(workers=len(serving))
+
+
+@router.get("/health", responses=problems(503), response_class=Response)
+async def health(runtime: RuntimeDep) -> Response:
+    """An empty 200 once a worker serves a model, as vLLM and SGLang answer. Needs no key."""
+    if not await runtime.fleet.workers():
+        raise unavailable("No worker is alive.")
+    return Response()
 
 
 @router.get(

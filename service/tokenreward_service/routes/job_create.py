@@ -32,6 +32,10 @@ _BODIES = {
 }
 
 
+#: Options that are objects: in a query they are JSON.
+_OBJECTS = ("parameters", "models", "origin")
+
+
 class Estimate(BaseModel):
     """The answer to `dry_run=true`.
 
@@ -89,6 +93,7 @@ async def create(
     models: Annotated[str | None, Query(description='A JSON object, as in `{"better": "dpo"}`.')] = None,
     include: Annotated[list[Include] | None, Query()] = None,
     strict: bool | None = None,
+    origin: Annotated[str | None, Query(description='A JSON object, as in `{"name": "pairs.jsonl"}`.')] = None,
     dry_run: Annotated[bool, Query(description="Accept nothing: 200 with an estimate.")] = False,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Job | Response:
@@ -103,6 +108,7 @@ async def create(
         "models": models,
         "include": include,
         "strict": strict,
+        "origin": origin,
     }
     query = {name: value for name, value in given.items() if value is not None}
     kind = media_type(request)
@@ -131,21 +137,19 @@ async def create(
     return await existing(runtime, job_id, caller.owner)
 
 
-def _options(query: dict[str, Any]) -> JobOptions:
-    """The options that an NDJSON job has in its query. Raises ProblemError (422)."""
-    for name in ("parameters", "models"):
-        if name in query:
-            query = query | {name: _object(name, query[name])}
-    try:
-        return JobOptions(**query)
-    except ValidationError as error:
-        errors = pointed(error.errors(include_url=False, include_input=False))
-        raise ProblemError(422, "Invalid option", errors=errors) from None
-
-
-def _object(name: str, text: str) -> Any:
+def _parsed(name: str, text: str) -> Any:
+    """An option that is an object, from its JSON. Raises ProblemError (422)."""
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
         wrong = PointedError(pointer=f"/{name}", detail=f"not JSON: {error}")
         raise ProblemError(422, "Invalid option", errors=[wrong]) from None
+
+
+def _options(query: dict[str, Any]) -> JobOptions:
+    """The options that an NDJSON job has in its query. Raises ProblemError (422)."""
+    try:
+        return JobOptions(**query | {name: _parsed(name, query[name]) for name in _OBJECTS if name in query})
+    except ValidationError as error:
+        errors = pointed(error.errors(include_url=False, include_input=False))
+        raise ProblemError(422, "Invalid option", errors=errors) from None

@@ -14,7 +14,7 @@ from tokenreward_service.results.encoding import encode_arrow, encode_ndjson
 from tokenreward_service.results.ordering import Selection, Sort, View
 from tokenreward_service.routes.auth import LabelerDep
 from tokenreward_service.routes.openapi_responses import problems
-from tokenreward_service.routes.request_parsing import existing, preferred_wait
+from tokenreward_service.routes.request_parsing import existing, preferred_wait, unemptied
 from tokenreward_service.routes.streaming import TEXT, begun
 from tokenreward_service.runtime import RuntimeDep
 
@@ -52,7 +52,7 @@ async def read(
     if errors and sort:
         detail = "errors have no mean reward to sort by"
         raise ProblemError(422, "Invalid request", errors=[PointedError(pointer="/sort", detail=detail)])
-    job = await existing(runtime, job_id, caller.owner)
+    job = await unemptied(runtime, job_id, caller.owner)
     wait = preferred_wait(request, runtime.settings.label_wait_seconds)
     if wait is not None:
 

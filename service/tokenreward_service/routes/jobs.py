@@ -17,7 +17,7 @@ from tokenreward_service.results.pinning_anew import pin_anew
 from tokenreward_service.results.retry import retry_failed
 from tokenreward_service.routes.auth import CallerDep, LabelerDep
 from tokenreward_service.routes.openapi_responses import problems
-from tokenreward_service.routes.request_parsing import existing
+from tokenreward_service.routes.request_parsing import existing, unemptied
 from tokenreward_service.routes.streaming import TEXT, begun
 from tokenreward_service.runtime import RuntimeDep
 from tokenreward_service.store.unserved import instead
@@ -75,7 +75,7 @@ async def retry(job_id: str, runtime: RuntimeDep, caller: LabelerDep) -> Job:
     also before it is over, if none of its items has rewards yet. A job that has some is left as it is, since all
     rewards of a job have one provenance.
     """
-    job = await existing(runtime, job_id, caller.owner)
+    job = await unemptied(runtime, job_id, caller.owner)
     served = instead(job, await runtime.fleet.look())
     if served and job.done_items == job.failed_items:
         await runtime.admission.check()

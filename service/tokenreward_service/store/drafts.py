@@ -124,6 +124,8 @@ class Draft:
             "options": stored(self.plan.scoring),
             "ttl": self.ttl,
         }
+        if self.plan.options.origin is not None:
+            record["origin"] = self.plan.options.origin.model_dump_json(exclude_defaults=True)
         if self.idempotency:
             record["idempotency"] = self.idempotency[0]
         return record

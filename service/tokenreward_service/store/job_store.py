@@ -1,4 +1,4 @@
-"""The parts of the job store together, and the two operations that need several of them: cancel and purge."""
+"""The parts of the job store together, and the operations that need several of them: cancel, empty and purge."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from tokenreward.protocol.scripts import Scripts
 from tokenreward.protocol.spill import Spill
+from tokenreward.schema import Job
 from tokenreward_service.store.drafts import Drafts
 from tokenreward_service.store.payloads import Payloads
 from tokenreward_service.store.publishing import Publisher
@@ -52,6 +53,15 @@ class JobStore:
     async def cancel(self, job_id: str) -> bool:
         """End a job early; finished items keep their results. Returns whether it was still queued or running."""
         return bool(await self.scripts.cancel(args=[job_id]) == 1)
+
+    async def empty(self, job: Job) -> bool:
+        """Remove the items and results of a job that is over, and keep its record. Returns whether it is over."""
+        owner = await self.snapshots.owner(job.id)
+        run = job.origin.run if job.origin else None
+        if not await self.scripts.empty(args=[job.id, owner, run or ""]):
+            return False
+        await self.payloads.forget(job.id)
+        return True
 
     async def purge(self, job_id: str) -> None:
         """Remove a job with its items, its results and what was spilled for it."""

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from tokenreward.protocol import keys
 from tokenreward.protocol.records import Corrupt, ScoringOptions, parse_record
-from tokenreward.schema import Job, JobState
+from tokenreward.schema import Job, JobState, Origin
 from tokenreward_service.fleet import Fleet
 from tokenreward_service.store.unserved import waiting
 
@@ -122,6 +122,8 @@ def _snapshot(job_id: str, fields: dict[bytes, bytes]) -> Job:
             estimator=options.estimator,
             include=options.include,
             provenance=options.provenance,
+            origin=Origin.model_validate_json(text["origin"]) if "origin" in text else None,
+            emptied="emptied" in text,
         )
     except (KeyError, ValueError, ValidationError) as error:
         raise Corrupt(f"the record of job {job_id} in Redis cannot be read") from error

@@ -15,6 +15,8 @@ Written from the service's OpenAPI document (`GET /openapi.json`; `/docs` shows 
 `python -m tokenreward_service.tools.api_docs`; a test keeps it true.
 
 - Errors are `application/problem+json` (RFC 9457): `title`, `status`, `detail`, and `errors` with a JSON pointer each.
+- The teacher wires (`/v1/completions`, `/inference/v1/generate`, `/generate`) answer errors in the shapes of the
+  servers whose interfaces they are; [integrations.md](integrations.md) says who asks them.
 - `Authorization: Bearer trk_...` where keys are in use; see [security.md](security.md).
 - Bodies may be compressed: `Content-Encoding: gzip` or `zstd`. Limits count the expanded bytes.
 - `Idempotency-Key` on `POST /v1/jobs`: the same request twice makes one job, for as long as the job is kept.

@@ -20,6 +20,7 @@ from torch import Tensor
 from tokenreward_trainer.data.grouping import by_length
 from tokenreward_trainer.data.pair import Batch, BatchLayout, Example, Mask, Pair, Values
 from tokenreward_trainer.data.side_by_side import side_by_side
+from tokenreward_trainer.data.varlen_row import varlen_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Collator:
         dtype: The type of token rewards and reference log-probs.
         side_by_side: Whether a packed part also says how its sequences lie side by side (see `data.side_by_side`),
             which attention on an accelerator uses.
+        varlen: Whether it says where its sequences begin (see `data.varlen_row`), for one variable-length call.
     """
 
     layout: BatchLayout
@@ -42,6 +44,7 @@ class Collator:
     pad_to_multiple_of: int = 1
     dtype: torch.dtype = torch.float32
     side_by_side: bool = False
+    varlen: bool = False
 
     def __call__(self, examples: Sequence[Example]) -> Batch:
         """Cuts the examples into parts.
@@ -73,8 +76,9 @@ class Collator:
         Returns:
             `input_ids` (int64, `[1, tokens]` packed, `[2B, width]` padded), `positions`, `targets` and `slots` (int64
             `[N]`), `mask` (bool `[2B, T]`), and where they are known `token_rewards` and `ref_logps` (`[2B, T]`, zero
-            in the padding). The packed layout adds `position_ids` and `pairs`, and side by side `spread` and `gather`
-            where padding does not outweigh the gain; the padded one adds `attention_mask`.
+            in the padding). The packed layout adds `position_ids` and `pairs`; side by side `spread` and `gather` where
+            padding does not outweigh the gain; for one variable-length call `keys`, `query_starts` and `key_starts`.
+            The padded layout adds `attention_mask`.
         """
         pairs = [example.pair for example in examples]
         completions = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
@@ -122,6 +126,9 @@ class Collator:
             "pairs": lengths,
             "positions": torch.tensor(chosen_at + rejected_at),
         }
+        if self.varlen:
+            row = varlen_row(lengths)
+            return batch | {"keys": row.keys, "query_starts": row.query_starts, "key_starts": row.key_starts}
         together = side_by_side(lengths) if self.side_by_side else None
         return batch if together is None else batch | {"spread": together.spread, "gather": together.gather}
 

@@ -60,6 +60,7 @@ def load_pairs(
     vocabulary: int | None = None,
     squash: bool = False,
     scored_by: Collection[str] = (),
+    columns: Mapping[str, str] | None = None,
 ) -> Pairs:
     """Reads the pairs of a file that `tokenreward label` wrote, or of one without labels.
 
@@ -74,6 +75,7 @@ def load_pairs(
             labels are refused.
         scored_by: What must have scored some branch, `name@version` each, such as the adapter that was put for this
             step. Labels by another version are refused.
+        columns: The names that `prompt`, `chosen` and `rejected` have in the file, where they are other ones.
 
     Raises:
         BadInput: The file has no usable rows, or labels made with another tokenizer or chat template, without
@@ -85,12 +87,22 @@ def load_pairs(
     rows = list(read_labeled(path))
     if not rows:
         raise BadInput(f"{path}: there are no rows")
+    if columns:
+        rows = [_renamed(row, columns, f"{path}, row {number}") for number, row in enumerate(rows)]
     provenance = provenance_of(path)
     options: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
     options |= {"vocabulary": vocabulary, "squash": squash, "scored_by": scored_by}
     found = pairs_of(rows, tokenizer, provenance, str(path), **options)
     warn_of(found.counts, len(rows), str(path), max_length)
     return found
+
+
+def _renamed(row: Mapping[str, Any], columns: Mapping[str, str], where: str) -> dict[str, Any]:
+    """The row with its columns under the names that they have here, in place of what stood there."""
+    if missing := sorted(set(columns.values()) - row.keys()):
+        raise BadInput(f"{where}: no column {', '.join(missing)}, which `columns` names; there are {', '.join(row)}")
+    rest = {name: value for name, value in row.items() if name not in columns.values() and name not in columns}
+    return {ours: row[theirs] for ours, theirs in columns.items()} | rest
 
 
 def pairs_of(

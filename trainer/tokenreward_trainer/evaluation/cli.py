@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tokenreward.arguments import Parser
 from tokenreward.errors import BadInput
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def evaluate(argv: list[str]) -> int:
     from tokenreward_trainer.scorers import SCORERS
 
     scorers = "\n".join(f"  {how}" for _, how in SCORERS.values())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tokenreward evaluate",
         description="Compare checkpoints on the same prompts, with intervals.",
         epilog=f"scorers:\n{scorers}\n  http://... or https://...: an endpoint (docs/pipeline.md)\n\n{_EPILOG}",

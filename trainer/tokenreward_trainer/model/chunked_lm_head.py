@@ -32,19 +32,21 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class TokenScores:
-    """What one forward pass says about N tokens. All tensors are `[N]` and at least float32.
+    """What one forward pass says about N tokens. All tensors but the last are `[N]` and at least float32.
 
     Attributes:
         logps: Log-probs of the tokens, differentiable.
         log_collision: log sum_v p_v^2 at each position, without gradient.
         kl: KL(reference || model) at each position, differentiable.
         ref_logps: Log-probs of the same tokens under the reference, without gradient; only together with `kl`.
+        router_loss: Of a mixture of experts, its load-balancing loss: one number, differentiable.
     """
 
     logps: Tensor
     log_collision: Tensor | None = None
     kl: Tensor | None = None
     ref_logps: Tensor | None = None
+    router_loss: Tensor | None = None
 
 
 def token_scores(
@@ -62,7 +64,7 @@ def token_scores(
         hidden: `[N, H]`, the model's last hidden states.
         targets: int64 `[N]`, the tokens to score.
         head: The model's LM head.
-        extras: Which of "log_collision" and "kl" to compute beside the log-probs.
+        extras: Which of "log_collision" and "kl" to compute beside the log-probs; "router" is not the head's affair.
         reference: The reference model's side, with "kl" and only then.
         chunk_rows: Positions whose logits are held at once; None leaves it to the device.
 
@@ -155,7 +157,7 @@ class _TokenScores(torch.autograd.Function):
                 ref_probs = ref_head.logits(reference.hidden[rows]).softmax(-1)
                 grad.addcmul_(ref_probs, grad_kl[rows].unsqueeze(-1).to(wide), value=-1)
             if grad_logps is not None:
-                grad[torch.arange(len(grad), device=grad.device), targets[rows]] += grad_logps[rows].to(wide)
+                grad.scatter_add_(1, targets[rows].unsqueeze(1), grad_logps[rows].unsqueeze(1).to(wide))
             grad = own.through(grad, capped)
             if grad_bias is not None:
                 grad_bias += grad.sum(0)

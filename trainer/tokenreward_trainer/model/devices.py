@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+from torch import nn
 
 #: Float32 logits alive at once on a CPU (64 MiB): more does not run faster there.
 CPU_CHUNK_ELEMENTS = 1 << 24
@@ -29,6 +32,20 @@ def give_back_memory() -> None:
     gc.collect()
     if torch.accelerator.is_available():
         torch.accelerator.empty_cache()
+
+
+@contextmanager
+def placed(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Holds a model on a device within the context. FSDP and DeepSpeed leave it on the CPU until they shard it."""
+    home = next(model.parameters()).device
+    moves = home.type != device.type
+    if moves:
+        model.to(device)
+    try:
+        yield
+    finally:
+        if moves:
+            model.to(home)
 
 
 def logit_rows(vocabulary: int, device: torch.device) -> int:

@@ -7,6 +7,9 @@ attention mask alone, which packed attention does not read. So the check is made
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -14,9 +17,12 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.data.collator import Collator, to_device
 from tokenreward_trainer.data.pair import BatchLayout, Example, Pair
 from tokenreward_trainer.model.narrow_windows import NARROW, narrow_windows
-from tokenreward_trainer.model.packed_attention import PackingUnsupported
+from tokenreward_trainer.model.packed_attention import PackingUnsupported, row_options
 from tokenreward_trainer.model.scorable import base_of, head_of
 from tokenreward_trainer.model.scoring import attending, score
+
+#: What two kernels in 16 bits may differ by, in units of their precision. A window that is not kept differs by more.
+_HALF_TOLERANCE = 16
 
 
 def choose_layout(model: nn.Module, wanted: str) -> tuple[BatchLayout, str | None]:
@@ -52,21 +58,45 @@ def choose_layout(model: nn.Module, wanted: str) -> tuple[BatchLayout, str | Non
     return "padded", reason
 
 
+def checked_row_options(
+    model: nn.Module, device: torch.device, dtype: torch.dtype
+) -> tuple[dict[str, Any], str | None]:
+    """Chooses how a model attends to packed rows on its device.
+
+    Args:
+        model: A scorable model, which the packed layout is right for, on the device.
+        device: The device.
+        dtype: What training computes in.
+
+    Returns:
+        The collator's options, and where a variable-length call would be possible but is not right, why.
+    """
+    options = row_options(base_of(model), device, dtype)
+    if not options["varlen"]:
+        return options, None
+    tolerance = max(_HALF_TOLERANCE * torch.finfo(dtype).eps, _tolerance(torch.float32))
+    mixed = dtype != base_of(model).dtype
+    with torch.autocast(device.type, dtype) if mixed else nullcontext():
+        why = _disagreement(model, Collator("packed", **options), tolerance)
+    return (options, None) if why is None else ({"varlen": False, "side_by_side": True}, why)
+
+
 @torch.no_grad()
-def _disagreement(model: nn.Module, collator: Collator) -> str | None:
+def _disagreement(model: nn.Module, collator: Collator, tolerance: float | None = None) -> str | None:
     """None if the scores of a few tiny pairs are the model's own; else what is wrong."""
     base = base_of(model)
     training = model.training
     model.eval()
     try:
         with narrow_windows(base) as window:
-            return _difference(model, collator, _tiny_pairs(head_of(base).weight.shape[0], window))
+            return _difference(model, collator, _tiny_pairs(head_of(base).weight.shape[0], window), tolerance)
     finally:
         model.train(training)
 
 
-def _difference(model: nn.Module, collator: Collator, pairs: list[Pair]) -> str | None:
+def _difference(model: nn.Module, collator: Collator, pairs: list[Pair], tolerance: float | None) -> str | None:
     base = base_of(model)
+    tolerance = _tolerance(base.dtype) if tolerance is None else tolerance
     try:
         with attending(model, collator.layout):
             part = collator.part([Example(i, pair) for i, pair in enumerate(pairs)])
@@ -79,11 +109,14 @@ def _difference(model: nn.Module, collator: Collator, pairs: list[Pair]) -> str 
     for row, (prompt, completion) in enumerate(completions):
         own = _own_logps(model, prompt, completion, found)
         worst = (found[row, : len(completion)] - own).abs().max().item()
-        # Even a float64 model has float32 parts (norms, soft-capped attention).
-        precision = max(torch.finfo(base.dtype).eps, torch.finfo(torch.float32).eps)
-        if not worst <= 64 * precision * max(1.0, own.abs().max().item()):
+        if not worst <= tolerance * max(1.0, own.abs().max().item()):
             return f"log-probs are off by {worst:.2g} from the model's own logits"
     return None
+
+
+def _tolerance(dtype: torch.dtype) -> float:
+    """Even a float64 model has float32 parts (norms, soft-capped attention)."""
+    return 64 * max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps)
 
 
 def _tiny_pairs(vocabulary: int, window: int) -> list[Pair]:

@@ -19,7 +19,9 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedModel
 
+from tokenreward_trainer.data.varlen_row import VarlenRow
 from tokenreward_trainer.model.causal_attention import CausalAttention
+from tokenreward_trainer.model.varlen_attention import compute_dtype, varlen_attention, varlen_can
 
 PACKED = "tokenreward_packed"
 
@@ -39,11 +41,26 @@ class PackedPairs:
         lengths: The lengths of the pairs, in the order of the row.
         spread: int64 `[2B, L]`, see `data.side_by_side.SideBySide`; None attends pair by pair.
         gather: int64 `[N]`, as well.
+        varlen: The row's sequences, for one variable-length call; None attends in one of the other ways.
     """
 
     lengths: Sequence[PairLengths]
     spread: Tensor | None = None
     gather: Tensor | None = None
+    varlen: VarlenRow | None = None
+
+
+def row_options(model: PreTrainedModel, device: torch.device, dtype: torch.dtype | None = None) -> dict[str, Any]:
+    """Returns the collator's options for the fastest way in which a model attends to a packed row.
+
+    Args:
+        model: The model.
+        device: Where it will run.
+        dtype: What it will compute in; None is what it computes in here and now.
+    """
+    dtype = compute_dtype(model.dtype, device) if dtype is None else dtype
+    varlen = varlen_can(model.config, device, dtype)
+    return {"varlen": varlen, "side_by_side": device.type != "cpu" and not varlen}
 
 
 @contextmanager
@@ -79,6 +96,9 @@ def _attend(
         raise PackingUnsupported("the model does not pass keyword arguments on to its attention")
     if kwargs.get("s_aux") is not None or kwargs.get("position_bias") is not None:
         raise PackingUnsupported("attention sinks and position biases are not supported")
+    if pairs.varlen is not None:
+        row = pairs.varlen
+        return varlen_attention(query, key, value, row, scaling=scaling, window=sliding_window, softcap=softcap), None
     causal = CausalAttention(dropout, scaling, sliding_window, softcap)
     if pairs.spread is not None and pairs.gather is not None:
         return _all_at_once(causal, query, key, value, pairs.spread, pairs.gather), None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import types
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel
 from tokenreward.errors import BadInput
 from tokenreward_trainer.model.chunked_lm_head import Reference, TokenScores, token_scores
 from tokenreward_trainer.model.lm_head import Head
+from tokenreward_trainer.model.router_loss import router_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +88,39 @@ def make_scorable(model: nn.Module) -> None:
             return original(*args, **kwargs)
         # PEFT passes every argument it knows of, most of them None, which a backbone need not know.
         given = {name: value for name, value in kwargs.items() if value is not None}
+        if "router" in score.extras:
+            given["output_router_logits"] = True
         output = _backbone(self)(*args, use_cache=False, **given)
         hidden = output.last_hidden_state.flatten(0, 1).index_select(0, score.positions)
         if score.hidden_only:
             return {"hidden": hidden}
-        scores = token_scores(hidden, score.targets, head_of(self), extras=score.extras, reference=score.reference)
-        return {name: getattr(scores, name) for name in TokenScores.__slots__}
+
+        balance = None
+        if "router" in score.extras:
+            balance = router_loss(self, output.router_logits, given.get("attention_mask"))
+
+        def scores_of(hidden: Tensor) -> dict[str, Tensor | None]:
+            found = token_scores(hidden, score.targets, head_of(self), extras=score.extras, reference=score.reference)
+            found = replace(found, router_loss=balance)
+            return {name: getattr(found, name) for name in TokenScores.__slots__}
+
+        return self.get_output_embeddings()(hidden, then=scores_of)
 
     forward.answers_scores = True  # type: ignore[attr-defined]
     base.forward = types.MethodType(forward, base)
+    head = base.get_output_embeddings()
+    head.forward = types.MethodType(_head_forward, head)
+
+
+def _head_forward(
+    self: nn.Module, hidden: Tensor, then: Callable[[Tensor], dict[str, Tensor | None]] | None = None
+) -> Any:
+    """The LM head's forward: what `then` makes of the hidden states, or else the layer's own logits.
+
+    The head's weight is read within the layer's own forward, because those who keep weights in shards (FSDP2, ZeRO-3)
+    gather them for as long as a layer's forward, and then its backward, run.
+    """
+    return type(self).forward(self, hidden) if then is None else then(hidden)
 
 
 def _backbone(model: PreTrainedModel) -> PreTrainedModel:

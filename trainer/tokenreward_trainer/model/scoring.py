@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenreward_trainer.data.pair import Batch, BatchLayout
+from tokenreward_trainer.data.varlen_row import row_on_device
 from tokenreward_trainer.model.chunked_lm_head import Reference, TokenScores
 from tokenreward_trainer.model.packed_attention import PackedPairs, packed_attention
 from tokenreward_trainer.model.scorable import ScoreRequest, base_of, head_of
@@ -46,7 +47,7 @@ def score(
 
     logps = grid(flat.logps)
     assert logps is not None
-    return TokenScores(logps, grid(flat.log_collision), grid(flat.kl), grid(flat.ref_logps))
+    return TokenScores(logps, grid(flat.log_collision), grid(flat.kl), grid(flat.ref_logps), flat.router_loss)
 
 
 @torch.no_grad()
@@ -64,7 +65,10 @@ def attending(model: nn.Module, layout: BatchLayout) -> AbstractContextManager[N
 def _inputs(batch: Batch) -> Batch:
     inputs: Batch = {name: batch[name] for name in _MODEL_INPUTS if name in batch}
     if "pairs" in batch:
-        inputs["pairs"] = PackedPairs(batch["pairs"], batch.get("spread"), batch.get("gather"))
+        lengths, varlen = batch["pairs"], None
+        if "keys" in batch:
+            varlen = row_on_device(lengths, batch["keys"], batch["query_starts"], batch["key_starts"])
+        inputs["pairs"] = PackedPairs(lengths, batch.get("spread"), batch.get("gather"), varlen)
         # A four-dimensional mask goes through as it is, so that no [N, N] mask is built; packed attention ignores it.
         inputs["attention_mask"] = batch["input_ids"].new_empty(1, 1, 1, 1)
     return inputs

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from tokenreward.arguments import Parser
+from tokenreward.cpu_share import share_cpus
+
 _EPILOG = """\
 RECIPE is a TOML file, or the name of a shipped recipe (--list shows them). Any option can be given as
 --section.key value, as in --model.name DIRECTORY --run.directory runs/first --sample.engine vllm.
@@ -15,7 +18,7 @@ any moment, the same command goes on where it stopped. docs/pipeline.md has the 
 
 def run(argv: list[str]) -> int:
     """Runs `tokenreward run` with the arguments behind its name; returns the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tokenreward run",
         description="From prompts to a better model: sample, rank, label, train, report.",
         epilog=_EPILOG,
@@ -34,6 +37,7 @@ def run(argv: list[str]) -> int:
         return 0
     if arguments.recipe is None:
         parser.error("which RECIPE?")
+    share_cpus()
     recipe = read_recipe(arguments.recipe, overrides)
     from tokenreward_trainer.pipeline.checks import check_recipe
 

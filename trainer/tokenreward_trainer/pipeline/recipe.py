@@ -181,6 +181,8 @@ def _check(recipe: Recipe) -> None:
         raise BadInput("label.serve is for a service that is started here, and label.url names another: remove one")
     if recipe.label.url is None and recipe.label.model is not None:
         raise BadInput("label.model names a model of the service at label.url; without one, the policy itself labels")
+    if recipe.model.quantization and not recipe.lora.r:
+        raise BadInput("model.quantization freezes the weights, so an adapter has to be trained: set lora.r, as in 64")
     if recipe.report.baseline and not recipe.train.get("reg_alpha", 0):
         raise BadInput("report.baseline trains the same without the regulariser, and train.reg_alpha is 0: set one")
     for name in ("output_dir", "resume_from_checkpoint"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tokenreward.arguments import Parser
 from tokenreward.errors import BadInput
 
 
@@ -13,7 +14,7 @@ def prompts(argv: list[str]) -> int:
     from tokenreward_trainer.prompts import FAMILIES, parts_of, write_prompts
 
     levels = [f"  {name}:{n}  {text}" for name, f in FAMILIES.items() for n, text in enumerate(f.levels, 1)]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tokenreward prompts",
         description="Make prompts by rule, with answers that the scorer `verify` can check.",
         epilog="families and levels (a family alone is all of its levels):\n" + "\n".join(levels),

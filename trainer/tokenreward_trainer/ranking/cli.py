@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tokenreward.arguments import Parser
+
 _EPILOG = """\
 OUT has one row for each prompt whose responses differ enough: prompt, chosen, rejected, chosen_token_ids,
 rejected_token_ids (which `tokenreward label` sends as they are) and scores. Groups without a pair are dropped and
@@ -20,7 +22,7 @@ def rank(argv: list[str]) -> int:
     from tokenreward_trainer.scorers import SCORERS
 
     scorers = "\n".join(f"  {how}" for _, how in SCORERS.values())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tokenreward rank",
         description="Make pairs of the best and the worst of sampled responses.",
         epilog=f"scorers:\n{scorers}\n  http://... or https://...: an endpoint (docs/pipeline.md)\n\n{_EPILOG}",

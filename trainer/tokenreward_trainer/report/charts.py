@@ -14,8 +14,13 @@ from matplotlib.figure import Figure
 
 from tokenreward_trainer.training.run_record import RunRecord
 
-#: Distinct in grey and to the colour-blind (Okabe and Ito); the last run, the one of interest, takes the first.
+#: Distinct in grey and to the colour-blind (Okabe and Ito); the last run, the one of interest, takes the first. Each
+#: with the shade that a dark page takes.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
+_DARK = {"#0072b2": "#56b4e9", "#e69f00": "#f0c05a", "#009e73": "#4fd1a5", "#cc79a7": "#e5a8cb"}
+#: Colours that matplotlib is given for ink and grid, and what they become on a light and on a dark page.
+_INK, _GRID = "#1b1b1f", "#b9b9c0"
+_THEMES = {_INK: "#e4e4e8", _GRID: "#55555f", **_DARK}
 
 _PANELS = (
     ("loss", "loss", ("loss/preference", "loss")),
@@ -39,18 +44,32 @@ class Chart:
 
 
 def curves(records: Sequence[RunRecord]) -> Chart:
-    """Draws four panels over training steps: loss, margin, accuracy, and correlation with the labels."""
-    figure = Figure(figsize=(11, 6), layout="constrained")
-    for axes, (title, label, names) in zip(figure.subplots(2, 2).flat, _PANELS, strict=True):
-        for record, colour in _coloured(records):
-            _series(axes, record, names, colour)
+    """Draws four panels over training steps: loss, margin, accuracy, and correlation with the labels.
+
+    Curves of two runs often lie on each other. So below each panel a strip shows by how much the last run is above or
+    below the first.
+    """
+    apart = len(records) > 1
+    figure = Figure(figsize=(11, 8.5 if apart else 6), layout="constrained")
+    rows = figure.subplots(4 if apart else 2, 2, height_ratios=[3, 1.2] * 2 if apart else None, sharex="col")
+    for number, (title, label, names) in enumerate(_PANELS):
+        row, column = divmod(number, 2)
+        axes = rows[2 * row if apart else row][column]
+        for place, (record, colour) in enumerate(_coloured(records)):
+            _series(axes, record, names, colour, behind=place < len(records) - 1)
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_ylabel(label, fontsize=8)
-        axes.set_xlabel("step", fontsize=8)
         _plain(axes)
-    figure.axes[0].legend(fontsize=8, frameon=False)
+        if apart:
+            axes = rows[2 * row + 1][column]
+            _difference(axes, records[0], records[-1], names)
+        axes.set_xlabel("step", fontsize=8)
+        axes.tick_params(labelbottom=True)
+    if figure.axes[0].lines:
+        figure.axes[0].legend(fontsize=8, frameon=False, labelcolor=_INK)
     about = "Loss, reward margin, accuracy and correlation with the labels. Lines: training; dots: held out."
-    return Chart(_uri(figure), about)
+    strips = f" Strips: {records[-1].name} less {records[0].name}." if apart else ""
+    return Chart(_uri(figure), about + strips)
 
 
 def scatter(records: Sequence[RunRecord]) -> Chart:
@@ -72,8 +91,8 @@ def scatter(records: Sequence[RunRecord]) -> Chart:
         axes.set_title(f"{record.name}{correlation}", fontsize=10, loc="left")
         axes.set_xlabel("label", fontsize=8)
         axes.set_ylabel("learned: β log π/π_ref", fontsize=8)
-        axes.axhline(0, color="#bbb", linewidth=0.7, zorder=0)
-        axes.axvline(0, color="#bbb", linewidth=0.7, zorder=0)
+        axes.axhline(0, color=_GRID, linewidth=0.7, zorder=0)
+        axes.axvline(0, color=_GRID, linewidth=0.7, zorder=0)
         _plain(axes)
     about = "Learned token rewards against the labels: every token of the held-out pairs shown below."
     return Chart(_uri(figure), about)
@@ -83,24 +102,58 @@ def _coloured(records: Sequence[RunRecord]) -> list[tuple[RunRecord, str]]:
     return [(record, _COLOURS[(len(records) - 1 - i) % len(_COLOURS)]) for i, record in enumerate(records)]
 
 
-def _series(axes: Axes, record: RunRecord, names: Sequence[str], colour: str) -> None:
-    """The first of `names` that the run logged; the same of held-out pairs as dots."""
+def _series(axes: Axes, record: RunRecord, names: Sequence[str], colour: str, *, behind: bool) -> None:
+    """The first of `names` that the run logged; the same of held-out pairs as dots. One behind is wide and dashed."""
+    for prefix, style in (("", "--" if behind else "-"), ("eval_", "s" if behind else "o")):
+        points = _logged(record, prefix, names)
+        if points:
+            label = record.name if not prefix else None
+            width, size = (2.6, 8) if behind else (1.4, 5)
+            axes.plot(*zip(*points, strict=True), style, color=colour, label=label, linewidth=width, markersize=size)
+
+
+def _difference(axes: Axes, first: RunRecord, last: RunRecord, names: Sequence[str]) -> None:
+    """The last run less the first, at the steps that both logged."""
     for prefix, style in (("", "-"), ("eval_", "o")):
-        for name in names:
-            points = [(entry["step"], entry[prefix + name]) for entry in record.log if prefix + name in entry]
-            if points:
-                label = record.name if not prefix else None
-                axes.plot(*zip(*points, strict=True), style, color=colour, label=label, linewidth=1.4, markersize=6)
-                break
+        before, after = (dict(_logged(record, prefix, names)) for record in (first, last))
+        points = [(step, after[step] - before[step]) for step in before if step in after]
+        if points:
+            axes.plot(*zip(*points, strict=True), style, color=_COLOURS[0], linewidth=1.2, markersize=4)
+    axes.axhline(0, color=_GRID, linewidth=0.7, zorder=0)
+    axes.set_ylabel("difference", fontsize=7)
+    _plain(axes)
+
+
+def _logged(record: RunRecord, prefix: str, names: Sequence[str]) -> list[tuple[float, float]]:
+    return next((found for name in names if (found := record.logged(prefix + name))), [])
 
 
 def _plain(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
+    axes.spines[["left", "bottom"]].set_color(_INK)
+    axes.tick_params(labelsize=8, colors=_INK)
+    for part in (axes.title, axes.xaxis.label, axes.yaxis.label):
+        part.set_color(_INK)
 
 
 def _uri(figure: Figure) -> str:
     buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "tokenreward"}):  # The same run gives the same file.
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+    # Text stays text, in the reader's own font; the same run gives the same file.
+    with mpl.rc_context({"svg.hashsalt": "tokenreward", "svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    svg = buffer.getvalue().decode()
+    return "data:image/svg+xml;base64," + base64.b64encode(_themed(svg).encode()).decode()
+
+
+def _themed(svg: str) -> str:
+    """The picture with colours that follow the reader's choice of light or dark."""
+    for number, light in enumerate(_THEMES):
+        svg = svg.replace(light, f"var(--c{number})")
+    light = "".join(f"--c{number}:{colour};" for number, colour in enumerate(_THEMES))
+    dark = "".join(f"--c{number}:{colour};" for number, colour in enumerate(_THEMES.values()))
+    style = (
+        f"<style>:root{{color-scheme:light dark;{light}}}@media (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+        "text{font-family:system-ui,sans-serif!important}</style>"
+    )
+    head, tag, rest = svg.partition("<defs>")
+    return head + style + tag + rest

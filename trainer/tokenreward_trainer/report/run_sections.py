@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.html.document import text
-from tokenreward.html.escaping import visible
+from tokenreward.show.heat_map import legend
 from tokenreward.show.rows import Shown, ShownRow
+from tokenreward.show.scale import Scale
 from tokenreward.templates.transcript import in_words
-from tokenreward_trainer.report.heat import map_row, percentile
+from tokenreward_trainer.report.heat import map_row
 
 _DROPPED = {
     "too_few": "no pair: fewer than two different responses",
@@ -84,11 +85,8 @@ def pairs(rows: Sequence[ShownRow]) -> str:
     """Draws labeled pairs as heat maps."""
     if not rows:
         return ""
-    scale = percentile(value for row in rows for response in row.responses for value in response.rewards)
-    explanation = (
-        "<p>What the trainer learns from: the labels of pairs. Blue: a good token; red and underlined: a bad one; "
-        f"point at a token for its value. Full colour stands for &plusmn;{scale:.2g}.</p>"
-    )
+    scale = Scale.fixed(value for row in rows for response in row.responses for value in response.rewards)
+    explanation = f"<p>What the trainer learns from: the labels of pairs.</p>{legend(scale)}"
     maps = [
         f"<article><h3>{text(row.name)}</h3><details><summary>prompt</summary><pre>{text(row.prompt)}</pre></details>"
         f"<div class='sides'>{''.join(_side(response, scale) for response in row.responses)}</div></article>"
@@ -97,12 +95,11 @@ def pairs(rows: Sequence[ShownRow]) -> str:
     return "\n".join(["<h2>Pairs and their labels</h2>", explanation, *maps])
 
 
-def _side(response: Shown, scale: float) -> str:
+def _side(response: Shown, scale: Scale) -> str:
     if response.error is not None:
         return f"<section><h4>{text(response.side)}</h4><p>{text(response.error)}</p></section>"
-    texts = [visible(cell.text) for cell in response.cells]
     head = f"sum {response.total:+.2f}, mean {response.mean:+.3f}"
-    drawn = map_row(head, texts, [cell.reward for cell in response.cells], scale)
+    drawn = map_row(head, response.cells, scale)
     return f"<section><h4>{text(response.side)}</h4>{drawn}</section>"
 
 

@@ -20,7 +20,8 @@ def summary(records: Sequence[RunRecord]) -> str:
         if any(value not in ("", "-") for value in values)
     )
     return (
-        f"<p>{_origin(records[-1])}</p>\n<table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>\n"
+        f"<p>{_origin(records[-1])}</p>\n<div class='wide'><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}"
+        "</tbody></table></div>\n"
         "<p class='quiet'>Loss: the preference part alone. Correlation: Pearson's, over tokens, between learned token "
         "rewards, &beta; log &pi;/&pi;<sub>ref</sub>, and the labels.</p>"
     )
@@ -37,22 +38,17 @@ def _origin(record: RunRecord) -> str:
     )
 
 
-def _final(record: RunRecord, name: str) -> float | None:
-    """The last value of a metric that was logged, or None."""
-    found = [entry[name] for entry in record.log if name in entry]
-    return found[-1] if found else None
-
-
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
 _ROWS: Sequence[tuple[str, Callable[[RunRecord], str]]] = (
     ("training pairs", lambda r: str(r.pairs)),
+    ("held-out pairs", lambda r: str(r.held_out)),
     ("training time", lambda r: f"{r.seconds:.0f} s"),
-    ("held-out loss", lambda r: _number(_final(r, "eval_loss/preference") or _final(r, "eval_loss"))),
-    ("held-out reward margin", lambda r: _number(_final(r, "eval_rewards/margins"))),
-    ("held-out accuracy", lambda r: _number(_final(r, "eval_rewards/accuracies"))),
-    ("held-out correlation with labels", lambda r: _number(_final(r, "eval_token_rewards/correlation"))),
-    ("training correlation with labels", lambda r: _number(_final(r, "token_rewards/correlation"))),
+    ("held-out loss", lambda r: _number(r.final("eval_loss/preference", "eval_loss"))),
+    ("held-out reward margin", lambda r: _number(r.final("eval_rewards/margins"))),
+    ("held-out accuracy", lambda r: _number(r.final("eval_rewards/accuracies"))),
+    ("held-out correlation with labels", lambda r: _number(r.final("eval_token_rewards/correlation"))),
+    ("training correlation with labels", lambda r: _number(r.final("token_rewards/correlation"))),
 )

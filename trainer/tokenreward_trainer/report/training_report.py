@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tokenreward.html.document import text
 from tokenreward_trainer.report.charts import curves, scatter
+from tokenreward_trainer.report.conclusion import conclusion
 from tokenreward_trainer.report.heat import heat_maps
 from tokenreward_trainer.report.page import page_of
 from tokenreward_trainer.report.summary import summary
@@ -21,7 +22,7 @@ def write_report(path: Path, records: Sequence[RunRecord]) -> None:
         records: The runs to compare, the most important last; all show the same held-out pairs.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    page = page_of(f"Training report: {title_of(records)}", training_sections(records))
+    page = page_of(f"Training report: {title_of(records)}", [conclusion(records), *training_sections(records)])
     path.write_text(page, "utf-8")
 
 
@@ -40,7 +41,7 @@ def _charts(records: Sequence[RunRecord]) -> str:
     if any(response.labels for record in records for pair in record.examples for response in pair.responses):
         charts.append(scatter(records))
     return "<h2>Training</h2>\n" + "\n".join(
-        f'<figure><img src="{chart.uri}" alt="{text(chart.description)}">'
+        f'<figure><img class="chart" src="{chart.uri}" alt="{text(chart.description)}">'
         f"<figcaption>{text(chart.description)}</figcaption></figure>"
         for chart in charts
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tokenreward.arguments import Parser
+
 _EPILOG = """\
 PROMPTS has rows with `prompt`: text, or messages. OUT has the same rows with a column `responses`, a list of
 {"text", "token_ids", "finished"}; ids include the token that ended the response. OUT.meta.json says how they were made.
@@ -14,7 +16,7 @@ The defaults are the paper's settings. Interrupted in any way, the same command 
 
 def sample(argv: list[str]) -> int:
     """Runs `tokenreward sample` with the arguments behind its name; returns the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="tokenreward sample",
         description="Sample responses to prompts from a model, with their token ids.",
         epilog=_EPILOG,

@@ -13,6 +13,9 @@ from tokenreward_trainer.losses import METHODS, Hyperparameters, Method
 from tokenreward_trainer.training.inherited_options import check_finished
 from tokenreward_trainer.training.option_checks import check_options
 
+#: The most tokens of a forward pass on a GPU, if nobody says another number.
+ACCELERATOR_TOKENS = 16384
+
 
 @dataclass
 class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
@@ -35,6 +38,8 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
             into several, which bounds memory and changes nothing else. 0 is 16384 on an accelerator, 1024 on the CPU.
         layout: `packed` (no padding, each prompt computed once for both completions), `padded`, or `auto`: packed
             where a check at the start shows that the model gives the same log-probs.
+        router_aux_loss_coef: The weight of a mixture of experts' load-balancing loss; None is what the model's own
+            configuration says, 0 where it does not ask for it.
         disable_dropout: Train without dropout, so that policy and reference differ by training alone.
 
     Raises:
@@ -53,6 +58,7 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
     reference_cache: str | None = None
     forward_tokens: int = 0
     layout: str = "auto"
+    router_aux_loss_coef: float | None = None
     disable_dropout: bool = True
 
     # The settings T-REG, SimPO and WPO share (SimPO's repository), where they differ from TrainingArguments'.
@@ -61,6 +67,8 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
     warmup_steps: float = 0.1  # A float below 1 is a share of all steps.
     num_train_epochs: float = 1.0
     logging_steps: float = 10
+    # Looking for losses that are not a number waits for the device once in every batch, and hides them in the log.
+    logging_nan_inf_filter: bool = False
     report_to: str | list[str] | None = "none"
 
     def __post_init__(self) -> None:
@@ -118,7 +126,7 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
     @property
     def max_forward_tokens(self) -> int:
         """The most tokens of a forward pass on this device (or one pair)."""
-        return self.forward_tokens or (1024 if self.device.type == "cpu" else 16384)
+        return self.forward_tokens or (1024 if self.device.type == "cpu" else ACCELERATOR_TOKENS)
 
     @property
     def needs_labels(self) -> bool:

@@ -26,6 +26,7 @@ MEANS = (
     "loss/preference",
     "loss/regularizer",
     "loss/sft",
+    "loss/router",
     "weight",
 )
 
@@ -63,6 +64,7 @@ class Metrics:
             pair.loss,
             zero if objective.regularizer is None else objective.regularizer,
             zero if objective.sft is None else objective.sft,
+            zero if objective.router is None else objective.router,
             zero if pair.weight is None else pair.weight,
         ]
         exact = exact_dtype(pair.loss.device)
@@ -91,9 +93,15 @@ class Metrics:
         return found if correlation is None else found | {"token_rewards/correlation": correlation}
 
 
-def unused_metrics(args: PreferenceConfig) -> set[str]:
-    """Returns the names of MEANS that would be zero or repeat the loss under these options."""
-    unused = {"loss/preference"} if args.reg_alpha == args.sft_weight == 0 else set()
+def unused_metrics(args: PreferenceConfig, *, router: bool = False) -> set[str]:
+    """Returns the names of MEANS that would be zero or repeat the loss under these options.
+
+    Args:
+        args: The options.
+        router: Whether the loss has a mixture of experts' own term.
+    """
+    unused = {"loss/preference"} if args.reg_alpha == args.sft_weight == 0 and not router else set()
+    unused |= set() if router else {"loss/router"}
     unused |= set() if args.reg_alpha > 0 else {"loss/regularizer"}
     unused |= set() if args.sft_weight > 0 else {"loss/sft"}
     return unused if args.chosen_method.weighted else unused | {"weight"}

@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.integrations import is_deepspeed_zero3_enabled, is_fsdp_enabled
 
-from tokenreward.checkpoint.folder import ADAPTER_FILES, check_folder, is_adapter
+from tokenreward.checkpoint.folder import ADAPTER_FILES, is_adapter
 from tokenreward.checkpoint.hub import find_model
 from tokenreward.checkpoint.keys import check_keys
 from tokenreward.checkpoint.loading import CAUSAL_LM, in_one_line
@@ -16,6 +15,7 @@ from tokenreward.checkpoint.loading import load_model as load_whole
 from tokenreward.checkpoint.loading import load_tokenizer as load_whole_tokenizer
 from tokenreward.errors import BadInput
 from tokenreward_trainer.training.settings import Lora, Model, Run
+from tokenreward_trainer.training.sharding import loaded_whole
 
 
 def check_models(run: Run) -> None:
@@ -25,12 +25,11 @@ def check_models(run: Run) -> None:
         BadInput: One is not, or cannot be had.
     """
     contrasted = [run.labels.weak, run.labels.strong] if run.labels.source == "contrast" else []
-    sharded = is_deepspeed_zero3_enabled() or is_fsdp_enabled()  # they change how any model is made in this process
-    look = check_folder if sharded else check_keys
     for name in dict.fromkeys(name for name in [run.model.name, run.model.reference, *contrasted] if name):
         folder = find_model(name)
         if name != run.labels.strong or not is_adapter(folder):
-            look(folder, tokenizer=name == run.model.name)
+            with loaded_whole():
+                check_keys(folder, tokenizer=name == run.model.name)
 
 
 def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
@@ -59,8 +58,26 @@ def load_model(name: str, section: Model) -> PreTrainedModel:
     options: dict[str, Any] = {"dtype": dtype if dtype == "auto" else getattr(torch, dtype)}
     if section.attention is not None:
         options["attn_implementation"] = section.attention
-    model: PreTrainedModel = load_whole(CAUSAL_LM, find_model(name), name, **options)
+    if section.quantization is not None:
+        options |= _four_bits(torch.bfloat16 if dtype == "auto" else options["dtype"])
+    with loaded_whole():
+        model: PreTrainedModel = load_whole(CAUSAL_LM, find_model(name), name, **options)
     return model
+
+
+def _four_bits(compute: torch.dtype) -> dict[str, Any]:
+    """QLoRA's options (arXiv 2305.14314): 4-bit normal floats whose scales are quantised once more."""
+    from accelerate import PartialState
+    from transformers import BitsAndBytesConfig
+
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute,
+    )
+    # Each process packs the weights where it will train: a packed model is not moved afterwards.
+    return {"quantization_config": quantization, "device_map": {"": PartialState().device}}
 
 
 def load_adapted(name: str, base: str, section: Model) -> Any:

@@ -20,17 +20,20 @@ class Objective:
         preference: The preference loss and what it reports.
         regularizer: `[B]`, T-REG's regulariser times alpha; None without it.
         sft: `[B]`, the SFT term times its weight; None without it.
+        router: The load-balancing loss of a mixture of experts times its weight, the same for each of the pairs that
+            went through one pass; None without it.
     """
 
     preference: PairLoss
     regularizer: Tensor | None
     sft: Tensor | None
+    router: Tensor | None = None
 
     @property
     def total(self) -> Tensor:
         """The sum of the terms, `[B]`, differentiable."""
         total = self.preference.loss
-        for term in (self.regularizer, self.sft):
+        for term in (self.regularizer, self.sft, self.router):
             total = total if term is None else total + term
         return total
 

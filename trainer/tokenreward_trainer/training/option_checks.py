@@ -52,7 +52,7 @@ def _check_names(args: PreferenceConfig) -> None:
 
 
 def _check_numbers(args: PreferenceConfig) -> None:
-    for name in ("gamma_ratio", "reg_alpha", "sft_weight", "tdpo_alpha"):
+    for name in ("gamma_ratio", "reg_alpha", "sft_weight", "tdpo_alpha", "router_aux_loss_coef"):
         value = getattr(args, name)
         if value is not None and not 0 <= value < float("inf"):  # Refuses NaN too.
             raise BadInput(f"{name} = {value} must be 0 or more")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -67,15 +67,39 @@ def labeled_dataset(given: Any, args: PreferenceConfig, vocabulary: int) -> Pair
     return PairDataset(pairs)
 
 
-def check_batches(train: PairDataset | None, held_out: PairDataset | None, args: PreferenceConfig) -> None:
-    """Checks that a data set fills a batch where the last batch is dropped if it is not full.
+def held_out_of(given: Any, args: PreferenceConfig, vocabulary: int) -> PairDataset | dict[str, PairDataset] | None:
+    """Makes the data sets to evaluate on: of pairs, of several sets of pairs by name, or of nothing.
+
+    Args:
+        given: Pairs, sets of pairs by name, or None.
+        args: The options.
+        vocabulary: See `labeled_dataset`.
+
+    Raises:
+        BadInput: See `labeled_dataset`.
+    """
+    if isinstance(given, Mapping):
+        return {str(name): labeled_dataset(pairs, args, vocabulary) for name, pairs in given.items()}
+    return None if given is None else labeled_dataset(given, args, vocabulary)
+
+
+def sets_of(held_out: PairDataset | Mapping[str, PairDataset] | None) -> list[PairDataset]:
+    """Returns the data sets to evaluate on as a list, which may be empty."""
+    if isinstance(held_out, Mapping):
+        return list(held_out.values())
+    return [] if held_out is None else [held_out]
+
+
+def check_batches(train: PairDataset | None, held_out: Sequence[PairDataset], args: PreferenceConfig) -> None:
+    """Checks that every data set fills a batch where the last batch is dropped if it is not full.
 
     Raises:
         BadInput: It does not, so that nothing would be left.
     """
     if not args.dataloader_drop_last:
         return
-    for data, batch in ((train, args.train_batch_size), (held_out, args.eval_batch_size)):
+    sets = [(train, args.train_batch_size), *((data, args.eval_batch_size) for data in held_out)]
+    for data, batch in sets:
         if data is not None and len(data) < batch * args.world_size:
             raise BadInput(
                 f"dataloader_drop_last leaves out the only batch: {len(data)} pairs are fewer than a batch of "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from tokenreward_trainer.data.pair import Batch, BatchLayout, Pair
 from tokenreward_trainer.model.scoring import attending
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.metrics import Metrics, unused_metrics
-from tokenreward_trainer.training.pair_dataset import PairDataset, known_logps, labeled_dataset
+from tokenreward_trainer.training.pair_dataset import PairDataset, known_logps, labeled_dataset, sets_of
 from tokenreward_trainer.training.pair_scoring import PairLogps
 from tokenreward_trainer.training.reference_logps import shared_reference_logps
 
@@ -28,6 +28,7 @@ class PairEvaluation(Trainer):  # type: ignore[misc]
     _metrics: dict[bool, Metrics]
     _vocabulary: int
     _starts_as_reference: bool
+    _router_weight: float
     #: The prefix of metrics while an evaluation runs.
     _prefix: str | None = None
 
@@ -59,7 +60,12 @@ class PairEvaluation(Trainer):  # type: ignore[misc]
         Raises:
             BadInput: Other pairs are given, and the reference was the initial model, which training has changed.
         """
-        data = None if eval_dataset is None else self._other(eval_dataset)
+        if isinstance(eval_dataset, Mapping):
+            data: Any = {name: self._other(pairs) for name, pairs in eval_dataset.items()}
+        elif eval_dataset is None or isinstance(eval_dataset, str):  # A name is one of its own sets.
+            data = eval_dataset
+        else:
+            data = self._other(eval_dataset)
         self._prefix = metric_key_prefix
         try:
             found: dict[str, float] = super().evaluate(data, ignore_keys, metric_key_prefix)
@@ -83,7 +89,7 @@ class PairEvaluation(Trainer):  # type: ignore[misc]
 
     def _other(self, given: Any) -> PairDataset:
         """Pairs to evaluate on, with their reference log-probs."""
-        known: tuple[PairDataset | None, ...] = (self.train_dataset, self.eval_dataset)
+        known: tuple[PairDataset | None, ...] = (self.train_dataset, *sets_of(self.eval_dataset))
         if isinstance(given, PairDataset) and any(given is each for each in known):
             return given
         data = labeled_dataset(given, self.args, self._vocabulary)
@@ -111,7 +117,8 @@ class PairEvaluation(Trainer):  # type: ignore[misc]
 
     def _collected(self, *, training: bool) -> dict[str, float]:
         return self._metrics[training].collect(
-            lambda sums: self.accelerator.reduce(sums, "sum"), leave_out=unused_metrics(self.args)
+            lambda sums: self.accelerator.reduce(sums, "sum"),
+            leave_out=unused_metrics(self.args, router=self._router_weight > 0),
         )
 
     def _reference_logps(self, model: nn.Module, pairs: Sequence[Pair]) -> list[PairLogps]:

@@ -11,6 +11,7 @@ from torch import nn
 from tokenreward_trainer.data.collator import Collator, to_device
 from tokenreward_trainer.data.grouping import by_length
 from tokenreward_trainer.data.pair import BatchLayout, Example, Pair, Values
+from tokenreward_trainer.model.packed_attention import row_options
 from tokenreward_trainer.model.scorable import base_of
 from tokenreward_trainer.model.scoring import attending, score
 
@@ -42,7 +43,7 @@ def score_pairs(
     """
     found: list[PairLogps | None] = [None] * len(pairs)
     device, training = base_of(model).device, model.training
-    collator = Collator(layout, side_by_side=device.type != "cpu")
+    collator = Collator(layout, **row_options(base_of(model), device))
     model.eval()
     try:
         for group in by_length(pairs, max_tokens, layout):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from tokenreward_trainer.data.labeled_pairs import load_pairs
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.data.row_checks import RowCounts
 from tokenreward_trainer.training.config import PreferenceConfig
+from tokenreward_trainer.training.mixture import path_of, split_and_mix
 from tokenreward_trainer.training.model_labels import contrast_labels, surprisal_labels
 from tokenreward_trainer.training.model_loading import load_adapted, load_model
-from tokenreward_trainer.training.run_checks import check_split
 from tokenreward_trainer.training.settings import Run
 from tokenreward_trainer.training.vocabulary import vocabulary_of
 
@@ -28,10 +29,11 @@ class RunData:
 
     Attributes:
         train: Pairs to train on.
-        held_out: Pairs to evaluate on; may be empty.
+        held_out: Pairs to evaluate on, the first set of them where there are several; may be empty.
         provenance: How the service made the labels; None where it did not.
         origin: Where the labels come from, for people.
         counts: What the rows of all files have that is rarely meant.
+        eval_sets: All sets of held-out pairs by name, where the run names them.
     """
 
     train: list[Pair]
@@ -39,6 +41,12 @@ class RunData:
     provenance: Provenance | None
     origin: str
     counts: RowCounts = field(default_factory=RowCounts)
+    eval_sets: dict[str, list[Pair]] = field(default_factory=dict)
+
+    @property
+    def to_evaluate(self) -> list[Pair] | dict[str, list[Pair]] | None:
+        """What the trainer evaluates on; None where nothing is held out."""
+        return self.eval_sets or self.held_out or None
 
 
 def read_pairs(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizerBase) -> RunData:
@@ -65,29 +73,30 @@ def _from_files(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedToke
         "max_prompt_length": data.max_prompt_length,
         "squash": data.squash,
         "scored_by": [name for name in run.labels.models.values() if "@" in name],
+        "vocabulary": vocabulary_of(run.model.name),
     }
-    limits["vocabulary"] = vocabulary_of(run.model.name)
-    files = [Path(data.train), *([Path(data.eval)] if data.eval else [])]
-    if run.labels.source == "service":
-        with arguments.main_process_first(local=False, desc="labels"):  # The others find the files labeled.
+    columns = [part.columns for part in data.parts] + [data.columns] * len(data.eval_sets)
+    with arguments.main_process_first(local=False, desc="data"):  # The others find files fetched and labeled.
+        files = [path_of(part) for part in data.parts] + [Path(file) for file in data.eval_sets.values()]
+        if run.labels.source == "service":
             files = [_labeled_by_service(run, file, Path(arguments.output_dir)) for file in files]
-    loaded = [load_pairs(file, tokenizer, **limits) for file in files]
-    pairs, provenance = loaded[0].pairs, loaded[0].provenance
-    if data.eval:
-        held_out = loaded[1].pairs
-        if loaded[1].provenance != provenance and provenance is not None:
-            raise BadInput(f"{data.train} and {data.eval} were labeled differently: label both in one way")
-    else:
-        count = check_split(len(pairs), data.eval_share, data.limit)
-        # From the end, so that the same file gives the same split whatever the limit.
-        pairs, held_out = pairs[: len(pairs) - count], pairs[len(pairs) - count :]
+    loaded = [load_pairs(file, tokenizer, columns=c, **limits) for file, c in zip(files, columns, strict=True)]
+    for file, each in zip(files, loaded, strict=True):
+        if each.provenance != loaded[0].provenance:
+            raise BadInput(f"{files[0]} and {file} were labeled differently: label both in one way")
+    count = len(data.parts)
+    train, held_out = split_and_mix(data, [each.pairs for each in loaded[:count]], arguments.seed)
+    sets = dict(zip(data.eval_sets, (each.pairs for each in loaded[count:]), strict=True))
     counts = sum((each.counts for each in loaded), RowCounts())
-    return RunData(pairs[: data.limit], held_out, provenance, origin="", counts=counts)
+    held_out = next(iter(sets.values()), held_out)
+    named = {name: pairs for name, pairs in sets.items() if name}
+    return RunData(train, held_out, loaded[0].provenance, origin="", counts=counts, eval_sets=named)
 
 
 def _with_own_labels(run: Run, data: RunData, device: torch.device) -> RunData:
     """Labels by the trainer's own log-probs, over both sets together; in every process, at the same time."""
-    both, base = [*data.train, *data.held_out], run.labels.weak or run.model.name
+    sets = [data.train, data.held_out, *data.eval_sets.values()]
+    both, base = [pair for pairs in sets for pair in pairs], run.labels.weak or run.model.name
     if run.labels.source == "surprisal":
         labeled = surprisal_labels(both, load_model(run.model.name, run.model).to(device))
     else:
@@ -95,8 +104,10 @@ def _with_own_labels(run: Run, data: RunData, device: torch.device) -> RunData:
         strong, is_adapter = load_adapted(run.labels.strong, base, run.model)
         weak = None if is_adapter else load_model(base, run.model).to(device)
         labeled = contrast_labels(both, strong.to(device), weak)
-    count = len(data.train)
-    return replace(data, train=labeled[:count], held_out=labeled[count:], provenance=None)
+    pairs = iter(labeled)
+    train, held_out, *named = [list(islice(pairs, len(each))) for each in sets]
+    named_sets = dict(zip(data.eval_sets, named, strict=True))
+    return replace(data, train=train, held_out=held_out, eval_sets=named_sets, provenance=None)
 
 
 def _labeled_by_service(run: Run, file: Path, out: Path) -> Path:

@@ -9,9 +9,14 @@ import torch
 from torch import nn
 
 from tokenreward.errors import BadInput
+from tokenreward_trainer.data.pair import BatchLayout
 from tokenreward_trainer.doubtful import DoubtfulOption
+from tokenreward_trainer.model.devices import placed
+from tokenreward_trainer.model.layout_check import checked_row_options
+from tokenreward_trainer.model.router_loss import own_weight, routes
 from tokenreward_trainer.model.scorable import base_of
 from tokenreward_trainer.training.config import PreferenceConfig
+from tokenreward_trainer.training.sharding import in_shards
 
 
 def adapted(model: nn.Module, peft_config: Any, args: PreferenceConfig) -> nn.Module:
@@ -73,3 +78,47 @@ def check_precision(model: nn.Module) -> None:
             DoubtfulOption,
             stacklevel=3,
         )
+
+
+def router_weight(model: nn.Module, args: PreferenceConfig) -> float:
+    """Returns the weight of the load-balancing loss.
+
+    Raises:
+        BadInput: One is asked for, and the model is no mixture of experts.
+    """
+    base = base_of(model)
+    if args.router_aux_loss_coef is None:
+        return own_weight(base) if routes(base) else 0.0
+    if args.router_aux_loss_coef > 0 and not routes(base):
+        raise BadInput(
+            f"router_aux_loss_coef = {args.router_aux_loss_coef} balances the experts of a mixture, and "
+            f"{type(base).__name__} has none: remove it"
+        )
+    return args.router_aux_loss_coef
+
+
+def row_options_on(
+    model: nn.Module, layout: BatchLayout, device: torch.device, half: torch.dtype | None
+) -> dict[str, Any]:
+    """Chooses how a model attends to packed rows, once it stands on its device.
+
+    Args:
+        model: A scorable model.
+        layout: The batch layout.
+        device: Where it will train.
+        half: What autocast computes in; None trains in the weights' own type.
+
+    Returns:
+        The collator's options.
+    """
+    if layout == "padded" or in_shards(model):
+        return {}
+    with placed(model, device):
+        options, why = checked_row_options(model, device, half or base_of(model).dtype)
+    if why is not None:
+        warnings.warn(
+            f"one variable-length attention call a layer is not right here, so rows stand side by side: {why}",
+            DoubtfulOption,
+            stacklevel=3,
+        )
+    return options

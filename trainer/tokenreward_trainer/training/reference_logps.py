@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from tokenreward_trainer.data.pair import BatchLayout, Pair
+from tokenreward_trainer.model.devices import placed
 from tokenreward_trainer.model.scorable import base_of
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.pair_scoring import PairLogps, score_pairs, without_adapter
@@ -49,13 +50,10 @@ def shared_reference_logps(
     rank, world = accelerator.process_index, accelerator.num_processes
     share = pairs[rank::world]
     cache = Path(args.reference_cache) if args.reference_cache else default_cache()
-    home = base_of(model).device
-    model.to(args.device)  # FSDP leaves it on the CPU until it is sharded.
     mine: list[PairLogps] = []
     if share:
-        with accelerator.autocast():
+        with placed(model, args.device), accelerator.autocast():
             mine = reference_logps(model, share, layout=layout, max_tokens=args.max_forward_tokens, cache=cache)
-    model.to(home)
     if world == 1:
         return mine
     everyone: dict[int, PairLogps] = dict(gather_object([(rank + i * world, logps) for i, logps in enumerate(mine)]))

@@ -1,54 +1,33 @@
 """One training run from its settings: data, labels, model, training, and what it leaves in its output directory.
 
 output_dir/            the trained model (or adapter) and tokenizer, checkpoints
+output_dir/README.md   the model card
 output_dir/run.json    options, provenance of the labels, metrics, token rewards of held-out pairs
 """
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from tokenreward.errors import BadInput
+from tokenreward_trainer.doubtful import DoubtfulOption
 from tokenreward_trainer.model.devices import give_back_memory
 from tokenreward_trainer.training.checkpoints import last_checkpoint
 from tokenreward_trainer.training.config import PreferenceConfig
+from tokenreward_trainer.training.held_out import learned_of, outcomes
+from tokenreward_trainer.training.hub import push
+from tokenreward_trainer.training.marked_spans import found_by, marked_tokens, spans_of
+from tokenreward_trainer.training.model_card import write_card
 from tokenreward_trainer.training.model_loading import check_models, load_model, load_tokenizer, lora_config
 from tokenreward_trainer.training.pair_sources import RunData, read_pairs
-from tokenreward_trainer.training.run_checks import check_file, check_run
+from tokenreward_trainer.training.run_checks import check_run
 from tokenreward_trainer.training.run_record import RunRecord, record_of, shown_pairs
 from tokenreward_trainer.training.settings import Run
+from tokenreward_trainer.training.sharding import check_sharding
 from tokenreward_trainer.training.trainer import PreferenceTrainer
-
-
-def arguments_of(run: Run, **changes: Any) -> PreferenceConfig:
-    """Makes a PreferenceConfig of the [train] section.
-
-    Args:
-        run: The run's settings.
-        **changes: Options that take other values than the section gives them.
-
-    Raises:
-        BadInput: An option has a value that transformers refuses.
-    """
-    return PreferenceConfig.of({"report_to": "none", "output_dir": "runs/preference"} | run.train | changes)
-
-
-def check(run: Run, arguments: PreferenceConfig) -> None:
-    """Checks everything about a run that can be known before a model is loaded.
-
-    Args:
-        run: The run's settings.
-        arguments: Its [train] section.
-
-    Raises:
-        BadInput: Options do not go together, or files, models or a checkpoint are missing.
-    """
-    _trainings(run, arguments)
-    check_run(run, arguments)
-    check_file(run)
+from tokenreward_trainer.training.trainings import arguments_of, trainings_of
 
 
 def train_run(run: Run, arguments: PreferenceConfig | None = None) -> list[RunRecord]:
@@ -65,8 +44,16 @@ def train_run(run: Run, arguments: PreferenceConfig | None = None) -> list[RunRe
         BadInput: Settings, data or models cannot be used.
     """
     arguments = arguments_of(run) if arguments is None else arguments
-    trainings = _trainings(run, arguments)
+    trainings = trainings_of(run, arguments)
     check_run(run, arguments)
+    check_sharding(arguments)
+    if "hardware" in run.model_fields_set and run.hardware.cards != arguments.world_size:
+        warnings.warn(
+            f"the run is meant for {run.hardware.cards} processes, and there are {arguments.world_size}: a step has "
+            f"{arguments.world_size / run.hardware.cards:g} times the pairs. Set hardware.cards and the batch to match",
+            DoubtfulOption,
+            stacklevel=2,
+        )
     check_models(run)
     tokenizer = load_tokenizer(run.model.name)
     data = read_pairs(run, arguments, tokenizer)
@@ -77,38 +64,35 @@ def train_run(run: Run, arguments: PreferenceConfig | None = None) -> list[RunRe
     return records
 
 
-def _trainings(run: Run, arguments: PreferenceConfig) -> list[PreferenceConfig]:
-    if not run.report.baseline:
-        return [arguments]
-    if isinstance(arguments.resume_from_checkpoint, str):
-        raise BadInput(
-            f"train.resume_from_checkpoint = {arguments.resume_from_checkpoint!r} is of one training, and with "
-            "report.baseline there are two: say true, and each goes on from its own"
-        )
-    out = str(Path(arguments.output_dir) / "baseline")
-    return [arguments_of(run, reg_alpha=0.0, weighting="dynamic", output_dir=out), arguments]
-
-
 def _train(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizerBase, data: RunData) -> RunRecord:
     trainer = PreferenceTrainer(
         load_model(run.model.name, run.model),
         arguments,
         data.train,
-        data.held_out or None,
+        data.to_evaluate,
         processing_class=tokenizer,
         ref_model=load_model(run.model.reference, run.model) if run.model.reference else None,
         peft_config=lora_config(run.lora),
     )
-    shown = data.held_out[: run.report.examples]
-    before = trainer.token_logps(shown)
+    shown = run.report.examples
+    # Where the reference was precomputed, only what is shown is asked of the initial model once more.
+    asked = shown if arguments.reference_mode == "precompute" else len(data.held_out)
+    before = trainer.token_logps(data.held_out[:asked])
     trainer.train(resume_from_checkpoint=_checkpoint(arguments))
     if data.held_out and arguments.eval_strategy == "no":
         trainer.evaluate()
-    trainer.save_model()
-    examples = shown_pairs(trainer, shown, before, trainer.token_logps(shown), tokenizer)
-    record = record_of(trainer, examples, data)
+    trainer.save_model(_internal_call=True)  # Otherwise it would be pushed before its record and card are there.
+    after = trainer.token_logps(data.held_out)
+    marked = marked_tokens(tokenizer, data.held_out, spans_of(run))
+    spans = found_by(learned_of(trainer, data.held_out, before, after), marked) if data.held_out else None
+    examples = shown_pairs(trainer, data.held_out[:shown], before[:shown], after[:shown], marked, tokenizer)
+    judged = outcomes(trainer, data.held_out, before, after)
+    record = record_of(trainer, examples, judged, spans, data, run)
     if trainer.is_world_process_zero():
         record.write(Path(arguments.output_dir) / "run.json")
+        write_card(record, Path(arguments.output_dir))
+        if arguments.push_to_hub:
+            print(f"pushed: {push(trainer, record.name)}")
     return record
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from tokenreward.dataset.formats import read_labeled
@@ -21,19 +24,32 @@ def check_run(run: Run, arguments: PreferenceConfig) -> None:
     Raises:
         BadInput: Something is missing; the message names the option.
     """
-    for option, name in (
+    for check in checks_of(run, arguments):
+        check()
+
+
+def checks_of(run: Run, arguments: PreferenceConfig) -> list[Callable[[], None]]:
+    """Returns the single checks of `check_run`, so that one can be made after another has failed.
+
+    Args:
+        run: The run's settings.
+        arguments: Its [train] section.
+    """
+    models = (
         ("model.name", run.model.name),
         ("model.reference", run.model.reference),
         ("labels.strong", run.labels.strong),
         ("labels.weak", run.labels.weak),
-    ):
-        if name is not None:
-            check_model_name(option, name)
-    for option, file in (("data.train", run.data.train), ("data.eval", run.data.eval)):
-        if file is not None and not Path(file).exists():
-            raise BadInput(f"{option} = {file!r}: no such file; `tokenreward label IN --out {file}` writes one")
-    check_evaluation(arguments, held_out=bool(run.data.eval or run.data.eval_share))
-    _check_checkpoint(arguments)
+    )
+    files = [("data.mix" if run.data.mix else "data.train", part.file) for part in run.data.parts if part.hub is None]
+    files += [("data.eval", file) for file in run.data.eval_sets.values()]
+    return [
+        *(partial(check_model_name, option, name) for option, name in models if name is not None),
+        *(partial(_check_there, option, file) for option, file in files),
+        partial(_check_quantization, run),
+        partial(check_evaluation, arguments, held_out=bool(run.data.eval or run.data.eval_share)),
+        partial(_check_checkpoint, arguments),
+    ]
 
 
 def check_file(run: Run) -> None:
@@ -42,8 +58,25 @@ def check_file(run: Run) -> None:
     Raises:
         BadInput: The file cannot be read, or not be split.
     """
-    if run.data.eval_share or run.data.limit is not None:
+    if run.data.train and (run.data.eval_share or run.data.limit is not None):
         check_split(sum(1 for _ in read_labeled(Path(run.data.train))), run.data.eval_share, run.data.limit)
+
+
+def _check_there(option: str, file: str) -> None:
+    if not Path(file).exists():
+        raise BadInput(f"{option} = {file!r}: no such file; `tokenreward label IN --out {file}` writes one")
+
+
+def _check_quantization(run: Run) -> None:
+    if run.model.quantization and find_spec("bitsandbytes") is None:
+        raise BadInput(
+            "model.quantization = 'nf4' needs bitsandbytes, which is not installed: pip install bitsandbytes"
+        )
+    if run.model.quantization and (run.train.get("fsdp") or run.train.get("deepspeed")):
+        raise BadInput(
+            "model.quantization = 'nf4' does not go together with FSDP or DeepSpeed here: leave sharding out, because "
+            "4-bit weights fit on every card"
+        )
 
 
 def check_model_name(option: str, name: str) -> None:

@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import PreTrainedTokenizerBase
 
-from tokenreward_trainer.data.pair import Pair
+from tokenreward_trainer.data.pair import Mask, Pair
+from tokenreward_trainer.training.held_out import Outcome, references_of
 from tokenreward_trainer.training.learned_rewards import learned_rewards
+from tokenreward_trainer.training.marked_spans import Found
+from tokenreward_trainer.training.pair_dataset import sets_of
 from tokenreward_trainer.training.pair_scoring import PairLogps
 from tokenreward_trainer.training.pair_sources import RunData
+from tokenreward_trainer.training.settings import Run
 
 if TYPE_CHECKING:
     from tokenreward_trainer.training.trainer import PreferenceTrainer
@@ -33,6 +37,7 @@ class ShownResponse:
         learned_before: beta log pi / pi_ref per token before training. The initial model stands for pi_ref where the
             method has no reference (SimPO: divided by |y|, as in its reward).
         learned_after: The same after training.
+        marked: Whether a person marked the token as wrong; None where nobody looked.
     """
 
     side: str
@@ -40,6 +45,7 @@ class ShownResponse:
     labels: list[float] | None
     learned_before: list[float]
     learned_after: list[float]
+    marked: list[bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,13 @@ class RunRecord:
         layout: The batch layout.
         examples: Held-out pairs with their labels and learned token rewards.
         rows: How many rows of the data are other than one would think, by name (see `data.row_checks.RowCounts`).
+        model: The model that was trained, as the run names it.
+        adapter: Whether an adapter was trained, and not all weights.
+        files: The files of the training pairs, as the run names them.
+        held_out: The number of held-out pairs.
+        eval_sets: The names of the sets that they are in; empty where there is one without a name.
+        outcomes: What came of each held-out pair, of the first set where there are several.
+        spans: Whether learned token rewards find what people marked in held-out responses; None without marks.
     """
 
     name: str
@@ -78,6 +91,32 @@ class RunRecord:
     layout: str
     examples: list[ShownPair]
     rows: dict[str, int] = field(default_factory=dict)
+    model: str = ""
+    adapter: bool = False
+    files: list[str] = field(default_factory=list)
+    held_out: int = 0
+    eval_sets: list[str] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    spans: Found | None = None
+
+    def final(self, *names: str) -> float | None:
+        """Returns the last value of a metric that was logged.
+
+        Args:
+            *names: The metric's names, the first that was logged counts. `eval_...` is that of the first set of
+                held-out pairs where the sets have names.
+        """
+        for name in names:
+            found = [value for _, value in self.logged(name)]
+            if found:
+                return found[-1]
+        return None
+
+    def logged(self, name: str) -> list[tuple[float, float]]:
+        """Returns all values of a metric, each with its step; see `final` for its name."""
+        if name.startswith("eval_") and self.eval_sets:
+            name = f"eval_{self.eval_sets[0]}_{name.removeprefix('eval_')}"
+        return [(entry["step"], entry[name]) for entry in self.log if name in entry]
 
     def write(self, path: Path) -> None:
         """Writes the record as JSON."""
@@ -92,7 +131,9 @@ class RunRecord:
             ShownPair(pair["id"], pair["prompt"], [ShownResponse(**response) for response in pair["responses"]])
             for pair in content.pop("examples")
         ]
-        return cls(**content, examples=examples)
+        judged = [Outcome(**outcome) for outcome in content.pop("outcomes", [])]
+        spans = content.pop("spans", None)
+        return cls(**content, examples=examples, outcomes=judged, spans=None if spans is None else Found(**spans))
 
 
 def shown_pairs(
@@ -100,6 +141,7 @@ def shown_pairs(
     pairs: Sequence[Pair],
     before: Sequence[PairLogps],
     after: Sequence[PairLogps],
+    marked: Sequence[tuple[Mask | None, Mask | None]],
     tokenizer: PreTrainedTokenizerBase,
 ) -> list[ShownPair]:
     """Puts held-out pairs beside what training has made of their tokens that count.
@@ -109,13 +151,13 @@ def shown_pairs(
         pairs: The first pairs of its evaluation set.
         before: Their log-probs under the initial model.
         after: Their log-probs under the trained model.
+        marked: See `marked_spans.marked_tokens`.
         tokenizer: Gives the tokens' text.
     """
-    known = [example.ref_logps for example in (trainer.eval_dataset or [])][: len(pairs)]
+    references = references_of(trainer, before, len(pairs))
     shown = []
     for number, pair in enumerate(pairs):
-        reference = known[number] if number < len(known) else None
-        reference = before[number] if reference is None else reference
+        reference = references[number]
         responses = [
             ShownResponse(
                 side,
@@ -123,6 +165,7 @@ def shown_pairs(
                 None if labels is None else labels[counts].tolist(),
                 learned_rewards(trainer, before[number][index][counts], reference[index][counts]),
                 learned_rewards(trainer, after[number][index][counts], reference[index][counts]),
+                None if (marks := marked[number][index]) is None else marks[counts].tolist(),
             )
             for index, (side, ids, labels, counts) in enumerate(
                 (
@@ -135,13 +178,23 @@ def shown_pairs(
     return shown
 
 
-def record_of(trainer: PreferenceTrainer, examples: list[ShownPair], data: RunData) -> RunRecord:
+def record_of(
+    trainer: PreferenceTrainer,
+    examples: list[ShownPair],
+    judged: list[Outcome],
+    spans: Found | None,
+    data: RunData,
+    run: Run,
+) -> RunRecord:
     """Makes the record of a finished training.
 
     Args:
         trainer: After training.
         examples: See `shown_pairs`.
+        judged: See `held_out.outcomes`.
+        spans: See `marked_spans.found_by`.
         data: The pairs of the run, and what is known of them.
+        run: The run's settings.
     """
     args = trainer.args
     options = {name: getattr(args, name) for name in _SHOWN}
@@ -162,4 +215,11 @@ def record_of(trainer: PreferenceTrainer, examples: list[ShownPair], data: RunDa
         layout=trainer.layout,
         examples=examples,
         rows=data.counts.as_json(),
+        model=run.model.name,
+        adapter=run.lora.r > 0,
+        files=[part.file if part.hub is None else f"{part.hub}/{part.file}" for part in run.data.parts],
+        held_out=sum(map(len, sets_of(trainer.eval_dataset))),
+        eval_sets=list(data.eval_sets),
+        outcomes=judged,
+        spans=spans,
     )

@@ -16,6 +16,9 @@ from tokenreward.errors import BadInput
 from tokenreward.schema import Pool, PoolBy, Score
 from tokenreward_trainer.config_file import Positive, Section, complaints, content_of
 
+#: Columns that a file may have under other names.
+COLUMNS = ("prompt", "chosen", "rejected")
+
 
 class Model(Section):
     """The policy and its reference.
@@ -25,12 +28,31 @@ class Model(Section):
         reference: The reference model; None is the initial model.
         dtype: Of the weights; `auto` is the checkpoint's.
         attention: transformers' attn_implementation; None is its default.
+        quantization: `nf4` loads the layers' weights in 4 bits (QLoRA, arXiv 2305.14314), which needs bitsandbytes and
+            an adapter to train.
     """
 
     name: str = ""
     reference: str | None = None
     dtype: str = "auto"
     attention: str | None = None
+    quantization: Literal["nf4"] | None = None
+
+
+class Part(Section):
+    """One file of a mixture.
+
+    Attributes:
+        file: The file; with `hub`, its path in the data set.
+        hub: A data set on the hub that holds the file, as `owner/name`.
+        weight: How often each of its pairs is taken: 1 once, 0.5 half of them, 2 each twice.
+        columns: The names that `prompt`, `chosen` and `rejected` have in this file.
+    """
+
+    file: str
+    hub: str | None = None
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    columns: dict[str, str] = Field(default_factory=dict)
 
 
 class Data(Section):
@@ -38,7 +60,10 @@ class Data(Section):
 
     Attributes:
         train: Pairs to train on.
-        eval: Held-out pairs.
+        mix: Several files to train on instead, with weights.
+        eval: Held-out pairs, or several sets of them by name; the report shows pairs of the first.
+        columns: The names that `prompt`, `chosen` and `rejected` have in `train` and `eval`.
+        expected_pairs: How many pairs there will be, for `--check` where `train` is not there yet.
         eval_share: The share of the training pairs that is held out where there is no eval file.
         limit: Train on the first so many pairs.
         max_length: The most tokens of prompt and completion.
@@ -47,12 +72,37 @@ class Data(Section):
     """
 
     train: str = ""
-    eval: str | None = None
+    mix: list[Part] = Field(default_factory=list)
+    eval: str | dict[str, str] | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+    expected_pairs: Positive | None = None
     eval_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     limit: Positive | None = None
     max_length: Annotated[int, Field(ge=2)] = 2048
     max_prompt_length: Positive = 1800
     squash: bool = False
+
+    @property
+    def parts(self) -> list[Part]:
+        """The files to train on: those of the mixture, or the one."""
+        return self.mix or [Part(file=self.train, columns=self.columns)]
+
+    @property
+    def eval_sets(self) -> dict[str, str]:
+        """The files of held-out pairs by name; empty where there are none."""
+        return {"": self.eval} if isinstance(self.eval, str) else self.eval or {}
+
+
+class Hardware(Section):
+    """What the run is meant for. `--check` says whether it fits; a run on another number of cards warns.
+
+    Attributes:
+        cards: The number of GPUs, which is that of processes.
+        memory_gb: The memory of each; None is that of the card that is here.
+    """
+
+    cards: Positive = 1
+    memory_gb: Annotated[float, Field(gt=0)] | None = None
 
 
 class Labels(Section):
@@ -128,6 +178,7 @@ class Run(Section):
         data: The files of pairs.
         labels: Where token rewards come from.
         lora: A new adapter.
+        hardware: What the run is meant for.
         report: What the report shows.
         train: Options of PreferenceConfig: transformers' TrainingArguments and the method's.
     """
@@ -136,6 +187,7 @@ class Run(Section):
     data: Data = Data()
     labels: Labels = Labels()
     lora: Lora = Lora()
+    hardware: Hardware = Hardware()
     report: Report = Report()
     train: dict[str, Any] = Field(default_factory=dict)
 
@@ -167,8 +219,15 @@ def run_of(content: Mapping[str, Any]) -> Run:
 def _check(run: Run) -> None:
     if not run.model.name:
         raise BadInput("model.name is not set: a directory or hub name, as in --model.name DIRECTORY")
-    if not run.data.train:
+    if not run.data.train and not run.data.mix:
         raise BadInput("data.train is not set: a file that `tokenreward label` wrote, as in --data.train labeled.jsonl")
+    if run.data.train and run.data.mix:
+        raise BadInput("data.train and data.mix: give one of them")
+    if run.data.mix and run.labels.source == "service":
+        raise BadInput("labels.source = 'service' labels one file, data.train: label the files of data.mix first")
+    _check_columns(run.data)
+    if run.model.quantization and not run.lora.r:
+        raise BadInput("model.quantization freezes the weights, so an adapter has to be trained: set lora.r, as in 64")
     if run.data.eval and run.data.eval_share:
         raise BadInput("data.eval and data.eval_share: give one of them")
     if (run.labels.source == "contrast") != (run.labels.strong is not None):
@@ -177,3 +236,9 @@ def _check(run: Run) -> None:
         raise BadInput("labels.weak belongs to labels.source = 'contrast'")
     if run.report.baseline and not run.train.get("reg_alpha", 0):
         raise BadInput("report.baseline trains the same without the regulariser, and train.reg_alpha is 0: set one")
+
+
+def _check_columns(data: Data) -> None:
+    for columns in (data.columns, *(part.columns for part in data.mix)):
+        if unknown := sorted(columns.keys() - COLUMNS):
+            raise BadInput(f"columns names {', '.join(unknown)}; it may name {', '.join(COLUMNS)}, each as in the file")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -22,6 +22,7 @@ from tokenreward_trainer.data.pair import Batch, Pair
 from tokenreward_trainer.doubtful import DoubtfulOption
 from tokenreward_trainer.losses import Completions
 from tokenreward_trainer.model.chunked_lm_head import TokenScores
+from tokenreward_trainer.model.devices import placed
 from tokenreward_trainer.model.layout_check import choose_layout
 from tokenreward_trainer.model.scorable import base_of, make_scorable
 from tokenreward_trainer.model.scoring import attending, reference_side, score
@@ -29,10 +30,17 @@ from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.live_reference import as_reference, frozen, frozen_copy
 from tokenreward_trainer.training.metrics import Metrics
 from tokenreward_trainer.training.objective import Objective, objective_of
-from tokenreward_trainer.training.pair_dataset import check_batches, labeled_dataset
+from tokenreward_trainer.training.pair_dataset import check_batches, held_out_of, labeled_dataset, sets_of
 from tokenreward_trainer.training.pair_evaluation import PairEvaluation
 from tokenreward_trainer.training.pair_scoring import PairLogps, score_pairs
-from tokenreward_trainer.training.preparation import adapted, check_precision, without_dropout
+from tokenreward_trainer.training.preparation import (
+    adapted,
+    check_precision,
+    router_weight,
+    row_options_on,
+    without_dropout,
+)
+from tokenreward_trainer.training.sharding import SummedGradients, check_sharding, in_shards, shard_on_cpus
 from tokenreward_trainer.training.vocabulary import PaddingWithinEmbedding, padding_of, rows_of
 
 
@@ -47,7 +55,7 @@ class PreferenceTrainer(PairEvaluation):
         args: The options.
         train_dataset: Pairs to train on; with reg_alpha > 0 or SePO, every one labeled. One with a token id beyond the
             model's vocabulary is left out.
-        eval_dataset: Held-out pairs, under the same rule.
+        eval_dataset: Held-out pairs, under the same rule; or several sets of them by name.
         processing_class: The tokenizer, which is saved with the model.
         ref_model: The reference; None is the model as it is now (a PEFT model's base, adapter off).
         peft_config: Wraps the model in a new adapter.
@@ -68,13 +76,14 @@ class PreferenceTrainer(PairEvaluation):
         model: str | nn.Module,
         args: PreferenceConfig,
         train_dataset: Sequence[Pair] | None = None,
-        eval_dataset: Sequence[Pair] | None = None,
+        eval_dataset: Sequence[Pair] | Mapping[str, Sequence[Pair]] | None = None,
         *,
         processing_class: PreTrainedTokenizerBase | None = None,
         ref_model: PreTrainedModel | None = None,
         peft_config: Any = None,
         **kwargs: Any,
     ) -> None:
+        check_sharding(args)
         if isinstance(model, str):
             model = load_whole(CAUSAL_LM, find_model(model), model)
         if ref_model is model:
@@ -90,14 +99,13 @@ class PreferenceTrainer(PairEvaluation):
         self.method = args.chosen_method
         self.hyper = args.hyperparameters
         self._vocabulary = rows_of(model)
-        train, held_out = (
-            None if pairs is None else labeled_dataset(pairs, args, self._vocabulary)
-            for pairs in (train_dataset, eval_dataset)
-        )
-        check_batches(train, held_out, args)
+        train = None if train_dataset is None else labeled_dataset(train_dataset, args, self._vocabulary)
+        held_out = held_out_of(eval_dataset, args, self._vocabulary)
+        check_batches(train, sets_of(held_out), args)
         check_precision(model)
+        self._router_weight = router_weight(model, args)
         make_scorable(model)
-        if is_deepspeed_zero3_enabled():  # Its shards cannot be probed before the engine has them.
+        if in_shards(model):  # They cannot be probed before the engine has them.
             self.layout, why = ("packed" if args.layout == "packed" else "padded"), None
         else:
             self.layout, why = choose_layout(model, args.layout)
@@ -109,13 +117,11 @@ class PreferenceTrainer(PairEvaluation):
             )
         self._metrics = {True: Metrics(), False: Metrics()}
         self._parameter_count: int | None = None
-        base = base_of(model)
         collator = Collator(
             self.layout,
             max_tokens=args.max_forward_tokens,
             pad_token=padding_of(model),
-            dtype=torch.promote_types(base.dtype, torch.float32),
-            side_by_side=args.device.type != "cpu",
+            dtype=torch.promote_types(base_of(model).dtype, torch.float32),
         )
         super().__init__(
             model=model,
@@ -133,13 +139,22 @@ class PreferenceTrainer(PairEvaluation):
         if self.is_deepspeed_enabled or self.is_fsdp_enabled:
             # A batch is one part: DeepSpeed's engine takes a step with every backward pass at a boundary, and the
             # processes of FSDP must run equally many.
-            self.data_collator = replace(collator, max_tokens=None)
+            collator = replace(collator, max_tokens=None)
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.accelerator.mixed_precision)
+        self.data_collator = replace(collator, **row_options_on(self.model, self.layout, args.device, half))
         self.add_callback(PaddingWithinEmbedding)
+        if self.is_fsdp_enabled and args.device.type == "cpu":
+            self.add_callback(SummedGradients)
         # The loss divides by the pairs of the whole accumulated batch itself.
         self.loss_is_scaled_for_ga = True
         self.model_accepts_loss_kwargs = True
         self._starts_as_reference = ref_model is None
         self._prepare_reference(ref_model)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """Makes the accelerator; between CPU processes too, it shards where the options say so."""
+        super().create_accelerator_and_postprocess()
+        self.is_fsdp_enabled |= shard_on_cpus(self.accelerator, self.args)
 
     # ---- the reference ----------------------------------------------------------------------------------
 
@@ -149,11 +164,9 @@ class PreferenceTrainer(PairEvaluation):
             return
         reference = None if ref_model is None else frozen(ref_model)
         if self.args.reference_mode == "precompute":
-            if reference is None and is_deepspeed_zero3_enabled():
-                raise BadInput(
-                    "reference = 'precompute' under DeepSpeed ZeRO-3 needs ref_model: the policy is in shards"
-                )
-            for data in (self.train_dataset, self.eval_dataset):
+            if reference is None and in_shards(self.model):
+                raise BadInput("reference = 'precompute' needs ref_model: DeepSpeed ZeRO-3 has the policy in shards")
+            for data in (self.train_dataset, *sets_of(self.eval_dataset)):
                 if data is not None:
                     data.ref_logps = self._reference_logps(self.model if reference is None else reference, data.pairs)
         else:
@@ -161,12 +174,16 @@ class PreferenceTrainer(PairEvaluation):
 
     def _live_reference(self, reference: nn.Module | None) -> nn.Module | None:
         """The model beside the policy; None where the policy without its adapter is the reference."""
+        if self.is_fsdp_enabled:
+            raise BadInput("reference = 'live' under FSDP holds a whole reference in each process: use 'precompute'")
+        if "kl" in self.method.extras and is_deepspeed_zero3_enabled():
+            raise BadInput(
+                f"method = '{self.args.method}' reads the reference's whole LM head, which ZeRO-3 has in shards"
+            )
         if reference is None:
             if hasattr(self.model, "disable_adapter"):
                 return None
             reference = frozen_copy(self.model)
-        if self.is_fsdp_enabled:
-            raise BadInput("reference = 'live' under FSDP holds a whole reference in each process: use 'precompute'")
         prepared: nn.Module = self.accelerator.prepare_model(reference.to(self.args.device), evaluation_mode=True)
         return prepared
 
@@ -201,13 +218,17 @@ class PreferenceTrainer(PairEvaluation):
         return loss, {"per_pair": per_pair.detach()[places], "rewards": torch.cat([p.rewards for p in parts])[places]}
 
     def _objective(self, model: nn.Module, part: Batch) -> Objective:
-        chosen, rejected = _sides(part, *self._score(model, part))
+        scores, ref_logps = self._score(model, part)
+        chosen, rejected = _sides(part, scores, ref_logps)
         objective = objective_of(self.args, chosen, rejected)
+        if scores.router_loss is not None:
+            router = (self._router_weight * scores.router_loss).expand_as(objective.preference.loss)
+            objective = replace(objective, router=router)
         self._metrics[model.training].add(objective, chosen, rejected, beta=self.hyper.beta)
         return objective
 
     def _score(self, model: nn.Module, inputs: Batch) -> tuple[TokenScores, Tensor | None]:
-        extras = self.method.extras
+        extras = {*self.method.extras, *(["router"] if self._router_weight > 0 else [])}
         if self.args.reference_mode != "live":
             return score(model, inputs, extras=extras), inputs.get("ref_logps")
         ref_model = self.ref_model if self.ref_model is not None else self.accelerator.unwrap_model(model)
@@ -256,7 +277,8 @@ class PreferenceTrainer(PairEvaluation):
 
     def token_logps(self, pairs: Sequence[Pair]) -> list[PairLogps]:
         """Computes the log-probs of every completion token under the model as it is now, in the order of `pairs`."""
-        with self.accelerator.autocast():  # As training does, so that a policy that has not moved shows zeros.
+        # As training does, so that a policy that has not moved shows zeros.
+        with placed(self.model, self.args.device), self.accelerator.autocast():
             return score_pairs(self.model, pairs, layout=self.layout, max_tokens=self.args.max_forward_tokens)
 
 

@@ -10,10 +10,12 @@ from tokenreward.chat_format import ChatFormat
 from tokenreward.checkpoint.json_files import read_object
 from tokenreward.checkpoint.loading import in_one_line, load_config
 from tokenreward.checkpoint.quantization import check_quantization
+from tokenreward.checkpoint.token_classifier import names_token_classifier
 from tokenreward.checkpoint.vocabulary import check_rows, rows_of
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward_workers.engines.base import Engine
 from tokenreward_workers.engines.loading import loading
+from tokenreward_workers.engines.remote.settings import RemoteSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class EngineSettings:
         tensor_parallel: vLLM only: GPUs that share one copy of the model.
         max_adapters: How many adapters it holds; 0 for none, which vLLM has to know when it starts.
         max_adapter_rank: vLLM only: the largest rank of an adapter, for which it sets memory aside.
+        remote: Remote only: where the endpoints are; None for every other engine.
     """
 
     dtype: str = "bfloat16"
@@ -41,6 +44,7 @@ class EngineSettings:
     tensor_parallel: int = 1
     max_adapters: int = 8
     max_adapter_rank: int = 32
+    remote: RemoteSettings | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in ("bfloat16", "float16", "float32"):
@@ -63,8 +67,9 @@ def load_engine(name: str, path: Path | None, settings: EngineSettings | None = 
     """Load a model into an engine. Call this in a thread that lives as long as the engine.
 
     Args:
-        name: "transformers", "vllm" or "synthetic".
-        path: The model directory. The synthetic engine has no model, and ignores it.
+        name: "transformers", "vllm", "remote" or "synthetic".
+        path: The model directory; of the remote engine, the tokenizer's. The synthetic engine has no model, and ignores
+            it.
         settings: What the user set; None for the defaults.
 
     Raises:
@@ -114,6 +119,8 @@ def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
 
 
 def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
+    if names_token_classifier(read_object(_model(path) / "config.json")):
+        raise BadInput(f"the model in {path} is a token classifier; take engine transformers")
     chat = _chat(_model(path))
     from tokenreward_workers.engines.vllm import plain_check
     from tokenreward_workers.engines.vllm.checkpoint import checked
@@ -142,6 +149,20 @@ def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
     return LoadedEngine(engine, chat)
 
 
+def _remote(path: Path | None, settings: EngineSettings) -> LoadedEngine:
+    if settings.remote is None:
+        raise BadInput("engine 'remote' needs the address of an endpoint: give --endpoint URL")
+    with in_one_line(f"the tokenizer of {_model(path)}"):
+        chat = ChatFormat.load(_model(path))
+    from tokenreward_workers.engines.remote.engine import RemoteEngine
+
+    config = _model(path) / "config.json"
+    rows = rows_of(read_object(config)) if config.is_file() else None
+    return LoadedEngine(
+        RemoteEngine(settings.remote, chat, rows or chat.tokenizer.vocabulary, settings.max_tokens), chat
+    )
+
+
 def _synthetic(path: Path | None, settings: EngineSettings) -> LoadedEngine:
     from tokenreward_workers.engines.synthetic.byte_tokenizer import chat_format
     from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
@@ -155,5 +176,6 @@ def _synthetic(path: Path | None, settings: EngineSettings) -> LoadedEngine:
 _LOADERS: Mapping[str, Callable[[Path | None, EngineSettings], LoadedEngine]] = {
     "transformers": _transformers,
     "vllm": _vllm,
+    "remote": _remote,
     "synthetic": _synthetic,
 }

@@ -50,6 +50,9 @@ class EngineInfo:
         peak_flops: Of the hardware, per second, in `dtype`; None if not known.
         windows: Lengths at which the model's attention changes, as far as the engine has not proved itself beyond them
             (see `probe`); the smallest first.
+        model: The model's name, where the engine knows it and not the files.
+        weights: What stands for the hash of the weights, where there are no files to hash.
+        head: What its rows are where they are no log-probs of tokens, see `Fingerprint`.
     """
 
     name: str
@@ -61,6 +64,9 @@ class EngineInfo:
     flops_per_token: float | None = None
     peak_flops: float | None = None
     windows: tuple[int, ...] = ()
+    model: str | None = None
+    weights: str | None = None
+    head: str | None = None
 
 
 @dataclass(slots=True)

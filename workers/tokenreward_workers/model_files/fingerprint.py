@@ -15,6 +15,7 @@ from typing import IO, Any
 from tokenreward.chat_format import ChatFormat
 from tokenreward.checkpoint.json_files import read_object
 from tokenreward.checkpoint.safetensors_file import read_header
+from tokenreward.checkpoint.token_classifier import training_data_hash
 from tokenreward.checkpoint.weight_files import weight_files
 from tokenreward.schema import Fingerprint, digest
 from tokenreward_workers.engines.base import EngineInfo
@@ -30,19 +31,22 @@ def fingerprint(name: str, path: Path | None, chat: ChatFormat, engine: EngineIn
 
     Args:
         name: The name of the model that clients ask for.
-        path: Its directory; None for an engine without a model (synthetic).
+        path: Its directory; None for an engine without a model (synthetic). It has only the tokenizer where the engine
+            answers for the weights (remote).
         chat: Its tokenizer and chat template.
         engine: What scores.
     """
     return Fingerprint(
         model=name,
-        model_hash=model_hash(path) if path else digest({"none": engine.name}),
+        model_hash=engine.weights or (model_hash(path) if path else digest({"none": engine.name})),
         tokenizer_hash=chat.hash,
         engine=engine.name,
         engine_version=engine.version,
         dtype=engine.dtype,
         head_dtype=None if engine.head_dtype == engine.dtype else engine.head_dtype,
         chat_template_hash=chat.template_hash,
+        head=engine.head,
+        training_data_hash=training_data_hash(read_object(path / "config.json")) if path else None,
     )
 
 

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tokenreward.checkpoint.folder import check_folder
+from tokenreward.checkpoint.folder import check_folder, check_tokenizer
 from tokenreward.checkpoint.hub import find_model
 from tokenreward_workers.model_files import demo as demo_model
 
@@ -36,6 +36,22 @@ def cache_dir() -> Path:
         return Path(own).expanduser().absolute()
     shared = os.environ.get("XDG_CACHE_HOME")
     return (Path(shared) if shared else Path.home() / ".cache") / "tokenreward"
+
+
+def resolve_tokenizer(name: str = DEMO) -> ModelFiles:
+    """Find the files of a model's tokenizer alone. Of a hub model, no weights are fetched.
+
+    Args:
+        name: As for `resolve_model`.
+
+    Raises:
+        BadInput: There is no such directory, or it has no tokenizer.
+    """
+    if name == DEMO:
+        return resolve_model(name)
+    path = find_model(name, [DEMO], weights=False)
+    check_tokenizer(path)
+    return ModelFiles(path, name)
 
 
 def resolve_model(name: str = DEMO) -> ModelFiles:

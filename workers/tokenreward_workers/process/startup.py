@@ -18,10 +18,11 @@ from tokenreward_workers.engines.base import Engine, EngineDied
 from tokenreward_workers.engines.flops import body_flops
 from tokenreward_workers.engines.loading import CannotLoad, loading
 from tokenreward_workers.engines.probe import ProbeResult, probe
+from tokenreward_workers.engines.remote.settings import RemoteSettings
 from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
 from tokenreward_workers.model_files.adapters import AdapterShelf
 from tokenreward_workers.model_files.fingerprint import fingerprint
-from tokenreward_workers.model_files.resolve import resolve_model
+from tokenreward_workers.model_files.resolve import resolve_model, resolve_tokenizer
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.scoring import LogProbs
 from tokenreward_workers.settings import WorkerSettings
@@ -69,7 +70,7 @@ def load(settings: WorkerSettings) -> Loaded:
     if settings.engine == "synthetic":
         path, name = None, "synthetic"
     else:
-        model = resolve_model(settings.model)
+        model = (resolve_tokenizer if settings.engine == "remote" else resolve_model)(settings.model)
         path, name = model.path, model.name
     engine_settings = EngineSettings(
         dtype=settings.dtype,
@@ -81,22 +82,24 @@ def load(settings: WorkerSettings) -> Loaded:
         tensor_parallel=settings.tensor_parallel,
         max_adapters=settings.adapter_slots,
         max_adapter_rank=settings.max_adapter_rank,
+        remote=RemoteSettings.of(settings),
     )
     loaded = load_engine(settings.engine, path, engine_settings)
     with loading(settings.engine, path), _closed_on_failure(loaded.engine):
         proof = measured(loaded)
         info = loaded.engine.info
-        identity = fingerprint(settings.model_name or name, path, loaded.chat, info)
+        identity = fingerprint(settings.model_name or info.model or name, path, loaded.chat, info)
         renderer = Renderer(loaded.chat, info.max_tokens, info.vocabulary)
         shelf = _shelf(settings, path, identity.model)
         if shelf is None and settings.adapters:
-            raise BadInput("adapters are given, and max_adapters is 0: leave one of them out")
+            raise BadInput("adapters are given, and this worker takes none: max_adapters is 0, or the engine is remote")
+        flops = None if settings.engine == "remote" else info.flops_per_token or flops_per_token(path)
         return Loaded(
             loaded.engine,
             renderer,
             identity,
             proof.tokens_per_second,
-            info.flops_per_token or flops_per_token(path),
+            flops,
             shelf,
             {name: shelf.take(source) for name, source in settings.named_adapters.items()} if shelf else {},
             settings.adapter_slots,

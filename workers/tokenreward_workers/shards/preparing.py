@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from tokenreward import estimators
 from tokenreward.errors import BadInput, UnknownName
 from tokenreward.protocol.arrow_blobs import Entry
+from tokenreward.protocol.ids_item import IdsItem
 from tokenreward.protocol.records import AdapterRef, Corrupt, JobSlice, ScoringOptions
 from tokenreward.schema import Item, ItemFailure
 from tokenreward_workers.model_files.adapters import AdapterShelf
@@ -82,7 +83,7 @@ class Preparer:
         check_same_ids(places)
         return places
 
-    def _rendered(self, items: Sequence[Item], options: ScoringOptions) -> Sequence[Prepared | ItemFailure]:
+    def _rendered(self, items: Sequence[Item | IdsItem], options: ScoringOptions) -> Sequence[Prepared | ItemFailure]:
         try:
             estimator = estimators.resolve(options.estimator)
         except UnknownName as error:  # from a service of a newer version

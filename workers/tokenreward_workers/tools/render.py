@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward import templates
+from tokenreward.arguments import Parser
 from tokenreward.errors import BadInput
 from tokenreward.schema import Template
 
@@ -36,7 +37,7 @@ def render(argv: list[str]) -> int:
     rows = islice(_rows(path), arguments.start, arguments.start + arguments.limit)
     reader = Reader(model, _template(arguments.template))
     same = True
-    for row in rendered_rows(reader, rows, arguments.start, str(path)):
+    for row in rendered_rows(reader, rows, arguments.start, str(path), arguments.score):
         sys.stdout.write(row.shown(ids=arguments.ids))
         same &= row.same
     return 0 if same else 1
@@ -59,8 +60,8 @@ def _template(name: str) -> Template:
         raise BadInput(f"{name}: no template ({error})") from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="tokenreward render",
         description="Show what a worker would score and the trainer would train on, without a model's weights.",
         epilog=_EPILOG,
@@ -69,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("file", metavar="IN", help="a .jsonl, .parquet or .arrow file, labeled or not")
     parser.add_argument("--model", required=True, help="a directory with a tokenizer, `demo`, or a hub name")
     parser.add_argument("--template", default="revision", help="a shipped template's name or a .toml file")
+    parser.add_argument(
+        "--score",
+        choices=["last", "all"],
+        help="which of a conversation's turns are scored (default: as the file was labeled, or last)",
+    )
     parser.add_argument("--ids", action="store_true", help="also show token ids and offsets")
     parser.add_argument("--from", dest="start", type=int, default=0, help="the first row (default: 0)")
     parser.add_argument("--limit", type=int, default=20, help="how many rows (default: 20)")

@@ -12,8 +12,9 @@ from tokenreward.dataset.columns import IDS, KEPT, LABELS, TEXTS, prefix
 from tokenreward.dataset.row_contexts import columns_of
 from tokenreward.dataset.row_items import RowItems
 from tokenreward.dataset.row_layout import Response, layout_of, score_of
+from tokenreward.dataset.shapes.lists import split
 from tokenreward.errors import BadInput
-from tokenreward.schema import Item, ItemFailure, Template
+from tokenreward.schema import Item, ItemFailure, Score, Template
 from tokenreward_workers.rendering import Prepared, Renderer
 from tokenreward_workers.tools.model_vocabulary import vocabulary_of
 
@@ -130,7 +131,7 @@ class RenderedResponse:
 
 
 def rendered_rows(
-    reader: Reader, rows: Iterable[Mapping[str, Any]], first: int, name: str
+    reader: Reader, rows: Iterable[Mapping[str, Any]], first: int, name: str, score: Score | None = None
 ) -> Iterator[RenderedResponse]:
     """Yields the responses of rows.
 
@@ -139,6 +140,7 @@ def rendered_rows(
         rows: The rows, labeled or not.
         first: The number of the first one.
         name: What errors call the file.
+        score: Which turns of a conversation are scored. None means those that the rows' labels are of, or the last.
 
     Raises:
         BadInput: A row has no layout that is known.
@@ -147,10 +149,11 @@ def rendered_rows(
     for number, row in enumerate(rows, first):
         where = f"{name}, row {number}"
         own = _own(row)
-        layout = layout or layout_of(own, where, score_of(row))
-        items = RowItems(layout, reader.sources(row)).of(own, where)
-        for response, item in zip(layout.responses(own, where), items, strict=True):
-            yield reader.read(f"row {number}, {response.side}", Item(**item), _labeled(row, own, response))
+        layout = layout or layout_of(own, where, score or score_of(row))
+        reading = RowItems(layout, reader.sources(row))
+        for part in split(own, layout.sides[0]) if layout.shape.listed else [own]:
+            for response, item in zip(layout.responses(part, where), reading.of(part, where), strict=True):
+                yield reader.read(f"row {number}, {response.side}", Item(**item), _labeled(row, own, response))
 
 
 def _own(row: Mapping[str, Any]) -> dict[str, Any]:

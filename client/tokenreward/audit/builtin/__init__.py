@@ -42,7 +42,8 @@ def load(names: Sequence[str] = ()) -> list[AuditSet]:
 
 
 def _span_item(twin: Twin) -> SpanItem:
-    return SpanItem(twin.id, twin.prompt, twin.corrupted, twin.bad)
+    # `rlmec` asks for it: every response of these sets has an error. Pairs do not say, as it would give them away.
+    return SpanItem(twin.id, twin.prompt, twin.corrupted, twin.bad, context={"outcome": "wrong"})
 
 
 def _pair_item(twin: Twin) -> PairItem:

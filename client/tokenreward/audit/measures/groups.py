@@ -1,4 +1,4 @@
-"""Where rewards go right and wrong: by size of the reward, by place in the response, by length of the response."""
+"""Where rewards go right and wrong: by their size, by place in the response, by its length, and by kind of word."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenreward.audit.measures.ranks import Flags, Floats, Ints, auroc
+from tokenreward.audit.measures.surroundings import KINDS
 from tokenreward.statistics.labeled_rewards import LENGTHS, PARTS
 
 #: Bins of a calibration. They hold equally many tokens, and there are fewer where rewards are equal.
@@ -57,6 +58,11 @@ def by_length(length: Ints, rewards: Floats, bad: Flags) -> list[Group]:
     """Group tokens by the length of their response: `length` is `[N]`, in tokens."""
     names = [f"up to {n}" for n in LENGTHS] + [f"above {LENGTHS[-1]}"]
     return _groups(np.searchsorted(LENGTHS, length), names, rewards, bad)
+
+
+def by_kind(kind: Ints, rewards: Floats, bad: Flags) -> list[Group]:
+    """Group tokens by the kind of their word: `kind` is `[N]`, indices into KINDS."""
+    return _groups(kind, list(KINDS), rewards, bad)
 
 
 def _groups(group: NDArray[np.integer], names: list[str], rewards: Floats, bad: Flags) -> list[Group]:

@@ -10,9 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenreward.audit.measures.ranks import Flags, Floats, Ints
+from tokenreward.audit.measures.surroundings import Surroundings
 from tokenreward.audit.tokens import BAD, LEFT_OUT
 
-SURPRISAL, RANDOM, POSITION = "surprisal", "random", "position"
+SURPRISAL, RANDOM, POSITION, STEP_LENGTH, LENGTH = "surprisal", "random", "position", "step_length", "length"
+#: The names of the baselines. No label may have one of them.
+BASELINES = (SURPRISAL, RANDOM, POSITION, STEP_LENGTH, LENGTH)
+#: Parts of a response within which tokens stand at the same place.
+PLACES = 10
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,11 @@ class Tokens:
         logprob: float64 `[N]`, log p(y_t | x, y_<t).
         place: float64 `[N]` in [0, 1), where in its response it stands.
         length: int64 `[N]`, the tokens of its response.
+        step: int64 `[N]`, the number of its step, from 0.
+        step_length: int64 `[N]`, the tokens of its step.
+        kind: int64 `[N]`, an index into `surroundings.KINDS`.
         responses: How many responses there are.
+        stepped: Whether most of them have several steps.
     """
 
     bad: Flags
@@ -33,7 +42,11 @@ class Tokens:
     logprob: Floats
     place: Floats
     length: Ints
+    step: Ints
+    step_length: Ints
+    kind: Ints
     responses: int
+    stepped: bool
 
     @property
     def surprisal(self) -> Floats:
@@ -41,22 +54,56 @@ class Tokens:
         centred: Floats = np.tanh((self.logprob - self.logprob.mean()) / 2) / 2
         return centred
 
+    @property
+    def tenth(self) -> Ints:
+        """int64 `[N]`: the tenth of its response that a token stands in."""
+        return (self.place * PLACES).astype(np.int64)
 
-def collect(judged: Sequence[NDArray[np.int8]], logprobs: Sequence[Floats]) -> Tokens:
-    """Put the tokens of all responses together, from the judgement and the log-probs of all tokens of each."""
+    def responses_with(self, chosen: Flags) -> int:
+        """Return how many responses have one of the chosen tokens, bool `[N]`."""
+        return len(np.unique(self.response[chosen]))
+
+
+def collect(
+    judged: Sequence[NDArray[np.int8]], logprobs: Sequence[Floats], around: Sequence[Surroundings] | None = None
+) -> Tokens:
+    """Put the tokens of all responses together.
+
+    Args:
+        judged: int8 `[T]` of each response, see `audit.tokens`.
+        logprobs: float64 `[T]` of each.
+        around: What stands around the tokens of each. Without it, every response is one step of one kind.
+    """
+    around = around or [Surroundings.unknown(len(one)) for one in judged]
     sizes = [len(one) for one in judged]
     kept = np.concatenate([one != LEFT_OUT for one in judged]) if sizes else np.zeros(0, bool)
-    response = np.repeat(np.arange(len(sizes)), sizes)[kept]
-    place = np.concatenate([np.arange(n) / n for n in sizes])[kept]
-    bad = (np.concatenate(list(judged)) == BAD)[kept]
-    return Tokens(bad, response, np.concatenate(list(logprobs))[kept], place, np.repeat(sizes, sizes)[kept], len(sizes))
+    return Tokens(
+        bad=(np.concatenate(list(judged)) == BAD)[kept],
+        response=np.repeat(np.arange(len(sizes)), sizes)[kept],
+        logprob=np.concatenate(list(logprobs))[kept],
+        place=np.concatenate([np.arange(n) / n for n in sizes])[kept],
+        length=np.repeat(sizes, sizes)[kept],
+        step=np.concatenate([one.step for one in around])[kept],
+        step_length=np.concatenate([one.step_length for one in around])[kept],
+        kind=np.concatenate([one.kind for one in around])[kept],
+        responses=len(sizes),
+        stepped=2 * sum(one.steps > 1 for one in around) > len(sizes),
+    )
 
 
 def baselines(tokens: Tokens, name: str, seed: int) -> dict[str, Floats]:
-    """Return the rewards of the baselines: surprisal, chance, and that later tokens are worse."""
+    """Return the rewards of the baselines: surprisal, chance, and that later or longer is worse."""
     chance = np.random.default_rng([seed, zlib.crc32(name.encode()), 1])
     return {
         SURPRISAL: tokens.surprisal,
         RANDOM: chance.uniform(-0.5, 0.5, len(tokens.bad)),
         POSITION: 0.5 - tokens.place,
+        STEP_LENGTH: _longer_is_worse(tokens.step_length),
+        LENGTH: _longer_is_worse(tokens.length),
     }
+
+
+def _longer_is_worse(lengths: Ints) -> Floats:
+    """Return rewards in (-0.5, 0.5) that fall with the length and are 0 at its mean."""
+    found: Floats = 0.5 - lengths / (lengths + lengths.mean())
+    return found

@@ -19,7 +19,7 @@ from tokenreward.statistics.bootstrap import Resamples, Sampled, mean
 
 Floats = NDArray[np.float64]
 
-RANDOM, LENGTH = "random", "length"
+RANDOM, LENGTH, STEP_LENGTH = "random", "length", "step_length"
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,23 @@ class PairReport:
     figures: Mapping[str, PairFigures]
 
 
-def baselines(longer: Floats, name: str, seed: int) -> dict[str, Margins]:
-    """Return the margins of the random and the length baseline.
+def baselines(longer: Floats, longer_steps: Floats, name: str, seed: int) -> dict[str, Margins]:
+    """Return the margins of the random baseline and of those that prefer longer responses and longer steps.
+
+    Position is none of them: its mean over a response says how long that is.
 
     Args:
         longer: float64 `[P]`, tokens of the chosen response less those of the rejected one.
+        longer_steps: float64 `[P]`, the same of the mean tokens of a step.
         name: The set's name, which is part of the seed.
         seed: The audit's seed.
     """
     chance = np.random.default_rng([seed, zlib.crc32(name.encode()), 2]).uniform(-1, 1, len(longer))
-    return {RANDOM: Margins(chance, chance), LENGTH: Margins(longer, longer)}
+    return {
+        RANDOM: Margins(chance, chance),
+        LENGTH: Margins(longer, longer),
+        STEP_LENGTH: Margins(longer_steps, longer_steps),
+    }
 
 
 def measure(

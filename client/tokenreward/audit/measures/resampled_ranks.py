@@ -15,7 +15,7 @@ from tokenreward.audit.measures.ranks import Flags, Floats, Ints, ordered_keys
 
 #: Most distinct scores of bad tokens that cells tell apart. Up to so many, resamples are exact; beyond, bad and good
 #: tokens that lie closer than the next of these scores count as ties, which moves an AUROC by less than 1 / THRESHOLDS.
-THRESHOLDS = 1024
+THRESHOLDS = 256
 #: Responses whose counts are in memory at a time.
 _BLOCK = 2048
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tokenreward.audit.measures import groups, ranks
+from tokenreward.audit.measures.controls import Controls, control
 from tokenreward.audit.measures.groups import Group
 from tokenreward.audit.measures.judged_tokens import SURPRISAL, Tokens
 from tokenreward.audit.measures.ranks import Flags, Floats, Ints
@@ -26,7 +27,7 @@ class SpanFigures:
         stratified: The same, where only tokens of one decile of log-prob are compared.
         per_response: The mean over responses of each one's own AUROC.
         average_precision: Its chance level is the share of bad tokens.
-        gain: The AUROC less that of surprisal, paired.
+        controls: What is left of it where place, step or kind cannot tell tokens apart, and its gains over baselines.
         sign_accuracy: The mean of the share of bad tokens with a reward below 0 and of good tokens with one above. 0
             counts half, and rewards that know nothing get 0.5.
         inside: The mean reward of bad tokens.
@@ -36,13 +37,14 @@ class SpanFigures:
         by_reward: Groups by reward.
         by_place: Groups by place in the response.
         by_length: Groups by length of the response.
+        by_kind: Groups by kind of word.
     """
 
     auroc: Sampled
     stratified: Sampled
     per_response: Sampled
     average_precision: Sampled
-    gain: Sampled
+    controls: Controls
     sign_accuracy: float
     inside: float
     outside: float
@@ -51,6 +53,12 @@ class SpanFigures:
     by_reward: list[Group]
     by_place: list[Group]
     by_length: list[Group]
+    by_kind: list[Group]
+
+    @property
+    def gain(self) -> Sampled:
+        """The AUROC less that of surprisal, paired."""
+        return self.controls.gains[SURPRISAL]
 
     @property
     def gained(self) -> Interval:
@@ -65,6 +73,8 @@ class SpanReport:
     Attributes:
         name: Its name.
         responses: How many responses there are.
+        wrong: How many of them have bad tokens.
+        right: How many of them have good tokens.
         tokens: Their judged tokens.
         bad_tokens: Those that are bad.
         left_out: Tokens that nobody judged.
@@ -74,6 +84,8 @@ class SpanReport:
 
     name: str
     responses: int
+    wrong: int
+    right: int
     tokens: int
     bad_tokens: int
     left_out: int
@@ -81,18 +93,23 @@ class SpanReport:
     figures: Mapping[str, SpanFigures]
 
 
-def measure(tokens: Tokens, rewards: Mapping[str, Floats], resamples: Resamples) -> dict[str, SpanFigures]:
+def measure(
+    tokens: Tokens, rewards: Mapping[str, Floats], resamples: Resamples, shown: Mapping[str, Flags] | None = None
+) -> dict[str, SpanFigures]:
     """Return the figures of every label.
 
     Args:
         tokens: The set's tokens.
-        rewards: float64 `[N]` for each label. SURPRISAL, with which the others are compared, is among them.
+        rewards: float64 `[N]` for each label. The baselines, with which the others are compared, are among them.
         resamples: Resamples of the responses.
+        shown: For each label that shows the model a text, which tokens repeat it, bool `[N]`.
     """
     strata = ranks.strata(tokens.logprob)
     pooled = {name: _pooled(tokens, values, resamples) for name, values in rewards.items()}
+    aurocs = {name: auroc for name, (auroc, _) in pooled.items()}
+    controls = control(tokens, rewards, aurocs, shown or {}, resamples)
     return {
-        name: _figures(tokens, values, strata, resamples, pooled[name], pooled[SURPRISAL][0])
+        name: _figures(tokens, values, strata, resamples, pooled[name], controls[name])
         for name, values in rewards.items()
     }
 
@@ -112,7 +129,7 @@ def _figures(
     strata: Ints,
     resamples: Resamples,
     pooled: tuple[Sampled, Sampled],
-    surprisal: Sampled,
+    controls: Controls,
 ) -> SpanFigures:
     scores, bad, response = -rewards, tokens.bad, tokens.response
     each = ranks.auroc_by_response(scores, bad, response, tokens.responses)
@@ -122,7 +139,7 @@ def _figures(
         stratified=Sampled(ranks.auroc(scores, bad, strata), weighed.auroc),
         per_response=resamples.mean(each),
         average_precision=pooled[1],
-        gain=pooled[0] - surprisal,
+        controls=controls,
         sign_accuracy=sign_accuracy(rewards, bad),
         inside=float(rewards[bad].mean()) if bad.any() else float("nan"),
         outside=float(rewards[~bad].mean()) if (~bad).any() else float("nan"),
@@ -131,6 +148,7 @@ def _figures(
         by_reward=groups.by_reward(rewards, bad),
         by_place=groups.by_place(tokens.place, rewards, bad),
         by_length=groups.by_length(tokens.length, rewards, bad),
+        by_kind=groups.by_kind(tokens.kind, rewards, bad),
     )
 
 

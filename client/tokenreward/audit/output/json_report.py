@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from tokenreward.audit.measures.pairs import PairFigures
 from tokenreward.audit.measures.spans import SpanFigures, SpanReport
-from tokenreward.audit.output.verdict_lines import pair_verdicts, verdicts
+from tokenreward.audit.output.verdict_lines import judgements, pair_verdicts, verdicts, without_verdict
 from tokenreward.audit.report import OVERALL, AuditReport, Overall
 from tokenreward.statistics.bootstrap import Sampled
 
@@ -28,14 +28,27 @@ def figures(report: AuditReport) -> dict[str, Any]:
             "auroc": _spans(report, "auroc") | _overall(report, "auroc"),
             "stratified": _spans(report, "stratified") | _overall(report, "stratified"),
             "gain_over_surprisal": _spans(report, "gain") | _overall(report, "gain"),
+            "same_place": _controls(report, "same_place") | _overall(report, "same_place"),
+            "same_step": _controls(report, "same_step") | _overall(report, "same_step"),
+            "same_kind": _controls(report, "same_kind"),
+            "same_shown": _controls(report, "same_shown"),
+            "drift": _values(report, lambda one: one.controls.drift.value),
+            "drift_interval": _controls(report, "drift"),
+            "content_less_style": _values(report, lambda one: one.controls.content),
+            "gains": _gains(report),
             "per_response": _spans(report, "per_response"),
             "average_precision": _spans(report, "average_precision"),
             "pairs": _pairs(report, "mean"),
             "pairs_by_sum": _pairs(report, "total"),
             "pairs_length_controlled": _pairs(report, "mean_controlled"),
             "pairs_by_sum_length_controlled": _pairs(report, "total_controlled"),
-            "verdicts": {label.name: verdicts(report, label.name) for label in report.labels},
-            "pair_verdicts": {label.name: pair_verdicts(report, label.name) for label in report.labels},
+            "verdicts": {label.name: verdicts(report, label) for label in report.labels},
+            "advice": {
+                label.name: {name: one.advice.value for name, one in judgements(report, label).items()}
+                for label in report.labels
+            },
+            "pair_verdicts": {label.name: pair_verdicts(report, label) for label in report.labels},
+            "too_few": without_verdict(report),
             "left_out": _left_out(report),
             "audited": {one.name: one.responses for one in report.spans},
             "audited_pairs": {one.name: one.pairs for one in report.pairs},
@@ -62,6 +75,7 @@ def full(report: AuditReport) -> dict[str, Any]:
                         "estimator_hash": label.estimator.hash,
                         "formula": label.estimator.formula,
                         "pool": label.pool and f"{label.pool}:{label.pool_by}",
+                        "labeler": label.model,
                     }
                     for label in report.labels
                 },
@@ -89,6 +103,28 @@ def _spans(report: AuditReport, field: str) -> Figures:
     }
 
 
+def _controls(report: AuditReport, field: str) -> Figures:
+    return {
+        one.name: {label: getattr(found.controls, field).interval.triple() for label, found in one.figures.items()}
+        for one in report.spans
+    }
+
+
+def _values(report: AuditReport, value: Callable[[SpanFigures], float]) -> dict[str, dict[str, float]]:
+    return {one.name: {label: value(found) for label, found in one.figures.items()} for one in report.spans}
+
+
+def _gains(report: AuditReport) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """{set: {label: {baseline: [value, low, high]}}}"""
+    return {
+        one.name: {
+            label: {base: gain.interval.triple() for base, gain in found.controls.gains.items()}
+            for label, found in one.figures.items()
+        }
+        for one in report.spans
+    }
+
+
 def _overall(report: AuditReport, field: str) -> Figures:
     return {OVERALL: {label: _triple(one, field) for label, one in report.overall.items()}} if report.overall else {}
 
@@ -106,6 +142,7 @@ def _triple(figures: SpanFigures | PairFigures | Overall, field: str) -> list[fl
 def _span_report(one: SpanReport) -> dict[str, Any]:
     return {
         "responses": one.responses,
+        "responses_with_errors": one.wrong,
         "tokens": one.tokens,
         "bad_tokens": one.bad_tokens,
         "left_out_tokens": one.left_out,
@@ -118,6 +155,7 @@ def _span_report(one: SpanReport) -> dict[str, Any]:
                 "by_reward": [asdict(group) for group in figures.by_reward],
                 "by_place": [asdict(group) for group in figures.by_place],
                 "by_length": [asdict(group) for group in figures.by_length],
+                "by_kind": [asdict(group) for group in figures.by_kind],
             }
             for label, figures in one.figures.items()
         },

@@ -4,34 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from tokenreward.audit.output.grids import Grid, length_grid, overall_grid, pair_grid, pairs_grid, span_grid
+from tokenreward.audit.output.grids import (
+    Grid,
+    kind_grid,
+    length_grid,
+    overall_grid,
+    pair_grid,
+    pairs_grids,
+    span_grid,
+    summary_grids,
+)
 from tokenreward.audit.output.line_charts import Look, key
 from tokenreward.audit.output.page_charts import charts, looks_of
 from tokenreward.audit.output.page_examples import examples
-from tokenreward.audit.output.verdict_lines import grouped, left_out, origin, pair_verdicts, verdicts
+from tokenreward.audit.output.verdict_lines import first_lines, grouped, left_out, origin, pair_verdicts, verdicts
 from tokenreward.audit.report import OVERALL, AuditReport
 from tokenreward.html.document import document, text
 
-_STYLE = """
-table { border-collapse: collapse; font-size: .875rem; margin: .6rem 0; display: block; overflow-x: auto; }
-caption { text-align: left; font-weight: 600; padding: .4rem 0; }
-th, td { padding: .1rem .7rem .1rem 0; text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child { text-align: left; }
-thead th { border-bottom: 1px solid var(--line); font-weight: 600; }
-.baseline { color: var(--quiet); }
-.charts { display: flex; flex-wrap: wrap; gap: 1rem; }
-.charts svg { max-width: 100%; height: auto; }
-.key { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; font-size: .875rem; }
-.wrong { outline: 2px solid var(--ink); outline-offset: -1px; }
-dt { font-weight: 600; margin-top: .6rem; }
-dd { margin: 0 0 0 1.2rem; }
-summary { cursor: pointer; font-weight: 600; padding: .3rem 0; }
-"""
-
 _INTRODUCTION = (
     "Do the rewards stand lowest on the tokens that are wrong? AUROC: how often a bad token's reward is below a good"
-    " one's; 0.5 is chance. Stratified: only tokens that are about equally likely are compared, so that repeating"
-    " surprisal gains nothing. Gain: AUROC less that of surprisal, on the same responses."
+    " one's; 0.5 is chance. Same place, step, kind, shown: only tokens that are alike in this are compared, so that"
+    " knowing it gains nothing; stratified: only tokens that are about equally likely. Gain: AUROC less that of"
+    " surprisal, on the same responses. Drift: how much higher good tokens' rewards are at the end than at the start."
 )
 
 
@@ -39,14 +33,16 @@ def page(report: AuditReport) -> str:
     """Return the whole document."""
     looks = looks_of(report)
     head = [f"<p>{text(_INTRODUCTION)}</p>", f'<p class="quiet">{text(origin(report))}</p>']
-    return document("Audit of token rewards", head, _body(report, looks), _STYLE)
+    return document("Audit of token rewards", head, _body(report, looks))
 
 
 def _body(report: AuditReport, looks: Mapping[str, Look]) -> Iterator[str]:
-    yield "<article>\n<h2>What follows</h2>\n<dl>"
+    yield "<article>\n<h2>What follows</h2>"
+    yield from (f"<p><b>{text(line)}</b></p>" for line in first_lines(report))
+    yield "<dl>"
     for label in report.labels:
         yield f"<dt>{text(label.name)}</dt>"
-        for words, what in ((verdicts(report, label.name), ""), (pair_verdicts(report, label.name), "as pairs: ")):
+        for words, what in ((verdicts(report, label), ""), (pair_verdicts(report, label), "as pairs: ")):
             if words:
                 yield f"<dd><b>{text(what + words[OVERALL])}</b></dd>"
             if len(words) > 2:
@@ -54,15 +50,17 @@ def _body(report: AuditReport, looks: Mapping[str, Look]) -> Iterator[str]:
                 yield from (f"<dd>{text(what + ', '.join(names) + ': ' + said)}</dd>" for said, names in shown)
     yield "</dl>"
     yield from (f'<p class="quiet">{text(line)}</p>' for line in left_out(report))
+    yield from map(_table, summary_grids(report, len(report.spans)))
     if len(report.spans) > 1:
         yield _table(overall_grid(report))
     if len(report.pairs) > 1:
-        yield _table(pairs_grid(report))
+        yield from map(_table, pairs_grids(report, len(report.pairs) + 1))
     yield "</article>"
     for spans in report.spans:
         yield f"<article>\n<h2>{text(spans.name)}</h2>\n{_table(span_grid(spans))}"
         yield key([(name, look) for name, look in looks.items() if name in spans.figures])
         yield f'<div class="charts">{"".join(charts(spans, looks))}</div>'
+        yield _table(kind_grid(spans))
         if (lengths := length_grid(spans)) is not None:
             yield _table(lengths)
         yield "</article>"
@@ -81,7 +79,8 @@ def _table(grid: Grid) -> str:
         for row in grid.rows
     )
     caption = f"<caption>{text(grid.title)}</caption>"
-    return f"<table>\n{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody>\n</table>"
+    body = f"<thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody>"
+    return f'<div class="wide" tabindex="0">\n<table class="figures">\n{caption}\n{body}\n</table>\n</div>'
 
 
 def _labels(report: AuditReport) -> str:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from tokenreward.audit.measures.groups import Group
+from tokenreward.audit.measures.judged_tokens import BASELINES
 from tokenreward.audit.measures.spans import SpanReport
 from tokenreward.audit.output.line_charts import Line, Look, chart
-from tokenreward.audit.plan import BASELINES
 from tokenreward.audit.report import AuditReport
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from tokenreward.protocol.arrow_blobs.ipc import FAILURE, read_table, utf8, write_table
+from tokenreward.protocol.ids_item import IdsItem
 from tokenreward.protocol.records import Corrupt
 from tokenreward.schema import Item, ItemFailure, Message
 
@@ -37,7 +38,7 @@ class Entry:
     """
 
     id: str | None
-    item: Item | None = None
+    item: Item | IdsItem | None = None
     failure: ItemFailure | None = None
 
 
@@ -66,7 +67,9 @@ def unpack_ids(data: bytes) -> list[str | None]:
 
 def _entry_row(entry: Entry) -> dict[str, Any]:
     row: dict[str, Any] = {"id": utf8(entry.id), "error": entry.failure and entry.failure.model_dump()}
-    if (item := entry.item) is not None:
+    if isinstance(item := entry.item, IdsItem):
+        row |= {"prompt": json.dumps({"prompt_ids": item.prompt_ids}), "token_ids": item.token_ids}
+    elif item is not None:
         row["prompt"] = json.dumps(_conversation(item))
         row |= {
             "response": item.response if isinstance(item.response, str) else None,
@@ -99,6 +102,8 @@ def _entry(row: dict[str, Any]) -> Entry:
         if failure is not None:
             return Entry(row["id"], failure=ItemFailure(**failure))
         stored = json.loads(row["prompt"])
+        if isinstance(stored, dict) and "prompt_ids" in stored:
+            return Entry(row["id"], item=IdsItem(id=row["id"], token_ids=row["token_ids"], **stored))
         return Entry(row["id"], item=Item(**{**row, **(stored if isinstance(stored, dict) else {"prompt": stored})}))
     except (ValueError, TypeError, ValidationError) as error:
         raise Corrupt("an item in Redis cannot be read") from error

@@ -21,8 +21,7 @@ def options(recipe: Recipe) -> dict[str, Any]:
 
 def run(given: StageInput) -> StageOutput:
     """Leaves pairs.jsonl, and pairs.scores.jsonl with all groups and scores."""
-    from tokenreward_trainer.ranking import rank_file
-    from tokenreward_trainer.ranking.rank_file import scores_path
+    from tokenreward_trainer.ranking.rank_file import rank_file, scores_path
 
     rank, out = given.recipe.rank, given.folder / "pairs.jsonl"
     done = rank_file(

@@ -23,6 +23,7 @@ def run(given: StageInput) -> StageOutput:
     """Leaves report.html."""
     from tokenreward.show.rows import shown_rows
     from tokenreward_trainer.report import run_sections
+    from tokenreward_trainer.report.conclusion import conclusion
     from tokenreward_trainer.report.page import page_of
     from tokenreward_trainer.report.training_report import title_of, training_sections
     from tokenreward_trainer.training.run_record import RunRecord
@@ -37,6 +38,7 @@ def run(given: StageInput) -> StageOutput:
     page = page_of(
         f"From prompts to {title_of(records)}",
         [
+            conclusion(records),
             run_sections.stages(given.inputs),
             run_sections.scores(sampled, scored),
             run_sections.samples(scored[: wanted.samples]),

@@ -16,7 +16,7 @@ def options(recipe: Recipe) -> dict[str, Any]:
 
 def run(given: StageInput) -> StageOutput:
     """Leaves samples.jsonl."""
-    from tokenreward_trainer.sampling import sample_file
+    from tokenreward_trainer.sampling.sample_file import sample_file
 
     prompts, out = given.inputs["prompts"] / "prompts.jsonl", given.folder / "samples.jsonl"
     done = sample_file(prompts, out, given.recipe.model.name, given.recipe.sample, progress=given.progress)

@@ -25,12 +25,17 @@ def options(recipe: Recipe, changes: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "model": model_hash(recipe.model.name),
         "reference": model_hash(recipe.model.reference) if recipe.model.reference else None,
-        "load": recipe.model.model_dump(include={"dtype", "attention"}),
+        "load": recipe.model.model_dump(include={"dtype", "attention"}) | _packed_weights(recipe),
         "data": recipe.data.model_dump(),
         "lora": recipe.lora.model_dump(),
         "train": recipe.train | dict(changes),
         "examples": recipe.report.examples,
     }
+
+
+def _packed_weights(recipe: Recipe) -> dict[str, Any]:
+    """Nothing for a model without quantisation, as in runs of versions that knew none."""
+    return {} if recipe.model.quantization is None else {"quantization": recipe.model.quantization}
 
 
 def run(given: StageInput, changes: Mapping[str, Any]) -> StageOutput:

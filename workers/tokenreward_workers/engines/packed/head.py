@@ -86,6 +86,18 @@ class LmHead:
             out[at : at + self.rows] = logprobs.gather(-1, targets[at : at + self.rows, None])[:, 0]
         return out
 
+    def plain(self, logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """Return the same from the logits of a plain pass.
+
+        Args:
+            logits: `[L, V]`.
+            ids: int64 `[L]`, the tokens that were read.
+
+        Returns:
+            float32 `[L - 1]`: the log-prob of every token but the first.
+        """
+        return logits[:-1].float().log_softmax(-1).gather(-1, ids[1:, None])[:, 0]
+
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         bias = self._head.bias if self._wide is not None or self._mixed else None
         if self._wide is not None:

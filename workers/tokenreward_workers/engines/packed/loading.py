@@ -9,8 +9,10 @@ from typing import Any
 import torch
 import transformers
 
-from tokenreward.checkpoint.loading import CAUSAL_LM, first_line
+from tokenreward.checkpoint.json_files import read_object
+from tokenreward.checkpoint.loading import CAUSAL_LM, TOKEN_CLASSIFIER, first_line
 from tokenreward.checkpoint.loading import load_model as load_whole
+from tokenreward.checkpoint.token_classifier import names_token_classifier
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.loading import out_of_memory
 from tokenreward_workers.engines.packed import attention
@@ -47,7 +49,7 @@ def load_model(path: Path, dtype: str, device: torch.device) -> Any:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        model = load_whole(CAUSAL_LM, path, dtype=getattr(torch, dtype), attn_implementation=attention.NAME)
+        model = load_whole(_kind(path), path, dtype=getattr(torch, dtype), attn_implementation=attention.NAME)
         return model.eval().to(device)
     except (BadInput, RuntimeError, MemoryError) as error:
         if any(out_of_memory(one) for one in (error, error.__cause__) if one is not None):
@@ -57,6 +59,13 @@ def load_model(path: Path, dtype: str, device: torch.device) -> Any:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"the model in {path} cannot be loaded: {first_line(error)}") from error
+
+
+def _kind(path: Path) -> str:
+    """Return the class of transformers that loads a model's folder; what is wrong with it is said by loading it."""
+    config = path / "config.json"
+    classifier = config.is_file() and names_token_classifier(read_object(config))
+    return TOKEN_CLASSIFIER if classifier else CAUSAL_LM
 
 
 def too_large(path: Path, dtype: str, device: torch.device) -> str:

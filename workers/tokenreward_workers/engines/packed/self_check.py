@@ -25,7 +25,7 @@ from tokenreward.errors import BadInput
 from tokenreward_workers.engines.lengths import WINDOWS, windows
 from tokenreward_workers.engines.packed import attention
 from tokenreward_workers.engines.packed.forward import forward
-from tokenreward_workers.engines.packed.head import LmHead
+from tokenreward_workers.engines.packed.heads import Head, head_of
 from tokenreward_workers.engines.packed.mlp import bound_mlps
 from tokenreward_workers.engines.packed.tree import pack
 from tokenreward_workers.scoring import LogProbs, Scoring
@@ -47,12 +47,12 @@ _LONGEST = 2304
 
 
 @torch.inference_mode()
-def check(model: Any, head: LmHead, dtype: str, max_tokens: int) -> None:
+def check(model: Any, head: Head, dtype: str, max_tokens: int) -> None:
     """Compare packs of two branches with plain passes through transformers' own attention.
 
     Args:
         model: From `loading.load_model`.
-        head: Its LM head.
+        head: Its head.
         dtype: Of the weights.
         max_tokens: The longest sequence that is to be scored.
 
@@ -66,10 +66,10 @@ def check(model: Any, head: LmHead, dtype: str, max_tokens: int) -> None:
     for module in exact.modules():
         module.__dict__.pop("forward", None)  # `bound_mlps` has bound it to the model that was copied
     bound_mlps(exact, _SHORT // 4)
-    _prove(exact, LmHead(exact, None), "float32", max_tokens, exact=True)
+    _prove(exact, head_of(exact, None), "float32", max_tokens, exact=True)
 
 
-def _prove(model: Any, head: LmHead, dtype: str, max_tokens: int, *, exact: bool) -> None:
+def _prove(model: Any, head: Head, dtype: str, max_tokens: int, *, exact: bool) -> None:
     def compare(length: int, window: int | None = None, unlike: Mapping[str, LogProbs] | None = None) -> _Plain:
         return _compare(model, head, dtype, length, exact=exact, window=window, unlike=unlike)
 
@@ -94,7 +94,7 @@ def _prove(model: Any, head: LmHead, dtype: str, max_tokens: int, *, exact: bool
 
 def _compare(
     model: Any,
-    head: LmHead,
+    head: Head,
     dtype: str,
     length: int,
     *,
@@ -128,7 +128,7 @@ def _compare(
     except (NotImplementedError, AttributeError, TypeError) as error:
         raise BadInput(f"{what}: {error}{advice}") from error
     packed = {branch: row.logprobs for branch, row in scored.items()}
-    plain = _plain(model, scoring)
+    plain = _plain(model, head, scoring)
     most = max(float(np.abs(plain[branch] - packed[branch]).max()) for branch in plain)
     apart, allowed = (most, _EXACT) if exact else (_apart(plain, packed), _ROUNDING[dtype])
     if unlike is not None and (effect := _apart(plain, unlike)) > 0 and not exact:
@@ -143,16 +143,15 @@ def _apart(one: Mapping[str, LogProbs], other: Mapping[str, LogProbs]) -> float:
     return max(float(np.abs(one[branch] - other[branch]).mean()) for branch in one)
 
 
-def _plain(model: Any, scoring: Scoring) -> _Plain:
+def _plain(model: Any, head: Head, scoring: Scoring) -> _Plain:
     device = next(model.parameters()).device
     found = {}
     model.set_attn_implementation("eager")
     try:
         for branch, rest in scoring.branches.items():
             whole = torch.tensor([[*scoring.prefix, *rest, *scoring.response]], device=device)
-            logits = model(input_ids=whole, use_cache=False).logits[0].float().log_softmax(-1)
-            rows = logits[:-1].gather(-1, whole[0, 1:, None])[-len(scoring.response) :, 0]
-            found[branch] = rows.cpu().numpy()
+            rows = head.plain(model(input_ids=whole, use_cache=False).logits[0], whole[0])
+            found[branch] = rows[-len(scoring.response) :].cpu().numpy()
     finally:
         model.set_attn_implementation(attention.NAME)
     return found

@@ -1,30 +1,43 @@
 // The answer of the playground: heat maps under one scale, and ways to take them along.
 
 import { base } from "./api.js";
+import { difference } from "./difference.js";
 import { el, say } from "./dom.js";
 import { asCurl, asPython } from "./exports.js";
-import { signed } from "./format.js";
 import { key } from "./key.js";
 import { pack } from "./link.js";
 import { provenance } from "./provenance.js";
-import { legend, resultCard, total } from "./result.js";
-import { scaleEnd } from "./scale.js";
+import { legend, resultCard, sharedEnd } from "./result.js";
+import { watchStretch } from "./stretch.js";
+import { trust } from "./trust.js";
 
 /** {show, outdated} on `place`. */
 export function answerPanel(place) {
   let shownFor = null;
+  let latest = null;
   place.replaceChildren(welcome());
+  watchStretch(() => latest && draw());
+
+  function draw() {
+    const { asked, found } = latest;
+    const end = sharedEnd(found.results);
+    const titles = found.results.length === 1 ? ["Response"] : ["Response A", "Response B"];
+    const cards = found.results.map((result, i) => resultCard(result, { title: titles[i], end, text: asked.responses[i] }));
+    const both = found.results.length === 2 && found.results.every((result) => result.rewards);
+    place.replaceChildren(
+      el("div", { class: "bar" }, legend(end), exportsRow(asked, found)),
+      el("div", { class: `sides sides-${cards.length}` }, ...cards),
+      both ? difference(found.results, asked.responses, end) : "",
+      el("footer", {}, trust(found.provenance), provenance(found.provenance)),
+    );
+  }
   return {
     show(asked, found) {
+      latest = { asked, found };
       shownFor = JSON.stringify(asked);
       place.classList.remove("outdated");
       queueMicrotask(() => place.getBoundingClientRect().top > innerHeight * 0.6 && place.scrollIntoView({ block: "start" }));
-      const end = scaleEnd(found.results.flatMap((result) => result.rewards ?? []));
-      const titles = found.results.length === 1 ? ["Response"] : ["Response A", "Response B"];
-      const cards = found.results.map((result, i) => resultCard(result, { title: titles[i], end, text: asked.responses[i] }));
-      const sums = found.results.filter((result) => result.rewards).map(total);
-      const margin = sums.length === 2 ? el("p", { class: "margin" }, "sum A − sum B = ", el("strong", {}, signed(sums[0] - sums[1], 3))) : null;
-      place.replaceChildren(el("div", { class: "bar" }, legend(end), exportsRow(asked, found)), el("div", { class: `sides sides-${cards.length}` }, ...cards), el("footer", {}, margin, provenance(found.provenance)));
+      draw();
     },
     /** Dims the maps while the form no longer says what they show. */
     outdated(now) {

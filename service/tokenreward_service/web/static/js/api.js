@@ -21,7 +21,7 @@ const WHY = "This service asks for a key. It stays in this tab and is forgotten 
  * somebody was asked and gave none while this was under way.
  * Raises ApiError; a TypeError means unreachable.
  */
-export async function call(path, { method = "GET", json, headers = {}, signal, quiet = false } = {}) {
+export async function call(path, { method = "GET", json, body, headers = {}, signal, quiet = false } = {}) {
   for (;;) {
     const used = key.get();
     const dismissed = key.dismissed();
@@ -34,7 +34,7 @@ export async function call(path, { method = "GET", json, headers = {}, signal, q
         ...(used ? { Authorization: `Bearer ${used}` } : {}),
         ...(json === undefined ? {} : { "Content-Type": "application/json" }),
       },
-      body: json === undefined ? undefined : JSON.stringify(json),
+      body: json === undefined ? body : JSON.stringify(json),
     });
     if (response.ok) return response;
     if (response.status === 401 && !quiet && key.dismissed() === dismissed) {

@@ -8,7 +8,8 @@ export function requestBody(asked) {
     ...(asked.model ? { model: asked.model } : {}),
     template: asked.template,
     estimator: asked.estimator,
-    include: ["logprobs", "tokens"],
+    ...(asked.pool ? { pool: asked.pool } : {}),
+    include: ["logprobs", "tokens", ...(asked.pool ? ["segments"] : [])],
   };
 }
 

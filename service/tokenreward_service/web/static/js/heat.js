@@ -23,7 +23,7 @@ export function heatMap(result, drawn, end, label) {
       }
       const node = token(cell, rewardOf(cell, result.rewards), end);
       cellOf.set(node, cell);
-      piece.append(node);
+      piece.append(...leading(cell), node);
     }
     map.append(piece);
     if (from + CHUNK < drawn.length) setTimeout(build, 0, from + CHUNK);
@@ -57,13 +57,21 @@ export function heatMap(result, drawn, end, label) {
   return map;
 }
 
+/** The blanks before a word: drawn without colour, as a line that ends there would keep a coloured sliver of them. */
+function leading(cell) {
+  const rest = cell.text.trimStart();
+  return cell.special || rest === "" || rest.length === cell.text.length ? [] : [visible(cell.text.slice(0, cell.text.length - rest.length))];
+}
+
 function token(cell, reward, end) {
   const node = document.createElement("span");
-  node.className = shade(level(reward, end)) + (cell.special ? " special" : "");
+  const kinds = [cell.special && "special", cell.code && "code", cell.segment !== undefined && "begins", cell.text.includes("\t") && "tab"];
+  node.className = [shade(level(reward, end)), ...kinds.filter(Boolean)].join(" ");
   node.tabIndex = -1;
+  const blank = cell.text.trim() === "";
   // A line end that is a token of its own has no width: a sign stands for it.
-  const sign = cell.text.trim() === "" ? "↵".repeat(cell.text.split("\n").length - 1) : "";
-  node.textContent = sign + visible(cell.text);
+  const sign = blank ? "↵".repeat(cell.text.split("\n").length - 1) : "";
+  node.textContent = sign + visible(cell.special || blank ? cell.text : cell.text.trimStart());
   return node;
 }
 

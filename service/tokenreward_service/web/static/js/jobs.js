@@ -4,19 +4,20 @@ import { explain, get } from "./api.js";
 import { el, setText } from "./dom.js";
 import { pause } from "./follow.js";
 import { ago, count, moment, shortId } from "./format.js";
-import { jobActions, progress, speed, stateTag, timeLeft } from "./jobparts.js";
+import { jobActions, nameOf, progress, speed, stateTag, timeOf } from "./jobparts.js";
+import { uploadButton } from "./upload.js";
 
 const POLL_MS = 1500;
 const PAGE = 50;
-const COLUMNS = ["Job", "State", "Progress", "Speed", "Time left", "Errors", "Created", "Actions"];
+const COLUMNS = ["Job", "State", "Progress", "Speed", "Time", "Errors", "Created", "Actions"];
 
 export function jobsView(section) {
   const error = el("p", { class: "error", role: "alert", hidden: true });
-  const empty = el("div", { class: "welcome", hidden: true }, el("h2", {}, "No jobs yet"), el("p", {}, "What you label appears here: in the playground, with ", el("code", {}, "tokenreward label"), ", or from Python."));
+  const empty = el("div", { class: "welcome", hidden: true }, el("h2", {}, "No jobs yet"), el("p", {}, "What you label appears here: in the playground, with ", el("code", {}, "tokenreward label"), ", from Python, or from a file that you choose above."));
   const body = el("tbody");
   const table = el("table", { class: "jobs", hidden: true }, el("thead", {}, el("tr", {}, ...COLUMNS.map((name) => el("th", { scope: "col" }, name)))), body);
   const more = el("button", { type: "button", hidden: true, onclick: () => older() }, "Older jobs");
-  section.append(el("header", { class: "view-head" }, el("h1", {}, "Jobs"), el("p", { class: "quiet" }, "Newest first, live.")), error, empty, el("div", { class: "wide" }, table), more);
+  section.append(el("header", { class: "view-head" }, el("h1", {}, "Jobs"), el("p", { class: "quiet" }, "Newest first, live."), uploadButton()), error, empty, el("div", { class: "wide" }, table), more);
 
   const rows = new Map();
   let open = null;
@@ -103,7 +104,7 @@ function jobRow(changed, failed) {
   const about = el("span", { class: "quiet about" });
   const cell = (name, ...content) => el("td", { "data-name": name }, ...content);
   const tokens = cell("Speed");
-  const left = cell("Time left");
+  const left = cell("Time");
   const errors = cell("Errors");
   const created = cell("Created");
   const row = {
@@ -113,11 +114,12 @@ function jobRow(changed, failed) {
       row.created = job.created_at;
       row.node.dataset.id = job.id;
       link.href = `#/jobs/${job.id}`;
-      setText(link, shortId(job.id));
-      setText(about, `${job.model} · ${job.template}`);
+      setText(link, nameOf(job));
+      setText(about, [job.origin?.name ? shortId(job.id) : null, job.model, job.template].filter(Boolean).join(" · "));
+      link.title = about.title = `${nameOf(job)} · ${about.textContent}`;
       for (const part of [state, bar, actions]) part.update(job);
       setText(tokens, speed(job));
-      setText(left, timeLeft(job));
+      setText(left, timeOf(job));
       setText(errors, job.failed_items ? count(job.failed_items) : "–");
       errors.classList.toggle("some", job.failed_items > 0);
       setText(created, ago(job.created_at));

@@ -23,7 +23,7 @@ export async function unpack(packed) {
 }
 
 /** Links are written by anybody: only what the form could have made itself is let in. */
-function valid(state) {
+export function valid(state) {
   const text = (value) => typeof value === "string";
   const prompt = text(state.prompt) || (Array.isArray(state.prompt) && state.prompt.length > 0 && state.prompt.every((turn) => text(turn?.role) && text(turn?.content)));
   const responses = Array.isArray(state.responses) && [1, 2].includes(state.responses.length) && state.responses.every(text);
@@ -31,7 +31,7 @@ function valid(state) {
   const template = text(state.template) || (text(state.template?.name) && text(state.template.context ?? "") && branches(state.template.branches));
   const fields = (found) => found && typeof found === "object" && Object.values(found).every((v) => text(v) || (Array.isArray(v) && v.every(text)));
   const context = state.context === undefined || fields(state.context);
-  return prompt && responses && template && context && text(state.estimator) && (state.model === undefined || text(state.model)) && (state.job === undefined || /^[0-9a-zA-Z_-]{1,64}$/.test(state.job));
+  return prompt && responses && template && context && text(state.estimator) && (state.model === undefined || text(state.model)) && (state.pool === undefined || text(state.pool)) && (state.job === undefined || /^[0-9a-zA-Z_-]{1,64}$/.test(state.job));
 }
 
 async function through(stream, transform) {

@@ -1,16 +1,14 @@
-// Starts the page: which view the fragment asks for, who is alive, theme and key.
+// Starts the page: which view the fragment asks for, what the service is doing, theme and key.
 
-import { get } from "./api.js";
 import { byId, setText } from "./dom.js";
-import { several } from "./format.js";
 import { jobView } from "./job.js";
 import { jobsView } from "./jobs.js";
 import { askForKey, key } from "./key.js";
 import { playground } from "./playground.js";
+import { look, stateSentence, stateWords, watchService } from "./service.js";
 import { hideTip } from "./tip.js";
 import { workersView } from "./workers.js";
 
-const ALIVE_MS = 5000;
 const TITLES = { playground: "Playground", jobs: "Jobs", job: "Job", workers: "Workers" };
 const MAKERS = { playground, jobs: jobsView, job: jobView, workers: workersView };
 const views = {};
@@ -41,17 +39,15 @@ function go() {
   views[name].enter(rest, query);
 }
 
-async function alive() {
+/** The same state beside the dot and, where somebody has to wait, in a sentence below the header. */
+function showState({ state }) {
   const link = byId("alive");
-  const words = link.querySelector(".words");
-  try {
-    const { workers } = await get("/v1/workers", { quiet: true });
-    link.dataset.alive = workers.length ? "yes" : "no";
-    setText(words, workers.length ? several(workers.length, "worker") : "no worker");
-  } catch (error) {
-    link.dataset.alive = "no";
-    setText(words, error.status === 401 ? "no key" : "unreachable");
-  }
+  link.dataset.alive = state;
+  setText(link.querySelector(".words"), stateWords());
+  const said = stateSentence();
+  setText(byId("service"), said);
+  byId("service").hidden = !said;
+  byId("service").dataset.alive = state;
 }
 
 function themes() {
@@ -81,11 +77,12 @@ function themes() {
 byId("key").hidden = key.get() === null;
 byId("key").addEventListener("click", async () => {
   if (await askForKey("Sent with every request. It stays in this tab and is forgotten when the tab closes.")) go();
-  alive();
+  look();
 });
 byId("skip").addEventListener("click", (event) => (event.preventDefault(), byId("main").focus()));
 addEventListener("hashchange", go);
 themes();
+watchService(showState);
 go();
-alive();
-setInterval(() => document.visibilityState === "visible" && alive(), ALIVE_MS);
+look();
+document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && look());

@@ -4,14 +4,16 @@ import { call, explain, get, post, records } from "./api.js";
 import { answerPanel } from "./answer.js";
 import { contextsEditor } from "./contexts.js";
 import { byId, el, say, setText } from "./dom.js";
+import { draft, keepDraft } from "./draft.js";
 import { EXAMPLES } from "./examples.js";
 import { requestBody } from "./exports.js";
 import { follow } from "./follow.js";
 import { several } from "./format.js";
-import { unpack } from "./link.js";
+import { unpack, valid } from "./link.js";
 import { preview } from "./preview.js";
 import { promptEditor } from "./prompt.js";
 import { responsesEditor } from "./responses.js";
+import { served, service, untilServed, watchService } from "./service.js";
 import { templateEditor } from "./template.js";
 
 const WAIT_SECONDS = 10;
@@ -19,22 +21,26 @@ const WAIT_SECONDS = 10;
 export function playground() {
   const model = byId("model");
   const estimator = byId("estimator");
+  const pool = byId("pool");
   const status = byId("status");
   const button = byId("label");
   const answer = answerPanel(byId("answer"));
-  const edited = () => {
-    contexts.offer(template.chosen());
+  const noted = () => {
     refresh();
-    answer.outdated(JSON.stringify(asked()));
+    const now = asked();
+    answer.outdated(JSON.stringify(now));
+    keepDraft(now, seen);
   };
+  const edited = () => (contexts.offer(template.chosen()), noted());
   const prompt = promptEditor(edited);
   const responses = responsesEditor(edited);
   const template = templateEditor(edited);
-  const contexts = contextsEditor(() => (refresh(), answer.outdated(JSON.stringify(asked()))));
+  const contexts = contextsEditor(noted);
   const refresh = preview(asked);
   let estimators = [];
   let running = null;
   let seen = "";
+  let passing = false; // whether what is told is over as soon as a worker is there
 
   function asked() {
     const context = contexts.get();
@@ -45,6 +51,7 @@ export function playground() {
       estimator: estimator.value || "contrast",
       ...(Object.keys(context).length ? { context } : {}),
       ...(model.value ? { model: model.value } : {}),
+      ...(pool.value ? { pool: pool.value } : {}),
     };
   }
   function fill({ prompt: p, responses: r, ...options }) {
@@ -53,14 +60,21 @@ export function playground() {
     template.set(options.template ?? "revision");
     choose(estimator, options.estimator ?? "contrast");
     choose(model, options.model ?? "");
+    choose(pool, options.pool ?? "");
     contexts.offer(template.chosen());
     contexts.set(options.context);
     formula();
     refresh();
   }
   function tell(text, bad = false) {
+    passing = false;
     setText(status, text);
     status.className = bad ? "error" : "quiet";
+  }
+  /** Tells of an error; one that only says that the service is not there yet does not stay. */
+  function trouble(error) {
+    tell(explain(error), true);
+    passing = error instanceof TypeError || [502, 503, 504].includes(error.status);
   }
   const formula = () => setText(byId("formula"), estimators.find((e) => e.name === estimator.value)?.formula.replace(/^/, "reward = ") ?? "\u00a0");
 
@@ -83,8 +97,10 @@ export function playground() {
     running?.abort();
     const mine = (running = new AbortController());
     button.setAttribute("aria-busy", "true");
-    tell("Labeling…");
+    tell(served() ? "Labeling…" : "Waiting for a worker…");
     try {
+      if (service.state !== "locked") await untilServed(mine.signal);
+      tell("Labeling…");
       const found = await labeled(question, mine.signal, tell);
       performance.mark("answer");
       answer.show(question, found);
@@ -92,7 +108,7 @@ export function playground() {
       const tokens = found.results.reduce((sum, result) => sum + (result.rewards?.length ?? 0), 0);
       tell(`${several(tokens, "token")} labeled by ${found.provenance.fingerprint.model}.`);
     } catch (error) {
-      if (!mine.signal.aborted) tell(explain(error), true);
+      if (!mine.signal.aborted) trouble(error);
     } finally {
       if (running === mine) button.removeAttribute("aria-busy");
     }
@@ -112,7 +128,8 @@ export function playground() {
       tell("Restored from the link.");
     } catch (error) {
       const gone = error.status === 404;
-      tell(gone ? "Restored from the link. Its results have expired here: press Label to make them again." : explain(error), !gone);
+      if (gone) tell("Restored from the link. Its results have expired here: press Label to make them again.");
+      else trouble(error);
     }
   }
 
@@ -130,7 +147,6 @@ export function playground() {
     template.offer(templates.templates);
     contexts.offer(template.chosen());
     formula();
-    if (!names.length) tell("No worker has served a model here yet: `tokenreward worker` starts one.", true);
   }
 
   byId("ask").addEventListener("submit", (event) => (event.preventDefault(), label()));
@@ -138,7 +154,13 @@ export function playground() {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) (event.preventDefault(), label());
   });
   estimator.addEventListener("change", () => (formula(), fitTemplate(), edited()));
-  model.addEventListener("change", edited);
+  for (const choice of [model, pool]) choice.addEventListener("change", edited);
+  // Models come and go with workers, and what was said of a service that was away holds no longer.
+  watchService((_, before) => {
+    if (!served() || ["ready", "busy"].includes(before)) return;
+    if (passing) tell("");
+    if (before !== "connecting" || !estimators.length) catalogue().catch(trouble);
+  });
   const example = byId("example");
   example.append(...EXAMPLES.map((e, i) => el("option", { value: i }, e.name)));
   example.addEventListener("change", () => {
@@ -148,13 +170,16 @@ export function playground() {
     edited();
     say("Example loaded.");
   });
-  fill(EXAMPLES[0]);
+  const kept = draft();
+  fill(kept && valid(kept.asked) ? kept.asked : EXAMPLES[0]);
 
   return {
     async enter([packed]) {
-      await catalogue().catch((error) => tell(explain(error), true));
-      if (packed && packed !== seen) await restore(packed);
-      seen = packed ?? "";
+      await catalogue().catch(trouble);
+      const link = packed ?? "";
+      // After a reload the form holds what was typed since the link was opened.
+      if (link && link !== seen && link !== kept?.link) await restore(link);
+      seen = link;
     },
   };
 }

@@ -4,9 +4,10 @@ import { call, explain, records } from "./api.js";
 import { el, setText } from "./dom.js";
 import { isOver } from "./follow.js";
 import { count, several } from "./format.js";
-import { legend, mean, resultCard } from "./result.js";
-import { scaleEnd } from "./scale.js";
-import { visible } from "./visible.js";
+import { withTexts } from "./jobtext.js";
+import { legend, mean, sharedEnd } from "./result.js";
+import { resultRows } from "./resultrows.js";
+import { watchStretch } from "./stretch.js";
 
 const PAGE = 10;
 const ORDERS = { "": "Input order", errors: "Only errors", best: "Best mean first", worst: "Worst mean first" };
@@ -26,30 +27,34 @@ export function resultsPager(id, signal) {
   let loading = null;
   let shownTo = -1;
   let ranked = null;
+  let page = null;
 
   const move = (start, how = order.value) => (location.hash = `#/jobs/${id}?from=${start}${how ? `&order=${how}` : ""}`);
   order.addEventListener("change", () => move(0));
   previous.addEventListener("click", () => move(Math.max(0, from - PAGE)));
   next.addEventListener("click", () => move(from + PAGE));
+  signal.addEventListener("abort", watchStretch(() => page && draw()));
 
   async function load() {
+    if (!job) return;
     loading?.abort();
     const mine = (loading = new AbortController());
     signal.addEventListener("abort", () => mine.abort());
     setText(note, list.children.length ? note.textContent : "Reading…");
     try {
-      const page = order.value === "" ? await inOrder(mine.signal) : await picked(mine.signal);
-      if (!mine.signal.aborted) show(page);
+      const found = order.value === "" ? await inOrder(mine.signal) : await picked(mine.signal);
+      const texts = await withTexts(job, found.rows, mine.signal);
+      if (!mine.signal.aborted) show({ ...found, ...texts });
     } catch (error) {
       if (!mine.signal.aborted) setText(note, explain(error));
     }
   }
   async function inOrder(stop) {
-    return { rows: await read(from, PAGE, stop), all: job?.total_items ?? null };
+    return { rows: await read(from, PAGE, stop), all: job.total_items };
   }
   /** Which results, by what all of them say; then those of the page are read again by their place. */
   async function picked(stop) {
-    if (job && job.total_items > MOST_SORTED) throw new Error(`Sorting reads all results: too many here (${count(job.total_items)}). Download them instead.`);
+    if (job.total_items > MOST_SORTED) throw new Error(`Sorting reads all results: too many here (${count(job.total_items)}). Download them instead.`);
     ranked ??= await everything(stop);
     const chosen = ranked.filter((row) => (order.value === "errors" ? row.code : !row.code));
     if (order.value !== "errors") chosen.sort((a, b) => (order.value === "best" ? b.mean - a.mean : a.mean - b.mean));
@@ -66,22 +71,24 @@ export function resultsPager(id, signal) {
   }
   async function read(start, most, stop) {
     const rows = [];
-    for await (const row of records(await call(`/v1/jobs/${id}/results?from=${start}`, { signal: stop }))) {
-      if ("index" in row) rows.push(row);
-      if (rows.length === most) break;
-    }
+    for await (const row of records(await call(`/v1/jobs/${id}/results?from=${start}&limit=${most}`, { signal: stop }))) if ("index" in row) rows.push(row);
     return rows;
   }
-  function show({ rows, all, kinds: errors }) {
-    const end = scaleEnd(rows.flatMap((row) => row.rewards ?? []));
-    key.replaceChildren(...(rows.some((row) => row.rewards) ? [legend(end)] : []));
-    list.replaceChildren(...rows.map((row) => resultCard(row, { title: `Item ${row.index + 1}${row.id ? ` · ${visible(row.id)}` : ""}`, end })));
+  function show(found) {
+    page = found;
+    draw();
+    const { rows, all, kinds: errors, note: spelling } = page;
     previous.disabled = from === 0;
-    next.disabled = rows.length < PAGE || (all !== null && from + rows.length >= all);
-    const ids = rows.some((row) => row.rewards && !row.tokens) ? " Token ids are shown: this job did not include tokens." : "";
-    const what = rows.length ? `${count(from + 1)} to ${count(from + rows.length)}${all === null ? "" : ` of ${count(all)}`}.` : order.value === "errors" ? "No errors." : "Nothing here yet.";
-    setText(note, what + (errors ? ` ${errors}` : "") + ids);
+    next.disabled = rows.length < PAGE || from + rows.length >= all;
+    const what = rows.length ? `${count(from + 1)} to ${count(from + rows.length)} of ${count(all)}.` : order.value === "errors" ? "No errors." : "Nothing here yet.";
+    setText(note, [what, errors, spelling].filter(Boolean).join(" "));
     shownTo = from + rows.length;
+  }
+  function draw() {
+    const end = sharedEnd(page.rows);
+    const sides = order.value === "" ? (job.origin?.sides ?? []) : [];
+    key.replaceChildren(...(page.rows.some((row) => row.rewards) ? [legend(end)] : []));
+    list.replaceChildren(...resultRows(page.rows, page.items, sides, end));
   }
   return {
     node,

@@ -1,12 +1,22 @@
-// How strong a reward looks: one scale for everything shown together, as in tokenreward.show.scale.
+// How strong a reward looks, as in tokenreward.html.scale: the same everywhere, or stretched to one response.
 
 /** Steps of strength per sign: classes share their computed style, which keeps thousands of tokens cheap. */
 export const LEVELS = 10;
-// A scale never ends below this reward, so that noise does not look like judgement.
+/** The reward of full strength: σ(d) − ½ where a token is three times likelier under one prompt than under the other. */
+const FIXED = 0.25;
+/** The same for rewards without a bound, which are d itself: ln 3. */
+const FIXED_UNBOUNDED = Math.log(3);
+const BOUND = 0.5;
+// A stretched scale never ends below this reward, so that noise does not look like judgement.
 const FLOOR = 0.02;
 
-/** The reward whose size has full strength: 95% of `rewards` lie within it, so that no outlier washes out the rest. */
-export function scaleEnd(rewards) {
+/** The reward of full strength on the scale that all responses share. */
+export function fixedEnd(rewards) {
+  return rewards.some((reward) => Math.abs(reward) > BOUND) ? FIXED_UNBOUNDED : FIXED;
+}
+
+/** The reward of full strength for these rewards alone: 95% of them lie within it, so that no outlier washes out the rest. */
+export function stretchedEnd(rewards) {
   const sizes = Float64Array.from(rewards, Math.abs).sort();
   return sizes.length ? Math.max(FLOOR, sizes[Math.floor(0.95 * (sizes.length - 1))]) : FLOOR;
 }

@@ -13,7 +13,7 @@ export function showTip(target, cell, result) {
   hideTip();
   owner = target;
   owner.setAttribute("aria-describedby", "tip");
-  tip.replaceChildren(...cell.tokens.map((i) => facts(i, result)));
+  tip.replaceChildren(...cell.tokens.map((i) => facts(i, result)), ...segmentFacts(cell, result));
   tip.hidden = false;
   place(target);
 }
@@ -43,6 +43,14 @@ function facts(i, result) {
     ),
     el("dl", {}, ...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])),
   );
+}
+
+/** The segment that the cell lies in, where rewards are pooled. */
+function segmentFacts(cell, result) {
+  const place = cell.at === undefined ? -1 : (result.segments ?? []).findLastIndex((segment) => segment.start < cell.at + Array.from(cell.text).length);
+  const segment = result.segments?.[place];
+  if (!segment || segment.end <= cell.at) return [];
+  return [el("p", { class: "fact" }, `segment ${place + 1} of ${result.segments.length}: ${segment.reward === null ? "no token" : signed(segment.reward, 6)}`)];
 }
 
 function shown(token) {

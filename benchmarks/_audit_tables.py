@@ -1,0 +1,82 @@
+"""The audit's figures as the tables of docs/label-quality.md, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tokenreward.audit import builtin
+
+
+def markdown(figures: Mapping[str, Any]) -> str:
+    """Return the tables: AUROC (among tokens at the same place) of every label on every set, pairs, and drift.
+
+    Args:
+        figures: Of build/audit.json.
+    """
+    sets = list(figures["auroc"])
+    builtins = [name for name in sets if name in builtin.NAMES]
+    others = [name for name in sets if name not in builtin.NAMES and name != "overall"]
+    drifts = {name: by for name, by in figures["drift"].items() if name in others} or figures["drift"]
+    parts = [
+        (
+            "Data: AUROC (same place), and the largest drift of good tokens on these sets",
+            _spans(figures, others, drifts),
+        ),
+        ("Built-in sets: AUROC (same place)", _spans(figures, builtins, {})),
+        ("Pooled over words: AUROC", _plain(figures.get("pooled", {}), [*others, *builtins])),
+        ("Pooled over steps: AUROC", _plain(figures.get("pooled_steps", {}), [*others, *builtins])),
+        ("Pairs: how often the mean prefers the better response (length-controlled)", _pairs(figures)),
+    ]
+    return "\n\n".join(f"{title}:\n\n" + "\n".join(rows) for title, rows in ((t, list(r)) for t, r in parts) if rows)
+
+
+def _spans(figures: Mapping[str, Any], sets: list[str], drifts: Mapping[str, Any]) -> Iterator[str]:
+    if not sets:
+        return
+    yield from _head(["label", *sets, *(["drift"] if drifts else [])])
+    for label in _labels(figures["auroc"], sets):
+        cells = [_both(figures["auroc"][name].get(label), figures["same_place"][name].get(label)) for name in sets]
+        if drifts:
+            known = [by[label] for by in drifts.values() if by.get(label) is not None]
+            cells.append(f"{max(known, key=abs):+.3f}" if known else "-")
+        yield _row([label, *cells])
+
+
+def _plain(by_set: Mapping[str, Any], sets: list[str]) -> Iterator[str]:
+    sets = [name for name in sets if name in by_set]
+    if not sets:
+        return
+    yield from _head(["label", *sets])
+    for label in _labels(by_set, sets):
+        yield _row([label, *(_value(by_set[name].get(label)) for name in sets)])
+
+
+def _pairs(figures: Mapping[str, Any]) -> Iterator[str]:
+    plain, controlled = figures["pairs"], figures["pairs_length_controlled"]
+    if not plain:
+        return
+    yield from _head(["label", *plain])
+    for label in _labels(plain, list(plain)):
+        yield _row([label, *(_both(plain[name].get(label), controlled[name].get(label), 2) for name in plain)])
+
+
+def _labels(by_set: Mapping[str, Any], sets: list[str]) -> list[str]:
+    return list(dict.fromkeys(label for name in sets for label in by_set[name]))
+
+
+def _head(names: list[str]) -> Iterator[str]:
+    yield _row(names)
+    yield "|" + "---|" * len(names)
+
+
+def _row(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _both(first: list[float | None] | None, second: list[float | None] | None, digits: int = 3) -> str:
+    return "-" if first is None else f"{_value(first, digits)} ({_value(second, digits)})"
+
+
+def _value(triple: list[float | None] | None, digits: int = 3) -> str:
+    return "-" if triple is None or triple[0] is None else f"{triple[0]:.{digits}f}"

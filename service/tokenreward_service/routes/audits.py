@@ -1,0 +1,66 @@
+"""`/v1/audits`: what the last audit of each label found, for whoever looks at these labels."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from tokenreward.protocol import keys
+from tokenreward.protocol.records import parse_record
+from tokenreward.schema import AuditVerdict, digest
+from tokenreward_service.routes.auth import CallerDep, LabelerDep
+from tokenreward_service.routes.openapi_responses import problems
+from tokenreward_service.runtime import RuntimeDep
+
+router = APIRouter(prefix="/v1/audits", tags=["catalogue"])
+
+
+class KeptVerdict(AuditVerdict):
+    """A verdict, and when it was left here.
+
+    Attributes:
+        at: Unix seconds.
+    """
+
+    at: float
+
+
+class Verdicts(BaseModel):
+    """The last verdict on each label, newest first."""
+
+    audits: list[KeptVerdict]
+
+
+class NewVerdicts(BaseModel):
+    """What one audit found.
+
+    Attributes:
+        audits: A verdict for each label.
+    """
+
+    audits: Annotated[list[AuditVerdict], Field(min_length=1, max_length=200)]
+
+
+@router.get("", response_model=Verdicts, responses=problems(401, 503))
+async def verdicts(runtime: RuntimeDep, caller: CallerDep) -> Verdicts:
+    """What your last audit of each label found."""
+    stored = await runtime.redis.hvals(keys.audits(caller.owner))
+    found = [parse_record(KeptVerdict, text) for text in stored]
+    return Verdicts(audits=sorted(found, key=lambda verdict: verdict.at, reverse=True))
+
+
+@router.put("", response_model=Verdicts, responses=problems(401, 403, 422, 503))
+async def keep(new: NewVerdicts, runtime: RuntimeDep, caller: LabelerDep) -> Verdicts:
+    """Keep the verdicts of an audit. Each replaces the former one on the same label of the same set-up."""
+    now = time.time()
+    kept = {_label(one): KeptVerdict(**one.model_dump(), at=now).model_dump_json() for one in new.audits}
+    await runtime.redis.hset(keys.audits(caller.owner), mapping=kept)
+    return await verdicts(runtime, caller)
+
+
+def _label(verdict: AuditVerdict) -> str:
+    of = {"fingerprint_digest", "template_hash", "estimator_hash", "pool"}
+    return digest(verdict.model_dump(include=of))

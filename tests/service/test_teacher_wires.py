@@ -1,0 +1,207 @@
+"""The teacher wires answer in the shapes that their clients read, refuse what would change a score, and score once what
+sequences share.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+
+from benchmarks.harness.stack import Stack, http
+from tokenreward_service.wires.shared_starts import parts, scoring_order
+
+IDS = list(range(10, 30))
+
+
+def completions(stack: Stack, **body: Any) -> httpx2.Response:
+    return http.post(
+        stack.url + "/v1/completions", json={"prompt": [IDS], "max_tokens": 1, "prompt_logprobs": 0} | body
+    )
+
+
+def generate(stack: Stack, sampling: dict[str, Any], **body: Any) -> httpx2.Response:
+    request = {"token_ids": IDS, "sampling_params": {"max_tokens": 1} | sampling} | body
+    return http.post(stack.url + "/inference/v1/generate", json=request)
+
+
+def sglang(stack: Stack, **body: Any) -> httpx2.Response:
+    request = {
+        "input_ids": IDS,
+        "sampling_params": {"max_new_tokens": 0, "temperature": 0},
+        "return_logprob": True,
+        "logprob_start_len": 0,
+    }
+    return http.post(stack.url + "/generate", json=request | body)
+
+
+def test_a_completion_has_a_row_for_every_token_but_the_first(synthetic: Stack) -> None:
+    answer = completions(synthetic, prompt=[IDS, IDS[:5]], return_token_ids=True).json()
+    first, second = answer["choices"]
+    assert [first["index"], second["index"]] == [0, 1]
+    assert first["prompt_logprobs"][0] is None
+    assert [list(row) for row in first["prompt_logprobs"][1:]] == [[str(token)] for token in IDS[1:]]
+    assert len(second["prompt_logprobs"]) == 5
+    assert (first["text"], first["finish_reason"], first["token_ids"]) == ("", "length", [])
+    assert first["prompt_token_ids"] == IDS
+    assert answer["usage"] == {"prompt_tokens": 25, "total_tokens": 25, "completion_tokens": 0}
+    assert answer["tokenreward"]["provenance"]["fingerprint"]["engine"] == "synthetic"
+
+
+def test_one_sequence_may_come_without_a_list_around_it(synthetic: Stack) -> None:
+    one, listed = completions(synthetic, prompt=IDS).json(), completions(synthetic, prompt=[IDS]).json()
+    assert one["choices"] == listed["choices"]
+
+
+def test_the_three_wires_give_the_same_scores(synthetic: Stack) -> None:
+    rows = completions(synthetic).json()["choices"][0]["prompt_logprobs"][1:]
+    expected = [row[str(token)]["logprob"] for row, token in zip(rows, IDS[1:], strict=True)]
+    tokens = generate(synthetic, {"prompt_logprobs": 0}, request_id="mine").json()
+    assert tokens["request_id"] == "mine"
+    assert tokens["prompt_logprobs"][1:] == rows
+    result = sglang(synthetic).json()
+    entries = result["meta_info"]["input_token_logprobs"]
+    assert [entry[1] for entry in entries] == IDS
+    assert [entry[0] for entry in entries] == [None, *(pytest.approx(value) for value in expected)]
+
+
+def test_named_tokens_from_a_start_row_come_as_one_array(synthetic: Stack) -> None:
+    named = {"prompt_logprob_token_ids": [[token] for token in IDS[8:]], "prompt_logprob_start": 7}
+    packed = generate(synthetic, named).json()["prompt_token_id_logprobs"]
+    rows = np.load(io.BytesIO(base64.b64decode(packed)))
+    assert rows.shape == (12, 1)
+    assert rows.dtype == np.float32
+    later = sglang(synthetic, logprob_start_len=7).json()["meta_info"]["input_token_logprobs"]
+    assert [entry[0] for entry in later[1:]] == pytest.approx(rows[:, 0].tolist())
+
+
+def test_several_sequences_over_sglang_come_as_a_list(synthetic: Stack) -> None:
+    results = sglang(synthetic, input_ids=[IDS, IDS[:6]], logprob_start_len=[0, 3]).json()
+    assert [len(result["meta_info"]["input_token_logprobs"]) for result in results] == [20, 3]
+
+
+def test_a_branch_with_contexts_is_scored_in_place_of_the_bare_prompt(synthetic: Stack) -> None:
+    asked = {
+        "template": "reference",
+        "branch": "privileged",
+        "items": [{"response_start": 15, "item": {"prompt": "2+2?", "context": {"reference": "It is 4."}}}],
+    }
+    answer = completions(synthetic, tokenreward=asked)
+    assert answer.status_code == 200, answer.text
+    rows = answer.json()["choices"][0]["prompt_logprobs"]
+    assert [row is None for row in rows] == [True] * 15 + [False] * 5
+    body = {"items": [{"prompt": "2+2?", "context": {"reference": "It is 4."}, "token_ids": IDS[15:]}]}
+    label = http.post(
+        synthetic.url + "/v1/label", json=body | {"estimator": "privileged", "include": ["logprobs"]}
+    ).json()
+    expected = label["results"][0]["logprobs"]["privileged"]
+    assert [row[str(token)]["logprob"] for row, token in zip(rows[15:], IDS[15:], strict=True)] == pytest.approx(
+        expected
+    )
+    assert answer.json()["tokenreward"]["provenance"]["template"] == "reference"
+
+
+def test_models_and_health_are_what_clients_of_vllm_ask_first(synthetic: Stack) -> None:
+    assert http.get(synthetic.url + "/health").status_code == 200
+    listed = http.get(synthetic.url + "/v1/models").json()
+    assert listed["object"] == "list"
+    assert listed["data"][0]["id"] == listed["models"][0]["name"]
+    assert completions(synthetic, model=listed["data"][0]["id"]).status_code == 200
+    unknown = completions(synthetic, model="no-such-model")
+    assert unknown.status_code == 404
+    assert unknown.json()["error"]["type"] == "NotFoundError"
+
+
+_REFUSED = [
+    ({"prompt": "text"}, "prompt"),
+    ({"prompt": [5]}, "prompt"),
+    ({"max_tokens": 2}, "max_tokens"),
+    ({"max_tokens": None}, "max_tokens"),
+    ({"prompt_logprobs": None}, "prompt_logprobs"),
+    ({"prompt_logprobs": 100_000}, "prompt_logprobs"),
+    ({"stream": True}, "stream"),
+    ({"echo": True}, "echo"),
+    ({"temperature": 0.7}, "temperature"),
+    ({"top_p": 0.9}, "top_p"),
+    ({"logit_bias": {"5": 100}}, "logit_bias"),
+    ({"logprobs": 1}, "logprobs"),
+    ({"no_such_option": 1}, "no_such_option"),
+    ({"tokenreward": {"branch": "better"}}, "tokenreward"),
+    ({"tokenreward": {"template": "revision", "branch": "none", "items": []}}, "tokenreward/branch"),
+]
+
+
+@pytest.mark.parametrize(("body", "field"), _REFUSED, ids=[str(body) for body, _ in _REFUSED])
+def test_what_a_teacher_cannot_do_is_refused_by_the_name_of_its_field(synthetic: Stack, body: Any, field: str) -> None:
+    answer = completions(synthetic, **body)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert (error["type"], error["code"], error["param"]) == ("BadRequestError", 400, field)
+
+
+def test_options_that_change_no_score_are_taken(synthetic: Stack) -> None:
+    options = {"temperature": 0, "top_p": 1.0, "top_k": -1, "seed": 3, "stream": False, "n": 1, "stop": ["x"]}
+    assert completions(synthetic, **options).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"text": "a", "input_ids": None},
+        {"return_logprob": False},
+        {"logprob_start_len": -1},
+        {"sampling_params": {"max_new_tokens": 8}},
+        {"sampling_params": {"max_new_tokens": 0, "temperature": 0.5}},
+        {"stream": True},
+    ],
+    ids=str,
+)
+def test_sglangs_wire_refuses_in_sglangs_shape(synthetic: Stack, body: dict[str, Any]) -> None:
+    answer = sglang(synthetic, **body)
+    assert answer.status_code == 400
+    assert list(answer.json()["error"]) == ["message"]
+
+
+def test_an_id_out_of_range_is_refused_by_its_number(synthetic: Stack) -> None:
+    answer = completions(synthetic, prompt=[[5, 999_999]])
+    assert answer.status_code == 400
+    assert "999999" in answer.json()["error"]["message"]
+
+
+def test_a_wires_job_is_gone_once_it_is_answered(synthetic: Stack) -> None:
+    before = http.get(synthetic.url + "/v1/jobs").json()["jobs"]
+    completions(synthetic)
+    assert http.get(synthetic.url + "/v1/jobs").json()["jobs"] == before
+
+
+def test_the_rows_of_a_shared_start_are_computed_once_and_stand_in_every_sequence() -> None:
+    """A row is a function of what stands before it: put together from parts, it is what it is as a whole."""
+    chance = random.Random(7)
+    for _ in range(200):
+        stem = [chance.randrange(3) for _ in range(80)]
+        sequences = [
+            stem[: chance.randrange(1, 80)] + [chance.randrange(3) for _ in range(chance.randrange(1, 20))]
+            for _ in range(8)
+        ]
+        starts = [chance.choice([1, 1, 1, min(5, len(ids) - 1)]) or 1 for ids in sequences]
+        cut = parts(sequences, starts)
+        whole: dict[int, list[tuple[int, ...]]] = {}
+        for n in scoring_order(cut):
+            own = [tuple(sequences[n][: place + 1]) for place in range(cut[n].start, len(sequences[n]))]
+            other = cut[n].like
+            shared = whole[other][starts[n] - starts[other] : cut[n].start - starts[other]] if other is not None else []
+            whole[n] = shared + own
+        for n, ids in enumerate(sequences):
+            assert whole[n] == [tuple(ids[: place + 1]) for place in range(starts[n], len(ids))]
+
+
+def test_sequences_that_share_a_long_start_are_cut_there() -> None:
+    stem = list(range(100))
+    cut = parts([[*stem, 1], [*stem, 2], [*stem, 2], [7, 8]], [1, 1, 1, 1])
+    assert [part.start for part in cut] == [1, 100, 101, 1]
+    assert [part.like for part in cut] == [None, 0, 1, None]

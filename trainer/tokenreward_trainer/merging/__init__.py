@@ -1,0 +1,1 @@
+"""Adapters become whole models, which engines, samplers and further trainings take."""
