@@ -42,7 +42,7 @@ class WorkerSettings(Settings):
     max_adapters: int | None = Field(
         None,
         ge=0,
-        description="Adapters held at once, 0: none; unset: 8, but 0 with vLLM unless `adapters` are set. Remote: none.",
+        description="Adapters held at once, 0: none; unset: 8, but 0 with vLLM without `adapters`. Remote: none.",
     )
     max_adapter_rank: int = Field(32, ge=1, le=512, description="vLLM: the largest rank of an adapter.")
     endpoint: str | None = Field(
