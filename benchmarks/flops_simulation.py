@@ -119,7 +119,7 @@ def packed_flops(work: Sequence[Scoring], shape: Mapping[str, Any], budget: int)
         for part in parts(group, budget):
             packed = pack(part)
             total += sum(body_flops(shape, range(run.shared, run.length)) for run in packed.runs)
-            total += sum(len(one.rows) for one in packed.wanted) * head_flops(shape)
+            total += sum(len(one.rows) for one in packed.asked) * head_flops(shape)
 
 
 class BlockCache:

@@ -62,6 +62,7 @@ FLOORS: dict[str, list[list[str]]] = {
         ["store", "model_files", "rendering"],
         ["engines"],
         ["scoring", "settings"],
+        ["wanted"],
     ],
     "tokenreward_trainer": [
         ["cli"],

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from tokenreward import estimators, templates
 from tokenreward.errors import UnknownName
-from tokenreward.estimators import Evidence
+from tokenreward.estimators import Evidence, Moments
 
 logprobs = arrays.arrays(np.float32, st.integers(1, 20), elements=st.floats(-1e6, 0, width=32))
 
@@ -32,7 +32,8 @@ def test_every_estimator_stays_in_its_range_and_is_finite(values: np.ndarray) ->
         branches = {name: np.roll(values, n) for n, name in enumerate(estimator.branches)}
         words = " ".join("word" for _ in values)
         offsets = [(5 * n, 5 * n + 4) for n in range(len(values))]
-        evidence = Evidence(branches, words, offsets, dict.fromkeys(estimator.fields[:1], "wrong"))
+        moments = {name: Moments(-values, np.roll(-values, 1)) for name in branches}
+        evidence = Evidence(branches, words, offsets, dict.fromkeys(estimator.fields[:1], "wrong"), moments)
         outcome = estimator.apply(evidence)
         assert outcome.rewards.shape == outcome.difference.shape == values.shape
         assert np.isfinite(outcome.rewards).all()

@@ -80,6 +80,13 @@ def test_named_tokens_from_a_start_row_come_as_one_array(synthetic: Stack) -> No
     assert [entry[0] for entry in later[1:]] == pytest.approx(rows[:, 0].tolist())
 
 
+@pytest.mark.parametrize("rows", [[[5]], [[IDS[8], 5]], [[token] for token in IDS]], ids=["other", "more", "too many"])
+def test_named_tokens_that_are_not_scored_are_refused(synthetic: Stack, rows: list[list[int]]) -> None:
+    answer = generate(synthetic, {"prompt_logprob_token_ids": rows, "prompt_logprob_start": 7})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "sampling_params/prompt_logprob_token_ids"
+
+
 def test_several_sequences_over_sglang_come_as_a_list(synthetic: Stack) -> None:
     results = sglang(synthetic, input_ids=[IDS, IDS[:6]], logprob_start_len=[0, 3]).json()
     assert [len(result["meta_info"]["input_token_logprobs"]) for result in results] == [20, 3]
@@ -158,6 +165,8 @@ def test_options_that_change_no_score_are_taken(synthetic: Stack) -> None:
         {"sampling_params": {"max_new_tokens": 8}},
         {"sampling_params": {"max_new_tokens": 0, "temperature": 0.5}},
         {"stream": True},
+        {"top_logprobs_num": 5},
+        {"token_ids_logprob": [5, 6]},
     ],
     ids=str,
 )

@@ -114,7 +114,7 @@ def test_what_is_shared_is_packed_once() -> None:
     scoring = Scoring(prefix, {"a": random_ids(3, 10), "b": random_ids(4, 10)}, response)
     packed = pack(enumerate([scoring] * 5))
     assert len(packed.ids) == 100 + 2 * (10 + 19)
-    assert len(packed.wanted) == 10
+    assert len(packed.asked) == 10
     assert packed.read == 10 * (110 + 19)
     others = [Scoring(prefix, scoring.branches, random_ids(n, 20)) for n in range(10, 15)]
     assert len(pack(enumerate(others)).ids) == 100 + 2 * 10 + 2 * 5 * 19

@@ -12,14 +12,17 @@ from tokenreward.schema import ItemFailure
 from tokenreward_workers.scoring import ScoringFailed
 from tokenreward_workers.shards.handing_on import check_same_ids, parts_of, take_over
 
-ROWS = {"better": np.array([-1.5, -0.25], dtype=np.float32), "wrong[0]": np.array([-2.0, -3.0], dtype=np.float32)}
+ROWS = {
+    "better": np.array([[-1.5], [-0.25], [-1]], dtype=np.float32),
+    "wrong[0]": np.array([[-2], [-3], [-4]], dtype=np.float32),
+}
 
 
 def test_a_part_is_read_as_it_was_written() -> None:
     found = unpack_part(pack_part(Part((5, 6), ROWS)))
     assert found.response == (5, 6)
     assert found.failure is None
-    assert {branch: row.tolist() for branch, row in found.logprobs.items()} == {
+    assert {branch: row.tolist() for branch, row in found.rows.items()} == {
         branch: row.tolist() for branch, row in ROWS.items()
     }
     failure = ItemFailure(code="too_long", message="ü")
@@ -36,6 +39,10 @@ def test_the_next_model_adds_its_rows_to_those_of_the_one_before() -> None:
     take_over(shard.places, {0: Part(response, ROWS), 1: Part(failure=failed)})
     check_same_ids(shard.places)
     assert [place.failure and place.failure.code for place in shard.places] == [None, "too_long", "engine_error"]
+    assert {branch: row.logprobs.tolist() for branch, row in shard.places[0].given.items()} == {
+        "better": [-1.5, -0.25, -1.0],
+        "wrong[0]": [-2.0, -3.0, -4.0],
+    }
     shard.settle(0, ScoringFailed("engine_error", "no"))
     assert [part.failure and part.failure.code for _, _, part in parts_of(shard)] == [
         "engine_error",

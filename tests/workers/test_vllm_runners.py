@@ -1,4 +1,4 @@
-"""vLLM's two model runners give the same log-probs, and neither computes a row twice.
+"""vLLM's two model runners give the same rows, and neither computes one twice.
 
 A GPU runs V2, the CPU build V1. V2 runs here through Triton's interpreter, which the locked environment brings.
 """
@@ -18,8 +18,9 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.waiting import patience
+from tests.workers.test_wanted import assert_same, by_hand
 from tests.workers.two_runners.child import scenarios
-from tokenreward_workers.scoring import Scoring
+from tokenreward_workers.scoring import Row, Scoring
 
 _FOLDER = Path(__file__).parent / "two_runners"
 
@@ -104,13 +105,13 @@ def test_both_runners_say_what_a_plain_float32_pass_says(model: Path, runs: dict
             for branch in scoring.branches:
                 expected = _plain(plain, scoring, branch)
                 for runner in ("v1", "v2"):
-                    found = runs[runner][f"{name}.{n}.{branch}"]
-                    assert np.abs(found - expected).max() < 1e-4, (name, n, branch, runner)
+                    found = Row.of(runs[runner][f"{name}.{n}.{branch}"], scoring.wanted)
+                    assert_same(found, expected)
 
 
 def test_the_runners_agree_to_the_last_digits(runs: dict[str, Any]) -> None:
     names = [name for name in runs["v1"].files if name != "told"]
-    assert max(np.abs(runs["v1"][name] - runs["v2"][name]).max() for name in names) < 1e-5
+    assert max(np.abs(runs["v1"][name] - runs["v2"][name])[:, 0].max() for name in names) < 1e-5
 
 
 @pytest.mark.parametrize("runner", ["v1", "v2"])
@@ -137,11 +138,9 @@ def test_siblings_on_a_block_boundary_cost_one_block_each(runs: dict[str, Any]) 
         assert computed <= read_once + again + responses
 
 
-def _plain(model: Any, scoring: Scoring, branch: str) -> np.ndarray:
+def _plain(model: Any, scoring: Scoring, branch: str) -> Row:
     import torch
 
     ids = torch.tensor([[*scoring.prefix, *scoring.branches[branch], *scoring.response]])
     with torch.inference_mode():
-        logprobs = model(ids).logits[0, :-1].float().log_softmax(-1)
-    found = logprobs.gather(-1, ids[0, 1:, None])[-len(scoring.response) :, 0]
-    return np.asarray(found.numpy())
+        return by_hand(model(ids).logits[0], scoring)

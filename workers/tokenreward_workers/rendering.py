@@ -123,7 +123,7 @@ class Renderer:
             return ItemFailure(code="invalid_item", message=str(error))
         decoded = None
         if item.token_ids is not None:
-            if failure := self._outside(item.token_ids, "of this item"):
+            if failure := self.outside(item.token_ids, "of this item"):
                 return failure
             decoded = self.chat.tokenizer.decode(item.token_ids)
         answered = decoded is None
@@ -170,16 +170,21 @@ class Renderer:
     ) -> Scoring | ItemFailure:
         """What an engine scores, if the model takes it. `origin` says where the ids are from."""
         for part in (*prompts.values(), response):
-            if failure := self._outside(part, origin):
+            if failure := self.outside(part, origin):
                 return failure
-        scoring = Scoring.of(prompts, response, shown.adapters_of(prompts))
+        scoring = Scoring.of(prompts, response, adapters=shown.adapters_of(prompts))
         if scoring.longest > self.max_tokens:
             message = f"prompt and response are {scoring.longest} tokens, the model takes {self.max_tokens}"
             return ItemFailure(code="too_long", message=message)
         return scoring
 
-    def _outside(self, ids: Sequence[int], origin: str) -> ItemFailure | None:
-        """The failure of ids that the model has no embedding for, of which one would end the engine."""
+    def outside(self, ids: Sequence[int], origin: str) -> ItemFailure | None:
+        """Return the failure of ids that the model does not have, of which one would end the engine; else None.
+
+        Args:
+            ids: At least one.
+            origin: Where they are from, for the message.
+        """
         if max(ids) < self.vocabulary and min(ids) >= 0:
             return None
         number = next(number for number in ids if not 0 <= number < self.vocabulary)

@@ -7,7 +7,7 @@ log-probs are kept by what a branch says, and each is asked for once where that 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tokenreward import templates
@@ -80,6 +80,7 @@ class Request:
         contents: What each branch that it scores says.
         fields: The context fields that its items bring, as far as they have them.
         model: The trained labeler to ask; None for the audited model.
+        moments: Whether some label reads the moments of its predictions.
     """
 
     template: Template
@@ -87,6 +88,7 @@ class Request:
     contents: Mapping[str, Content]
     fields: frozenset[str] = frozenset()
     model: str | None = None
+    moments: bool = False
 
     @classmethod
     def of(cls, label: Label) -> Request:
@@ -161,7 +163,9 @@ def requests(wanted: Iterable[Label]) -> list[Request]:
     bare = [label for label in labels if not label.reads_context]
     made = _covering(_contents_of(bare) | {PLAIN}, bare)
     covered = {content for request in made for content in request.contents.values()}
-    return made + _covering(_contents_of(labels) - covered, labels)
+    made += _covering(_contents_of(labels) - covered, labels)
+    read = _contents_of(label for label in labels if label.estimator.moments)
+    return [replace(request, moments=not read.isdisjoint(request.contents.values())) for request in made]
 
 
 def _covering(missing: set[Content], labels: Sequence[Label]) -> list[Request]:

@@ -18,7 +18,7 @@ from tokenreward.dataset.atomic import locked
 from tokenreward.schema import ItemResult, digest
 
 #: What an audit reads of a result.
-_KEPT = {"index", "token_ids", "tokens", "offsets", "logprobs"}
+_KEPT = {"index", "token_ids", "tokens", "offsets", "logprobs", "moments"}
 
 
 class ScoreStore:
@@ -79,9 +79,9 @@ class Writer:
             self._file.write(json.dumps(line).encode() + b"\n")
 
 
-def name_of(fingerprint_digest: str, template_hash: str, estimator: str) -> str:
-    """Return the name of the file of a set-up."""
-    return f"{fingerprint_digest}-{template_hash}-{estimator}.jsonl"
+def name_of(fingerprint_digest: str, template_hash: str, estimator: str, *, moments: bool) -> str:
+    """Return the name of the file of a set-up; results with moments have one of their own."""
+    return f"{fingerprint_digest}-{template_hash}-{estimator}{'-moments' if moments else ''}.jsonl"
 
 
 def _lines(path: Path) -> Iterator[tuple[str, ItemResult]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tokenreward.audit.contents import PLAIN, Content
 from tokenreward.audit.plan import Label
 from tokenreward.audit.sets import Context, Response, Span
-from tokenreward.estimators import MOST_REWARD, Evidence, Rewards
+from tokenreward.estimators import MOST_REWARD, Evidence, Moments, Rewards
 from tokenreward.schema import Fingerprint
 from tokenreward.segments import pooled, segment_values, segments_of, tokens_by_segment
 
@@ -27,6 +27,7 @@ class Scored:
         tokens: The text of each token.
         offsets: int `[T, 2]`, the characters of the response that each token covers.
         logprobs: float32 `[T]` for each content of a branch; `[K, T]` of a repeated one.
+        moments: Of the predictions, for each content that some label reads them of.
         error: Why there is none of that.
     """
 
@@ -37,6 +38,7 @@ class Scored:
     tokens: list[str] = field(default_factory=list)
     offsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), dtype=np.int64))
     logprobs: dict[Content, NDArray[np.float32]] = field(default_factory=dict)
+    moments: dict[Content, Moments] = field(default_factory=dict)
     error: str | None = None
 
     def rewards(self, label: Label) -> Rewards:
@@ -46,8 +48,9 @@ class Scored:
             BadInput: The estimator cannot use the context fields.
         """
         read = {branch: self.logprobs[content] for branch, content in label.contents.items()}
+        moments = {branch: self.moments[c] for branch, c in label.contents.items() if c in self.moments}
         offsets = [(int(start), int(end)) for start, end in self.offsets]
-        rewards = label.estimator.apply(Evidence(read, self.text, offsets, self.context)).rewards
+        rewards = label.estimator.apply(Evidence(read, self.text, offsets, self.context, moments)).rewards
         if label.pool is None:
             return rewards
         segments = self.spans if label.pool == "spans" else segments_of(self.text, label.pool)

@@ -18,7 +18,7 @@ from tokenreward.audit.scored import Scored, Scores
 from tokenreward.audit.sets import Response
 from tokenreward.dataset.progress import Progress
 from tokenreward.errors import BadInput, JobFailed
-from tokenreward.estimators import LogProbs, resolve
+from tokenreward.estimators import LogProbs, Moments, resolve
 from tokenreward.http import Client
 from tokenreward.schema import ItemResult, JobState, ModelInfo, Provenance
 
@@ -95,14 +95,14 @@ def _distinct(wanted: Iterable[tuple[Response, Sequence[Label]]]) -> list[_Wante
 def _jobs(distinct: Sequence[_Wanted], scored: Mapping[tuple[str, str, str], Scored]) -> list[_Job]:
     """Return one job for each request. Responses that differ in nothing that it shows are one item."""
     plans: dict[tuple[str, ...], list[Request]] = {}
-    jobs: dict[tuple[str, ...], _Job] = {}
-    places: dict[tuple[str, ...], int] = {}
+    jobs: dict[tuple[str | bool, ...], _Job] = {}
+    places: dict[tuple[str | bool, ...], int] = {}
     for one in distinct:
         names = tuple(one.labels)
         if names not in plans:
             plans[names] = requests(one.labels.values())
         for request in plans[names]:
-            name = (request.template.hash, request.estimator, request.model or "")
+            name = (request.template.hash, request.estimator, request.model or "", request.moments)
             job = jobs.setdefault(name, _Job(request, [], []))
             place = places.setdefault((*name, *one.response.key_with(request.fields)), len(job.items))
             if place == len(job.items):
@@ -122,7 +122,7 @@ def _run(
         model=job.request.model or f"{model.name}@{model.fingerprint_digest}",
         template=job.request.sent,
         estimator=job.request.estimator,
-        include=["logprobs", "tokens"],
+        include=["logprobs", "tokens", "moments"] if job.request.moments else ["logprobs", "tokens"],
     )
     try:
         _check(created.provenance, job.request)
@@ -143,7 +143,7 @@ def _stored_name(job: _Job, model: ModelInfo) -> str:
     """Return where a job's results are kept: they are those of one set-up, template and estimator."""
     asked = job.request.model
     fingerprint = model.fingerprint_digest if asked is None else asked.rpartition("@")[2]
-    return name_of(fingerprint, job.request.template.hash, job.request.estimator)
+    return name_of(fingerprint, job.request.template.hash, job.request.estimator, moments=job.request.moments)
 
 
 def _check(provenance: Provenance, request: Request) -> None:
@@ -172,6 +172,9 @@ def _take(result: ItemResult, request: Request, scored: Scored) -> None:
     scored.offsets = np.asarray(result.offsets, dtype=np.int64).reshape(-1, 2)
     for branch, content in request.contents.items():
         scored.logprobs[content] = _rows(result.logprobs, branch, repeated=content.each is not None)
+        if result.moments is not None and content.each is None:
+            own = result.moments[branch]
+            scored.moments[content] = Moments(np.array(own.entropy, np.float32), np.array(own.variance, np.float32))
 
 
 def _rows(logprobs: Mapping[str, Sequence[float]], branch: str, *, repeated: bool) -> LogProbs:

@@ -13,6 +13,7 @@ from tokenreward.commands.common import add_connection, add_contexts, add_names,
 from tokenreward.dataset.columns import KEPT
 from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.errors import BadInput
+from tokenreward.schema import TOP_K
 
 if TYPE_CHECKING:
     from tokenreward.dataset import Labeled
@@ -147,7 +148,10 @@ def _parser() -> Parser:
         type=_names,
         default=(),
         metavar="NAMES",
-        help="also keep difference,segments,logprobs (any of them)",
+        help=f"also keep any of {','.join(KEPT)} (named: the log-probs of the ids in column `named_ids`)",
+    )
+    parser.add_argument(
+        "--top-k", type=positive, default=TOP_K, metavar="K", help=f"how many ids `top` keeps (default: {TOP_K})"
     )
     parser.add_argument("--tokens", action="store_true", help="also keep each token's text and place, for `show`")
     parser.add_argument("--split", help="which split of a folder, a directory or a data set of the hub")

@@ -19,6 +19,18 @@ from tokenreward.dataset.atomic import replace
 from tokenreward.dataset.meta import META_KEY
 from tokenreward.errors import BadInput
 
+_BY_BRANCH = {
+    "moments": pa.struct(
+        {"branch": pa.string(), "entropy": pa.list_(pa.float32()), "variance": pa.list_(pa.float32())}
+    ),
+    "candidates": pa.struct(
+        {
+            "branch": pa.string(),
+            "ids": pa.list_(pa.list_(pa.int32())),
+            "logprobs": pa.list_(pa.list_(pa.float32())),
+        }
+    ),
+}
 _TYPES = {
     "token_ids": pa.list_(pa.int32()),
     "token_rewards": pa.list_(pa.float32()),
@@ -28,6 +40,9 @@ _TYPES = {
     "token_turns": pa.list_(pa.int32()),
     "token_differences": pa.list_(pa.float32()),
     "token_logprobs": pa.list_(pa.struct({"branch": pa.string(), "logprobs": pa.list_(pa.float32())})),
+    "token_moments": pa.list_(_BY_BRANCH["moments"]),
+    "token_top": pa.list_(_BY_BRANCH["candidates"]),
+    "token_named": pa.list_(_BY_BRANCH["candidates"]),
     "segments": pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "reward": pa.float32()})),
 }
 #: Rows and bytes that make a row group of the output.

@@ -42,7 +42,9 @@ class Chunk:
 
 
 def chunks(source: Source, reading: RowItems, rows: int, bad: BadRows | None = None) -> Iterator[Chunk]:
-    """Cut the source into chunks of at most `rows` rows and CHUNK_BYTES, the same every time.
+    """Cut the source into chunks of at most `rows` rows, the same every time, and of CHUNK_BYTES.
+
+    Where a result has candidates, a chunk has less text: its results are held as a whole, and they are most of them.
 
     Rows that cannot be labeled are in none of them.
 
@@ -57,6 +59,7 @@ def chunks(source: Source, reading: RowItems, rows: int, bad: BadRows | None = N
     """
     number = 0
     checked = False
+    most = CHUNK_BYTES // (1 + reading.candidates // 4)
     taken = {name for name in reading.layout.added(texts=True) if not name.endswith(IDS)}
     for first, batch, payload in source.batches(rows, reading.columns):
         places: list[int] = []
@@ -74,7 +77,7 @@ def chunks(source: Source, reading: RowItems, rows: int, bad: BadRows | None = N
                     bad.add(where, error, row.content if isinstance(row, Unreadable) else row_at(payload, offset))
                 continue
             added = sum(map(len, lines))
-            if items and size + added > CHUNK_BYTES:
+            if items and size + added > most:
                 yield Chunk(number, len(places), tuple(items), picked(payload, places))
                 number, places, size, items = number + 1, [], 0, []
             places.append(offset)

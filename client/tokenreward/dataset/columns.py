@@ -9,8 +9,8 @@ from tokenreward.schema import Include, ItemResult
 
 #: Columns of an input, each behind `prefix(side)`: a response's token ids, and whether it ends its turn.
 IDS, FINISHED = "token_ids", "finished"
-#: The column with a response's own segments, behind `prefix(side)`.
-SPANS = "spans"
+#: The columns with a response's own segments, and with the ids that are named for its tokens, behind `prefix(side)`.
+SPANS, NAMED_IDS = "spans", "named_ids"
 #: Columns of an input that say more about its conversation, as in TRL.
 TOOLS, KWARGS = "tools", "chat_template_kwargs"
 #: Columns of images and sounds, which no text model reads.
@@ -22,7 +22,14 @@ LABELS = (IDS, "token_rewards", "token_error")
 #: The columns that they add where they were asked for.
 TEXTS = ("tokens", "token_offsets", TURNS)
 #: The column of each thing that is kept on request, behind `prefix(side)`.
-KEPT = {"difference": "token_differences", "segments": "segments", "logprobs": "token_logprobs"}
+KEPT = {
+    "difference": "token_differences",
+    "segments": "segments",
+    "logprobs": "token_logprobs",
+    "moments": "token_moments",
+    "top": "token_top",
+    "named": "token_named",
+}
 
 
 def prefix(side: str) -> str:
@@ -64,10 +71,13 @@ def label_columns(
 
 
 def _kept(result: ItemResult, name: str) -> Any:
-    """Return one part of a result as a file holds it: log-probs by branch as a list of structs."""
+    """Return one part of a result as a file holds it: what is by branch as a list of structs."""
     value = None if result.error is not None else getattr(result, name)
     if value is None or name == "difference":
         return value
     if name == "segments":
         return [segment.model_dump() for segment in value]
-    return [{"branch": branch, "logprobs": row} for branch, row in value.items()]
+    if name == "logprobs":
+        return [{"branch": branch, "logprobs": row} for branch, row in value.items()]
+    # A matrix as a list of arrays: neither Arrow nor JSON then needs a Python object for each of its numbers.
+    return [{"branch": branch, **{field: list(part) for field, part in one}} for branch, one in value.items()]

@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tokenreward.dataset.atomic import replace
 from tokenreward.dataset.base import Row, Unreadable
 from tokenreward.dataset.inputs.compression import compressing, readable_bytes
@@ -112,9 +114,16 @@ def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def json_line(row: Mapping[str, Any]) -> bytes:
     """Return a row as it stands in a file, line end included."""
     try:
-        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        return json.dumps(row, ensure_ascii=False, default=_numbers).encode() + b"\n"
     except UnicodeEncodeError:  # a lone surrogate came in escaped, and leaves so
-        return json.dumps(row).encode() + b"\n"
+        return json.dumps(row, default=_numbers).encode() + b"\n"
+
+
+def _numbers(array: Any) -> list[Any]:
+    """Return an array, which candidates are kept in, as JSON has it."""
+    assert isinstance(array, np.ndarray), type(array)
+    numbers: list[Any] = array.tolist()
+    return numbers
 
 
 def numbered_lines(path: Path, name: str) -> Numbered:

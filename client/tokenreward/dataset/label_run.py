@@ -95,6 +95,7 @@ class LabelRun:
                 pool=scoring.pool,
                 pool_by=scoring.pool_by,
                 include=scoring.include,
+                top_k=scoring.top_k,
                 models=self._models(chunk.number),
                 origin=self._origin(),
                 idempotency_key=self._state.key(chunk.number, attempt, chunk.digest, model),

@@ -22,7 +22,7 @@ from tokenreward.dataset.reading import InputOptions, read_whole
 from tokenreward.dataset.resume import RunState
 from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.http import Client
-from tokenreward.schema import Include, Pool, PoolBy, Score, Template
+from tokenreward.schema import TOP_K, Include, Pool, PoolBy, Score, Template
 from tokenreward.settings import client_settings
 
 #: How long a run that may take hours lets the service be away, at least, seconds.
@@ -42,6 +42,7 @@ def label_dataset(
     pool_by: PoolBy = "mean",
     score: Score = "last",
     include: Iterable[Include] = (),
+    top_k: int = TOP_K,
     models: Mapping[str, str] | None = None,
     tokens: bool = False,
     split: str | None = None,
@@ -75,7 +76,9 @@ def label_dataset(
         pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
         score: `last` scores the last message of a conversation. `all` scores every assistant's turn after the `prompt`
             (without one: from the first; in a pair from where the sides differ) and keeps the turn of each token.
-        include: Also keep `difference`, `segments` or `logprobs`, each in a column of its own.
+        include: Also keep `difference`, `segments`, `logprobs`, `moments`, `top` or `named`, each in a column of its
+            own; for `named` the rows have a column `named_ids`.
+        top_k: How many of the most likely ids at each token `top` keeps, at most 128.
         models: What scores a branch, by its name or by the name that the template has for its model: an adapter
             (`name` or `name@version`), or another served model. All rows get one version: that of the first job.
         tokens: Also keep each token's text and its place in the response.
@@ -110,6 +113,7 @@ def label_dataset(
         pool=pool,
         pool_by=pool_by,
         include=kept,
+        top_k=top_k,
         contexts=contexts,
         score=score,
         models=models,

@@ -85,7 +85,13 @@ def read_whole(
         name=options.name,
     )
     sink = sink_of(target, source)
-    reading = RowItems(layout, scoring.contexts, spans=scoring.pool == "spans")
+    reading = RowItems(
+        layout,
+        scoring.contexts,
+        spans=scoring.pool == "spans",
+        named="named" in scoring.include,
+        candidates=scoring.candidates,
+    )
     with BadRows() as bad:
         extent = survey(chunks(source, reading, options.rows_per_job, bad))
         rows = extent.rows + bad.count

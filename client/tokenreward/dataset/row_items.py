@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tokenreward.dataset.columns import SPANS, prefix
+from tokenreward.dataset.columns import NAMED_IDS, SPANS, prefix
 from tokenreward.dataset.row_contexts import check_sources, columns_of, context_of
 from tokenreward.dataset.row_layout import Layout
 from tokenreward.errors import BadInput
@@ -21,17 +21,27 @@ class RowItems:
         contexts: The source of each context field, see `row_contexts`.
         spans: Whether the responses' own segments are read, from the column `spans` (`chosen_spans`,
             `rejected_spans`).
+        named: Whether the ids to be named are read, from the column `named_ids` (`chosen_named_ids`,
+            `rejected_named_ids`).
+        candidates: About how many candidates each token of the results will have.
     """
 
     layout: Layout
     contexts: Mapping[str, str] = field(default_factory=dict)
     spans: bool = False
+    named: bool = False
+    candidates: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that are read."""
-        spans = [prefix(side) + SPANS for side in self.layout.sides] if self.spans else []
-        return (*self.layout.columns, *columns_of(self.contexts), *spans)
+        own = [prefix(side) + name for side in self.layout.sides for name in self._own]
+        return (*self.layout.columns, *columns_of(self.contexts), *own)
+
+    @property
+    def _own(self) -> Sequence[str]:
+        """Fields of an item that stand in a column of the same name, behind its side's prefix."""
+        return [*([SPANS] if self.spans else []), *([NAMED_IDS] if self.named else [])]
 
     def check(self, row: Mapping[str, Any], where: str) -> None:
         """Check the first row.
@@ -40,9 +50,10 @@ class RowItems:
             BadInput: A source is unknown, or its column is not there.
         """
         check_sources(self.contexts, row, where)
-        for side in self.layout.sides if self.spans else ():
-            if prefix(side) + SPANS not in row:
-                raise BadInput(f"{where}: no column {prefix(side) + SPANS!r} with the spans to pool over")
+        for name in (prefix(side) + name for side in self.layout.sides for name in self._own):
+            if name not in row:
+                use = "spans to pool over" if name.endswith(SPANS) else "ids whose log-probs are wanted"
+                raise BadInput(f"{where}: no column {name!r} with the {use}")
 
     def of(self, row: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
         """Return the items of one row.
@@ -56,7 +67,8 @@ class RowItems:
             item = response.item()
             if context := context_of(row, response, self.contexts, where, responses):
                 item["context"] = context
-            if self.spans and (spans := row.get(prefix(response.side) + SPANS)):
-                item["spans"] = spans
+            for name in self._own:
+                if value := row.get(prefix(response.side) + name):
+                    item[name] = value
             items.append(item)
         return items

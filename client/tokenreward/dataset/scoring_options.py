@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenreward import estimators, templates
 from tokenreward.errors import UnknownName
-from tokenreward.schema import Include, Pool, PoolBy, Score, Template
+from tokenreward.schema import TOP_K, Include, Pool, PoolBy, Score, Template
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class ScoringOptions:
         pool: What rewards are pooled over.
         pool_by: How they are pooled.
         include: What the results hold beside token ids and rewards.
+        top_k: How many of the most likely ids they hold at each token.
         contexts: The source of each context field.
         score: Which turns of a conversation are scored.
         models: What scores a branch in place of what the template says.
@@ -33,6 +34,7 @@ class ScoringOptions:
     pool: Pool | None = None
     pool_by: PoolBy = "mean"
     include: tuple[Include, ...] = ()
+    top_k: int = TOP_K
     contexts: Mapping[str, str] = field(default_factory=dict)
     score: Score = "last"
     models: Mapping[str, str] = field(default_factory=dict)
@@ -47,6 +49,7 @@ class ScoringOptions:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        top_k: int = TOP_K,
         contexts: Mapping[str, str] | None = None,
         score: Score = "last",
         models: Mapping[str, str] | None = None,
@@ -70,10 +73,16 @@ class ScoringOptions:
             pool,
             pool_by,
             tuple(dict.fromkeys(include)),
+            top_k,
             _sources(chosen, contexts or {}),
             score,
             dict(models or {}),
         )
+
+    @property
+    def candidates(self) -> int:
+        """About how many candidates the results hold at each token under one branch."""
+        return (self.top_k if "top" in self.include else 0) + (TOP_K if "named" in self.include else 0)
 
     def plan(self) -> dict[str, Any]:
         """Return what identifies the labels that these options give."""
@@ -92,6 +101,7 @@ class ScoringOptions:
             "parameters": dict(self.parameters),
             "pool": self.pool and f"{self.pool}:{self.pool_by}",
             "include": sorted(set(self.include) - {"tokens"}),
+            "top_k": self.top_k if "top" in self.include else None,
             "contexts": dict(self.contexts),
             "score": self.score if self.score != "last" else None,
             "models": dict(self.models),

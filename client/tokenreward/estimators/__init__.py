@@ -8,23 +8,62 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tokenreward.errors import UnknownName
-from tokenreward.estimators.base import MOST_REWARD, Estimator, Evidence, LogProbs, Outcome, Rewards, squash
+from tokenreward.estimators.base import (
+    MOST_REWARD,
+    Estimator,
+    Evidence,
+    LogProbs,
+    Moments,
+    Outcome,
+    Rewards,
+    squash,
+)
 from tokenreward.estimators.contrast import CONTRAST
 from tokenreward.estimators.difference import DIFFERENCE
 from tokenreward.estimators.edit import EDIT
 from tokenreward.estimators.evidence import EVIDENCE
+from tokenreward.estimators.lp_word import LP_WORD
 from tokenreward.estimators.privileged import PRIVILEGED
 from tokenreward.estimators.rlcsd import RLCSD
 from tokenreward.estimators.rlmec import RLMEC
 from tokenreward.estimators.rto import RTO
+from tokenreward.estimators.step import STEP
 from tokenreward.estimators.surprisal import SURPRISAL
 from tokenreward.estimators.tis import TIS
 from tokenreward.estimators.tlcr import TLCR
 from tokenreward.estimators.unrelated import UNRELATED
+from tokenreward.estimators.z_word import Z_WORD
 
-__all__ = ["MOST_REWARD", "Estimator", "Evidence", "LogProbs", "Outcome", "Rewards", "resolve", "shipped", "squash"]
+__all__ = [
+    "MOST_REWARD",
+    "Estimator",
+    "Evidence",
+    "LogProbs",
+    "Moments",
+    "Outcome",
+    "Rewards",
+    "resolve",
+    "shipped",
+    "squash",
+]
 
-_ALL = (CONTRAST, EVIDENCE, SURPRISAL, DIFFERENCE, TIS, RLCSD, PRIVILEGED, UNRELATED, RLMEC, EDIT, RTO, TLCR)
+_ALL = (
+    CONTRAST,
+    EVIDENCE,
+    Z_WORD,
+    LP_WORD,
+    STEP,
+    SURPRISAL,
+    DIFFERENCE,
+    TIS,
+    RLCSD,
+    PRIVILEGED,
+    UNRELATED,
+    RLMEC,
+    EDIT,
+    RTO,
+    TLCR,
+)
 _SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in _ALL}
 
 

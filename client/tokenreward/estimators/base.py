@@ -27,6 +27,19 @@ Difference = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, slots=True)
+class Moments:
+    """The first two moments of a prediction's log-probs, under the prediction p itself.
+
+    Attributes:
+        entropy: float32 `[T]`, H = -E[log p] in nats, at least 0.
+        variance: float32 `[T]`, V = E[(log p + H)^2] in nats squared, at least 0.
+    """
+
+    entropy: NDArray[np.float32]
+    variance: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of one response when its rewards are computed.
 
@@ -35,12 +48,14 @@ class Evidence:
         text: The response's text.
         offsets: The characters `[start, end)` of each token in `text`, one for each of T tokens.
         context: The item's context fields by name.
+        moments: Of the predictions, by branch, for an estimator that reads them; none of repeated branches.
     """
 
     logprobs: Mapping[str, LogProbs]
     text: str = ""
     offsets: Sequence[tuple[int, int]] = ()
     context: Mapping[str, Any] = field(default_factory=dict)
+    moments: Mapping[str, Moments] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +106,8 @@ class Estimator:
         parameters: Its parameters by name, with their defaults and bounds.
         repeated: Its repeated branches, and the parameter that says how many repetitions are scored at most.
         fields: The context fields that it reads itself; at least one of them must be given.
+        moments: Whether it reads the moments of the predictions, which not every engine has.
+        text: Whether it reads the response's text and the tokens' places in it.
         unbounded: Whether rewards may lie outside [-0.5, 0.5].
         reads: What its rows are: `logprobs` of tokens, or `judgements` of them by a token classifier.
     """
@@ -106,6 +123,8 @@ class Estimator:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     repeated: Mapping[str, str] = field(default_factory=dict)
     fields: tuple[str, ...] = ()
+    moments: bool = False
+    text: bool = False
     unbounded: bool = False
     reads: Literal["logprobs", "judgements"] = "logprobs"
 

@@ -16,6 +16,7 @@ from tokenreward.http.client import LABEL_ITEMS
 from tokenreward.http.item_encoding import ItemLike, item_lines
 from tokenreward.http.trouble import OnTrouble
 from tokenreward.schema import (
+    TOP_K,
     AuditVerdict,
     EstimatorInfo,
     Include,
@@ -85,13 +86,16 @@ class AsyncClient:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        top_k: int = TOP_K,
         models: Mapping[str, str] | None = None,
         strict: bool = False,
         wait: float = 10.0,
         timeout: float | None = None,  # noqa: ASYNC109 (the job's, not the call's)
     ) -> LabelResponse:
         """Return the rewards of these items, in their order, as `Client.label` does."""
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict, models)
+        options = endpoints.job_options(
+            model, template, estimator, parameters, pool, pool_by, include, top_k, strict, models
+        )
         lines = item_lines(items)
         if len(lines) > LABEL_ITEMS:
             made = await self.jobs.submit(lines, options)

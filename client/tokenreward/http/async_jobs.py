@@ -17,7 +17,7 @@ from tokenreward.http.pagination import JobPages
 from tokenreward.http.result_stream import ResultsCursor, unreadable
 from tokenreward.http.transport import broken
 from tokenreward.http.upload import JobBody
-from tokenreward.schema import Include, ItemResult, Job, JobOptions, Origin, Pool, PoolBy, Template
+from tokenreward.schema import TOP_K, Include, ItemResult, Job, JobOptions, Origin, Pool, PoolBy, Template
 
 
 class AsyncJobs:
@@ -37,13 +37,16 @@ class AsyncJobs:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        top_k: int = TOP_K,
         models: Mapping[str, str] | None = None,
         strict: bool = False,
         idempotency_key: str | None = None,
         origin: Origin | None = None,
     ) -> Job:
         """Create a job, as `Jobs.create` does. Items may come from an async iterable too."""
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict, models)
+        options = endpoints.job_options(
+            model, template, estimator, parameters, pool, pool_by, include, top_k, strict, models
+        )
         return await self.submit(items, options.model_copy(update={"origin": origin}), idempotency_key)
 
     async def submit(

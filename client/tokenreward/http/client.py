@@ -15,6 +15,7 @@ from tokenreward.http.item_encoding import ItemLike, item_lines
 from tokenreward.http.jobs import Jobs
 from tokenreward.http.trouble import OnTrouble
 from tokenreward.schema import (
+    TOP_K,
     AuditVerdict,
     EstimatorInfo,
     Include,
@@ -101,6 +102,7 @@ class Client:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        top_k: int = TOP_K,
         models: Mapping[str, str] | None = None,
         strict: bool = False,
         wait: float = 10.0,
@@ -120,6 +122,7 @@ class Client:
             pool: Give every token of a word, sentence, line, step or span of the item's own the segment's reward.
             pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
             include: What the results hold beside token ids and rewards.
+            top_k: How many of the most likely ids they hold at each token, if `include` names `top`; at most 128.
             models: What scores a branch, by its name or by the name that the template has for its model: an adapter
                 (`name` or `name@version`), or another served model.
             strict: Raise if any item cannot be labeled.
@@ -135,7 +138,9 @@ class Client:
             JobFailed: The job was cancelled.
             WaitTimeout: The job was not over after `timeout` seconds.
         """
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict, models)
+        options = endpoints.job_options(
+            model, template, estimator, parameters, pool, pool_by, include, top_k, strict, models
+        )
         lines = item_lines(items)
         if len(lines) > LABEL_ITEMS:
             made = self.jobs.submit(lines, options)

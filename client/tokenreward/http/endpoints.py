@@ -26,6 +26,7 @@ def job_options(
     pool: Pool | None,
     pool_by: PoolBy,
     include: Iterable[Include],
+    top_k: int,
     strict: bool,
     models: Mapping[str, str] | None = None,
 ) -> JobOptions:
@@ -45,13 +46,15 @@ def job_options(
             pool=pool,
             pool_by=pool_by,
             include=list(include),
+            top_k=top_k,
             strict=strict,
             models=dict(models or {}),
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = f"option {first['loc'][0]}: " if first["loc"] else ""
-        raise BadInput(f"{where}{first['msg']}, not {first['input']!r}") from None
+        if not first["loc"]:  # two options that do not go together
+            raise BadInput(first["msg"]) from None
+        raise BadInput(f"option {first['loc'][0]}: {first['msg']}, not {first['input']!r}") from None
 
 
 def label(items: Sequence[bytes], options: JobOptions, wait: float, key: str, timeout: float | None = None) -> Request:
@@ -169,6 +172,8 @@ def _option_params(options: JobOptions) -> list[tuple[str, str]]:
     if options.pool is not None:
         params += [("pool", options.pool), ("pool_by", options.pool_by)]
     params += [("include", name) for name in options.include]
+    if "top" in options.include:
+        params.append(("top_k", str(options.top_k)))
     if options.origin is not None:
         params.append(("origin", options.origin.model_dump_json(exclude_defaults=True)))
     if options.strict:

@@ -17,7 +17,7 @@ from tokenreward.http.pagination import JobPages
 from tokenreward.http.result_stream import ResultsCursor, unreadable
 from tokenreward.http.transport import broken
 from tokenreward.http.upload import JobBody
-from tokenreward.schema import Include, ItemResult, Job, JobOptions, Origin, Pool, PoolBy, Template
+from tokenreward.schema import TOP_K, Include, ItemResult, Job, JobOptions, Origin, Pool, PoolBy, Template
 
 
 class Jobs:
@@ -40,6 +40,7 @@ class Jobs:
         pool: Pool | None = None,
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
+        top_k: int = TOP_K,
         models: Mapping[str, str] | None = None,
         strict: bool = False,
         idempotency_key: str | None = None,
@@ -57,6 +58,7 @@ class Jobs:
             pool: Give every token of a word, sentence, line, step or span of the item's own the segment's reward.
             pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
             include: What the results hold beside token ids and rewards.
+            top_k: How many of the most likely ids they hold at each token, if `include` names `top`; at most 128.
             models: What scores a branch, by its name or by the name that the template has for its model: an adapter
                 (`name` or `name@version`), or another served model.
             strict: Refuse the whole job if any item is wrong.
@@ -69,7 +71,9 @@ class Jobs:
         Raises:
             BadInput: There are no items, or an option has no meaning.
         """
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, strict, models)
+        options = endpoints.job_options(
+            model, template, estimator, parameters, pool, pool_by, include, top_k, strict, models
+        )
         return self.submit(items, options.model_copy(update={"origin": origin}), idempotency_key)
 
     def submit(self, items: Iterable[ItemLike], options: JobOptions, idempotency_key: str | None = None) -> Job:

@@ -1,6 +1,6 @@
 """What one model says of an item whose other branches another model scores: kept until that one has its turn.
 
-A part is a zip file of arrays (numpy's npz, without pickles): the log-probs of each branch and the response's ids, or
+A part is a zip file of arrays (numpy's npz, without pickles): the rows of each branch and the response's ids, or
 the reason why there are none.
 """
 
@@ -28,19 +28,19 @@ class Part:
 
     Attributes:
         response: int64 `[T]`, the response's ids.
-        logprobs: float32 `[T]` by branch.
+        rows: float32 `[T, width]` by branch: the log-probs, and behind them what else the job wants of each token.
         failure: Why the item gets no rewards.
     """
 
     response: tuple[int, ...] = ()
-    logprobs: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    rows: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     failure: ItemFailure | None = None
 
 
 def pack_part(part: Part) -> bytes:
     """Return a part as bytes."""
     arrays: dict[str, Any] = {_IDS: np.array(part.response, dtype=np.int64)}
-    arrays |= {_BRANCH + name: np.asarray(row, dtype=np.float32) for name, row in part.logprobs.items()}
+    arrays |= {_BRANCH + name: np.asarray(row, dtype=np.float32) for name, row in part.rows.items()}
     if part.failure is not None:
         arrays[_FAILURE] = np.frombuffer(part.failure.model_dump_json().encode(), dtype=np.uint8)
     out = io.BytesIO()

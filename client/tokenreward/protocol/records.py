@@ -13,7 +13,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tokenreward.errors import TokenRewardError
-from tokenreward.schema import Include, Pool, PoolBy, Provenance, Template
+from tokenreward.schema import TOP_K, Include, Pool, PoolBy, Provenance, Template
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -107,6 +107,7 @@ class ScoringOptions(Record):
         pool: What rewards are pooled over, if anything.
         pool_by: How they are pooled.
         include: What the results hold beside token ids and rewards.
+        top_k: How many of the most likely ids they hold at each token, if any.
         adapters: The adapter that scores a branch, by the branch's name.
         elsewhere: The digest of the model that scores a branch where it is not the job's own.
         provenance: Where the rewards come from.
@@ -118,6 +119,7 @@ class ScoringOptions(Record):
     pool: Pool | None = None
     pool_by: PoolBy = "mean"
     include: list[Include] = []
+    top_k: int = TOP_K
     adapters: dict[str, AdapterRef] = {}
     elsewhere: dict[str, str] = {}
     provenance: Provenance

@@ -7,6 +7,7 @@ work. `messages`, `items`, `templates` and `options` are what is sent; `jobs`, `
 
 from tokenreward.schema.adapters import ADAPTER_NAME, AdapterInfo, AdapterSource
 from tokenreward.schema.audits import AuditVerdict
+from tokenreward.schema.candidates import MOST_CANDIDATES, TokenCandidates, TokenMoments
 from tokenreward.schema.contexts import ContextValue
 from tokenreward.schema.estimator_info import EstimatorInfo, ParameterInfo
 from tokenreward.schema.hashing import digest
@@ -15,7 +16,7 @@ from tokenreward.schema.job_state import TERMINAL, JobState
 from tokenreward.schema.jobs import Job, LabelResponse, Waiting
 from tokenreward.schema.messages import Message, Prompt, TextPart
 from tokenreward.schema.model_info import ModelInfo
-from tokenreward.schema.options import Include, JobOptions, JobRequest, Pool, PoolBy
+from tokenreward.schema.options import TOP_K, Include, JobOptions, JobRequest, Pool, PoolBy
 from tokenreward.schema.origin import Origin
 from tokenreward.schema.problems import PointedError, Problem
 from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, ModelUse, Provenance
@@ -24,8 +25,10 @@ from tokenreward.schema.templates import Branch, ContextField, Rendered, Rendere
 
 __all__ = [
     "ADAPTER_NAME",
+    "MOST_CANDIDATES",
     "SCORING_VERSION",
     "TERMINAL",
+    "TOP_K",
     "AdapterInfo",
     "AdapterSource",
     "AuditVerdict",
@@ -62,6 +65,8 @@ __all__ = [
     "Segment",
     "Template",
     "TextPart",
+    "TokenCandidates",
+    "TokenMoments",
     "Waiting",
     "digest",
 ]

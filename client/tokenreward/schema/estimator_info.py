@@ -38,6 +38,7 @@ class EstimatorInfo(AnswerModel):
         parameters: What `parameters` may set.
         repeated: Branches that may be repeated over a list field.
         fields: Context fields that it reads itself; at least one of them must be given.
+        moments: Whether it reads the moments of the predictions, which a remote engine does not have.
         unbounded: Whether rewards may lie outside [-0.5, 0.5].
     """
 
@@ -50,4 +51,5 @@ class EstimatorInfo(AnswerModel):
     parameters: dict[str, ParameterInfo] = Field(default={})
     repeated: list[str] = Field(default=[])
     fields: list[str] = Field(default=[])
+    moments: bool = False
     unbounded: bool = False

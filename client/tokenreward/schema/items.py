@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, JsonValue, StrictBool, Tag, field_validator, model_validator
 
+from tokenreward.schema.candidates import NamedIds, check_named_ids
 from tokenreward.schema.contexts import Context, Span, check_spans, message_texts, value_texts
 from tokenreward.schema.messages import ASSISTANT, Message, Prompt
 from tokenreward.schema.wire import WireModel
@@ -55,6 +56,8 @@ class Item(WireModel):
         context: What the template shows beside prompt and response, by the names of its fields: a text, several texts,
             or messages.
         spans: int `[N, 2]`, segments of the response in characters, in order, for `pool="spans"`.
+        named_ids: Ids whose log-probs `include` 'named' gives at each token: int `[N]` for the same ids everywhere, or
+            int `[T, N]`, a list for each token of the response; at most 128 of them.
         score: `last` scores the response. `all` scores every assistant's turn of a response that is messages; of any
             other item those in the prompt too. What is between the turns is read and not scored. The response's text
             is then that of the turns, with an empty line between them.
@@ -77,6 +80,7 @@ class Item(WireModel):
     chat_template_kwargs: dict[str, JsonValue] | None = None
     context: Context | None = None
     spans: Annotated[list[Span], Field(min_length=1, max_length=10_000)] | None = None
+    named_ids: NamedIds | None = None
     score: Score = "last"
 
     @field_validator("tools")
@@ -110,6 +114,8 @@ class Item(WireModel):
         if isinstance(self.response, list):
             check_answer(self.response[0])
             check_answer(self.response[-1])
+        if self.named_ids is not None:
+            check_named_ids(self.named_ids, None if self.token_ids is None else len(self.token_ids))
         self._check_score()
         if self.spans is not None:
             known = isinstance(self.response, str) and len(self.said) == 1

@@ -6,11 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
+from tokenreward.schema.candidates import MOST_CANDIDATES
 from tokenreward.schema.origin import Origin
 from tokenreward.schema.templates import Template
 from tokenreward.schema.wire import WireModel
 
-Include = Literal["logprobs", "tokens", "difference", "segments"]
+Include = Literal["logprobs", "tokens", "difference", "segments", "moments", "top", "named"]
+
+#: How many of the most likely ids `include` 'top' gives where a request does not say.
+TOP_K = 20
 
 #: What rewards are pooled over: kinds of segments, or the item's own spans.
 Pool = Literal["word", "sentence", "line", "step", "spans"]
@@ -32,6 +36,7 @@ class JobOptions(WireModel):
         models: What scores a branch in place of the template's `model`, by the branch's name, or by the name that the
             template has for the model: `{"policy": "dpo@1f..."}`.
         include: What is returned beside token ids and rewards.
+        top_k: How many of the most likely ids, with their log-probs, `top` gives at each token.
         strict: Refuse the whole job (422) if any item is wrong, instead of giving that item its own error.
         origin: What the items are from, for lists of jobs.
     """
@@ -46,6 +51,7 @@ class JobOptions(WireModel):
         default={}
     )
     include: list[Include] = Field(default=[])
+    top_k: Annotated[int, Field(ge=1, le=MOST_CANDIDATES, strict=True)] = TOP_K
     strict: StrictBool = False
     origin: Origin | None = None
 
@@ -53,6 +59,12 @@ class JobOptions(WireModel):
     def _segments_need_a_pool(self) -> JobOptions:
         if "segments" in self.include and self.pool is None:
             raise ValueError("include 'segments' needs `pool`, which says what a segment is")
+        return self
+
+    @model_validator(mode="after")
+    def _top_k_is_of_top(self) -> JobOptions:
+        if self.top_k != TOP_K and "top" not in self.include:
+            raise ValueError("`top_k` needs include 'top', which gives the most likely ids")
         return self
 
 

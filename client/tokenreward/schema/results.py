@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
+from tokenreward.schema.candidates import TokenCandidates, TokenMoments
 from tokenreward.schema.provenance import Provenance
 from tokenreward.schema.wire import AnswerModel
 
@@ -54,6 +55,9 @@ class ItemResult(AnswerModel):
         segments: On request, the pooled segments in the order of the text.
         turns: For an item with `score = "all"`, int `[T]`: the number of the assistant's turn that each token belongs
             to, from 0, and -1 for a token between the turns, whose reward is 0.
+        moments: On request, for each branch by its name: entropy and variance of the prediction of each token.
+        top: On request, for each branch: the `top_k` most likely ids at each token, and their log-probs.
+        named: On request, for each branch: the item's `named_ids` at each token, and their log-probs.
         error: Why there is none of the above.
     """
 
@@ -67,6 +71,9 @@ class ItemResult(AnswerModel):
     difference: list[float] | None = None
     segments: list[Segment] | None = None
     turns: list[int] | None = None
+    moments: dict[str, TokenMoments] | None = None
+    top: dict[str, TokenCandidates] | None = None
+    named: dict[str, TokenCandidates] | None = None
     error: ItemFailure | None = None
 
     def show(self) -> None:

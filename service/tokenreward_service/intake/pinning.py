@@ -76,6 +76,7 @@ async def plan(options: JobOptions, fleet: Fleet, adapters: Adapters) -> Plan:
             pool=options.pool,
             pool_by=options.pool_by,
             include=options.include,
+            top_k=options.top_k,
             adapters=scored.adapters,
             elsewhere=scored.elsewhere,
             provenance=provenance,

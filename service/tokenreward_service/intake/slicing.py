@@ -14,6 +14,8 @@ from tokenreward.schema.contexts import value_texts
 from tokenreward_service.settings import ServiceSettings
 from tokenreward_service.store.drafts import Plan, Slice
 
+#: Bytes of candidates (`include` 'top' and 'named') that the results of a slice may have: a blob is held as a whole.
+_CANDIDATE_BYTES = 16 * 2**20
 #: Characters (UTF-8 bytes) per token that are assumed, and what a chat template adds.
 _BYTES_PER_TOKEN = 4.0
 _CHAT_TOKENS = 24
@@ -35,16 +37,20 @@ class Slicer:
         self._most = settings.shard_items
         self._costs = _Costs(plan.scoring)
         self._open = Slice(0)
+        self._candidates = 0
 
     def add(self, entries: Iterable[Entry]) -> Iterator[Slice]:
         """Add entries; yields the slices that are full."""
         for entry in entries:
             cost = self._costs.of(entry.item) if entry.item is not None else 0
+            candidates = self._costs.candidates(entry.item) if entry.item is not None else 0
             full = self._open.estimated + cost > self.budget or len(self._open.entries) >= self._most
+            full = full or self._candidates + candidates > _CANDIDATE_BYTES
             if self._open.entries and full:
                 yield self._next()
             self._open.entries.append(entry)
             self._open.estimated += cost
+            self._candidates += candidates
 
     def rest(self) -> Iterator[Slice]:
         """Yields the last slice, if there is any entry in it."""
@@ -53,6 +59,7 @@ class Slicer:
 
     def _next(self) -> Slice:
         done, self._open = self._open, Slice(self._open.start + len(self._open.entries))
+        self._candidates = 0
         return done
 
 
@@ -67,6 +74,8 @@ class _Costs:
 
     def __init__(self, scoring: ScoringOptions) -> None:
         estimator = estimators.resolve(scoring.estimator)
+        self._top = scoring.top_k if "top" in scoring.include else 0
+        self._named = "named" in scoring.include
         self._branches = [_BranchCost.of(scoring.template, name) for name in estimator.branches]
         #: The most values that are shown of each field that a branch is repeated over.
         self._most = {
@@ -79,9 +88,22 @@ class _Costs:
         if isinstance(item, IdsItem):
             return len(self._branches) * (len(item.prompt_ids) + len(item.token_ids))
         prompt = _tokens(item.prompt_texts())
-        response = len(item.token_ids or ()) or _tokens(item.response_texts())
-        fields = {name: self._lengths(name, value) for name, value in (item.context or {}).items()}
-        return int(sum(branch.tokens(prompt, response, fields) for branch in self._branches)) + 1
+        fields = self._fields(item)
+        return int(sum(branch.tokens(prompt, _response(item), fields) for branch in self._branches)) + 1
+
+    def candidates(self, item: Item) -> int:
+        """Estimated bytes of the candidates in an item's result: an id and a log-prob of four bytes each."""
+        named = 0
+        if self._named and item.named_ids is not None:
+            named = len(item.named_ids[0] if isinstance(item.named_ids[0], list) else item.named_ids)
+        if not self._top and not named:
+            return 0
+        fields = self._fields(item)
+        rows = sum(branch.times(fields) for branch in self._branches)
+        return int(8 * (self._top + named) * rows * _response(item))
+
+    def _fields(self, item: Item) -> dict[str, list[float]]:
+        return {name: self._lengths(name, value) for name, value in (item.context or {}).items()}
 
     def _lengths(self, name: str, value: ContextValue) -> list[float]:
         """Estimated tokens of each value of a field that will be shown."""
@@ -121,14 +143,21 @@ class _BranchCost:
             each=template.branches[name].each,
         )
 
+    def times(self, fields: Mapping[str, list[float]]) -> int:
+        """How often an item's response is scored under it."""
+        return 1 if self.each is None else len(fields.get(self.each, []))
+
     def tokens(self, prompt: float, response: float, fields: Mapping[str, list[float]]) -> float:
         """Estimated tokens of every repetition of the branch together."""
-        times, repeated = 1, 0.0
+        times, repeated = self.times(fields), 0.0
         if self.each is not None:
-            values = fields.get(self.each, [])
-            times, repeated = len(values), self.fields[self.each] * sum(values)
+            repeated = self.fields[self.each] * sum(fields.get(self.each, []))
         shown = sum(n * sum(fields.get(name, ())) for name, n in self.fields.items() if name != self.each)
         return times * (self.fixed + self.prompts * prompt + self.responses * response + shown) + repeated
+
+
+def _response(item: Item) -> float:
+    return len(item.token_ids or ()) or _tokens(item.response_texts())
 
 
 def _tokens(texts: Iterable[str]) -> float:

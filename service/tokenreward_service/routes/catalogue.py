@@ -107,6 +107,7 @@ async def list_estimators() -> Estimators:
                 parameters={name: ParameterInfo(**asdict(parameter)) for name, parameter in e.parameters.items()},
                 repeated=list(e.repeated),
                 fields=list(e.fields),
+                moments=e.moments,
                 unbounded=e.unbounded,
             )
             for e in estimators.shipped().values()

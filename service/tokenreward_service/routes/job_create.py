@@ -92,6 +92,7 @@ async def create(
     pool_by: PoolBy | None = None,
     models: Annotated[str | None, Query(description='A JSON object, as in `{"better": "dpo"}`.')] = None,
     include: Annotated[list[Include] | None, Query()] = None,
+    top_k: int | None = None,
     strict: bool | None = None,
     origin: Annotated[str | None, Query(description='A JSON object, as in `{"name": "pairs.jsonl"}`.')] = None,
     dry_run: Annotated[bool, Query(description="Accept nothing: 200 with an estimate.")] = False,
@@ -107,6 +108,7 @@ async def create(
         "pool_by": pool_by,
         "models": models,
         "include": include,
+        "top_k": top_k,
         "strict": strict,
         "origin": origin,
     }

@@ -13,7 +13,7 @@ from typing import Any
 from tokenreward.schema import PointedError
 from tokenreward_service.problems import ProblemError
 
-#: The most of the likeliest tokens that are returned beside each token.
+#: The most of the likeliest tokens that are returned beside each token: none so far.
 MOST_TOP = 0
 
 #: The values at which an option leaves scores as they are. A temperature of 0 chooses the token that would be
@@ -91,7 +91,7 @@ def check_generated(count: int | None, where: str) -> None:
 
 
 def check_top(count: int, where: str) -> None:
-    """Refuse more alternatives a token than the service returns.
+    """Refuse the likeliest tokens beside the given ones, beyond as many as the service returns.
 
     Args:
         count: How many are asked for.
@@ -101,7 +101,7 @@ def check_top(count: int, where: str) -> None:
         ProblemError: 422.
     """
     if not 0 <= count <= MOST_TOP:
-        raise refused(where, f"between 0 and {MOST_TOP} of the likeliest tokens can be returned")
+        raise refused(where, "only the given tokens' log-probs are returned so far: give 0")
 
 
 def refused(field: str, why: str) -> ProblemError:

@@ -38,7 +38,6 @@ class SglangRequest(BaseModel):
         return_logprob: True: a teacher has nothing else to return.
         logprob_start_len: The first token of the lists; its own log-prob is null.
         top_logprobs_num: How many of the likeliest tokens to return beside each token.
-        token_ids_logprob: Further tokens to score at every place.
         tokenreward: What our service can do beyond the wire.
     """
 
@@ -50,7 +49,6 @@ class SglangRequest(BaseModel):
     return_logprob: bool = False
     logprob_start_len: int | list[int] = -1
     top_logprobs_num: _Count = 0
-    token_ids_logprob: list[int] | None = None
     tokenreward: TeacherBranch | None = None
 
     @property

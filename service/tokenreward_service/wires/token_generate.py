@@ -36,8 +36,7 @@ class GenerateSampling(BaseModel):
     Attributes:
         max_tokens: 1: nothing is generated all the same.
         prompt_logprobs: How many of the likeliest tokens to return beside each token.
-        prompt_logprob_token_ids: int `[rows, ids]`: the tokens to score as the one that follows
-            `prompt_logprob_start + row`.
+        prompt_logprob_token_ids: int `[rows, 1]`: the given token that follows `prompt_logprob_start + row`.
         prompt_logprob_start: The place of the first row; 0 unless given.
         logprobs: Of generated tokens, of which there are none: refused.
     """
@@ -108,11 +107,13 @@ class GenerateRequest(BaseModel):
             raise refused(
                 "sampling_params.prompt_logprobs", "ask for these or for prompt_logprob_token_ids, not for both"
             )
-        places = len(self.token_ids) - 1 - start
+        places = max(len(self.token_ids) - 1 - start, 0)
         if len(rows) > places:
+            raise refused("sampling_params.prompt_logprob_token_ids", f"{len(rows)} rows are given for {places} places")
+        if rows != [[token] for token in self.token_ids[start + 1 : start + 1 + len(rows)]]:
             raise refused(
                 "sampling_params.prompt_logprob_token_ids",
-                f"{len(rows)} rows are given, and {max(places, 0)} are there",
+                "only the given tokens' own log-probs are returned so far: name the token that follows, and no other",
             )
         return start + 1, rows
 

@@ -1,6 +1,6 @@
 """Scores fixed work with a tiny model: `python child.py MODEL OUT.npz`. The environment decides which runner does it.
 
-OUT holds every scenario's log-probs, and as JSON the counters and which runner it was.
+OUT holds the columns of every scenario's rows, and as JSON the counters and which runner it was.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tokenreward_workers.engines.base import EngineStats, ListFeed
 from tokenreward_workers.engines.vllm.engine import VllmEngine
 from tokenreward_workers.engines.vllm.settings import VllmSettings
 from tokenreward_workers.scoring import Scoring, ScoringFailed
+from tokenreward_workers.wanted import NamedIds, Wanted
 
 #: Of the CPU build's KV cache.
 BLOCK = 32
@@ -39,6 +41,11 @@ def scenarios() -> dict[str, list[Scoring]]:
     near.append(Scoring(near[0].prefix, near[0].branches, (*near[0].response[:-1], 17)))
     single = [pair(ids(50), ids(1))]
     long = [pair(ids(4), ids(600))]
+    wanted = []
+    for n, one in enumerate([*mixed, *near, *single, *long, *siblings]):
+        named = NamedIds.of(random.integers(0, 320, (len(one.response), 5)))
+        kinds = (Wanted(moments=True), Wanted(), Wanted(moments=True, top=12, ids=named))
+        wanted.append(replace(one, wanted=kinds[n % 3]))
     return {
         "mixed": mixed,
         "siblings_on_a_block_boundary": siblings,
@@ -46,7 +53,8 @@ def scenarios() -> dict[str, list[Scoring]]:
         "a_response_of_one_token": single,
         "a_response_of_many_steps": long,
         "evicted": [pair(ids(300), ids(30)) for _ in range(4)] + mixed,
-        "preempted": [*mixed, *siblings],
+        "more_is_wanted": wanted,
+        "preempted": [*mixed, *siblings, *wanted[:8]],
     }
 
 
@@ -60,7 +68,7 @@ def main() -> None:
         before = _counted(engine.stats)
         for key, outcome in engine.score(ListFeed(work, _preempting(engine) if name == "preempted" else None)):
             assert not isinstance(outcome, ScoringFailed), outcome
-            found |= {f"{name}.{key}.{branch}": row.logprobs for branch, row in outcome.items()}
+            found |= {f"{name}.{key}.{branch}": row.columns for branch, row in outcome.items()}
         counters[name] = {field: count - before[field] for field, count in _counted(engine.stats).items()}
     told = {"runner": type(engine._asking).__name__, "counters": counters}
     engine.close()

@@ -10,6 +10,8 @@ An engine may rely on nothing else, and a caller may rely on this:
 - every key that was taken comes back exactly once, unless it was dropped; a scoring that cannot be scored comes back
   as a `ScoringFailed` of its own, while its neighbours get log-probs;
 - NaN, infinity and positive log-probs are failures, never results (`scoring.checked` sees to that);
+- what a scoring wants beside log-probs (`Scoring.wanted`) comes in the same pass, exact over the whole vocabulary; an
+  engine that does not have it fails that scoring and says so, and never leaves it out;
 - the feed is asked for work whenever the engine has room for more, so that requests of the next shards enter while
   the last one's drain; an engine takes a few steps' worth of tokens ahead, so that urgent work is soon at its turn;
 - `feed.step` is called after every engine step, at the latest every few seconds: it is the engine's sign of life, and

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from tokenreward.protocol.records import Claim, JobSlice
 from tokenreward.schema import ItemFailure
 from tokenreward_workers.rendering import Prepared
-from tokenreward_workers.scoring import Scored, Scoring, ScoringFailed
+from tokenreward_workers.scoring import LogProbs, Scored, Scoring, ScoringFailed
 
 
 @dataclass(slots=True)
@@ -24,6 +24,7 @@ class Place:
         failure: Why there is no reward for it.
         scored: Its log-probs.
         given: What other models said of it before, for the branches that this one does not score.
+        given_columns: The same before the item has been rendered, float32 `[T, width]`.
         given_response: The ids of the response for those models; None where this model is the first.
     """
 
@@ -34,6 +35,7 @@ class Place:
     failure: ItemFailure | ScoringFailed | None = None
     scored: Scored | None = None
     given: Scored = field(default_factory=dict)
+    given_columns: Mapping[str, LogProbs] = field(default_factory=dict)
     given_response: tuple[int, ...] | None = None
 
     @property

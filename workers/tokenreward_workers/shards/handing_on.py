@@ -28,17 +28,23 @@ def take_over(places: Sequence[Place], parts: Mapping[int, Part]) -> None:
         elif part.failure is not None:
             place.failure = part.failure
         else:
-            place.given = {branch: Row(row) for branch, row in part.logprobs.items()}
-            place.given_response = part.response
+            place.given_response, place.given_columns = part.response, part.rows
 
 
 def check_same_ids(places: Sequence[Place]) -> None:
-    """Fail the items whose response is other ids for this model than for the one before."""
+    """Read what was taken over, and fail the items whose response is other ids for this model than before."""
     for place in places:
         if place.prepared is None or place.given_response is None:
             continue
         if tuple(place.prepared.response_ids) != place.given_response:
             place.failure, place.prepared = _UNLIKE, None
+            continue
+        wanted = place.prepared.scoring.wanted
+        shape = (len(place.given_response), wanted.width)
+        if any(columns.shape != shape for columns in place.given_columns.values()):
+            place.failure, place.prepared = _GONE, None
+        else:
+            place.given = {branch: Row.of(columns, wanted) for branch, columns in place.given_columns.items()}
 
 
 def parts_of(shard: ClaimedShard) -> Iterator[tuple[str, int, Part]]:
@@ -58,4 +64,4 @@ def _part(place: Place) -> Part:
     assert place.prepared is not None
     assert place.scored is not None
     rows = {**place.given, **place.scored}
-    return Part(place.prepared.response_ids, {branch: row.logprobs for branch, row in rows.items()})
+    return Part(place.prepared.response_ids, {branch: row.columns for branch, row in rows.items()})

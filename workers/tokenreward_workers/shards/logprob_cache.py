@@ -1,4 +1,7 @@
-"""The log-prob cache in the job store: what was scored before, by any job with the same model, is not scored again."""
+"""The log-prob cache in the job store: what was scored before, by any job with the same model, is not scored again.
+
+Rows are kept as columns, by what was asked: the same branch with more wanted of it is another entry.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 import redis
 
-from tokenreward_workers.scoring import Row, Scored, Scoring, ScoringFailed, adapter_order, checked
+from tokenreward_workers.scoring import LogProbs, Row, Scored, Scoring, ScoringFailed, adapter_order, checked
 from tokenreward_workers.shards.claimed_shard import ClaimedShard
 from tokenreward_workers.store.job_store import JobStoreClient
+from tokenreward_workers.wanted import NOTHING, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -21,22 +25,27 @@ _SHARE = 0.6
 _MEMORY_EVERY = 2.0
 
 
-def content_hash(prompt: Sequence[int], response: Sequence[int], version: str = "") -> str:
-    """Return the key under which the log-probs of one response behind one prompt are kept.
+def content_hash(prompt: Sequence[int], response: Sequence[int], wanted: Wanted = NOTHING, version: str = "") -> str:
+    """Return the key under which what was wanted of one response behind one prompt is kept.
 
     Args:
         prompt: Its ids.
         response: Its ids.
+        wanted: What was wanted beside log-probs.
         version: Of the adapter that scores it; empty for the model itself.
     """
     ids = np.array([len(prompt), *prompt, *response], dtype=np.int64)
-    return hashlib.blake2b(ids.tobytes(), digest_size=16, key=version.encode()).hexdigest()
+    content = hashlib.blake2b(ids.tobytes(), digest_size=16, key=version.encode())
+    if wanted:  # log-probs alone keep the key that they had before anything else could be wanted
+        content.update(f"{wanted.moments}/{wanted.top}/{wanted.named}/".encode())
+        content.update(b"" if wanted.ids is None else wanted.ids.data)
+    return content.hexdigest()
 
 
 def branch_hashes(scoring: Scoring) -> dict[str, str]:
     """Return the cache key of each branch of a scoring, by the branch's name."""
     return {
-        name: content_hash(scoring.prefix + rest, scoring.response, adapter_order(adapter))
+        name: content_hash(scoring.prefix + rest, scoring.response, scoring.wanted, adapter_order(adapter))
         for adapter, branches in scoring.by_adapter.items()
         for name, rest in branches.items()
     }
@@ -57,15 +66,15 @@ class LogprobCache:
         self._memory = 0.0
         self._looked = -_MEMORY_EVERY
 
-    def lookup(self, hashes: Sequence[str]) -> dict[str, Row]:
-        """Return the row behind each key that is known, in one round trip. The rows are not checked."""
+    def lookup(self, hashes: Sequence[str]) -> dict[str, LogProbs]:
+        """Return the numbers behind each key that is known, float32, in one round trip. They are not checked."""
         names = sorted(set(hashes))
         if not self._ttl or not names:
             return {}
         values = self._store.cached(names)
         # A value that is not an array of float32 was written by somebody else, and is not used.
         return {
-            name: Row(np.frombuffer(value, dtype=np.float32))
+            name: np.frombuffer(value, dtype=np.float32)
             for name, value in zip(names, values, strict=True)
             if value is not None and len(value) % 4 == 0
         }
@@ -83,18 +92,20 @@ class LogprobCache:
             log.warning("log-probs not cached: %s", error)
 
 
-def known_rows(scoring: Scoring, hashes: dict[str, str], known: dict[str, Row]) -> Scored | None:
+def known_rows(scoring: Scoring, hashes: dict[str, str], known: dict[str, LogProbs]) -> Scored | None:
     """Return a scoring's rows if the cache has every one of them and each is right, else None."""
+    shape = (len(scoring.response), scoring.wanted.width)
     found = {branch: known[name] for branch, name in hashes.items() if name in known}
-    if len(found) < len(hashes):
+    if len(found) < len(hashes) or any(numbers.size != shape[0] * shape[1] for numbers in found.values()):
         return None
-    rows = checked(found, len(scoring.response))
-    return None if isinstance(rows, ScoringFailed) else rows
+    rows = {branch: Row.of(numbers.reshape(shape), scoring.wanted) for branch, numbers in found.items()}
+    right = checked(rows, len(scoring.response), scoring.wanted)
+    return None if isinstance(right, ScoringFailed) else right
 
 
 def _fresh(shard: ClaimedShard) -> list[tuple[str, bytes]]:
     return [
-        (name, places[0].scored[branch].logprobs.tobytes())
+        (name, places[0].scored[branch].columns.tobytes())
         for places, hashes in zip(shard.wanted_by, shard.hashes, strict=True)
         if places[0].scored is not None
         for branch, name in hashes.items()

@@ -19,6 +19,7 @@ from tokenreward_workers.shards.claimed_shard import ClaimedShard, Place
 from tokenreward_workers.shards.handing_on import check_same_ids, take_over
 from tokenreward_workers.shards.logprob_cache import LogprobCache
 from tokenreward_workers.shards.planning import plan
+from tokenreward_workers.shards.wanting import wanting
 from tokenreward_workers.store.job_store import JobStoreClient
 
 log = logging.getLogger(__name__)
@@ -99,8 +100,11 @@ class Preparer:
         most = {branch: int(options.parameters[name]) for branch, name in estimator.repeated.items()}
         outcomes = self._renderer.prepare(items, options.template, branches, most, adapters)
         if options.pool == "spans":
-            return [_WITHOUT_SPANS if isinstance(out, Prepared) and not out.spans else out for out in outcomes]
-        return outcomes
+            outcomes = [_WITHOUT_SPANS if isinstance(out, Prepared) and not out.spans else out for out in outcomes]
+        return [
+            out if isinstance(out, ItemFailure) else wanting(out, item, options, self._renderer)
+            for out, item in zip(outcomes, items, strict=True)
+        ]
 
     def _adapter(self, wanted: AdapterRef) -> Adapter:
         if self._shelf is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,12 @@ from numpy.typing import NDArray
 
 from tokenreward import estimators
 from tokenreward.errors import BadInput
-from tokenreward.estimators import MOST_REWARD, Evidence, LogProbs, Rewards
+from tokenreward.estimators import MOST_REWARD, Evidence, LogProbs, Moments, Rewards
 from tokenreward.protocol.records import ScoringOptions
-from tokenreward.schema import ItemFailure, ItemResult, Segment
+from tokenreward.schema import ItemFailure, ItemResult, Segment, TokenCandidates, TokenMoments
 from tokenreward.segments import pooled, segment_values, segments_of, tokens_by_segment
 from tokenreward_workers.rendering import Prepared, Renderer
-from tokenreward_workers.scoring import Scored, ScoringFailed
+from tokenreward_workers.scoring import Candidates, Scored, ScoringFailed
 
 #: The text of each token of a response, and its `[start, end)` in characters.
 Pieces = tuple[list[str], list[tuple[int, int]]]
@@ -64,6 +65,9 @@ def rewarded(
         difference=spread(outcome.difference, prepared).tolist() if "difference" in include else None,
         segments=segments if "segments" in include else None,
         turns=None if prepared.turns is None else list(prepared.turns),
+        moments=_moments(scored) if "moments" in include else None,
+        top=_candidates({name: row.top for name, row in scored.items()}) if "top" in include else None,
+        named=_candidates({name: row.named for name, row in scored.items()}) if "named" in include else None,
     )
 
 
@@ -72,11 +76,16 @@ def evidence_of(
 ) -> tuple[Evidence, Pieces]:
     """Return what the estimator may look at, and the response's tokens as text where something needs them."""
     estimator = estimators.resolve(options.estimator)
-    needed = bool(estimator.fields) or options.pool is not None or "tokens" in options.include
+    needed = bool(estimator.fields) or estimator.text or options.pool is not None or "tokens" in options.include
     pieces = renderer.pieces(prepared) if needed else ([], [])
     places = places_of(prepared)
     offsets = [pieces[1][place] for place in places] if pieces[1] else []
-    return Evidence(gathered(scored, places), prepared.text, offsets, prepared.context), pieces
+    moments = {
+        name: Moments(row.moments.entropy[places], row.moments.variance[places])
+        for name, row in scored.items()
+        if row.moments is not None
+    }
+    return Evidence(gathered(scored, places), prepared.text, offsets, prepared.context, moments), pieces
 
 
 def places_of(prepared: Prepared) -> NDArray[np.intp]:
@@ -104,6 +113,19 @@ def gathered(scored: Scored, places: NDArray[np.intp]) -> dict[str, LogProbs]:
         else:
             single[name] = row.logprobs[places]
     return single | {name: np.stack(rows) for name, rows in repeated.items()}
+
+
+def _moments(scored: Scored) -> dict[str, TokenMoments]:
+    """Return the moments of every branch as a result has them."""
+    return {
+        name: TokenMoments(entropy=row.moments.entropy.tolist(), variance=row.moments.variance.tolist())
+        for name, row in scored.items()
+        if row.moments is not None
+    }
+
+
+def _candidates(by_branch: Mapping[str, Candidates | None]) -> dict[str, TokenCandidates]:
+    return {name: TokenCandidates(ids=one.ids, logprobs=one.logprobs) for name, one in by_branch.items() if one}
 
 
 def pooled_rewards(

@@ -86,7 +86,9 @@ def _conversation(item: Item) -> Any:
     always were, and an upgrade reads those that wait.
     """
     prompt = item.prompt if isinstance(item.prompt, str) else [message.model_dump() for message in item.prompt]
-    more = item.model_dump(include={"tools", "chat_template_kwargs", "context", "spans"}, exclude_none=True)
+    more = item.model_dump(
+        include={"tools", "chat_template_kwargs", "context", "spans", "named_ids"}, exclude_none=True
+    )
     if isinstance(item.response, Message):
         more["response"] = item.response.model_dump()
     elif isinstance(item.response, list):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from tokenreward.protocol.arrow_blobs.entries import Entry
 from tokenreward.protocol.arrow_blobs.ipc import FAILURE, read_table, utf8, write_table
-from tokenreward.schema import ItemFailure, ItemResult
+from tokenreward.schema import ItemFailure, ItemResult, TokenCandidates
+
+_MOMENTS = pa.struct({"entropy": pa.list_(pa.float32()), "variance": pa.list_(pa.float32())})
+_CANDIDATES = pa.struct({"ids": pa.list_(pa.list_(pa.int32())), "logprobs": pa.list_(pa.list_(pa.float32()))})
 
 RESULTS_SCHEMA = pa.schema(
     {
@@ -24,11 +27,14 @@ RESULTS_SCHEMA = pa.schema(
         "difference": pa.list_(pa.float32()),
         "segments": pa.list_(pa.struct({"start": pa.int32(), "end": pa.int32(), "reward": pa.float32()})),
         "turns": pa.list_(pa.int32()),
+        "moments": pa.map_(pa.string(), _MOMENTS),
+        "top": pa.map_(pa.string(), _CANDIDATES),
+        "named": pa.map_(pa.string(), _CANDIDATES),
     }
 )
 
 #: Columns that results of earlier versions do not have.
-_ADDED = ("difference", "segments", "turns")
+_ADDED = ("difference", "segments", "turns", "moments", "top", "named")
 
 
 def pack_results(results: Sequence[ItemResult]) -> bytes:
@@ -64,8 +70,9 @@ def result_rows(table: pa.Table) -> list[dict[str, Any]]:
     """Return the rows of a table as the wire shows them: absent fields are left out."""
     rows: list[dict[str, Any]] = table.to_pylist()
     for row in rows:
-        if row["logprobs"] is not None:
-            row["logprobs"] = dict(row["logprobs"])
+        for field in ("logprobs", "moments", "top", "named"):
+            if row[field] is not None:
+                row[field] = dict(row[field])
         if row["error"] is not None and row["error"]["pointer"] is None:
             del row["error"]["pointer"]
         for field in [field for field, value in row.items() if value is None]:
@@ -91,4 +98,14 @@ def _row(result: ItemResult) -> dict[str, Any]:
         "difference": result.difference,
         "segments": None if result.segments is None else [segment.model_dump() for segment in result.segments],
         "turns": result.turns,
+        "moments": None if result.moments is None else [(n, m.model_dump()) for n, m in result.moments.items()],
+        "top": _candidates(result.top),
+        "named": _candidates(result.named),
     }
+
+
+def _candidates(by_branch: Mapping[str, TokenCandidates] | None) -> list[tuple[str, dict[str, Any]]] | None:
+    """Return candidates as Arrow reads them: a row is an array, so that no number becomes an object of its own."""
+    if by_branch is None:
+        return None
+    return [(name, {"ids": list(one.ids), "logprobs": list(one.logprobs)}) for name, one in by_branch.items()]

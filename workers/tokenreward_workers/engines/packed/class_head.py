@@ -17,6 +17,7 @@ from tokenreward.checkpoint.token_classifier import CLASSES
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.base import Key
 from tokenreward_workers.scoring import Row, Scored, Scoring
+from tokenreward_workers.wanted import NOTHING
 
 
 class ClassHead:
@@ -45,13 +46,20 @@ class ClassHead:
     def bound(self) -> None:
         """Do nothing: three logits a row need no bound."""
 
-    def log_probs(self, hidden: torch.Tensor, targets: torch.Tensor, alive: Callable[[], object]) -> torch.Tensor:
+    def log_probs(
+        self,
+        hidden: torch.Tensor,
+        targets: torch.Tensor,
+        alive: Callable[[], object],
+        seen: Callable[[int, torch.Tensor], object] | None = None,
+    ) -> torch.Tensor:
         """Return the log of p(positive) + p(neutral) / 2 for each state.
 
         Args:
             hidden: `[R, H]`, the body's last states.
             targets: Not read: a state knows the token that it judges.
             alive: Called once.
+            seen: Not called: three classes are no prediction of a token, and nothing more is wanted of them.
 
         Returns:
             float32 `[R]`.
@@ -66,7 +74,7 @@ class ClassHead:
 
 def lengthened(part: Sequence[tuple[Key, Scoring]]) -> list[tuple[Key, Scoring]]:
     """Return scorings with one more token behind each response, so that its last one is read, too."""
-    return [(key, replace(one, response=(*one.response, one.response[-1]))) for key, one in part]
+    return [(key, replace(one, response=(*one.response, one.response[-1]), wanted=NOTHING)) for key, one in part]
 
 
 def shortened(scored: Scored) -> Scored:

@@ -142,14 +142,14 @@ class TransformersEngine:
             self.stats.steps += 1
             self.stats.computed_tokens += len(packed.ids)
             self.stats.cached_tokens += packed.read - len(packed.ids)
-            self.stats.branches += len(packed.wanted)
+            self.stats.branches += len(packed.asked)
             progress.tell()
             if not group:  # all of it was dropped
                 break
         self.stats.busy_seconds += time.monotonic() - started
         for key, scoring in group.items():
             self.stats.tokens += scoring.tokens
-            yield key, checked(scored[key], len(scoring.response))
+            yield key, checked(scored[key], len(scoring.response), scoring.wanted)
 
     def _without_adapters(self, group: dict[Key, Scoring]) -> Iterator[tuple[Key, ScoringFailed]]:
         """Load the adapters of a group; what one of them is missing for leaves the group."""

@@ -1,4 +1,4 @@
-"""One forward pass over a pack: token ids in, log-probs of every branch out, and one wait for the device."""
+"""One forward pass over a pack: token ids in, the rows of every branch out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tokenreward_workers.engines.packed import attention
 from tokenreward_workers.engines.packed.heads import Head
 from tokenreward_workers.engines.packed.layout import on_device
 from tokenreward_workers.engines.packed.tree import Pack
-from tokenreward_workers.scoring import Row, Scored
+from tokenreward_workers.engines.packed.wanted_rows import WantedRows
+from tokenreward_workers.scoring import Scored
 
 
 @torch.inference_mode()
@@ -38,8 +39,8 @@ def forward(model: Any, head: Head, pack: Pack, alive: Callable[[], object]) -> 
         for array in (
             pack.ids,
             pack.positions,
-            np.concatenate([wanted.rows for wanted in pack.wanted]),
-            np.concatenate([wanted.targets for wanted in pack.wanted]),
+            np.concatenate([asked.rows for asked in pack.asked]),
+            np.concatenate([asked.targets for asked in pack.asked]),
         )
     )
     layers = int(model.config.get_text_config().num_hidden_layers)
@@ -47,12 +48,12 @@ def forward(model: Any, head: Head, pack: Pack, alive: Callable[[], object]) -> 
         body = _decoder(model)(input_ids=ids[None], position_ids=positions[None], use_cache=False)
     if layout.layers != layers:
         raise NotImplementedError(f"{layout.layers} of its {layers} layers are attention that can be packed")
-    logprobs = head.log_probs(body.last_hidden_state[0].index_select(0, rows), targets, alive).cpu().numpy()
-    scored: dict[Key, Scored] = {wanted.key: {} for wanted in pack.wanted}
-    at = 0
-    for wanted in pack.wanted:
-        scored[wanted.key][wanted.branch] = Row(logprobs[at : at + len(wanted.targets)])
-        at += len(wanted.targets)
+    wanted = WantedRows(pack.asked, targets)
+    hidden = body.last_hidden_state[0].index_select(0, rows)
+    logprobs = head.log_probs(hidden, targets, alive, wanted.add).cpu().numpy()
+    scored: dict[Key, Scored] = {asked.key: {} for asked in pack.asked}
+    for asked, row in zip(pack.asked, wanted.rows(logprobs), strict=True):
+        scored[asked.key][asked.branch] = row
     return scored
 
 

@@ -68,13 +68,20 @@ class LmHead:
         else:
             self.rows = max(1, LOGITS_BYTES // each)
 
-    def log_probs(self, hidden: torch.Tensor, targets: torch.Tensor, alive: Callable[[], object]) -> torch.Tensor:
+    def log_probs(
+        self,
+        hidden: torch.Tensor,
+        targets: torch.Tensor,
+        alive: Callable[[], object],
+        seen: Callable[[int, torch.Tensor], object] | None = None,
+    ) -> torch.Tensor:
         """Compute the log-prob of each target.
 
         Args:
             hidden: `[R, H]`, the body's last states.
             targets: int64 `[R]`, on the same device.
             alive: Called before each chunk of rows.
+            seen: Called with the first row of each chunk and its logits, for whoever wants more of them.
 
         Returns:
             float32 `[R]`, on the same device; nothing waits for it.
@@ -82,7 +89,10 @@ class LmHead:
         out = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         for at in range(0, len(targets), self.rows):
             alive()
-            logprobs = self._logits(hidden[at : at + self.rows]).log_softmax(-1, dtype=torch.float32)
+            logits = self._logits(hidden[at : at + self.rows])
+            if seen is not None:
+                seen(at, logits)
+            logprobs = logits.log_softmax(-1, dtype=torch.float32)
             out[at : at + self.rows] = logprobs.gather(-1, targets[at : at + self.rows, None])[:, 0]
         return out
 

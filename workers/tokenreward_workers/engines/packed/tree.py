@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tokenreward_workers.engines.base import Key
 from tokenreward_workers.scoring import Adapter, Scoring, adapter_order
+from tokenreward_workers.wanted import NOTHING, Wanted
 
 #: Sharing fewer tokens than this costs more in separate attention calls than it saves.
 _WORTH_SHARING = 16
@@ -51,20 +52,22 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The log-probs that one branch of one scoring asks for.
+class Asked:
+    """What one branch of one scoring asks for.
 
     Attributes:
         key: Of the scoring.
         branch: Name of the branch.
         rows: int64 `[T]`, the tokens of the pack after which the targets are predicted.
         targets: int64 `[T]`, the response.
+        wanted: What is wanted of these rows beside the targets' log-probs.
     """
 
     key: Key
     branch: str
     rows: Integers
     targets: Integers
+    wanted: Wanted = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Pack:
         ids: int64 `[N]`.
         positions: int64 `[N]`, where each token stands in its sequence.
         runs: They cover the pack in its order, without a gap.
-        wanted: One for each branch of every scoring.
+        asked: One for each branch of every scoring.
         read: Tokens of the sequences in full, so that `read - N` is what sharing saves.
         stretches: One for each adapter, in order. The model itself reads what is in none of them.
     """
@@ -92,7 +95,7 @@ class Pack:
     ids: Integers
     positions: Integers
     runs: tuple[Run, ...]
-    wanted: tuple[Wanted, ...]
+    asked: tuple[Asked, ...]
     read: int
     stretches: tuple[Stretch, ...] = ()
 
@@ -104,12 +107,13 @@ class _Sequence:
     key: Key
     branch: str
     response: tuple[int, ...]
+    wanted: Wanted
 
 
 def pack(work: Iterable[tuple[Key, Scoring]]) -> Pack:
     """Pack scorings. The last token of a response is not read, because nothing after it is asked for."""
     sequences = [
-        _Sequence(s.adapters.get(branch), (*s.prefix, *rest, *s.response[:-1]), key, branch, s.response)
+        _Sequence(s.adapters.get(branch), (*s.prefix, *rest, *s.response[:-1]), key, branch, s.response, s.wanted)
         for key, s in work
         for branch, rest in s.branches.items()
     ]
@@ -117,7 +121,7 @@ def pack(work: Iterable[tuple[Key, Scoring]]) -> Pack:
     ids: list[Integers] = []
     positions: list[Integers] = []
     runs: list[Run] = []
-    wanted: list[Wanted] = []
+    asked: list[Asked] = []
     bounds: dict[Adapter, tuple[int, int]] = {}
     before: tuple[int, ...] = ()
     path: tuple[tuple[int, int], ...] = ()
@@ -141,11 +145,11 @@ def pack(work: Iterable[tuple[Key, Scoring]]) -> Pack:
             if sequence.adapter is not None:
                 bounds[sequence.adapter] = (bounds[sequence.adapter][0], end)
         targets = np.array(sequence.response, dtype=np.int64)
-        wanted.append(Wanted(sequence.key, sequence.branch, _last(path, len(targets)), targets))
+        asked.append(Asked(sequence.key, sequence.branch, _last(path, len(targets)), targets, sequence.wanted))
         before = sequence.ids
     read = sum(len(sequence.ids) for sequence in sequences)
     stretches = tuple(Stretch(adapter, *ends) for adapter, ends in bounds.items())
-    return Pack(np.concatenate(ids), np.concatenate(positions), tuple(runs), tuple(wanted), read, stretches)
+    return Pack(np.concatenate(ids), np.concatenate(positions), tuple(runs), tuple(asked), read, stretches)
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -185,7 +185,7 @@ class RemoteEngine:
         self.stats.branches += len(found)
         self.stats.tokens += scoring.tokens
         self.stats.computed_tokens += scoring.tokens
-        return checked(found, len(scoring.response))
+        return checked(found, len(scoring.response), scoring.wanted)
 
     async def _rows(self, prefix: tuple[int, ...], asks: list[Ask]) -> list[LogProbs | None]:
         wire = self._proof.wire

@@ -83,7 +83,7 @@ class SyntheticEngine:
             for key, scoring in step:
                 if key not in dropped:
                     self._count(scoring)
-                    yield key, _log_probs(scoring)
+                    yield key, _rows(scoring, self.info.vocabulary)
 
     def restart(self) -> None:
         self.stats.restarts += 1
@@ -143,13 +143,21 @@ def _contains(response: tuple[int, ...], ids: tuple[int, ...] | None) -> bool:
     return any(response[n : n + len(ids)] == ids for n in range(len(response) - len(ids) + 1))
 
 
-def _log_probs(scoring: Scoring) -> Scored:
-    """A repeatable float32 `[T]` in (-8, 0] for each branch."""
-    scored = {}
+def _rows(scoring: Scoring, vocabulary: int) -> Scored:
+    """A repeatable row for each branch: log-probs in (-8, 0], and what is wanted beside them."""
+    scored, wanted, length = {}, scoring.wanted, len(scoring.response)
     for name, rest in scoring.branches.items():
         content = np.array([*scoring.prefix, *rest, -1, *scoring.response], dtype=np.int64).tobytes()
         version = adapter_order(scoring.adapters.get(name)).encode()
         seed = int.from_bytes(hashlib.blake2b(content, digest_size=8, key=version).digest(), "big")
-        drawn = np.random.default_rng(seed).random(len(scoring.response), dtype=np.float32)
-        scored[name] = Row(-drawn * np.float32(8))
+        dice = np.random.default_rng(seed)
+        columns = np.empty((length, wanted.width), dtype=np.float32)
+        columns[:, 0] = dice.random(length, dtype=np.float32)
+        columns[:, 1:] = dice.random((length, wanted.width - 1), dtype=np.float32)
+        columns[:, wanted.logprobs] *= -8
+        if wanted.top:
+            first = dice.integers(0, vocabulary, (length, 1))
+            columns[:, wanted.top_ids] = (first + np.arange(wanted.top)) % vocabulary
+            columns[:, wanted.top_logprobs] = -np.sort(-columns[:, wanted.top_logprobs], axis=1)
+        scored[name] = Row.of(columns, wanted)
     return scored

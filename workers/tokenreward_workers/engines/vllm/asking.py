@@ -4,6 +4,9 @@ vLLM has two model runners. V2 is the one on GPUs; it scores the tokens that a r
 nothing else (`TokenIdAsking`). V1 is the one of the CPU build; it returns a row for every prompt token
 (`WholePromptAsking`). Both compute only the rows that the prefix cache does not cover, and say nothing about the
 others. So every answer is checked to have been computed for this very request, and `row` is None where it was not.
+
+What is wanted beside log-probs neither runner has. Code of ours in vLLM's worker process computes it (`batched_head`,
+`v1_rows`), and is told of it in the request's `extra_args`.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ import numpy as np
 
 from tokenreward_workers.engines.vllm.cache_bound import FIRST_ROW
 from tokenreward_workers.engines.vllm.requests import Request
-from tokenreward_workers.scoring import LogProbs
+from tokenreward_workers.engines.vllm.wanted_arguments import wanted_arguments
+from tokenreward_workers.scoring import Row
 
 
 class Asking(Protocol):
@@ -23,8 +27,8 @@ class Asking(Protocol):
     def options(self, request: Request) -> dict[str, Any]:
         """Say what a branch's `SamplingParams` need beyond the common ones."""
 
-    def row(self, output: Any, request: Request) -> LogProbs | None:
-        """Read the response's log-probs, float32 `[T]`; None unless every one was computed for this request."""
+    def row(self, output: Any, request: Request) -> Row | None:
+        """Read the response's row; None unless all of it was computed for this request."""
 
 
 class TokenIdAsking:
@@ -38,13 +42,8 @@ class TokenIdAsking:
         targets = np.asarray(request.ids[request.start :], dtype=np.int32)[:, None]
         return {"prompt_logprob_token_ids": targets, "prompt_logprob_start": request.start - 1}
 
-    def row(self, output: Any, request: Request) -> LogProbs | None:
-        found = output.prompt_token_id_logprobs
-        if found is None or found.shape != (len(request.ids) - request.start, 1):
-            return None
-        if (output.num_cached_tokens or 0) >= request.start:
-            return None
-        return np.ascontiguousarray(found[:, 0], dtype=np.float32)
+    def row(self, output: Any, request: Request) -> Row | None:
+        return _columns_as_row(output, request)
 
 
 class WholePromptAsking:
@@ -56,9 +55,11 @@ class WholePromptAsking:
     """
 
     def options(self, request: Request) -> dict[str, Any]:
-        return {"prompt_logprobs": 0, "flat_logprobs": True}
+        return {} if request.wanted else {"prompt_logprobs": 0, "flat_logprobs": True}
 
-    def row(self, output: Any, request: Request) -> LogProbs | None:
+    def row(self, output: Any, request: Request) -> Row | None:
+        if request.wanted:
+            return _columns_as_row(output, request)
         found = output.prompt_logprobs
         if found is None or len(found.start_indices) != len(request.ids):
             return None
@@ -71,7 +72,17 @@ class WholePromptAsking:
             return None
         if any(not found.ranks[n] or found.ranks[n] < 1 for n in at):
             return None
-        return np.array([found.logprobs[n] for n in at], dtype=np.float32)
+        return Row(np.array([found.logprobs[n] for n in at], dtype=np.float32))
+
+
+def _columns_as_row(output: Any, request: Request) -> Row | None:
+    """Read the columns that our code in vLLM's worker process gave; without anything wanted, vLLM's own one."""
+    found = output.prompt_token_id_logprobs
+    if found is None or found.shape != (len(request.ids) - request.start, request.wanted.width):
+        return None
+    if (output.num_cached_tokens or 0) >= request.start:
+        return None
+    return Row.of(found, request.wanted)
 
 
 def common_options(request: Request) -> dict[str, Any]:
@@ -82,6 +93,7 @@ def common_options(request: Request) -> dict[str, Any]:
         "detokenize": False,
         "skip_reading_prefix_cache": not request.cached,
     }
-    if request.branch is not None and request.cached:
-        options["extra_args"] = {FIRST_ROW: request.start - 1}
+    if request.branch is not None:
+        bounded = {FIRST_ROW: request.start - 1} if request.cached else {}
+        options["extra_args"] = {**bounded, **wanted_arguments(request.start - 1, request.wanted)}
     return options

@@ -28,7 +28,7 @@ from tokenreward_workers.engines.vllm.loading import head_dtype, load
 from tokenreward_workers.engines.vllm.requests import InFlight, Request, RequestOrder
 from tokenreward_workers.engines.vllm.settings import VllmSettings
 from tokenreward_workers.engines.vllm.watchdog import CoreEnded, core_processes
-from tokenreward_workers.scoring import Row, ScoringFailed, checked
+from tokenreward_workers.scoring import ScoringFailed, checked
 
 log = logging.getLogger(__name__)
 
@@ -250,17 +250,17 @@ class VllmEngine:
         self.stats.preemptions += output.metrics.num_preemptions
         if request.branch is None or request.owner.over:
             return None
-        logprobs = self._asking.row(output, request)
-        if logprobs is None:
+        row = self._asking.row(output, request)
+        if row is None:
             failure = self._again(request, call)
             return None if failure is None else (self._over(request.owner, call), failure)
         self.stats.branches += 1
-        whole = request.owner.add(request.branch, Row(logprobs))
+        whole = request.owner.add(request.branch, row)
         if whole is None:
             return None
         scoring = request.owner.scoring
         self.stats.tokens += scoring.tokens
-        return self._over(request.owner, call), checked(whole, len(scoring.response))
+        return self._over(request.owner, call), checked(whole, len(scoring.response), scoring.wanted)
 
     def _again(self, request: Request, call: _Call) -> ScoringFailed | None:
         """Send a request without an answer again, without the cache."""

@@ -18,3 +18,9 @@ class ScoringExtension:
         if theirs is not None:  # a rank of a pipeline that has no head
             ours = BatchedPromptLogprobs(theirs.max_num_reqs, theirs.device, theirs.logprobs_mode)
             self.model_runner.prompt_logprobs_worker = ours
+
+    def score_wanted_rows(self) -> None:
+        """Let the V1 runner compute what requests want beside log-probs."""
+        from tokenreward_workers.engines.vllm.v1_rows import V1Rows
+
+        V1Rows(self.model_runner).install()

@@ -58,7 +58,9 @@ def load(path: Path, settings: VllmSettings, budget: int, requests: int, *, on_c
         engine = LLMEngine.from_engine_args(arguments)
     watch(engine)
     engine.get_supported_tasks()  # kept by vLLM; else the first request would ask EngineCore and wait for it
-    if engine.vllm_config.use_v2_model_runner and settings.batched_head:
+    if not engine.vllm_config.use_v2_model_runner:
+        engine.collective_rpc("score_wanted_rows")
+    elif settings.batched_head:
         engine.collective_rpc("score_rows_together")
     return engine
 

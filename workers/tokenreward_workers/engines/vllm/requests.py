@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tokenreward_workers.engines.base import Key
 from tokenreward_workers.scoring import Adapter, Row, Scored, Scoring, adapter_order
+from tokenreward_workers.wanted import Wanted
 
 #: A shorter prefix is not worth a request of its own, in tokens.
 _WORTH_SENDING_AHEAD = 64
@@ -49,6 +50,11 @@ class Request:
     start: int
     cached: bool
     adapter: Adapter | None = None
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is wanted of its branch beside log-probs."""
+        return self.owner.scoring.wanted
 
 
 class RequestOrder:
