@@ -6,9 +6,9 @@
 Starts the service and audits, at once, the built-in sets, the spans_*.jsonl and pairs_*.jsonl of a directory of
 development data, if there is one (default: ../shared/data), and those GSM8K responses of it for which there are other
 students' solutions, so that labels that read context can be measured (_gsm8k_contexts.py). Then it measures the same
-log-probs again with rewards pooled over words and over steps. A set is cut to 60 responses, so that all of it ends
-within 20 minutes on two cores; --all leaves sets whole. What was scored is kept in build/audit/scores: the same command
-goes on after an interruption.
+log-probs again with rewards pooled over words and over steps. A set is cut to 60 responses, because what takes the time
+is reading them under every branch of every template; --all leaves sets whole. What was scored is kept in
+build/audit/scores: the same command goes on after an interruption.
 
 --labeler DIR (repeatable) serves a trained labeler beside the demo model and audits its labels, too. --table prints the
 last results as the tables of docs/label-quality.md and measures nothing. Other options go to `tokenreward serve`.
