@@ -91,7 +91,7 @@ def _counters(run: Any) -> dict[str, dict[str, int]]:
 
 @pytest.mark.timeout(600)
 def test_each_run_is_of_the_runner_that_it_should_be(runs: dict[str, Any]) -> None:
-    assert json.loads(str(runs["v1"]["told"]))["runner"] == "WholePromptAsking"
+    assert json.loads(str(runs["v1"]["told"]))["runner"] == "OwnRowsAsking"
     assert json.loads(str(runs["v2"]["told"]))["runner"] == "TokenIdAsking"
 
 

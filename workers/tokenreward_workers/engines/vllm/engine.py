@@ -23,7 +23,7 @@ from tokenreward_workers.engines.flops import peak_flops
 from tokenreward_workers.engines.lengths import windows
 from tokenreward_workers.engines.vllm import environment
 from tokenreward_workers.engines.vllm.adapters import Adapters, refusal
-from tokenreward_workers.engines.vllm.asking import Asking, TokenIdAsking, WholePromptAsking, common_options
+from tokenreward_workers.engines.vllm.asking import Asking, OwnRowsAsking, TokenIdAsking, common_options, read_row
 from tokenreward_workers.engines.vllm.loading import head_dtype, load
 from tokenreward_workers.engines.vllm.requests import InFlight, Request, RequestOrder
 from tokenreward_workers.engines.vllm.settings import VllmSettings
@@ -106,7 +106,7 @@ class VllmEngine:
             self._budget = _V1_BUDGET
             self._engine = self._start()
         config = self._engine.vllm_config
-        self._asking: Asking = TokenIdAsking() if self._v2 else WholePromptAsking()
+        self._asking: Asking = TokenIdAsking() if self._v2 else OwnRowsAsking()
         self.info = EngineInfo(
             name=NAME,
             version=vllm.__version__,
@@ -250,7 +250,7 @@ class VllmEngine:
         self.stats.preemptions += output.metrics.num_preemptions
         if request.branch is None or request.owner.over:
             return None
-        row = self._asking.row(output, request)
+        row = read_row(output, request)
         if row is None:
             failure = self._again(request, call)
             return None if failure is None else (self._over(request.owner, call), failure)

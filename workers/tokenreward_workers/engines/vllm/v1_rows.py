@@ -1,13 +1,14 @@
-"""What requests want beside log-probs, for vLLM's V1 model runner.
+"""The rows of responses, for vLLM's V1 model runner.
 
-V1 has no moments, gives the most likely ids as Python lists for every row of a prompt, and takes no ids by name. So
-such requests do not ask it for prompt log-probs at all. Behind each step their rows go through the LM head here, the
-response's rows only, and the columns travel where V2 puts the scores of named ids. The module lives in vLLM's worker
-process (`extension`). To be removed with V1.
+V1 returns prompt log-probs of every row of a prompt, counts ranks for them, and hands them on as Python lists. It has
+no moments and takes no ids by name. So requests do not ask it for prompt log-probs. Behind each step the response's
+rows of all requests go through the LM head here, together, and the columns travel where V2 puts the scores of named
+ids. The module lives in vLLM's worker process (`extension`). To be removed with V1.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,16 @@ class _Scored:
     columns: torch.Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Rows of one request that a step computed: `[at, until)` of its prompt, `place` in the step's hidden states."""
+
+    scored: _Scored
+    at: int
+    until: int
+    place: int
+
+
 class V1Rows:
     """Stands between a V1 model runner and its results."""
 
@@ -55,8 +66,14 @@ class V1Rows:
     def _prompt_logprobs(self, hidden_states: torch.Tensor, scheduled: dict[str, int]) -> Any:
         """Called once in each step, with the states of all its tokens."""
         self._scored = {name: one for name, one in self._scored.items() if name in self._runner.requests}
+        pieces: dict[Any, list[_Piece]] = defaultdict(list)
+        whole: list[str] = []
         for name, count in scheduled.items():
-            self._step(name, count, hidden_states)
+            self._step(name, count, hidden_states.device, pieces, whole)
+        for alike in pieces.values():
+            self._fill(alike, hidden_states)
+        for name in whole:
+            self._done[name] = self._scored.pop(name).columns.cpu()
         return self._their_logprobs(hidden_states, scheduled)
 
     def _sample_tokens(self, grammar: Any) -> Any:
@@ -67,25 +84,28 @@ class V1Rows:
             self._done = {}
         return output
 
-    def _step(self, name: str, count: int, hidden_states: torch.Tensor) -> None:
+    def _step(
+        self, name: str, count: int, device: torch.device, pieces: dict[Any, list[_Piece]], whole: list[str]
+    ) -> None:
+        """Note which rows of a request this step has computed, and whether they are the last."""
         request = self._runner.requests[name]
         begin = int(request.num_computed_tokens)
         last_row = len(request.prompt_token_ids or ()) - 1  # it predicts the first token that is generated
         asked = read_arguments(request.sampling_params and request.sampling_params.extra_args)
         if asked is None or begin > last_row:
             return
-        scored = self._scored.get(name) or self._begun(request.prompt_token_ids, *asked, hidden_states.device)
+        scored = self._scored.get(name) or self._begun(request.prompt_token_ids, *asked, device)
         self._scored[name] = scored
         end = min(begin + count, last_row)
         # A gap is left where the cache covered rows. They are never computed, and the request gets no answer.
         if begin <= scored.due < end:
             place = int(self._runner.query_start_loc.np[self._runner.input_batch.req_id_to_index[name]])
-            for at in range(scored.due, end, _ROWS):
-                until = min(at + _ROWS, end)
-                self._fill(scored, at, until, hidden_states[place + at - begin : place + until - begin])
+            wanted = scored.wanted
+            alike = (wanted.moments, wanted.top, wanted.named)
+            pieces[alike].append(_Piece(scored, scored.due, end, place + scored.due - begin))
             scored.due = end
         if begin + count > last_row and scored.due == last_row:
-            self._done[name] = self._scored.pop(name).columns.cpu()
+            whole.append(name)
 
     def _begun(self, ids: list[int], first: int, wanted: Wanted, device: torch.device) -> _Scored:
         targets = torch.tensor(ids[first + 1 :], device=device)
@@ -93,8 +113,26 @@ class V1Rows:
         columns = torch.empty(len(targets), wanted.width, dtype=torch.float32, device=device)
         return _Scored(first, first, wanted, targets, named, columns)
 
-    def _fill(self, scored: _Scored, at: int, until: int, hidden_states: torch.Tensor) -> None:
-        logits = self._runner.model.compute_logits(hidden_states)
-        own = slice(at - scored.first, until - scored.first)
-        named = None if scored.named is None else scored.named[own]
-        scored.columns[own] = columns_of_logits(logits, scored.targets[own], scored.wanted, named)
+    def _fill(self, pieces: list[_Piece], hidden_states: torch.Tensor) -> None:
+        """Compute the columns of pieces that want the same."""
+        device = hidden_states.device
+        index = torch.cat([torch.arange(p.place, p.place + p.until - p.at, device=device) for p in pieces])
+        targets = torch.cat([p.scored.targets[p.at - p.scored.first : p.until - p.scored.first] for p in pieces])
+        named = [
+            p.scored.named[p.at - p.scored.first : p.until - p.scored.first]
+            for p in pieces
+            if p.scored.named is not None
+        ]
+        ids = torch.cat(named) if named else None
+        found = []
+        for at in range(0, len(index), _ROWS):
+            rows = slice(at, at + _ROWS)
+            logits = self._runner.model.compute_logits(hidden_states[index[rows]])
+            here = None if ids is None else ids[rows]
+            found.append(columns_of_logits(logits, targets[rows], pieces[0].scored.wanted, here))
+        columns = torch.cat(found)
+        at = 0
+        for piece in pieces:
+            length, first = piece.until - piece.at, piece.at - piece.scored.first
+            piece.scored.columns[first : first + length] = columns[at : at + length]
+            at += length

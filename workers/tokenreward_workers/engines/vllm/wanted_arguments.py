@@ -1,4 +1,4 @@
-"""What a request wants beside log-probs, as vLLM carries it into its worker process: in `SamplingParams.extra_args`."""
+"""Which rows a request wants, and what of them, as vLLM carries it into its worker: in `SamplingParams.extra_args`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ _NAME = "tokenreward_wanted"
 
 
 def wanted_arguments(first: int, wanted: Wanted) -> dict[str, Any]:
-    """Write what is wanted of the prompt's rows from `first` on; nothing where only log-probs are."""
-    if not wanted:
-        return {}
+    """Write what is wanted of the prompt's rows from `first` on, beside their log-probs."""
     ids = None if wanted.ids is None else [wanted.ids.width, wanted.ids.data]
     return {_NAME: [first, wanted.moments, wanted.top, ids]}
 
 
 def read_arguments(extra_args: Mapping[str, Any] | None) -> tuple[int, Wanted] | None:
-    """Read the first row and what is wanted; None where only log-probs are."""
+    """Read the first row and what is wanted; None where nothing was written."""
     found = (extra_args or {}).get(_NAME)
     if found is None:
         return None
