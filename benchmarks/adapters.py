@@ -94,7 +94,8 @@ def _work(seed: int, adapters: Sequence[Adapter]) -> list[Scoring]:
         return tuple(int(n) for n in dice.integers(20, 40_000, count))
 
     return [
-        Scoring(ids(_PROMPT), {"a": ()}, ids(_RESPONSE), {"a": adapters[n % len(adapters)]}) for n in range(_RESPONSES)
+        Scoring(ids(_PROMPT), {"a": ()}, ids(_RESPONSE), adapters={"a": adapters[n % len(adapters)]})
+        for n in range(_RESPONSES)
     ]
 
 

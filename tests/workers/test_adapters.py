@@ -40,11 +40,14 @@ def mixed(adapters: Sequence[Adapter]) -> list[Scoring]:
     rests = {"base": (), "same": (), "first": (), "second": random_ids(4, 9), "third": ()}
     own = {"first": adapters[0], "second": adapters[1], "third": adapters[2]}
     return [
-        Scoring(question, rests, answer, own),
-        Scoring(question, rests, random_ids(5, 12), own),
+        Scoring(question, rests, answer, adapters=own),
+        Scoring(question, rests, random_ids(5, 12), adapters=own),
         Scoring(question, {"base": ()}, answer),
-        Scoring(question, {"only": random_ids(6, 5)}, answer, {"only": adapters[2]}),
-        *(Scoring(random_ids(n, 30), {"only": ()}, random_ids(n + 1, 20), {"only": adapters[n % 3]}) for n in range(9)),
+        Scoring(question, {"only": random_ids(6, 5)}, answer, adapters={"only": adapters[2]}),
+        *(
+            Scoring(random_ids(n, 30), {"only": ()}, random_ids(n + 1, 20), adapters={"only": adapters[n % 3]})
+            for n in range(9)
+        ),
     ]
 
 
@@ -87,7 +90,7 @@ def test_more_adapters_than_are_held_are_loaded_again_and_score_the_same(tiny: o
     base, made = models
     adapters = [adapter for adapter, _ in made]
     engine = TransformersEngine(base, "float32", max_adapters=1)
-    work = [Scoring((5, 6, 7), {"a": ()}, random_ids(1, 20), {"a": adapter}) for adapter in adapters]
+    work = [Scoring((5, 6, 7), {"a": ()}, random_ids(1, 20), adapters={"a": adapter}) for adapter in adapters]
     wanted = expected(models, work)
     for _ in range(2):
         for one, right in zip(work, wanted, strict=True):
@@ -101,7 +104,7 @@ def test_an_adapter_that_cannot_be_loaded_fails_what_needs_it_and_nothing_else(
     base, ((good, _), *_) = models
     gone = Adapter("0" * 16, tmp_path / "gone")
     branches: dict[str, tuple[int, ...]] = {"a": (1,), "b": (2,)}
-    work = [Scoring((3,), branches, (4, 5), {"a": one}) for one in (good, gone, good)]
+    work = [Scoring((3,), branches, (4, 5), adapters={"a": one}) for one in (good, gone, good)]
     engine = TransformersEngine(base, "float32")
     first, failed, last = score_all(engine, [*work[:2], Scoring((3,), branches, (4, 5))])
     assert isinstance(failed, ScoringFailed)
@@ -116,7 +119,7 @@ def test_an_adapter_that_cannot_be_loaded_fails_what_needs_it_and_nothing_else(
 def test_a_pass_is_as_large_as_its_pack_and_shares_nothing_between_adapters() -> None:
     one, two = Adapter("1" * 16, Path("1")), Adapter("2" * 16, Path("2"))
     prefix, answer = random_ids(1, 100), random_ids(2, 20)
-    scoring = Scoring(prefix, {"a": (), "b": (), "c": ()}, answer, {"b": one, "c": two})
+    scoring = Scoring(prefix, {"a": (), "b": (), "c": ()}, answer, adapters={"b": one, "c": two})
     packed = pack(enumerate([scoring, replace(scoring, adapters={"b": one, "c": one})]))
     assert len(packed.ids) == 3 * 119
     assert [(stretch.adapter, stretch.start, stretch.end) for stretch in packed.stretches] == [

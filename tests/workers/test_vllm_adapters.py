@@ -68,7 +68,7 @@ def test_what_one_adapter_has_read_is_not_taken_for_what_another_reads(engine: A
     prompt, answer = random_ids(50, 100), random_ids(51, 10)
     rights = [plain(folder, [Scoring(prompt, {"a": ()}, answer)])[0] for folder in (base, *(m for _, m in made))]
     for adapter, right in zip((None, *(adapter for adapter, _ in made)), rights, strict=True):
-        one = Scoring(prompt, {"a": ()}, answer, {"a": adapter} if adapter else {})
+        one = Scoring(prompt, {"a": ()}, answer, adapters={"a": adapter} if adapter else {})
         check(score_all(engine, [one]), [right])
 
 
@@ -78,7 +78,7 @@ def test_an_adapter_that_cannot_be_loaded_fails_what_needs_it_and_the_engine_liv
     base, ((good, _), *_) = models
     wide = save_adapter(base, tmp_path / "wide", r=16, lora_alpha=16)
     gone = Adapter("0" * 16, tmp_path / "gone")
-    work = [Scoring((3, 4), {"a": (5,), "b": (6,)}, (7, 8), {"a": one}) for one in (gone, good, wide)]
+    work = [Scoring((3, 4), {"a": (5,), "b": (6,)}, (7, 8), adapters={"a": one}) for one in (gone, good, wide)]
     lost, kept, refused = score_all(engine, work)
     assert isinstance(kept, dict)
     for outcome, said in ((lost, "gone holds no adapter"), (refused, "--max-adapter-rank 16")):
