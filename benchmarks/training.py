@@ -169,7 +169,7 @@ def _measured(options: argparse.Namespace, name: str) -> dict[str, Any]:
 
 def _operators(options: argparse.Namespace) -> dict[str, Any]:
     """What a card would be asked for in a step: the longest pairs, all weights, nothing that the options change."""
-    options.shape, options.steps, options.lora, options.checkpointing = "longest", 2, False, False
+    options.shape, options.steps, options.lora, options.checkpointing = "longest", 1, False, False
     ways = {"trl": "trl", "ours": "ours-one-pass"}  # As on a card, whose pass takes these pairs at once.
     with tempfile.TemporaryDirectory() as directory:
         return operators(lambda name, model: _trainer(options, ways[name], directory, model))

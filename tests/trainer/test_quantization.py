@@ -37,6 +37,8 @@ def arguments(tmp_path: Path, llama: Callable[..., LlamaForCausalLM], tokenizer:
         "train.disable_tqdm": "true",
         "train.learning_rate": "1e-2",
         "train.gradient_checkpointing": "true",
+        "train.num_train_epochs": "3",
+        "train.warmup_steps": "0",
     }
     return ["train", "demo", *(part for name, value in options.items() for part in (f"--{name}", value))]
 

@@ -185,6 +185,7 @@ def _scoring(arguments: argparse.Namespace) -> ScoringOptions:
         pool=arguments.pool,
         pool_by=arguments.pool_by,
         include=[*arguments.include, "tokens"] if arguments.tokens else arguments.include,
+        top_k=arguments.top_k,
         contexts=dict(arguments.context),
         score=arguments.score,
         models=dict(arguments.branch_model),

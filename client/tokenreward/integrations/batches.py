@@ -20,7 +20,7 @@ from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.errors import BadInput
 from tokenreward.http import Client
 from tokenreward.http.item_encoding import item_json
-from tokenreward.schema import Include, ItemResult, LabelResponse, Template
+from tokenreward.schema import TOP_K, Include, ItemResult, LabelResponse, Template
 from tokenreward.settings import client_settings
 
 _PROVENANCE = "provenance.json"
@@ -40,7 +40,8 @@ class BatchLabels:
         estimator: An estimator's name.
         parameters: Parameters of the estimator that take another value than their default.
         contexts: Where the template's context fields come from, as in `label_dataset`.
-        include: Also keep `difference` or `logprobs`, each in a column of its own.
+        include: Also keep what `label_dataset` keeps, each in a column of its own.
+        top_k: How many of the most likely ids `top` keeps at each token.
         patience: How long a call is tried again while the service is away, in seconds.
     """
 
@@ -56,10 +57,11 @@ class BatchLabels:
         parameters: Mapping[str, float] | None = None,
         contexts: Mapping[str, str] | None = None,
         include: Iterable[Include] = (),
+        top_k: int = TOP_K,
         patience: float = 300.0,
     ) -> None:
         self._scoring = ScoringOptions.of(
-            template, estimator, parameters=parameters, contexts=contexts, include=include
+            template, estimator, parameters=parameters, contexts=contexts, include=include, top_k=top_k
         )
         self._model = model
         self._settings = client_settings(url=url, api_key=api_key, patience=patience)
@@ -80,7 +82,7 @@ class BatchLabels:
         if not rows:
             return {}
         layout = layout_of(rows[0], "the batch's first row")
-        reading = RowItems(layout, self._scoring.contexts)
+        reading = RowItems(layout, self._scoring.contexts, named="named" in self._scoring.include)
         lines = [item_json(item) for n, row in enumerate(rows) for item in reading.of(row, f"row {n} of a batch")]
         results = self._results(lines)
         columns = label_columns(results, layout.sides, self._scoring.include)
@@ -98,6 +100,7 @@ class BatchLabels:
                 estimator=self._scoring.estimator,
                 parameters=self._scoring.parameters,
                 include=self._scoring.include,
+                top_k=self._scoring.top_k,
             )
         if file is not None:
             self._check_provenance(answer, file.parent)

@@ -74,7 +74,7 @@ def varlen_attention(
     query, key, value = (x if x.dtype == dtype else x.to(dtype) for x in (query, key, value))
     queries = query.transpose(1, 2).squeeze(0)
     # A token's heads lie beside each other in memory, so that each key is copied as one piece.
-    keys, values = (x.transpose(1, 2).index_select(1, row.keys).squeeze(0) for x in (key, value))
+    keys, values = (x.transpose(1, 2).index_select(1, row.keys).view(-1, *x.shape[1::2]) for x in (key, value))
     back = -1 if window is None else window - 1
     return kernel(queries, keys, values, row, scaling, back, softcap).unsqueeze(0)
 

@@ -81,9 +81,9 @@ def check_finished(args: PreferenceConfig) -> None:
         UnknownName: `report_to` names something that transformers does not know.
         BadInput: What `report_to` names is not installed, or batches would be sent from one process to the others.
     """
-    from transformers.integrations import integration_utils
-
     for name in args.report_to or ():
+        from transformers.integrations import integration_utils  # Takes seconds.
+
         if name not in integration_utils.INTEGRATION_TO_CALLBACK:
             raise UnknownName(
                 "report_to", str(name), ["none", "all", *sorted(integration_utils.INTEGRATION_TO_CALLBACK)]
