@@ -36,5 +36,5 @@ async def pin_anew(store: JobStore, job: Job, model: ModelInfo) -> bool:
         }
     )
     pinned = options.model_copy(update={"provenance": provenance})
-    shards = await shards_of_ranges(store.payloads, job.id, model.fingerprint_digest, [(0, job.total_items)])
+    shards = await shards_of_ranges(store.payloads, job, model.fingerprint_digest, [(0, job.total_items)])
     return await store.publisher.pin_anew(job, pinned, shards)
