@@ -37,7 +37,7 @@ async def pin_anew(store: JobStore, job: Job, model: ModelInfo) -> bool:
         }
     )
     pinned = options.model_copy(update={"provenance": provenance})
-    shards = await shards_of_ranges(store.payloads, job.id, pinned.stages[0], [(0, job.total_items)])
+    shards = await shards_of_ranges(store.payloads, job, pinned.stages[0], [(0, job.total_items)])
     return await store.publisher.pin_anew(job, pinned, shards)
 
 

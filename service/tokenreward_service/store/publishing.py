@@ -61,11 +61,11 @@ class Publisher:
             shards: Shards for all of its items.
 
         Returns:
-            Whether it was pinned; False if it has rewards, is gone, or is pinned otherwise by now.
+            Whether it was pinned; False if it has rewards, has ended, is gone, or is pinned otherwise by now.
         """
         pinned = options.provenance.fingerprint_digest  # the first shards may be for another model of the job
         old = job.provenance.fingerprint_digest
-        args = [job.id, old, pinned, stored(options), dump_shards(shards)]
+        args = [job.id, old, pinned, stored(options), dump_shards(shards), job.state]
         return await anyio.to_thread.run_sync(self._run_and_ring, self._scripts.pin_anew, args, shards)
 
     def _publish(self, drafts: Sequence[Draft], shards: Sequence[Shard]) -> None:

@@ -52,6 +52,7 @@ local function disown(job)
       if member.job ~= job then others[#others + 1] = member end
     end
     if #others == 0 then
+      refund(shard)
       drop_shard(shard)
     else
       redis.call('HSET', tr.shard(shard), 'members', cjson.encode(others))
