@@ -42,7 +42,7 @@ def wanting(
 
 
 def _named(prepared: Prepared, item: Item | IdsItem, renderer: Renderer) -> NamedIds | ItemFailure:
-    if isinstance(item, IdsItem) or item.named_ids is None:
+    if item.named_ids is None:
         return ItemFailure(code="invalid_item", message="include 'named', and the item has no `named_ids`")
     length = len(prepared.response_ids)
     try:
