@@ -14,7 +14,16 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from tokenreward.schema import AdapterSource, AuditVerdicts, Item, JobOptions, JobRequest, Problem, RenderRequest, ResultsEnd
+from tokenreward.schema import (
+    AdapterSource,
+    AuditVerdicts,
+    Item,
+    JobOptions,
+    JobRequest,
+    Problem,
+    RenderRequest,
+    ResultsEnd,
+)
 from tokenreward_service.http.schema_descriptions import describe
 
 _REF = "#/components/schemas/{model}"
