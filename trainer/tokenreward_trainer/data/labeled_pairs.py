@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,7 @@ def load_pairs(
     max_prompt_length: int = 1800,
     vocabulary: int | None = None,
     squash: bool = False,
+    scored_by: Collection[str] = (),
     single: bool = False,
     teacher: bool = False,
     columns: Mapping[str, str] | None = None,
@@ -76,6 +77,8 @@ def load_pairs(
             beyond them is left out and counted. None leaves that to `PreferenceTrainer`, which knows the policy.
         squash: Take tanh(r / 2) / 2 of labels of an unbounded estimator, as T-REG does (eq. 3). Without it, such
             labels are refused.
+        scored_by: What must have scored some branch, `name@version` each, such as the adapter that was put for this
+            step. Labels by another version are refused.
         single: Take rows with one response too (`response`, `completion` or `messages`), which SFT trains on.
         teacher: Read a teacher's log-probs of the chosen or only response too, which distillation trains on.
         columns: The names that `prompt`, `chosen` and `rejected` have in the file, where they are other ones.
@@ -93,9 +96,9 @@ def load_pairs(
     if columns:
         rows = [_renamed(row, columns, f"{path}, row {number}") for number, row in enumerate(rows)]
     provenance = provenance_of(path)
-    limits: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
-    limits |= {"vocabulary": vocabulary, "squash": squash, "single": single, "teacher": teacher}
-    found = pairs_of(rows, tokenizer, provenance, str(path), **limits)
+    options: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
+    options |= {"vocabulary": vocabulary, "squash": squash, "scored_by": scored_by}
+    found = pairs_of(rows, tokenizer, provenance, str(path), single=single, teacher=teacher, **options)
     warn_of(found.counts, len(rows), str(path), max_length)
     return found
 
@@ -118,6 +121,7 @@ def pairs_of(
     max_prompt_length: int = 1800,
     vocabulary: int | None = None,
     squash: bool = False,
+    scored_by: Collection[str] = (),
     single: bool = False,
     teacher: bool = False,
 ) -> Pairs:
@@ -132,6 +136,7 @@ def pairs_of(
         max_prompt_length: See `load_pairs`.
         vocabulary: See `load_pairs`.
         squash: See `load_pairs`.
+        scored_by: See `load_pairs`.
         single: See `load_pairs`.
         teacher: See `load_pairs`.
 
@@ -145,7 +150,7 @@ def pairs_of(
         )
     chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
     counts = RowCounts()
-    labels = RowLabels(name, provenance, chat, own_hashes(tokenizer), squash=squash)
+    labels = RowLabels(name, provenance, chat, own_hashes(tokenizer), squash=squash, scored_by=scored_by)
     sides = PairSides(chat)
     reader, alone = _Reader(name, sides, labels, RowChecks(chat, counts)), SingleRows(name, sides, labels)
     pairs = []
