@@ -23,7 +23,8 @@ from benchmarks._rto_start import Row, start_policy
 from tokenreward.checkpoint.loading import CAUSAL_LM
 from tokenreward.checkpoint.loading import load_model as load_whole
 from tokenreward_trainer.prompts import parts_of, prompt_rows, write_prompts
-from tokenreward_trainer.ranking import Ranking, rank_file
+from tokenreward_trainer.ranking.pair_selection import Ranking
+from tokenreward_trainer.ranking.rank_file import rank_file
 from tokenreward_trainer.rto.rollouts import Sampler
 from tokenreward_trainer.rto.run import run_rto
 from tokenreward_trainer.rto.settings import Rollouts, rto_of
