@@ -28,8 +28,9 @@ from tokenreward_trainer.ranking.rank_file import rank_file
 from tokenreward_trainer.rto.rollouts import Sampler
 from tokenreward_trainer.rto.run import run_rto
 from tokenreward_trainer.rto.settings import Rollouts, rto_of
-from tokenreward_trainer.sampling import Sampling, sample_file
 from tokenreward_trainer.sampling.requests import Policy
+from tokenreward_trainer.sampling.sample_file import sample_file
+from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.scorers import scorer_of
 from tokenreward_trainer.training.run import train_run
 from tokenreward_trainer.training.settings import run_of
