@@ -116,7 +116,9 @@ def _sets(arguments: argparse.Namespace) -> list[AuditSet]:
 def _templates(given: str | None) -> list[Template]:
     from tokenreward import templates
 
-    return _chosen(given, lambda name: templates.resolve(template_of(name)), list(templates.shipped().values()))
+    # A template that names a model needs one that most services do not have: it has to be asked for.
+    everything = [template for template in templates.shipped().values() if not template.models]
+    return _chosen(given, lambda name: templates.resolve(template_of(name)), everything)
 
 
 def _estimators(given: str | None) -> list[Estimator]:

@@ -5,7 +5,8 @@ work. `messages`, `items`, `templates` and `options` are what is sent; `jobs`, `
 `estimator_info` and `problems` are what comes back. Import the names from `tokenreward.schema` itself.
 """
 
-from tokenreward.schema.audits import AuditVerdict
+from tokenreward.schema.adapters import ADAPTER_NAME, AdapterInfo, AdapterSource
+from tokenreward.schema.audits import AuditVerdict, AuditVerdicts
 from tokenreward.schema.candidates import MOST_CANDIDATES, TokenCandidates, TokenMoments
 from tokenreward.schema.contexts import ContextValue
 from tokenreward.schema.estimator_info import EstimatorInfo, ParameterInfo
@@ -18,16 +19,20 @@ from tokenreward.schema.model_info import ModelInfo
 from tokenreward.schema.options import TOP_K, Include, JobOptions, JobRequest, Pool, PoolBy
 from tokenreward.schema.origin import Origin
 from tokenreward.schema.problems import PointedError, Problem
-from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, Provenance
+from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, ModelUse, Provenance
 from tokenreward.schema.results import ItemFailure, ItemResult, ResultsEnd, Segment
 from tokenreward.schema.templates import Branch, ContextField, Rendered, RenderedBranch, RenderRequest, Template
 
 __all__ = [
+    "ADAPTER_NAME",
     "MOST_CANDIDATES",
     "SCORING_VERSION",
     "TERMINAL",
     "TOP_K",
+    "AdapterInfo",
+    "AdapterSource",
     "AuditVerdict",
+    "AuditVerdicts",
     "Branch",
     "ContextField",
     "ContextValue",
@@ -44,6 +49,7 @@ __all__ = [
     "LabelResponse",
     "Message",
     "ModelInfo",
+    "ModelUse",
     "Origin",
     "ParameterInfo",
     "PointedError",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from tokenreward_trainer.data.pair import Pair, Values
 from tokenreward_trainer.data.pair_sides import PairSides
 from tokenreward_trainer.data.row_checks import RowChecks, RowCounts, warn_of
 from tokenreward_trainer.data.row_labels import RowLabels, provenance_of
+from tokenreward_trainer.data.single_rows import SingleRows
+from tokenreward_trainer.data.teacher_scores import teacher_scores
 from tokenreward_trainer.data.trained_turns import trained_mask, trajectories
 from tokenreward_trainer.data.truncation import truncate
 
@@ -59,6 +61,9 @@ def load_pairs(
     max_prompt_length: int = 1800,
     vocabulary: int | None = None,
     squash: bool = False,
+    scored_by: Collection[str] = (),
+    single: bool = False,
+    teacher: bool = False,
     columns: Mapping[str, str] | None = None,
 ) -> Pairs:
     """Reads the pairs of a file that `tokenreward label` wrote, or of one without labels.
@@ -72,6 +77,10 @@ def load_pairs(
             beyond them is left out and counted. None leaves that to `PreferenceTrainer`, which knows the policy.
         squash: Take tanh(r / 2) / 2 of labels of an unbounded estimator, as T-REG does (eq. 3). Without it, such
             labels are refused.
+        scored_by: What must have scored some branch, `name@version` each, such as the adapter that was put for this
+            step. Labels by another version are refused.
+        single: Take rows with one response too (`response`, `completion` or `messages`), which SFT trains on.
+        teacher: Read a teacher's log-probs of the chosen or only response too, which distillation trains on.
         columns: The names that `prompt`, `chosen` and `rejected` have in the file, where they are other ones.
 
     Raises:
@@ -87,8 +96,9 @@ def load_pairs(
     if columns:
         rows = [_renamed(row, columns, f"{path}, row {number}") for number, row in enumerate(rows)]
     provenance = provenance_of(path)
-    limits: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
-    found = pairs_of(rows, tokenizer, provenance, str(path), **limits, vocabulary=vocabulary, squash=squash)
+    options: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
+    options |= {"vocabulary": vocabulary, "squash": squash, "scored_by": scored_by}
+    found = pairs_of(rows, tokenizer, provenance, str(path), single=single, teacher=teacher, **options)
     warn_of(found.counts, len(rows), str(path), max_length)
     return found
 
@@ -111,6 +121,9 @@ def pairs_of(
     max_prompt_length: int = 1800,
     vocabulary: int | None = None,
     squash: bool = False,
+    scored_by: Collection[str] = (),
+    single: bool = False,
+    teacher: bool = False,
 ) -> Pairs:
     """Reads pairs from rows in memory, as `load_pairs` does from a file.
 
@@ -123,6 +136,9 @@ def pairs_of(
         max_prompt_length: See `load_pairs`.
         vocabulary: See `load_pairs`.
         squash: See `load_pairs`.
+        scored_by: See `load_pairs`.
+        single: See `load_pairs`.
+        teacher: See `load_pairs`.
 
     Raises:
         BadInput: See `load_pairs`.
@@ -134,17 +150,21 @@ def pairs_of(
         )
     chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
     counts = RowCounts()
-    labels = RowLabels(name, provenance, chat, own_hashes(tokenizer), squash=squash)
-    reader = _Reader(name, PairSides(chat), labels, RowChecks(chat, counts))
+    labels = RowLabels(name, provenance, chat, own_hashes(tokenizer), squash=squash, scored_by=scored_by)
+    sides = PairSides(chat)
+    reader, alone = _Reader(name, sides, labels, RowChecks(chat, counts)), SingleRows(name, sides, labels)
     pairs = []
     for number, row in enumerate(rows):
-        pair = reader.pair(row, number)
+        pair = (alone if single and "chosen" not in row else reader).pair(row, number)
         if pair is None:
             counts.skipped += 1
             continue
         if vocabulary is not None and not pair.within(vocabulary):
             counts.outside += 1
             continue
+        if teacher:
+            side = "chosen" if "chosen" in row else "response"
+            pair = replace(pair, teacher=teacher_scores(row, side, len(pair.chosen), f"{name}, row {number}"))
         fitted = truncate(pair, max_length, max_prompt_length)
         counts.truncated += fitted is not pair
         counts.prompts_cut += len(fitted.prompt) < len(pair.prompt)
