@@ -90,6 +90,13 @@ def test_dpo_takes_its_reference_from_the_service(example: Any, checkpoint: Path
     assert row["ref_rejected_logps"] == pytest.approx(local, abs=1e-2)
 
 
+def test_distillation_trains_on_the_served_teachers_likeliest_tokens(example: Any, served: Stack) -> None:
+    trainer = example("trl_distillation.py", "--teacher", served.url, "--steps", "2")["trainer"]
+    assert trainer.state.global_step == 2
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert np.isfinite(losses).all()
+
+
 def test_trls_client_gets_what_a_local_float32_teacher_computes(demo_model: Stack) -> None:
     from trl.generation.vllm_client import VLLMClient
 
@@ -102,11 +109,15 @@ def test_trls_client_gets_what_a_local_float32_teacher_computes(demo_model: Stac
         sequences.append([*prompt, *tokenizer(answer)["input_ids"]])
         starts.append(len(prompt))
     client = VLLMClient(base_url=demo_model.url, connection_timeout=10)
-    found = client.get_sequence_logprobs(sequences, starts, top_logprobs=0)
-    apart = []
-    for ids, start, given in zip(sequences, starts, found["actual_logprobs"], strict=True):
+    found = client.get_sequence_logprobs(sequences, starts, top_logprobs=100)
+    apart, apart_of_top = [], []
+    for ids, start, given, best, names in zip(
+        sequences, starts, found["actual_logprobs"], found["logprobs"], found["logprob_token_ids"], strict=True
+    ):
         local = local_logprobs(path, ids)[start - 1 :]
-        assert len(given) == len(ids) - start
-        apart += [abs(row[0] - local[n, ids[start + n]]) for n, row in enumerate(given)]
+        assert np.shape(best) == (len(ids) - start, 100)
+        apart += [abs(row[0] - local[n, ids[start + n]]) for n, row in enumerate(given) if np.isfinite(row[0])]
+        apart_of_top += np.abs(np.take_along_axis(local, np.array(names), 1) - np.array(best)).ravel().tolist()
+    assert np.mean(apart_of_top) <= 0.1
     assert np.mean(apart) <= 0.03
     assert np.max(apart) <= 0.35

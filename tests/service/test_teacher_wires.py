@@ -80,11 +80,33 @@ def test_named_tokens_from_a_start_row_come_as_one_array(synthetic: Stack) -> No
     assert [entry[0] for entry in later[1:]] == pytest.approx(rows[:, 0].tolist())
 
 
-@pytest.mark.parametrize("rows", [[[5]], [[IDS[8], 5]], [[token] for token in IDS]], ids=["other", "more", "too many"])
-def test_named_tokens_that_are_not_scored_are_refused(synthetic: Stack, rows: list[list[int]]) -> None:
-    answer = generate(synthetic, {"prompt_logprob_token_ids": rows, "prompt_logprob_start": 7})
-    assert answer.status_code == 400
-    assert answer.json()["error"]["param"] == "sampling_params/prompt_logprob_token_ids"
+def test_the_likeliest_tokens_come_beside_the_given_one_on_every_wire(synthetic: Stack) -> None:
+    rows = completions(synthetic, prompt_logprobs=5).json()["choices"][0]["prompt_logprobs"][1:]
+    for row, token in zip(rows, IDS[1:], strict=True):
+        assert next(iter(row)) == str(token)
+        others = [entry for name, entry in row.items() if entry["rank"] <= 5]
+        assert sorted(entry["rank"] for entry in others) == [1, 2, 3, 4, 5]
+    assert generate(synthetic, {"prompt_logprobs": 5}).json()["prompt_logprobs"][1:] == rows
+    meta = sglang(synthetic, top_logprobs_num=5).json()["meta_info"]
+    assert meta["input_top_logprobs"][0] is None
+    for row, best in zip(rows, meta["input_top_logprobs"][1:], strict=True):
+        assert [entry[1] for entry in best] == [
+            int(name)
+            for name, _ in sorted(
+                ((name, entry) for name, entry in row.items() if entry["rank"] <= 5), key=lambda one: one[1]["rank"]
+            )
+        ]
+
+
+def test_named_ids_come_as_an_array_or_beside_each_token(synthetic: Stack) -> None:
+    named = {"prompt_logprob_token_ids": [[token, 5, -1] for token in IDS[8:10]], "prompt_logprob_start": 7}
+    packed = generate(synthetic, named).json()["prompt_token_id_logprobs"]
+    rows = np.load(io.BytesIO(base64.b64decode(packed)))
+    assert rows.shape == (2, 3)
+    assert np.isneginf(rows[:, 2]).all()
+    assert np.isfinite(rows[:, :2]).all()
+    meta = sglang(synthetic, input_ids=IDS[:10], logprob_start_len=7, token_ids_logprob=[5, 6]).json()["meta_info"]
+    assert [[entry[1] for entry in place] for place in meta["input_token_ids_logprobs"][1:]] == [[5, 6], [5, 6]]
 
 
 def test_several_sequences_over_sglang_come_as_a_list(synthetic: Stack) -> None:
@@ -165,8 +187,6 @@ def test_options_that_change_no_score_are_taken(synthetic: Stack) -> None:
         {"sampling_params": {"max_new_tokens": 8}},
         {"sampling_params": {"max_new_tokens": 0, "temperature": 0.5}},
         {"stream": True},
-        {"top_logprobs_num": 5},
-        {"token_ids_logprob": [5, 6]},
     ],
     ids=str,
 )

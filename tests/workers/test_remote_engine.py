@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from tokenreward_workers.engines.remote.engine import RemoteEngine
 from tokenreward_workers.engines.remote.settings import RemoteSettings
 from tokenreward_workers.model_files.fingerprint import fingerprint
 from tokenreward_workers.scoring import Scoring, ScoringFailed
+from tokenreward_workers.wanted import NamedIds, Wanted
 
 SCORINGS = [Scoring(tuple(range(3, 90)), {"a": (1, n), "b": (2, 4)}, tuple(range(n + 3, n + 40))) for n in range(20)]
 
@@ -79,6 +81,34 @@ def test_every_wire_gives_the_rows_of_the_engine_behind_it(endpoint, chat, expec
         assert engine.stats.branches >= 40
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize("wire", ["vllm", "vllm-generate", "sglang"])
+@pytest.mark.parametrize("wanted", [Wanted(top=3), Wanted(ids=NamedIds.of([[5, 6]] * 37))], ids=["top", "named"])
+def test_what_is_wanted_beside_log_probs_is_that_of_the_engine_behind_it(
+    endpoint, chat, checkpoint, wire, wanted
+) -> None:
+    from tokenreward_workers.engines.packed.engine import TransformersEngine
+
+    work = [replace(scoring, wanted=wanted) for scoring in SCORINGS[:3]]
+    engine = RemoteEngine(RemoteSettings((endpoint.url,), wire), chat, chat.tokenizer.vocabulary)
+    found, expected = score_all(engine, work), score_all(TransformersEngine(checkpoint, "float32"), work)
+    engine.close()
+    if wire == "vllm" and wanted.ids is not None:
+        assert all(isinstance(outcome, ScoringFailed) and "named ids" in outcome.message for outcome in found)
+        return
+    for one, other in zip(found, expected, strict=True):
+        assert isinstance(one, dict), one
+        for branch, row in one.items():
+            np.testing.assert_allclose(row.columns, other[branch].columns, atol=2e-4)  # type: ignore[index]
+
+
+def test_moments_are_refused_and_not_left_out(endpoint, chat) -> None:
+    engine = RemoteEngine(RemoteSettings((endpoint.url,)), chat, chat.tokenizer.vocabulary)
+    (outcome,) = score_all(engine, [replace(SCORINGS[0], wanted=Wanted(moments=True))])
+    engine.close()
+    assert isinstance(outcome, ScoringFailed)
+    assert "moments" in outcome.message
 
 
 def test_the_fingerprint_says_remote_and_that_nobody_vouches_for_the_weights(endpoint, chat, checkpoint) -> None:

@@ -1,6 +1,8 @@
 """prime-rl: an algorithm whose advantages have the rewards of single tokens in them.
 
-Register it beside prime-rl's own and give a config of type `grpo`. Read: prime-rl 559b447,
+Register it beside prime-rl's own and give a config of type `grpo`. For plain on-policy distillation nothing of ours is
+needed: prime-rl's `opd` scores over `/inference/v1/generate`, which the service speaks
+(`teacher = {name = "MODEL", base_url = "http://HOST:8383/v1"}`). Read: prime-rl 559b447,
 `src/prime_rl/orchestrator/algo/` (`base.py`, `grpo.py`, `routing.py`), and verifiers 0.4.0, `verifiers/v1/graph.py`.
 """
 

@@ -1,6 +1,7 @@
 """TRL: rewards for every token in GRPO, and the reference log-probs of DPO from the service.
 
-Read and tested: TRL 1.16.0, `trl/trainer/grpo_trainer.py` (rewards are per response; `_compute_loss`
+TRL's distillation trainers need nothing of ours: `ServerDistillationConfig(teacher_model_server_url=URL)` takes the
+service's address. Read and tested: TRL 1.16.0, `trl/trainer/grpo_trainer.py` (rewards are per response; `_compute_loss`
 takes advantages of shape `[B, T]` from subclasses) and `trl/trainer/dpo_trainer.py` (`_precompute_ref_logps`).
 """
 

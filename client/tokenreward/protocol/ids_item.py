@@ -18,9 +18,11 @@ class IdsItem(Record):
         prompt_ids: int `[P]`, at least one: what stands before. Every branch of the job's template has it as its
             prompt.
         token_ids: int `[T]`, at least one: the ids to score.
+        named_ids: As an Item's: int `[N]` for the same ids at each token, or int `[T, N]`.
         id: A name that comes back with the result.
     """
 
     prompt_ids: list[int] = Field(min_length=1)
     token_ids: list[int] = Field(min_length=1)
+    named_ids: list[int] | list[list[int]] | None = None
     id: str | None = None

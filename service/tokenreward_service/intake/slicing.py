@@ -91,14 +91,14 @@ class _Costs:
         fields = self._fields(item)
         return int(sum(branch.tokens(prompt, _response(item), fields) for branch in self._branches)) + 1
 
-    def candidates(self, item: Item) -> int:
+    def candidates(self, item: Item | IdsItem) -> int:
         """Estimated bytes of the candidates in an item's result: an id and a log-prob of four bytes each."""
         named = 0
         if self._named and item.named_ids is not None:
             named = len(item.named_ids[0] if isinstance(item.named_ids[0], list) else item.named_ids)
         if not self._top and not named:
             return 0
-        fields = self._fields(item)
+        fields = {} if isinstance(item, IdsItem) else self._fields(item)
         rows = sum(branch.times(fields) for branch in self._branches)
         return int(8 * (self._top + named) * rows * _response(item))
 
@@ -156,7 +156,9 @@ class _BranchCost:
         return times * (self.fixed + self.prompts * prompt + self.responses * response + shown) + repeated
 
 
-def _response(item: Item) -> float:
+def _response(item: Item | IdsItem) -> float:
+    if isinstance(item, IdsItem):
+        return len(item.token_ids)
     return len(item.token_ids or ()) or _tokens(item.response_texts())
 
 

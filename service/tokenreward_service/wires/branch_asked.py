@@ -79,12 +79,13 @@ class TeacherBranch(WireModel):
         shown = {name: field for name, field in template.fields.items() if name in template.shown(self.branch)}
         return Template(name=template.name, context=template.context, fields=shown, branches={BRANCH: branch})
 
-    def shown_item(self, number: int, ids: list[int]) -> tuple[int, Item]:
-        """Return where the response of a sequence begins, and the item that the branch is rendered for.
+    def shown_item(self, number: int, ids: list[int], named: list[int] | list[list[int]] | None) -> Item:
+        """Return the item that the branch is rendered for.
 
         Args:
             number: Which sequence of the request.
             ids: Its token ids.
+            named: Ids whose log-probs are wanted at each token of the response.
 
         Raises:
             ProblemError: 422, if it is no item, or if nothing is left to score.
@@ -98,8 +99,7 @@ class TeacherBranch(WireModel):
             if name in asked.item:
                 raise refused(f"{where}.item.{name}", "the response is the sequence's own ids; leave it out")
         try:
-            item = Item.model_validate(asked.item | {"token_ids": ids[asked.response_start :]})
+            return Item.model_validate(asked.item | {"token_ids": ids[asked.response_start :], "named_ids": named})
         except ValidationError as error:
             errors = pointed(error.errors(include_url=False, include_input=False), f"/tokenreward/items/{number}/item")
             raise ProblemError(422, "Invalid request", errors=errors) from None
-        return asked.response_start, item

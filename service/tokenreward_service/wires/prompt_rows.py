@@ -21,13 +21,15 @@ def prompt_logprobs(scored: ScoredSequence) -> bytes:
     it is none of them, its rank is one more than there are, and may be lower; without any, its rank is not known.
     """
     rows = ["null"] * scored.start
-    for number, logprob in enumerate(scored.logprobs):
-        given = scored.ids[scored.start + number]
-        best = scored.top[number] if scored.top else ()
-        places = {token: place for place, (token, _) in enumerate(best, 1)}
-        entries = [_entry(given, logprob, places.get(given, len(best) + 1 if best else "null"))]
-        entries += [_entry(token, value, place) for place, (token, value) in enumerate(best, 1) if token != given]
-        rows.append("{" + ",".join(entries) + "}")
+    given = scored.ids[scored.start :]
+    logprobs, top = scored.rows.logprobs.tolist(), scored.rows.top
+    if top is None:
+        rows += [f"{{{_entry(token, logprob, 'null')}}}" for token, logprob in zip(given, logprobs, strict=True)]
+    else:
+        for token, logprob, ids, values in zip(given, logprobs, top.ids.tolist(), top.logprobs.tolist(), strict=True):
+            rank = ids.index(token) + 1 if token in ids else len(ids) + 1
+            others = [_entry(*one) for one in zip(ids, values, range(1, len(ids) + 1), strict=True) if one[0] != token]
+            rows.append("{" + ",".join([_entry(token, logprob, rank), *others]) + "}")
     return f"[{','.join(rows)}]".encode()
 
 

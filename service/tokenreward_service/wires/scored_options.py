@@ -7,14 +7,11 @@ field that nobody here knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tokenreward.schema import PointedError
+from tokenreward.schema import MOST_CANDIDATES, PointedError
 from tokenreward_service.problems import ProblemError
-
-#: The most of the likeliest tokens that are returned beside each token: none so far.
-MOST_TOP = 0
 
 #: The values at which an option leaves scores as they are. A temperature of 0 chooses the token that would be
 #: generated; neither vLLM nor SGLang scores given tokens with it.
@@ -91,7 +88,7 @@ def check_generated(count: int | None, where: str) -> None:
 
 
 def check_top(count: int, where: str) -> None:
-    """Refuse the likeliest tokens beside the given ones, beyond as many as the service returns.
+    """Refuse more alternatives a token than the service returns.
 
     Args:
         count: How many are asked for.
@@ -100,8 +97,22 @@ def check_top(count: int, where: str) -> None:
     Raises:
         ProblemError: 422.
     """
-    if not 0 <= count <= MOST_TOP:
-        raise refused(where, "only the given tokens' log-probs are returned so far: give 0")
+    if not 0 <= count <= MOST_CANDIDATES:
+        raise refused(where, f"between 0 and {MOST_CANDIDATES} of the likeliest tokens can be returned")
+
+
+def check_named(ids: Sequence[int], where: str) -> None:
+    """Refuse ids that are named for one place, where they are too many or none.
+
+    Args:
+        ids: Token ids.
+        where: The field that names them.
+
+    Raises:
+        ProblemError: 422.
+    """
+    if not 1 <= len(ids) <= MOST_CANDIDATES:
+        raise refused(where, f"between 1 and {MOST_CANDIDATES} ids can be named for a token")
 
 
 def refused(field: str, why: str) -> ProblemError:

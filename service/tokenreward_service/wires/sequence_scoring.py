@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
+import pyarrow as pa
 from fastapi import Request
 from pydantic import BaseModel, Field
 
-from tokenreward.protocol.arrow_blobs import Entry, result_rows
+from tokenreward.protocol.arrow_blobs import Entry
 from tokenreward.protocol.ids_item import IdsItem
-from tokenreward.schema import Job, JobOptions, Provenance
+from tokenreward.schema import TOP_K, Include, Job, JobOptions, Provenance
 from tokenreward_service.http.decompression import expanded
 from tokenreward_service.http.media_types import JSON
 from tokenreward_service.intake.admission import Admission
@@ -27,9 +28,10 @@ from tokenreward_service.results.reading import read_results
 from tokenreward_service.routes.auth import Caller
 from tokenreward_service.routes.request_parsing import existing, media_type
 from tokenreward_service.runtime import Runtime
-from tokenreward_service.wires.branch_asked import BRANCH, TeacherBranch
+from tokenreward_service.wires.branch_asked import TeacherBranch
 from tokenreward_service.wires.scored_options import refused
 from tokenreward_service.wires.shared_starts import Part, parts, scoring_order
+from tokenreward_service.wires.token_rows import TokenRows
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -54,6 +56,8 @@ class Asked:
         model: The model that the wire names, if it names one.
         extra: The request's field `tokenreward`.
         top: How many of the likeliest tokens are wanted beside each token.
+        named: Ids whose log-probs are wanted, the same at each token, or for each token from the start on; None for
+            none.
     """
 
     sequences: Sequence[list[int]]
@@ -61,6 +65,7 @@ class Asked:
     model: str | None = None
     extra: TeacherBranch | None = None
     top: int = 0
+    named: list[int] | list[list[int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +75,12 @@ class ScoredSequence:
     Attributes:
         ids: The sequence.
         start: The first token that has a row.
-        logprobs: One for each token from `start` on, natural logarithms.
-        top: For each of these, the likeliest tokens and their log-probs, the likeliest first; None if nobody asked.
+        rows: One for each token from `start` on.
     """
 
     ids: list[int]
     start: int
-    logprobs: list[float]
-    top: list[list[tuple[int, float]]] | None = None
+    rows: TokenRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +129,11 @@ async def score(request: Request, runtime: Runtime, caller: Caller, asked: Asked
     )
     try:
         job = await _ended(request, runtime, job_id, caller.owner)
-        own = [row async for table in read_results(runtime.store.payloads, job, 0) for row in result_rows(table)]
+        tables = [table async for table in read_results(runtime.store.payloads, job, 0)]
     finally:
         await asyncio.shield(runtime.store.purge(job_id))
-    scored = map(_logprobs, own)
-    fresh = [next(scored) if part.start < len(ids) else [] for ids, part in zip(asked.sequences, cut, strict=True)]
+    scored = (_rows(table, row) for table in tables for row in range(len(table)))
+    fresh = [next(scored) if part.start < len(ids) else None for ids, part in zip(asked.sequences, cut, strict=True)]
     return Answer(_whole(asked, cut, fresh), job.provenance)
 
 
@@ -138,8 +141,15 @@ def _options(asked: Asked) -> JobOptions:
     extra = asked.extra or TeacherBranch()
     if extra.model is not None and asked.model not in (None, extra.model):
         raise refused("model", "the request names two models; leave out `tokenreward.model`")
+    include: list[Include] = ["logprobs"]
+    include += ["top"] if asked.top else []
+    include += ["named"] if asked.named is not None else []
     return JobOptions(
-        model=extra.model or asked.model, template=extra.one_branch(), estimator="surprisal", include=["logprobs"]
+        model=extra.model or asked.model,
+        template=extra.one_branch(),
+        estimator="surprisal",
+        include=include,
+        top_k=asked.top or TOP_K,
     )
 
 
@@ -166,13 +176,13 @@ def _entry(asked: Asked, number: int, part: Part, runtime: Runtime) -> Entry | N
             413, "Sequence too long", f"Sequence {number} has {len(ids)} tokens, the service takes {most}."
         )
     if asked.extra is not None and asked.extra.branch is not None:
-        _, item = asked.extra.shown_item(number, ids)
+        item = asked.extra.shown_item(number, ids, asked.named)
         if failure := too_long(item, runtime.settings):
             raise ProblemError(413, "Item too long", failure.message)
         return Entry(None, item=item)
     if part.start >= len(ids):
         return None
-    return Entry(None, item=IdsItem(prompt_ids=ids[: part.start], token_ids=ids[part.start :]))
+    return Entry(None, item=IdsItem(prompt_ids=ids[: part.start], token_ids=ids[part.start :], named_ids=asked.named))
 
 
 async def _ended(request: Request, runtime: Runtime, job_id: str, owner: str) -> Job:
@@ -192,24 +202,26 @@ async def _ended(request: Request, runtime: Runtime, job_id: str, owner: str) ->
             raise unavailable("The scores took too long. Those that are done are kept: ask again.", 5)
 
 
-def _logprobs(row: dict[str, Any]) -> list[float]:
-    if failure := row.get("error"):
-        if failure["code"] in _CALLERS:
-            raise ProblemError(422, "Cannot be scored", failure["message"])
-        raise unavailable(f"Not scored ({failure['code']}): {failure['message']}", 5)
-    found: list[float] = row["logprobs"][BRANCH]
-    return found
+def _rows(table: pa.Table, row: int) -> TokenRows:
+    failure = table["error"][row].as_py()
+    if failure is None:
+        return TokenRows.of(table, row)
+    if failure["code"] in _CALLERS:
+        raise ProblemError(422, "Cannot be scored", failure["message"])
+    raise unavailable(f"Not scored ({failure['code']}): {failure['message']}", 5)
 
 
-def _whole(asked: Asked, cut: Sequence[Part], fresh: Sequence[list[float]]) -> list[ScoredSequence]:
+def _whole(asked: Asked, cut: Sequence[Part], fresh: Sequence[TokenRows | None]) -> list[ScoredSequence]:
     """Put the rows of every sequence together, those that it shares with others included."""
     whole: dict[int, ScoredSequence] = {}
     for number in scoring_order(cut):
-        part = cut[number]
-        start, rows = part.start, fresh[number]
+        part, rows = cut[number], fresh[number]
+        start = part.start
         if part.like is not None:
             other = whole[part.like]
             start = asked.starts[number]
-            rows = [*other.logprobs[start - other.start : part.start - other.start], *rows]
+            shared = other.rows.part(start - other.start, part.start - other.start)
+            rows = shared if rows is None else shared.joined(rows)
+        assert rows is not None, "a sequence without rows of its own has another's"
         whole[number] = ScoredSequence(asked.sequences[number], start, rows)
     return [whole[number] for number in range(len(cut))]

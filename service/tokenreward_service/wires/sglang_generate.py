@@ -19,8 +19,9 @@ from tokenreward_service.http.media_types import JSON
 from tokenreward_service.routes.auth import LabelerDep
 from tokenreward_service.runtime import RuntimeDep
 from tokenreward_service.wires.branch_asked import TeacherBranch
-from tokenreward_service.wires.scored_options import check_generated, check_options, check_top, refused
+from tokenreward_service.wires.scored_options import check_generated, check_named, check_options, check_top, refused
 from tokenreward_service.wires.sequence_scoring import Answer, Asked, ScoredSequence, TokenIds, read_body, score
+from tokenreward_service.wires.token_rows import Candidates
 from tokenreward_service.wires.wire_errors import SglangError, SglangRoute, error_responses
 
 router = APIRouter(tags=["teacher wires"], route_class=SglangRoute)
@@ -38,6 +39,7 @@ class SglangRequest(BaseModel):
         return_logprob: True: a teacher has nothing else to return.
         logprob_start_len: The first token of the lists; its own log-prob is null.
         top_logprobs_num: How many of the likeliest tokens to return beside each token.
+        token_ids_logprob: Further tokens to score at every place.
         tokenreward: What our service can do beyond the wire.
     """
 
@@ -49,6 +51,7 @@ class SglangRequest(BaseModel):
     return_logprob: bool = False
     logprob_start_len: int | list[int] = -1
     top_logprobs_num: _Count = 0
+    token_ids_logprob: TokenIds | None = None
     tokenreward: TeacherBranch | None = None
 
     @property
@@ -71,8 +74,11 @@ class SglangRequest(BaseModel):
         if not self.return_logprob:
             raise refused("return_logprob", "a teacher returns log-probs and nothing else: give true")
         check_top(self.top_logprobs_num, "top_logprobs_num")
+        if self.token_ids_logprob is not None:
+            check_named(self.token_ids_logprob, "token_ids_logprob")
         sequences = self._sequences()
-        return Asked(sequences, self._starts(sequences), None, self.tokenreward, self.top_logprobs_num)
+        starts = self._starts(sequences)
+        return Asked(sequences, starts, None, self.tokenreward, self.top_logprobs_num, self.token_ids_logprob)
 
     def _new_tokens(self) -> int | None:
         count = self.sampling_params.get("max_new_tokens")
@@ -144,7 +150,7 @@ def _result(scored: ScoredSequence, start: int, answer: Answer) -> dict[str, Any
     """One sequence's result, its lists from the token before `start` on, where a branch's response may begin later."""
     missing = scored.start - start + 1
     tokens = scored.ids[start - 1 :]
-    rows = [None] * missing + scored.logprobs
+    rows = [None] * missing + scored.rows.logprobs.tolist()
     meta: dict[str, Any] = {
         "id": uuid4().hex,
         "finish_reason": {"type": "length", "length": 0},
@@ -155,7 +161,13 @@ def _result(scored: ScoredSequence, start: int, answer: Answer) -> dict[str, Any
         "input_token_logprobs": [[row, token, None] for row, token in zip(rows, tokens, strict=True)],
         "output_token_logprobs": [],
     }
-    if scored.top is not None:
-        best = [[[value, token, None] for token, value in row] for row in scored.top]
-        meta |= {"input_top_logprobs": [None] * missing + best, "output_top_logprobs": []}
+    for name, candidates in (("top", scored.rows.top), ("token_ids", scored.rows.named)):
+        if candidates is not None:
+            meta[f"input_{name}_logprobs"] = [None] * missing + _listed(candidates)
+            meta[f"output_{name}_logprobs"] = []
     return {"text": "", "output_ids": [], "meta_info": meta, "tokenreward": answer.about}
+
+
+def _listed(candidates: Candidates) -> list[list[list[Any]]]:
+    pairs = zip(candidates.logprobs.tolist(), candidates.ids.tolist(), strict=True)
+    return [[[value, token, None] for value, token in zip(*row, strict=True)] for row in pairs]

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import numpy as np
 from fastapi import APIRouter, Request, Response
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from tokenreward_service.http.media_types import JSON
@@ -23,8 +24,9 @@ from tokenreward_service.runtime import RuntimeDep
 from tokenreward_service.wires.branch_asked import TeacherBranch
 from tokenreward_service.wires.completions import usage
 from tokenreward_service.wires.prompt_rows import prompt_logprobs, with_field
-from tokenreward_service.wires.scored_options import check_generated, check_options, check_top, refused
+from tokenreward_service.wires.scored_options import check_generated, check_named, check_options, check_top, refused
 from tokenreward_service.wires.sequence_scoring import Answer, Asked, ModelName, TokenIds, read_body, score
+from tokenreward_service.wires.token_rows import TokenRows
 from tokenreward_service.wires.wire_errors import VllmError, VllmRoute, error_responses
 
 router = APIRouter(tags=["teacher wires"], route_class=VllmRoute)
@@ -36,7 +38,8 @@ class GenerateSampling(BaseModel):
     Attributes:
         max_tokens: 1: nothing is generated all the same.
         prompt_logprobs: How many of the likeliest tokens to return beside each token.
-        prompt_logprob_token_ids: int `[rows, 1]`: the given token that follows `prompt_logprob_start + row`.
+        prompt_logprob_token_ids: int `[rows, ids]`: the tokens to score as the one that follows
+            `prompt_logprob_start + row`.
         prompt_logprob_start: The place of the first row; 0 unless given.
         logprobs: Of generated tokens, of which there are none: refused.
     """
@@ -85,9 +88,10 @@ class GenerateRequest(BaseModel):
             raise refused("sampling_params.logprobs", "they are of generated tokens, and nothing is generated")
         if len(self.token_ids) < 2:
             raise refused("token_ids", "the first token has no log-prob: send two at least")
-        named = self._named()
-        if named is not None:
-            return Asked([self.token_ids], [named[0]], self.model, self.tokenreward, 0)
+        if sampling.prompt_logprob_token_ids is not None:
+            return self._asked_by_name(sampling.prompt_logprob_token_ids, sampling.prompt_logprob_start or 0)
+        if sampling.prompt_logprob_start is not None:
+            raise refused("sampling_params.prompt_logprob_start", "it needs prompt_logprob_token_ids")
         if sampling.prompt_logprobs is None:
             raise refused(
                 "sampling_params", "there is nothing to score: give prompt_logprobs or prompt_logprob_token_ids"
@@ -95,27 +99,23 @@ class GenerateRequest(BaseModel):
         check_top(sampling.prompt_logprobs, "sampling_params.prompt_logprobs")
         return Asked([self.token_ids], [1], self.model, self.tokenreward, sampling.prompt_logprobs)
 
-    def _named(self) -> tuple[int, list[list[int]]] | None:
-        """The first token that is scored and, for it and those that follow, the ids whose log-probs are wanted."""
-        sampling = self.sampling_params
-        rows, start = sampling.prompt_logprob_token_ids, sampling.prompt_logprob_start or 0
-        if rows is None:
-            if sampling.prompt_logprob_start is not None:
-                raise refused("sampling_params.prompt_logprob_start", "it needs prompt_logprob_token_ids")
-            return None
-        if sampling.prompt_logprobs is not None:
-            raise refused(
-                "sampling_params.prompt_logprobs", "ask for these or for prompt_logprob_token_ids, not for both"
-            )
+    def _asked_by_name(self, rows: list[list[int]], start: int) -> Asked:
+        """Rows of named ids: the first one is of the token behind `start`; nothing behind the last one is scored."""
+        field = "sampling_params.prompt_logprob_token_ids"
+        if self.sampling_params.prompt_logprobs is not None:
+            raise refused("sampling_params.prompt_logprobs", f"give these or {field}, not both")
         places = max(len(self.token_ids) - 1 - start, 0)
         if len(rows) > places:
-            raise refused("sampling_params.prompt_logprob_token_ids", f"{len(rows)} rows are given for {places} places")
-        if rows != [[token] for token in self.token_ids[start + 1 : start + 1 + len(rows)]]:
-            raise refused(
-                "sampling_params.prompt_logprob_token_ids",
-                "only the given tokens' own log-probs are returned so far: name the token that follows, and no other",
-            )
-        return start + 1, rows
+            raise refused(field, f"{len(rows)} rows are given for {places} places")
+        width = max(map(len, rows))
+        for ids in rows:
+            check_named(ids, field)
+        padded = [[max(token, 0) for token in ids] + [0] * (width - len(ids)) for ids in rows]
+        end = start + 1 + len(rows)
+        # What most ask for is the given tokens' own log-probs, which are scored anyway.
+        own = padded == [[token] for token in self.token_ids[start + 1 : end]]
+        sequence = self.token_ids[:end]
+        return Asked([sequence], [start + 1], self.model, self.tokenreward, named=None if own else padded)
 
 
 class GenerateAnswer(BaseModel):
@@ -165,7 +165,7 @@ async def generate(request: Request, runtime: RuntimeDep, caller: LabelerDep) ->
 
 def _written(answer: Answer, body: GenerateRequest) -> bytes:
     (scored,) = answer.sequences
-    named = body.sampling_params.prompt_logprob_token_ids
+    asked = body.sampling_params.prompt_logprob_token_ids
     fields = {
         "request_id": body.request_id or uuid4().hex,
         "output_mode": "tokens",
@@ -173,11 +173,18 @@ def _written(answer: Answer, body: GenerateRequest) -> bytes:
         "created": int(time.time()),
         "usage": usage(answer),
         "choices": [{"index": 0, "finish_reason": "length", "stop_reason": None, "token_ids": [], "logprobs": None}],
-        "prompt_token_id_logprobs": None if named is None else _npy(np.array(scored.logprobs)[: len(named), None]),
-        "prompt_token_ids": scored.ids if body.return_token_ids else None,
+        "prompt_token_id_logprobs": None if asked is None else _npy(_by_name(scored.rows, asked)),
+        "prompt_token_ids": body.token_ids if body.return_token_ids else None,
         "tokenreward": answer.about,
     }
-    return with_field(fields, "prompt_logprobs", b"null" if named is not None else prompt_logprobs(scored))
+    return with_field(fields, "prompt_logprobs", b"null" if asked is not None else prompt_logprobs(scored))
+
+
+def _by_name(rows: TokenRows, asked: list[list[int]]) -> NDArray[np.float32]:
+    """The named ids' log-probs, float32 `[rows, ids]`; minus infinity where -1 fills a row, or nothing does."""
+    found = rows.logprobs[:, None] if rows.named is None else rows.named.logprobs
+    filled = np.array([[token >= 0 for token in ids] + [False] * (found.shape[1] - len(ids)) for ids in asked])
+    return np.where(filled, found, np.float32(-np.inf))
 
 
 def _npy(values: Any) -> str:

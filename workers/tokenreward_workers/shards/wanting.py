@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tokenreward import estimators
+from tokenreward.protocol.ids_item import IdsItem
 from tokenreward.protocol.records import ScoringOptions
 from tokenreward.schema import Item, ItemFailure
 from tokenreward.schema.candidates import check_named_ids
@@ -14,7 +15,9 @@ from tokenreward_workers.rendering import Prepared, Renderer
 from tokenreward_workers.wanted import NamedIds, Wanted
 
 
-def wanting(prepared: Prepared, item: Item, options: ScoringOptions, renderer: Renderer) -> Prepared | ItemFailure:
+def wanting(
+    prepared: Prepared, item: Item | IdsItem, options: ScoringOptions, renderer: Renderer
+) -> Prepared | ItemFailure:
     """Add to a prepared item what its job wants.
 
     Args:
@@ -38,7 +41,7 @@ def wanting(prepared: Prepared, item: Item, options: ScoringOptions, renderer: R
     return replace(prepared, scoring=replace(prepared.scoring, wanted=wanted)) if wanted else prepared
 
 
-def _named(prepared: Prepared, item: Item, renderer: Renderer) -> NamedIds | ItemFailure:
+def _named(prepared: Prepared, item: Item | IdsItem, renderer: Renderer) -> NamedIds | ItemFailure:
     if item.named_ids is None:
         return ItemFailure(code="invalid_item", message="include 'named', and the item has no `named_ids`")
     length = len(prepared.response_ids)

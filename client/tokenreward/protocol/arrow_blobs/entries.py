@@ -68,7 +68,8 @@ def unpack_ids(data: bytes) -> list[str | None]:
 def _entry_row(entry: Entry) -> dict[str, Any]:
     row: dict[str, Any] = {"id": utf8(entry.id), "error": entry.failure and entry.failure.model_dump()}
     if isinstance(item := entry.item, IdsItem):
-        row |= {"prompt": json.dumps({"prompt_ids": item.prompt_ids}), "token_ids": item.token_ids}
+        stored = item.model_dump(include={"prompt_ids", "named_ids"}, exclude_none=True)
+        row |= {"prompt": json.dumps(stored), "token_ids": item.token_ids}
     elif item is not None:
         row["prompt"] = json.dumps(_conversation(item))
         row |= {

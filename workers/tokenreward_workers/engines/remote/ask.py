@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tokenreward_workers.scoring import LogProbs
+from tokenreward_workers.scoring import Row
+from tokenreward_workers.wanted import NOTHING, Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +17,17 @@ class Ask:
     Attributes:
         ids: The whole sequence: a branch's prompt and the response.
         start: Index of the first response token, at least 1.
+        wanted: What is wanted beside the response's log-probs.
     """
 
     ids: list[int]
     start: int
+    wanted: Wanted = NOTHING
+
+    @property
+    def response(self) -> list[int]:
+        """The ids to score."""
+        return self.ids[self.start :]
 
 
 class UnusableAnswer(Exception):
@@ -46,8 +54,11 @@ class Wire(Protocol):
             salt: Requests with the same salt share cached prefixes; None reads nothing from the cache.
         """
 
-    def rows(self, answer: Any, asks: Sequence[Ask]) -> list[LogProbs | None]:
-        """Read the response's log-probs of each sequence, float32 `[T]`; None for one that was not computed whole.
+    def lacks(self, wanted: Wanted) -> str | None:
+        """Return what the wire cannot give of what is wanted; None if it can give all."""
+
+    def rows(self, answer: Any, asks: Sequence[Ask]) -> list[Row | None]:
+        """Read each sequence's row; None for one that was not computed whole.
 
         Raises:
             UnusableAnswer: The answer is no answer of this wire.

@@ -162,9 +162,9 @@ class EndpointProof:
         if rows is None:
             raise BadInput(f"{endpoint.url} did not score every token of the probe text")
         if self._rows is None:
-            self._rows = rows
+            self._rows = rows.logprobs
             return
-        apart = float(np.abs(rows - self._rows).mean())
+        apart = float(np.abs(rows.logprobs - self._rows).mean())
         if not apart <= _NOISE:
             raise Swapped(
                 f"{endpoint.url} gives a fixed text log-probs that are {apart:.3g} apart (mean) from those at the "

@@ -27,7 +27,7 @@ from tokenreward_workers.engines.remote.settings import RemoteSettings
 from tokenreward_workers.engines.remote.wires.sglang import SglangWire
 from tokenreward_workers.engines.remote.wires.vllm_completions import CompletionsWire
 from tokenreward_workers.engines.remote.wires.vllm_tokens import TokensWire
-from tokenreward_workers.scoring import LogProbs, Row, Scored, Scoring, ScoringFailed, checked
+from tokenreward_workers.scoring import Row, Scored, Scoring, ScoringFailed, checked
 
 NAME = "remote"
 #: What a fingerprint says of weights and arithmetic that nobody vouches for.
@@ -165,8 +165,10 @@ class RemoteEngine:
 
     async def _scored(self, scoring: Scoring) -> Outcome:
         """Score one response under its branches."""
+        if (lacking := self._proof.wire.lacks(scoring.wanted)) is not None:
+            return ScoringFailed("engine_error", f"the remote engine's wire does not give {lacking}")
         asks = {
-            branch: Ask([*scoring.prefix, *rest, *scoring.response], len(scoring.prefix) + len(rest))
+            branch: Ask([*scoring.prefix, *rest, *scoring.response], len(scoring.prefix) + len(rest), scoring.wanted)
             for branch, rest in scoring.branches.items()
         }
         try:
@@ -177,13 +179,13 @@ class RemoteEngine:
         for branch, row in zip(asks, rows, strict=True):
             if row is None:
                 return ScoringFailed("engine_error", "the endpoint did not compute every log-prob")
-            found[branch] = Row(row)
+            found[branch] = row
         self.stats.branches += len(found)
         self.stats.tokens += scoring.tokens
         self.stats.computed_tokens += scoring.tokens
         return checked(found, len(scoring.response), scoring.wanted)
 
-    async def _rows(self, prefix: tuple[int, ...], asks: list[Ask]) -> list[LogProbs | None]:
+    async def _rows(self, prefix: tuple[int, ...], asks: list[Ask]) -> list[Row | None]:
         wire = self._proof.wire
         if wire.several:
             return await self._asked(asks, None)
@@ -202,7 +204,7 @@ class RemoteEngine:
         if self._salts.first_time(prefix):
             await self._post(wire.path, wire.prefix(list(prefix), self._model, salt))
 
-    async def _asked(self, asks: list[Ask], salt: str | None) -> list[LogProbs | None]:
+    async def _asked(self, asks: list[Ask], salt: str | None) -> list[Row | None]:
         """Ask for the rows; once more, without the cache, for those that it covered."""
         wire = self._proof.wire
         if salt is not None:

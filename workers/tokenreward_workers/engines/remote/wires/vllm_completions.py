@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tokenreward_workers.engines.remote.ask import Ask, UnusableAnswer
-from tokenreward_workers.scoring import LogProbs
+from tokenreward_workers.scoring import Candidates, Row
+from tokenreward_workers.wanted import Wanted
 
 
 class CompletionsWire:
@@ -22,29 +23,48 @@ class CompletionsWire:
     several = True
 
     def body(self, asks: Sequence[Ask], model: str, salt: str | None) -> Mapping[str, Any]:
-        sampling = {"max_tokens": 1, "temperature": 0, "prompt_logprobs": 0, "add_special_tokens": False}
+        top = asks[0].wanted.top
+        sampling = {"max_tokens": 1, "temperature": 0, "prompt_logprobs": top, "add_special_tokens": False}
         return {"model": model, "prompt": [ask.ids for ask in asks], **sampling}
 
-    def rows(self, answer: Any, asks: Sequence[Ask]) -> list[LogProbs | None]:
+    def lacks(self, wanted: Wanted) -> str | None:
+        if wanted.moments:
+            return "moments of the predictions"
+        return None if wanted.ids is None else "named ids (the wire vllm-generate gives them where vLLM runs on GPUs)"
+
+    def rows(self, answer: Any, asks: Sequence[Ask]) -> list[Row | None]:
         try:
             choices = sorted(answer["choices"], key=lambda choice: choice["index"])
-            return [given_tokens(choice["prompt_logprobs"], ask) for choice, ask in zip(choices, asks, strict=True)]
+            return [prompt_row(choice["prompt_logprobs"], ask) for choice, ask in zip(choices, asks, strict=True)]
         except (KeyError, TypeError, ValueError) as error:
             raise UnusableAnswer(f"no `choices` with `prompt_logprobs` for {len(asks)} prompts ({error!r})") from error
 
 
-def given_tokens(prompt_logprobs: Any, ask: Ask) -> LogProbs | None:
-    """Read the log-probs of a sequence's response out of vLLM's `prompt_logprobs`.
+def prompt_row(prompt_logprobs: Any, ask: Ask) -> Row | None:
+    """Read a sequence's row out of vLLM's `prompt_logprobs`.
 
     Returns:
-        float32 `[T]`; None if a row is missing, is of another token, or has a rank below 1: vLLM did not compute it.
+        The row; None if a place is missing, is of another token, has a rank below 1, or fewer of the likeliest tokens
+        than were asked for: vLLM did not compute it.
     """
     if len(prompt_logprobs) != len(ask.ids):
         return None
-    found = []
-    for place in range(ask.start, len(ask.ids)):
-        entry = (prompt_logprobs[place] or {}).get(str(ask.ids[place]))
-        if entry is None or (entry.get("rank") is not None and entry["rank"] < 1):
+    own, best = [], []
+    for place, token in enumerate(ask.response, ask.start):
+        entries = prompt_logprobs[place] or {}
+        given = entries.get(str(token))
+        if given is None or (given.get("rank") is not None and given["rank"] < 1):
             return None
-        found.append(entry["logprob"])
-    return np.array(found, dtype=np.float32)
+        own.append(given["logprob"])
+        if ask.wanted.top:
+            ranked = [
+                (e["rank"], int(name), e["logprob"]) for name, e in entries.items() if e["rank"] <= ask.wanted.top
+            ]
+            if len(ranked) != ask.wanted.top:
+                return None
+            best.append(sorted(ranked))
+    top = None
+    if ask.wanted.top:
+        found = np.array(best)
+        top = Candidates(found[:, :, 1].astype(np.int32), found[:, :, 2].astype(np.float32))
+    return Row(np.array(own, dtype=np.float32), top=top)

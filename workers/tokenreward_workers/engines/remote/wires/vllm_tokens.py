@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from tokenreward_workers.engines.remote.ask import Ask, UnusableAnswer
-from tokenreward_workers.engines.remote.wires.vllm_completions import given_tokens
-from tokenreward_workers.scoring import LogProbs
+from tokenreward_workers.engines.remote.wires.vllm_completions import prompt_row
+from tokenreward_workers.scoring import Candidates, Row
+from tokenreward_workers.wanted import Wanted
 
 
 class TokensWire:
@@ -31,28 +32,44 @@ class TokensWire:
 
     def body(self, asks: Sequence[Ask], model: str, salt: str | None) -> Mapping[str, Any]:
         (ask,) = asks
-        wanted: dict[str, Any] = {"prompt_logprobs": 0}
-        if self.named:
-            targets = [[token] for token in ask.ids[ask.start :]]
-            wanted = {"prompt_logprob_token_ids": targets, "prompt_logprob_start": ask.start - 1}
+        wanted: dict[str, Any] = {"prompt_logprobs": ask.wanted.top}
+        if self._by_name(ask):
+            targets = np.array(ask.response)[:, None]
+            if ask.wanted.ids is not None:
+                targets = np.concatenate([targets, ask.wanted.ids.array], axis=1)
+            wanted = {"prompt_logprob_token_ids": targets.tolist(), "prompt_logprob_start": ask.start - 1}
         return self._request(ask.ids, model, salt, wanted)
+
+    def lacks(self, wanted: Wanted) -> str | None:
+        if wanted.moments:
+            return "moments of the predictions"
+        if wanted.ids is not None and wanted.top:
+            return "named ids and the likeliest ones in one request"
+        return (
+            "named ids: its server runs vLLM's V1 model runner" if wanted.ids is not None and not self.named else None
+        )
 
     def prefix(self, ids: list[int], model: str, salt: str) -> Mapping[str, Any]:
         """Write a request that only fills the cache: its rows never see the LM head."""
         return self._request(ids, model, salt, {})
 
-    def rows(self, answer: Any, asks: Sequence[Ask]) -> list[LogProbs | None]:
+    def rows(self, answer: Any, asks: Sequence[Ask]) -> list[Row | None]:
         (ask,) = asks
         try:
-            if not self.named:
-                return [given_tokens(answer["prompt_logprobs"], ask)]
+            if not self._by_name(ask):
+                return [prompt_row(answer["prompt_logprobs"], ask)]
             packed = answer["prompt_token_id_logprobs"]
             if packed is None:  # vLLM drops them where the cache covered the start row
                 return [None]
             found = np.load(io.BytesIO(base64.b64decode(packed)), allow_pickle=False)
-            return [np.ascontiguousarray(found.reshape(len(ask.ids) - ask.start), dtype=np.float32)]
+            found = found.astype(np.float32).reshape(len(ask.response), 1 + ask.wanted.named)
         except (KeyError, TypeError, ValueError) as error:
             raise UnusableAnswer(f"no prompt log-probs of {len(ask.ids)} tokens ({error!r})") from error
+        ids = ask.wanted.ids
+        return [Row(found[:, 0].copy(), named=None if ids is None else Candidates(ids.array, found[:, 1:].copy()))]
+
+    def _by_name(self, ask: Ask) -> bool:
+        return self.named and not ask.wanted.top
 
     def _request(self, ids: list[int], model: str, salt: str | None, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         sampling = {"max_tokens": 1, "temperature": 0, "detokenize": False, "skip_reading_prefix_cache": salt is None}
