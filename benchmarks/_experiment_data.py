@@ -6,12 +6,14 @@ OUT/data/SEED/                      prompts, samples, pairs, and the pairs label
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from benchmarks._experiment_plan import Plan
+from benchmarks.harness.stack import Stack
 from tokenreward.audit import builtin
 from tokenreward.dataset import label_dataset
 from tokenreward.dataset.atomic import replace
@@ -50,6 +52,32 @@ def prepare(plan: Plan, model: str, out: Path) -> None:
 
 def labeled_file(out: Path, seed: int, kind: str) -> Path:
     return out / "data" / str(seed) / f"pairs-{kind}.jsonl"
+
+
+def served_contrast(plan: Plan, model: str, out: Path, seed: int, row: str, strong: Path) -> Path:
+    """The pairs of a seed with the labels of a row's policy against the start, by a service with a worker for each."""
+    file = labeled_file(out, seed, f"{row}-against-start")
+    if file.exists():
+        return file
+    with tempfile.TemporaryDirectory() as scratch, Stack(Path(scratch)) as stack:
+        stack.start_api()
+        for name, path in (("start", model), ("strong", str(strong))):
+            settings = {"TOKENREWARD_MODEL": path, "TOKENREWARD_MODEL_NAME": name, "TOKENREWARD_DTYPE": "float32"}
+            stack.start_worker(engine="transformers", **settings)
+        stack.wait_ready(2)
+        done = label_dataset(
+            out / "data" / str(seed) / "pairs.jsonl",
+            file,
+            model="start",
+            template="strong-weak",
+            models={"policy": "strong"},
+            tokens=True,
+            url=stack.url,
+            progress=True,
+        )
+    if done.failed:
+        raise SystemExit(f"{file}: {done.failed} responses could not be labeled: {done.reasons}")
+    return file
 
 
 def _training_prompts(plan: Plan, seed: int, taken: set[str]) -> list[dict[str, Any]]:

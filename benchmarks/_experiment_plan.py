@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -40,7 +40,7 @@ class Row(Section):
 
 
 class Plan(Section):
-    """The whole file."""
+    """The whole file. contrast: who computes the labels of a row's policy against the start; both give the same."""
 
     model: str
     seeds: Annotated[list[int], Field(min_length=1)]
@@ -52,6 +52,7 @@ class Plan(Section):
     data: dict[str, Any]
     train: dict[str, Any]
     rows: dict[str, Row]
+    contrast: Literal["trainer", "service"] = "trainer"
 
     def narrowed(self, rows: list[str] | None, seeds: list[int] | None) -> Plan:
         """Only these rows, the rows whose policies label them, and these seeds."""
@@ -66,7 +67,7 @@ class Plan(Section):
     @property
     def identity(self) -> str:
         """Of what every run shares: results of another identity are not comparable."""
-        return digest(self.model_dump(exclude={"rows", "seeds"}))
+        return digest(self.model_dump(exclude={"rows", "seeds", "contrast"}))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._experiment_data import labeled_file
+from benchmarks._experiment_data import labeled_file, served_contrast
 from benchmarks._experiment_plan import SURPRISAL, Plan, Run
 from tokenreward.audit.measures.ranks import auroc
 from tokenreward.audit.tokens import BAD, LEFT_OUT, judged
@@ -111,11 +111,14 @@ def settings_of(plan: Plan, model: str, out: Path, run: Run) -> dict[str, Any]:
     labels: dict[str, Any] = {}
     if kind == SURPRISAL:
         labels = {"source": "surprisal"}
-    elif kind in plan.rows:
-        labels = {"source": "contrast", "strong": str(folder_of(out, Run(kind, plan.rows[kind], run.seed)) / "model")}
-        labels["weak"] = model
     # Where a row has no labels of its own, some are there for the metrics, and no loss reads them.
     file = labeled_file(out, run.seed, kind if kind in plan.labels else next(iter(plan.labels)))
+    if kind in plan.rows:
+        strong = folder_of(out, Run(kind, plan.rows[kind], run.seed)) / "model"
+        if plan.contrast == "service":
+            file = served_contrast(plan, model, out, run.seed, kind, strong)
+        else:
+            labels = {"source": "contrast", "strong": str(strong), "weak": model}
     own = {"output_dir": str(folder_of(out, run) / "model"), "seed": run.seed, "disable_tqdm": True}
     return {
         "model": {"name": model, "dtype": "float32"},

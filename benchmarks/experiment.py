@@ -1,6 +1,7 @@
 """Does the regulariser help? Preference methods with and without token rewards, at a size that anyone can rerun.
 
     python benchmarks/experiment.py [--only dpo dpo-reg] [--seeds 0 1] [--section.key value ...]
+    python benchmarks/experiment.py --contrast service      labels of two models from the service, not from the trainer
     python benchmarks/experiment.py --smoke          two methods, one seed, tiny: whether everything runs
     python benchmarks/experiment.py --detectable     the smallest effect that this size can find, without running
     python benchmarks/experiment.py --table          the tables of docs/experiment.md from the committed results
@@ -41,13 +42,14 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="ROW", help="these rows")
     parser.add_argument("--seeds", nargs="+", type=int, metavar="N", help="these seeds")
     parser.add_argument("--out", type=Path, default=_report.ROOT / "build" / "experiment")
+    parser.add_argument("--contrast", choices=["trainer", "service"], default="trainer")
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--detectable", action="store_true")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--keep", action="store_true", help="keep all weights, 0.5 GB a run")
     parser.add_argument("--commit", action="store_true", help="write the results file and the document's tables")
     options, overrides = parser.parse_known_args()
-    plan = read_plan(overrides)
+    plan = read_plan(overrides).model_copy(update={"contrast": options.contrast})
     if options.detectable:
         best, worst = detectable(plan.prompts.test, len(plan.seeds), _CHANGED)
         print(f"{plan.prompts.test} prompts, {len(plan.seeds)} seeds: {best:.3f} to {worst:.3f} of accuracy")

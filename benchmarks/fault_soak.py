@@ -4,7 +4,8 @@
 
 Real processes throughout (valkey-server, API, supervised RQ workers); the engine is `synthetic`, because equality must
 be exact. An item is lost if it has no outcome, duplicated if it has two, wrong if its rewards differ from those of an
-undisturbed run (or if it has an error). Ends by itself.
+undisturbed run (or if it has an error). A third of the jobs names an adapter, which is replaced and deleted meanwhile;
+their rewards are recomputed with the version that their provenance names. Ends by itself.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import httpx2
 import psutil
 import redis
 
+from benchmarks._adapter_faults import ADAPTED, AdapterFaults
 from benchmarks._report import table, write
 from benchmarks.harness.stack import Stack, http
 from benchmarks.harness.undisturbed import rewards
@@ -55,7 +57,10 @@ class Soak:
         self.restarting = threading.Lock()
         self.port = int(stack.url.rsplit(":", 1)[1])
         self.pool = ThreadPoolExecutor(32)
+        self.adapters = AdapterFaults(stack, stack.folder / "adapter", self.random)
         self.kinds: list[tuple[Callable[[], None], int]] = [
+            (self.adapters.replace_adapter, 5),
+            (self.adapters.delete_adapter, 2),
             (self.kill_worker, 6),
             (self.freeze_worker, 3),
             (self.kill_api, 1),
@@ -76,10 +81,13 @@ class Soak:
                 {"prompt": f"job {number}", "response": f"item {n} of {number}", "id": f"{number}-{n}"}
                 for n in range(self.random.choice([1, 5, 40, 200]))
             ]
+            adapted = ADAPTED if number % 3 == 0 else {}
             with contextlib.suppress(httpx2.TransportError):
-                answer = http.post(self.stack.url + "/v1/jobs", json={"items": items}, timeout=20)
+                answer = http.post(self.stack.url + "/v1/jobs", json={"items": items, **adapted}, timeout=20)
                 if answer.status_code == 202:
                     self.accepted[answer.json()["id"]] = items
+                    if adapted:
+                        self.adapters.accepted(answer.json())
             # Enough to keep three workers busy, not so much that the end takes long.
             self.over.wait(0.2 if self.backlog() < 600 else 1.5)
 
@@ -203,14 +211,16 @@ class Soak:
 
     def check(self) -> Counter[str]:
         """Wait for every accepted job, then look at every item."""
-        found = Counter[str](items=0, lost=0, duplicated=0, wrong=0)
+        found = Counter[str](items=0, lost=0, duplicated=0, wrong=0, wrong_version=self.adapters.wrong_versions)
         with httpx2.Client(base_url=self.stack.url, timeout=60) as api:
             for job_id, items in self.accepted.items():
                 wait_for(lambda j=job_id: api.get(f"/v1/jobs/{j}").json()["state"] == "succeeded", 300, f"job {job_id}")
                 rows = [json.loads(line) for line in api.get(f"/v1/jobs/{job_id}/results").text.splitlines()][:-1]
                 counts = Counter(row["id"] for row in rows)
                 by_id = {row["id"]: row for row in rows}
-                for item, expected in zip(items, rewards(items), strict=True):
+                version = self.adapters.pinned.get(job_id)
+                adapted = {"template": "opposite", "versions": {"better": version}} if version else {}
+                for item, expected in zip(items, rewards(items, **adapted), strict=True):
                     found["items"] += 1
                     if counts[item["id"]] == 0:
                         found["lost"] += 1
@@ -235,9 +245,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tokenreward-faults-") as folder, Stack(Path(folder), SETTINGS) as stack:
         stack.start_api()
         for _ in range(WORKERS):
-            stack.start_worker(supervised=True)
+            stack.start_worker(supervised=True, TOKENREWARD_CACHE=str(Path(folder) / "cache"))
         stack.wait_ready(WORKERS)
         soak = Soak(stack, arguments.seed)
+        soak.adapters.replace_adapter()
         load = threading.Thread(target=soak.submit_forever, daemon=True)
         load.start()
         soak.measure_detection(DETECTIONS)
@@ -251,7 +262,9 @@ def main() -> int:
     figures = {
         "faults": sum(soak.done.values()),
         "kinds": dict(soak.done),
+        "adapter_faults": soak.adapters.faults,
         "jobs": len(soak.accepted),
+        "adapter_jobs": len(soak.adapters.pinned),
         **found,
         "detect_seconds": max(soak.detected, default=0.0),
         "detect_seconds_median": statistics.median(soak.detected) if soak.detected else 0.0,
@@ -259,7 +272,7 @@ def main() -> int:
     }
     table("faults", [(name, value) for name, value in figures.items() if name != "kinds"] + sorted(soak.done.items()))
     write("faults", figures)
-    return 1 if found["lost"] or found["duplicated"] or found["wrong"] else 0
+    return 1 if any(found[kind] for kind in ("lost", "duplicated", "wrong", "wrong_version")) else 0
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ SETTINGS = frozenset(
         *("lease_seconds", "reconcile_seconds", "max_attempts"),
         *("model", "model_name", "engine", "dtype", "head_dtype", "max_tokens", "batch_tokens"),
         *("kv_gib", "gpu_memory", "tensor_parallel", "data_parallel"),
+        *("adapters", "max_adapters", "max_adapter_rank"),
         *("endpoint", "wire", "endpoint_model", "endpoint_key", "endpoint_requests", "weights_hash"),
         *("cache_ttl_seconds", "stop_seconds"),
     )

@@ -13,6 +13,7 @@ from tokenreward_service.http import openapi, origin_guard
 from tokenreward_service.http.path_prefix import PathPrefix
 from tokenreward_service.monitoring.request_log import RequestFigures, RequestLog
 from tokenreward_service.routes import (
+    adapters,
     audits,
     catalogue,
     health,
@@ -52,7 +53,7 @@ def create_app(settings: ServiceSettings, redis_url: str) -> FastAPI:
     problems.install(app)
     if is_loopback(settings.host) or settings.allowed_hosts:
         origin_guard.install(app, settings.allowed_hosts or "")
-    for part in (label, job_create, jobs, job_results, job_items, catalogue, audits, render, health):
+    for part in (label, job_create, jobs, job_results, job_items, adapters, catalogue, audits, render, health):
         app.include_router(part.router)
     for wire in (completions, token_generate, sglang_generate):
         app.include_router(wire.router)

@@ -20,6 +20,7 @@ from tokenreward_service.intake.coalescing import Coalescer
 from tokenreward_service.intake.submission import Intake
 from tokenreward_service.recovery.reconciler import Reconciler
 from tokenreward_service.settings import ServiceSettings
+from tokenreward_service.store.adapters import Adapters
 from tokenreward_service.store.connection import connect
 from tokenreward_service.store.job_store import JobStore
 
@@ -39,6 +40,7 @@ class Runtime:
         intake: Turns requests for work into jobs.
         admission: Decides whether a request for work is taken in.
         keyring: Checks API keys.
+        adapters: The adapters of models.
     """
 
     settings: ServiceSettings
@@ -49,6 +51,7 @@ class Runtime:
     intake: Intake
     admission: AdmissionControl
     keyring: KeyRing
+    adapters: Adapters
 
 
 def _of_request(request: Request) -> Runtime:
@@ -66,6 +69,7 @@ async def running(app: FastAPI, settings: ServiceSettings, redis_url: str) -> As
     client, sync = connect(redis_url)
     store = JobStore.on(client, sync, Spill(settings.blob_url, settings.spill_bytes))
     fleet = Fleet(client, settings.declared)
+    adapters = Adapters(client)
     subscription = Subscription(client)
     app.state.runtime = Runtime(
         settings=settings,
@@ -73,9 +77,10 @@ async def running(app: FastAPI, settings: ServiceSettings, redis_url: str) -> As
         store=store,
         fleet=fleet,
         subscription=subscription,
-        intake=Intake(client, store, fleet, Coalescer(store.publisher, settings), settings),
+        intake=Intake(client, store, fleet, adapters, Coalescer(store.publisher, settings), settings),
         admission=AdmissionControl(client, settings),
         keyring=KeyRing(client, required=settings.needs_keys),
+        adapters=adapters,
     )
     tasks = [
         asyncio.create_task(subscription.run(), name="event subscription"),

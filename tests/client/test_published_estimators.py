@@ -38,6 +38,18 @@ def test_tis_clamps_at_one_and_a_half_as_the_authors_code() -> None:
     )
 
 
+def test_rto_scales_and_clamps_as_the_authors_code() -> None:
+    found = estimators.resolve("rto").apply(Evidence({"better": BETTER, "worse": WORSE}))
+    assert found.difference == pytest.approx(DIFFERENCES)
+    assert found.rewards == pytest.approx([0.05, 0.0, 0.05])
+    assert estimators.resolve("rto").rewards({"better": WORSE, "worse": BETTER}) == pytest.approx([-0.05, 0.0, -0.05])
+    wide = estimators.resolve("rto").rewards({"better": BETTER, "worse": WORSE}, {"scale": 0.1, "clamp": 0.3})
+    assert wide == pytest.approx([0.1, 0.0, 0.3])
+    assert estimators.resolve("rto").template == "strong-weak"
+    with pytest.raises(BadInput, match="clamp"):
+        estimators.resolve("rto").rewards({"better": BETTER, "worse": WORSE}, {"clamp": 0.6})
+
+
 def test_rlcsd_takes_the_mean_over_wrong_siblings() -> None:
     wrong = np.array([[-1.0, -2.1, -0.5], [-1.02, -1.9, -0.6]], dtype=np.float32)
     found = estimators.resolve("rlcsd").apply(Evidence({"right": BETTER, "wrong": wrong}))

@@ -18,6 +18,25 @@ def test_every_shipped_template_has_the_bare_prompt_and_what_some_estimator_need
         assert any(set(e.branches) <= template.branches.keys() for e in estimators.shipped().values())
 
 
+def test_a_branch_without_a_model_leaves_the_templates_hash_as_it_was() -> None:
+    plain = Template(name="t", branches={"better": Branch(directive="x"), "worse": Branch(directive="y")})
+    adapted = Template(name="t", branches={**plain.branches, "better": Branch(directive="x", model="dpo")})
+    assert plain.hash == "1a81552255f8a1d0", "what is not there does not count"
+    assert adapted.hash != plain.hash
+
+
+def test_the_templates_of_two_models_show_the_bare_question() -> None:
+    item = Item(prompt="What is 2+2?", response="It is 4.", context={"privilege": "It is 4."})
+    asked = [Message(role="user", content="What is 2+2?")]
+    pair = templates.render(templates.resolve("strong-weak"), Item(prompt="What is 2+2?", response="It is 4."))
+    assert set(pair) == {"better", "worse", "plain"}
+    assert all(chat == asked for chat in pair.values())
+    own = templates.render(templates.resolve("self"), item)
+    assert own["plain"] == asked
+    assert "It is 4." in own["privileged"][0].text
+    assert {branch.model for branch in templates.resolve("self").branches.values()} == {"policy"}
+
+
 def test_the_null_branch_of_evidence_knows_nothing_of_the_question() -> None:
     item = Item(prompt="MY-QUESTION", response="MY-ANSWER")
     chats = templates.render(templates.resolve("evidence"), item)

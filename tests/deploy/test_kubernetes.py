@@ -25,6 +25,7 @@ FOREIGN = {"ScaledObject", "PodMonitor"}
 SETTINGS_OF = {
     "defaults": [],
     "everything": [
+        "networkPolicy.apiFrom[0].namespaceSelector.matchLabels.team=lab",
         "ingress.enabled=true",
         "ingress.path=/rewards",
         "ingress.className=nginx",
@@ -70,6 +71,7 @@ def test_the_schema_refuses_what_is_misspelt() -> None:
         ("ingress.path=/a//b", "path"),
         ("valkey.image=valkey", "image"),
         ("models[0].replicas=3", "ReadWriteMany"),
+        ("podMonitor.enabled=true", "apiFrom"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(value: str, complaint: str) -> None:
@@ -158,6 +160,13 @@ def test_the_network_lets_nobody_but_ours_to_the_store() -> None:
         labels = rendered["Deployment", f"tr-tokenreward-{name}"]["spec"]["template"]["metadata"]["labels"]
         assert policy["ingress"][0]["from"][0]["podSelector"]["matchLabels"].items() <= labels.items()
     assert policy["egress"] == []
+
+
+def test_an_api_that_asks_for_keys_waits_for_the_first_one_and_another_does_not() -> None:
+    (waiting,) = objects()["Deployment", "tr-tokenreward-api"]["spec"]["template"]["spec"]["initContainers"]
+    assert "tokenreward keys list" in waiting["command"][-1]
+    open_ = objects("tr", "api.insecure=true")["Deployment", "tr-tokenreward-api"]["spec"]["template"]["spec"]
+    assert "initContainers" not in open_
 
 
 def test_secrets_are_named_and_never_written() -> None:

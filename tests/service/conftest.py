@@ -20,6 +20,7 @@ from tokenreward.protocol.worker_records import ModelRecord, WorkerRecord
 from tokenreward.schema import Fingerprint, Item, JobOptions
 from tokenreward_service.fleet import Fleet
 from tokenreward_service.intake.pinning import plan
+from tokenreward_service.store.adapters import Adapters
 from tokenreward_service.store.drafts import Draft, Slice
 from tokenreward_service.store.job_store import JobStore
 from tokenreward_service.store.publishing import shards_of
@@ -40,11 +41,12 @@ class Parts:
     store: JobStore
     fleet: Fleet
     scripts: Scripts
+    adapters: Adapters
 
     async def draft(self, items: int = 1, fingerprint: Fingerprint = FINGERPRINT, fleet: Fleet | None = None) -> Draft:
         """A draft with one slice of so many items."""
         options = JobOptions(model=f"{fingerprint.model}@{fingerprint.digest}")
-        draft = Draft(await plan(options, fleet or self.fleet), "owner", 3600)
+        draft = Draft(await plan(options, fleet or self.fleet, self.adapters), "owner", 3600)
         entries = [Entry(str(n), Item(prompt="p", response=f"r{n}")) for n in range(items)]
         await self.store.drafts.stage(draft, Slice(0, entries, 10 * items))
         return draft
@@ -98,7 +100,7 @@ def run(server: Stack) -> Callable[[Scenario[T]], T]:
         async with redis.asyncio.Redis.from_url(server.redis_url, socket_timeout=10) as client:
             await client.flushall()
             store = JobStore.on(client, server.redis, Spill(None, 1))
-            parts = Parts(client, server.redis, store, Fleet(client), Scripts(client))
+            parts = Parts(client, server.redis, store, Fleet(client), Scripts(client), Adapters(client))
             await parts.register(FINGERPRINT)
             return await scenario(parts)
 

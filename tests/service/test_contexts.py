@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.harness.stack import Stack
 from benchmarks.harness.waiting import patience
-from tokenreward import estimators
+from tokenreward import estimators, templates
 
 SIBLINGS = {"right": "Four.", "wrong": ["Five.", "Six.", "Seven.", "Eight."]}
 ITEM = {"prompt": "What is 2+2?", "response": "It is 4. Yes, 4!", "context": SIBLINGS}
@@ -45,7 +45,8 @@ def test_every_estimator_works_with_the_template_it_was_made_for(http: httpx2.Cl
     item = {key: value for key, value in ITEM.items() if key != "context"}
     if estimator.template in CONTEXTS:
         item["context"] = CONTEXTS[estimator.template]
-    answer = label(http, item, estimator=name, include=["difference", "logprobs"])
+    models = dict.fromkeys(templates.resolve(estimator.template).models, "synthetic")
+    answer = label(http, item, estimator=name, include=["difference", "logprobs"], models=models)
     (result,) = answer["results"]
     assert "error" not in result
     assert len(result["rewards"]) == len(result["difference"]) == len(result["token_ids"])

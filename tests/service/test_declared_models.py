@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 
 from tokenreward.protocol import keys
+from tokenreward.protocol.records import Corrupt
 from tokenreward.schema import Fingerprint, JobOptions
 from tokenreward_service.fleet import Fleet, awaited
+from tokenreward_service.intake.admission import AdmissionControl
 from tokenreward_service.intake.pinning import plan
 from tokenreward_service.monitoring.metrics import page
 from tokenreward_service.monitoring.request_log import RequestFigures
@@ -80,6 +83,50 @@ def test_its_first_worker_gets_every_job_that_waits_and_another_models_worker_ge
         assert await parts.redis.zcard(keys.queued(awaited("later").fingerprint_digest)) == 0
         (shard,) = await parts.redis.zrange(keys.queued(LATER.digest), 0, -1)
         await parts.claim(shard.decode(), "w")
+
+    run(scenario)
+
+
+def test_a_cancelled_job_is_not_brought_back_and_an_unreadable_one_holds_up_nobody(run) -> None:
+    async def scenario(parts: Parts) -> None:
+        fleet, cancelled = await declare(parts)
+        _, broken = await declare(parts)
+        _, right = await declare(parts)
+        first = FirstWorker(parts.redis, parts.store, fleet, ["later"])
+        waiting = await first._jobs(awaited("later").fingerprint_digest)
+        assert set(waiting) == {cancelled, broken, right}
+        await parts.scripts.cancel(args=[cancelled])
+        await parts.redis.hset(keys.job(broken), "options", "{")
+        await parts.register(LATER, alive=True)
+        for job_id in waiting:  # as a round that had listed them before
+            with contextlib.suppress(Corrupt):
+                await first._pin(job_id, (await fleet.models())[0])
+        await first.pin_waiting()
+        job = await parts.store.snapshots.get(cancelled)
+        assert job is not None
+        assert job.state == "cancelled"
+        assert await fingerprint_of(parts, right) == LATER
+
+    run(scenario)
+
+
+def test_the_shards_of_a_pinned_job_count_with_their_tokens(run) -> None:
+    async def scenario(parts: Parts) -> None:
+        fleet, _ = await declare(parts, items=3)
+        await parts.register(LATER, alive=True)
+        await FirstWorker(parts.redis, parts.store, fleet, ["later"]).pin_waiting()
+        (shard,) = await parts.redis.zrange(keys.queued(LATER.digest), 0, -1)
+        assert int(await parts.redis.hget(keys.shard(shard.decode()), "estimated")) == 30
+
+    run(scenario)
+
+
+def test_shards_that_wait_for_a_first_worker_count_as_waiting(run) -> None:
+    async def scenario(parts: Parts) -> None:
+        await declare(parts)
+        control = AdmissionControl(parts.redis, ServiceSettings(declared_models="later", max_queued_shards=1))
+        with pytest.raises(ProblemError, match="Too busy"):
+            await control.check()
 
     run(scenario)
 

@@ -63,7 +63,7 @@ def test_others_get_their_turn_while_a_body_is_parsed() -> None:
 def test_others_get_their_turn_while_items_are_checked(synthetic: Stack) -> None:
     async def taken_in() -> None:
         async with running(FastAPI(), SETTINGS, synthetic.redis_url) as runtime:
-            draft = Draft(await plan(JobOptions(), runtime.fleet), "owner", 60)
+            draft = Draft(await plan(JobOptions(), runtime.fleet, runtime.adapters), "owner", 60)
             builder = JobBuilder(runtime.store.drafts, draft, SETTINGS, dry=True)
             await other.beside(builder.take(check_items([{"prompt": "p"}] * 2000, SETTINGS)))
 

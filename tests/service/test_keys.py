@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from benchmarks.harness.adapters import write_adapter
 from benchmarks.harness.processes import COMMAND
 from benchmarks.harness.stack import Stack, running
 from benchmarks.harness.waiting import patience, wait_for
@@ -20,7 +21,8 @@ BODY = {"items": [{"prompt": "p", "response": "r"}]}
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running(tmp_path_factory.mktemp("keys")) as stack:
+    folder = tmp_path_factory.mktemp("keys")
+    with running(folder, TOKENREWARD_CACHE=str(folder / "cache")) as stack:
         yield stack
 
 
@@ -161,3 +163,19 @@ def test_keys_of_an_embedded_service_are_made_in_its_data_folder(tmp_path: Path)
     again = subprocess.run(command, capture_output=True, check=False, timeout=patience(60), text=True)
     assert again.returncode == 1
     assert "already" in again.stderr
+
+
+def test_only_an_admin_says_which_adapters_are_served_and_everybody_sees_them(
+    stack: Stack, alice: dict[str, str], tmp_path: Path
+) -> None:
+    admin = create(stack, "operator", "admin")
+    url = f"{stack.url}/v1/models/synthetic/adapters"
+    write_adapter(tmp_path / "dpo", 1)
+    body = {"source": str(tmp_path / "dpo")}
+    assert httpx2.put(f"{url}/dpo", json=body, headers=alice).status_code == 403
+    assert httpx2.put(f"{url}/dpo", json=body, headers=admin).status_code == 200
+    assert [info["name"] for info in httpx2.get(url, headers=alice).json()["adapters"]] == ["dpo"]
+    assert httpx2.get(url).status_code == 401
+    assert httpx2.delete(f"{url}/dpo", headers=alice).status_code == 403
+    assert httpx2.delete(f"{url}/dpo", headers=admin).status_code == 204
+    assert httpx2.delete(f"{url}/dpo", headers=admin).status_code == 404

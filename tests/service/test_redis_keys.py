@@ -62,6 +62,7 @@ def test_lua_spells_the_names_that_python_spells(run) -> None:
             "return {tr.job('j'), tr.items('j'), tr.results('j'), tr.ranges('j'), tr.shards('j'), tr.jobs('o'),"
             " tr.shard('s'), tr.queued('f'), tr.worker('w'), tr.cache('f', 'h'), tr.idempotency('o', 'k'), tr.claimed,"
             " tr.workers, tr.models, tr.events, tr.reconciler, tr.counters, tr.apikeys, tr.spilled, tr.store_limit,"
+            " tr.parts('j'), tr.adapters('h', 'm'), tr.adapter_orders('f'), tr.adapter_answer('o'), tr.probes('f'),"
             " tr.run('o', 'r'), tr.audits('o')}"
         )
         spelled = [name.decode() for name in await parts.redis.eval(code, 0)]
@@ -69,7 +70,9 @@ def test_lua_spells_the_names_that_python_spells(run) -> None:
             *(keys.job("j"), keys.items("j"), keys.results("j"), keys.ranges("j"), keys.shards("j"), keys.jobs("o")),
             *(keys.shard("s"), keys.queued("f"), keys.worker("w"), keys.cached("f", "h"), keys.idempotency("o", "k")),
             *(keys.CLAIMED, keys.WORKERS, keys.MODELS, keys.EVENTS, keys.RECONCILER_LOCK, keys.COUNTERS),
-            *(keys.API_KEYS, keys.SPILLED, keys.STORE_LIMIT, keys.run("o", "r"), keys.audits("o")),
+            *(keys.API_KEYS, keys.SPILLED, keys.STORE_LIMIT, keys.parts("j"), keys.adapters("m", "h")),
+            *(keys.adapter_orders("f"), keys.adapter_answer("o"), keys.probes("f")),
+            *(keys.run("o", "r"), keys.audits("o")),
         ]
 
     run(scenario)

@@ -36,7 +36,8 @@ def json_body(*items: object, **options: Any) -> str:
 
 
 def intake(parts: Parts) -> Intake:
-    return Intake(parts.redis, parts.store, parts.fleet, Coalescer(parts.store.publisher, SETTINGS), SETTINGS)
+    coalescer = Coalescer(parts.store.publisher, SETTINGS)
+    return Intake(parts.redis, parts.store, parts.fleet, parts.adapters, coalescer, SETTINGS)
 
 
 def submission(parts: Parts, text: str, kind: str = JSON, **fields: Any) -> Submission:

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.harness.stack import Stack
 from benchmarks.harness.waiting import patience
-from tokenreward import Client, estimators
+from tokenreward import Client, estimators, templates
 from tokenreward.schema import Item
 
 ASK = {"role": "user", "content": "What is 2+2?"}
@@ -97,7 +97,8 @@ def test_every_estimator_takes_a_trajectory(http: httpx2.Client) -> None:
     for name, estimator in estimators.shipped().items():
         context = CONTEXTS.get(estimator.template)
         item = {**WHOLE, **({"context": context} if context else {})}
-        (result,) = label(http, item, estimator=name)
+        models = dict.fromkeys(templates.resolve(estimator.template).models, "synthetic")
+        (result,) = label(http, item, estimator=name, models=models)
         assert "error" not in result, (name, result)
         between = [r for r, turn in zip(result["rewards"], result["turns"], strict=True) if turn < 0]
         assert between

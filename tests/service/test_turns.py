@@ -125,3 +125,25 @@ def test_what_a_version_without_turns_queued_or_claimed_stops_nobody(run) -> Non
         assert await claim_all(parts) == waiting
 
     run(scenario)
+
+
+def test_what_is_cancelled_is_not_charged_to_its_owner(run) -> None:
+    async def scenario(parts: Parts) -> None:
+        await queue(parts, "other", *[100] * 50)
+        cancelled = await queue(parts, "a", *[10_000] * 5)
+        await parts.scripts.cancel(args=[await job_of(parts, cancelled[0])])
+        small = await queue(parts, "a", 100)
+        assert small[0] in [await claim_next(parts) for _ in range(3)]
+
+    run(scenario)
+
+
+def test_a_shard_that_cannot_be_read_is_passed_over(run) -> None:
+    async def scenario(parts: Parts) -> None:
+        broken, strange, right = await queue(parts, "a", 10, 10, 10)
+        await parts.redis.hset(keys.shard(broken), "members", "{")
+        await parts.redis.delete(keys.shard(strange))
+        await parts.redis.set(keys.shard(strange), "a string")
+        assert await claim_all(parts) == [right]
+
+    run(scenario)

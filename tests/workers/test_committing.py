@@ -20,7 +20,7 @@ from tokenreward_workers.shards.claimed_shard import ClaimedShard
 from tokenreward_workers.shards.committing import Committer
 from tokenreward_workers.shards.held_shards import HeldShards
 from tokenreward_workers.shards.logprob_cache import LogprobCache
-from tokenreward_workers.shards.preparing import prepare
+from tokenreward_workers.shards.preparing import Preparer
 from tokenreward_workers.shards.throughput import Throughput
 from tokenreward_workers.store.job_store import JobStoreClient, MemberOutcome
 
@@ -56,7 +56,7 @@ class Worker:
         shards = [ClaimedShard(claim) for claim in self.store.claim(ids) if claim is not None]
         for shard in shards:
             self.held.add(shard)
-        prepare(shards, self.store, self.renderer, self.cache)
+        Preparer(self.store, self.renderer, self.cache).prepare(shards)
         for shard in shards:
             give_rows(shard)
         return shards

@@ -129,7 +129,7 @@ def test_vllm_is_not_started_for_a_model_whose_chat_format_cannot_be_read(
 
 
 def test_the_probe_measures_a_rate_and_keeps_the_log_probs() -> None:
-    assert (measured(LoadedEngine(Scripted({}), chat_format())) or 0) > 0
+    assert (measured(LoadedEngine(Scripted({}), chat_format())).tokens_per_second or 0) > 0
     result = probe.probe(SyntheticEngine(SyntheticSettings()))
     assert all(set(rows) for rows in result.logprobs)
 
@@ -152,6 +152,6 @@ def test_the_probe_is_no_longer_than_what_the_engine_takes(limit: int) -> None:
 
 
 def test_the_synthetic_engines_rate_is_set_and_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert measured(load_engine("synthetic", None)) is None
+    assert measured(load_engine("synthetic", None)).tokens_per_second is None
     monkeypatch.setenv("TOKENREWARD_SYNTHETIC_TOKENS_PER_SECOND", "1234")
-    assert measured(load_engine("synthetic", None)) == 1234
+    assert measured(load_engine("synthetic", None)).tokens_per_second == 1234

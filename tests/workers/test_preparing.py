@@ -20,7 +20,7 @@ from tokenreward_workers.scoring import ScoringFailed
 from tokenreward_workers.shards import logprob_cache
 from tokenreward_workers.shards.logprob_cache import LogprobCache
 from tokenreward_workers.shards.outcomes import outcomes
-from tokenreward_workers.shards.preparing import prepare
+from tokenreward_workers.shards.preparing import Preparer
 from tokenreward_workers.store.job_store import JobStoreClient
 
 
@@ -45,7 +45,7 @@ def test_identical_work_within_a_shard_is_done_once_even_for_two_jobs(
     store: JobStoreClient, renderer: Renderer
 ) -> None:
     shard = shard_of(put(store, "one", ["same", "other", "same"]), put(store, "two", ["same"]))
-    prepare([shard], store, renderer, LogprobCache(store, 0))
+    Preparer(store, renderer, LogprobCache(store, 0)).prepare([shard])
     assert [len(places) for places in shard.wanted_by] == [3, 1]
     give_rows(shard)
     assert shard.settled
@@ -53,7 +53,7 @@ def test_identical_work_within_a_shard_is_done_once_even_for_two_jobs(
 
 def test_several_shards_are_prepared_together_and_kept_apart(store: JobStoreClient, renderer: Renderer) -> None:
     shards = [shard_of(put(store, job, ["same", job])) for job in ("one", "two")]
-    prepare(shards, store, renderer, LogprobCache(store, 60))
+    Preparer(store, renderer, LogprobCache(store, 60)).prepare(shards)
     assert [len(shard.scorings) for shard in shards] == [2, 2]
     assert [place.id for shard in shards for place in shard.places] == ["0", "1", "0", "1"]
 
@@ -65,7 +65,7 @@ def test_items_that_cannot_be_read_fail_in_their_places_and_the_others_do_not(
     broken = put(store, "broken", ["b"])
     store.client.hset(keys.items("broken"), 0, b"i" + b"ARROW1\0\0" * 10)
     shard = shard_of(gone, fine, broken)
-    prepare([shard], store, renderer, LogprobCache(store, 0))
+    Preparer(store, renderer, LogprobCache(store, 0)).prepare([shard])
     codes = [place.failure.code if place.failure else None for place in shard.places]
     assert codes == ["engine_error", "engine_error", None, "engine_error"]
     assert len(shard.scorings) == 1
@@ -73,7 +73,7 @@ def test_items_that_cannot_be_read_fail_in_their_places_and_the_others_do_not(
 
 def test_an_item_that_is_too_long_fails_alone(store: JobStoreClient, renderer: Renderer) -> None:
     shard = shard_of(put(store, "j", ["short", "long " * 1000]))
-    prepare([shard], store, renderer, LogprobCache(store, 0))
+    Preparer(store, renderer, LogprobCache(store, 0)).prepare([shard])
     assert shard.places[0].failure is None
     assert isinstance(shard.places[1].failure, ItemFailure)
     assert shard.places[1].failure.code == "too_long"
@@ -81,7 +81,7 @@ def test_an_item_that_is_too_long_fails_alone(store: JobStoreClient, renderer: R
 
 def test_an_estimator_of_tomorrow_fails_every_item(store: JobStoreClient, renderer: Renderer) -> None:
     shard = shard_of(put(store, "j", ["a", "b"]), estimator="of-tomorrow")
-    prepare([shard], store, renderer, LogprobCache(store, 0))
+    Preparer(store, renderer, LogprobCache(store, 0)).prepare([shard])
     assert all("unknown estimator" in place.failure.message for place in shard.places if place.failure)
     assert shard.settled
     assert not shard.scorings
@@ -101,18 +101,18 @@ def test_a_shard_on_which_rendering_has_a_bug_is_blamed_and_its_neighbour_is_not
     monkeypatch.setattr(renderer, "prepare", with_a_bug)
     shards = [shard_of(put(store, "fine", ["a"])), shard_of(put(store, "bad", ["bug"]))]
     with pytest.raises(TypeError):
-        prepare(shards, store, renderer, LogprobCache(store, 0))
+        Preparer(store, renderer, LogprobCache(store, 0)).prepare(shards)
     assert [shard.blamed for shard in shards] == [False, True]
 
 
 def test_what_was_kept_is_not_scored_again(store: JobStoreClient, renderer: Renderer) -> None:
     cache = LogprobCache(store, 60)
     first = shard_of(put(store, "one", ["a", "b"]))
-    prepare([first], store, renderer, cache)
+    Preparer(store, renderer, cache).prepare([first])
     give_rows(first)
     cache.keep([first])
     again = shard_of(put(store, "two", ["b", "c", "a"]))
-    prepare([again], store, renderer, cache)
+    Preparer(store, renderer, cache).prepare([again])
     assert again.cache_hits == 2
     assert len(again.scorings) == 1
     scored = again.places[0].scored
@@ -123,14 +123,14 @@ def test_what_was_kept_is_not_scored_again(store: JobStoreClient, renderer: Rend
 
 def test_cached_values_that_are_wrong_are_scored_again(store: JobStoreClient, renderer: Renderer) -> None:
     shard = shard_of(put(store, "j", ["ab"]))
-    prepare([shard], store, renderer, LogprobCache(store, 60))
+    Preparer(store, renderer, LogprobCache(store, 60)).prepare([shard])
     (hashes,) = shard.hashes
     length = len(shard.scorings[0].response)
     nan, positive = np.full(length, np.nan, np.float32), np.ones(length, np.float32)
     for wrong in (b"xyz", np.zeros(length + 1, np.float32).tobytes(), nan.tobytes(), positive.tobytes()):
         store.cache([(name, wrong) for name in hashes.values()], 60)
         again = shard_of(put(store, "j", ["ab"]))
-        prepare([again], store, renderer, LogprobCache(store, 60))
+        Preparer(store, renderer, LogprobCache(store, 60)).prepare([again])
         assert len(again.scorings) == 1
 
 
@@ -139,7 +139,7 @@ def test_nothing_is_kept_while_the_store_is_nearly_full(
 ) -> None:
     monkeypatch.setattr(store, "memory_share", lambda: 0.61)
     shard = shard_of(put(store, "j", ["a"]))
-    prepare([shard], store, renderer, LogprobCache(store, 60))
+    Preparer(store, renderer, LogprobCache(store, 60)).prepare([shard])
     give_rows(shard)
     LogprobCache(store, 60).keep([shard])
     assert not list(store.client.scan_iter(match="tr:cache:*"))
@@ -151,7 +151,7 @@ def test_every_branch_has_a_key_of_its_own() -> None:
 
 def test_outcomes_are_packed_for_each_member_in_its_order(store: JobStoreClient, renderer: Renderer) -> None:
     shard = shard_of(put(store, "one", ["ab", "long " * 1000]), put(store, "two", ["cd"]), include=("logprobs",))
-    prepare([shard], store, renderer, LogprobCache(store, 0))
+    Preparer(store, renderer, LogprobCache(store, 0)).prepare([shard])
     give_rows(shard)
     first, second = outcomes(shard, renderer)
     assert (first.member.job, first.failed, second.member.job, second.failed) == ("one", 1, "two", 0)
@@ -165,7 +165,7 @@ def test_outcomes_are_packed_for_each_member_in_its_order(store: JobStoreClient,
 
 def test_a_job_that_is_over_gets_no_outcome(store: JobStoreClient, renderer: Renderer) -> None:
     shard = shard_of(put(store, "over", ["a"]), put(store, "mine", ["b"]))
-    prepare([shard], store, renderer, LogprobCache(store, 0))
+    Preparer(store, renderer, LogprobCache(store, 0)).prepare([shard])
     give_rows(shard)
     shard.unwanted = frozenset({"over"})
     assert [outcome.member.job for outcome in outcomes(shard, renderer)] == ["mine"]
@@ -173,7 +173,7 @@ def test_a_job_that_is_over_gets_no_outcome(store: JobStoreClient, renderer: Ren
 
 def test_a_failed_scoring_is_an_error_of_its_item(store: JobStoreClient, renderer: Renderer) -> None:
     shard = shard_of(put(store, "j", ["a"]))
-    prepare([shard], store, renderer, LogprobCache(store, 0))
+    Preparer(store, renderer, LogprobCache(store, 0)).prepare([shard])
     shard.settle(0, ScoringFailed("non_finite", "nan"))
     (outcome,) = outcomes(shard, renderer)
     (row,) = result_rows(unpack_results(outcome.results))

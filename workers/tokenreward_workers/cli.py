@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 OPTIONS = (
     *("redis_url", "model", "model_name", "engine", "dtype", "head_dtype"),
     *("max_tokens", "batch_tokens", "kv_gib", "gpu_memory", "tensor_parallel", "data_parallel"),
+    *("max_adapters", "max_adapter_rank"),
     *("endpoint", "wire", "endpoint_model", "endpoint_requests", "weights_hash"),
 )
 
@@ -45,6 +46,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-parallel", type=int, help="workers, each with a copy of the model on GPUs of its own (default: 1)"
     )
+    parser.add_argument(
+        "--adapter",
+        action="append",
+        metavar="NAME=FOLDER",
+        help="a LoRA adapter of the model, which a template's branch may name; may be given several times",
+    )
+    parser.add_argument(
+        "--max-adapters",
+        type=int,
+        help="adapters held at a time (default: 8; with vLLM none unless --adapter is given)",
+    )
+    parser.add_argument("--max-adapter-rank", type=int, help="vLLM: the largest rank of an adapter (default: 32)")
 
     parser.add_argument("--endpoint", help="remote: addresses of servers that serve --model, with commas between them")
     parser.add_argument(
@@ -58,6 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def environment(arguments: argparse.Namespace) -> dict[str, str]:
     """Return the process environment with the given options as TOKENREWARD_* variables."""
     given = {name: getattr(arguments, name, None) for name in OPTIONS}
+    given["adapters"] = ",".join(arguments.adapter) if arguments.adapter else None
     return os.environ | {f"TOKENREWARD_{name.upper()}": str(v) for name, v in given.items() if v is not None}
 
 

@@ -21,15 +21,19 @@ from tokenreward.protocol import arrow_blobs
 from tokenreward.protocol.cluster_mode import refuse_cluster_mode
 from tokenreward.protocol.spill import Spill
 from tokenreward.protocol.worker_records import ModelRecord
+from tokenreward_workers.process.adapter_desk import AdapterDesk
 from tokenreward_workers.process.failures import Failures
+from tokenreward_workers.process.replicas import compare_with_others
 from tokenreward_workers.process.report import reporter
 from tokenreward_workers.process.rq_worker import ShardWorker
 from tokenreward_workers.process.startup import Loaded, load
 from tokenreward_workers.process.supervisor import HOPELESS
 from tokenreward_workers.settings import WorkerSettings
 from tokenreward_workers.shards.pipeline import Pipeline
+from tokenreward_workers.store.adapter_registry import AdapterRegistry
 from tokenreward_workers.store.heartbeat import Heartbeat
 from tokenreward_workers.store.job_store import JobStoreClient, connect
+from tokenreward_workers.store.probes import Probes
 
 log = logging.getLogger("tokenreward.worker")
 
@@ -69,13 +73,17 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
         cache_ttl=settings.cache_ttl_seconds,
         tokens_per_second=loaded.tokens_per_second,
         on_fatal=failures.add,
+        shelf=loaded.shelf,
     )
     arrow_blobs.warm_up()
     refuse_cluster_mode(client)
+    probes = Probes(client, worker_id, identity.digest)
+    comparison = compare_with_others(loaded.probe, identity, probes)
+    desk = _desk(settings, loaded, client)
     store.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
     worker = ShardWorker(pipeline, store)
     pipeline.start()
-    heartbeat = Heartbeat(store, reporter(worker_id, started, loaded, pipeline))
+    heartbeat = Heartbeat(store, reporter(worker_id, started, loaded, pipeline, comparison))
     heartbeat.start()
     log.info("worker %s serves %s (%s, %s)", worker_id, identity.model, identity.engine, identity.digest)
     try:
@@ -83,10 +91,25 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     finally:
         failures.ending = True
         pipeline.drain(settings.stop_seconds if not failures.errors else 1.0)
+        if desk is not None:
+            desk.stop()
         heartbeat.stop()
+        probes.take_back()
     if failures.errors and isinstance(failures.errors[0], BadInput):  # no restart can mend it
         raise failures.errors[0]
     return 1 if failures.errors else 0
+
+
+def _desk(settings: WorkerSettings, loaded: Loaded, client: Any) -> AdapterDesk | None:
+    """Make the settings' adapters known, and take in others from now on; None if the worker takes none."""
+    if loaded.shelf is None:
+        return None
+    identity = loaded.fingerprint
+    desk = AdapterDesk(loaded.shelf, AdapterRegistry(client, identity), identity.model)
+    for name, source in settings.named_adapters.items():
+        desk.announce(name, source, loaded.adapters[name])
+    desk.start()
+    return desk
 
 
 def _check_store(url: str) -> None:

@@ -8,7 +8,7 @@ fails alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tokenreward import templates
@@ -21,7 +21,7 @@ from tokenreward.errors import BadInput
 from tokenreward.protocol.ids_item import IdsItem
 from tokenreward.schema import ContextValue, Item, ItemFailure, Template
 from tokenreward.schema.contexts import check_spans
-from tokenreward_workers.scoring import Scoring
+from tokenreward_workers.scoring import Adapter, Scoring
 
 #: No vocabulary has longer tokens (runs of spaces are the longest). A text with more cannot fit and is not rendered.
 _CHARACTERS_PER_TOKEN = 256
@@ -80,6 +80,7 @@ class Renderer:
         template: Template,
         branches: Sequence[str],
         most: Mapping[str, int] | None = None,
+        adapters: Mapping[str, Adapter] | None = None,
     ) -> list[Prepared | ItemFailure]:
         """Prepares each item as the engine wants it, or says why it cannot be scored.
 
@@ -89,6 +90,7 @@ class Renderer:
             branches: The names of the template's branches to score: an estimator's. Without any, an item is only
                 tokenized.
             most: The most repetitions of a branch, by its name.
+            adapters: The adapter that scores a branch and its repetitions, by its name.
 
         Returns:
             One outcome for each item, in the order of `items`.
@@ -97,20 +99,20 @@ class Renderer:
         if missing:
             message = f"template {template.name!r} has no branch {missing[0]!r}"
             return [ItemFailure(code="bad_template", message=message)] * len(items)
-        shown = _Shown(template, branches, most or {})
+        shown = _Shown(template, branches, most or {}, adapters or {})
         outcomes = [
-            self._of_ids(item, branches) if isinstance(item, IdsItem) else self._laid_out(item, shown) for item in items
+            self._of_ids(item, shown) if isinstance(item, IdsItem) else self._laid_out(item, shown) for item in items
         ]
         ids = iter(self.chat.ids([text for out in outcomes if isinstance(out, _LaidOut) for text in out.texts]))
-        return [self._assembled(out, ids) if isinstance(out, _LaidOut) else out for out in outcomes]
+        return [self._assembled(out, ids, shown) if isinstance(out, _LaidOut) else out for out in outcomes]
 
     def pieces(self, prepared: Prepared) -> tuple[list[str], list[tuple[int, int]]]:
         """Each response token's text, and its `[start, end)` in characters of `prepared.text`."""
         return self.chat.pieces(prepared.response_ids, prepared.answer)
 
-    def _of_ids(self, item: IdsItem, branches: Sequence[str]) -> Prepared | ItemFailure:
+    def _of_ids(self, item: IdsItem, shown: _Shown) -> Prepared | ItemFailure:
         """Prepares an item that has its ids already. It has no text that estimators could read."""
-        scoring = self._scoring(dict.fromkeys(branches, item.prompt_ids), item.token_ids, "of this item")
+        scoring = self._scoring(dict.fromkeys(shown.branches, item.prompt_ids), item.token_ids, shown, "of this item")
         return scoring if isinstance(scoring, ItemFailure) else Prepared(scoring, "")
 
     def _laid_out(self, item: Item, shown: _Shown) -> _LaidOut | ItemFailure:
@@ -150,27 +152,27 @@ class Renderer:
             return self.chat.trajectory(item)
         return self.chat.answer(answer_of(item), own, finished=item.finished)
 
-    def _assembled(self, laid_out: _LaidOut, ids: Iterator[list[int]]) -> Prepared | ItemFailure:
+    def _assembled(self, laid_out: _LaidOut, ids: Iterator[list[int]], shown: _Shown) -> Prepared | ItemFailure:
         """Takes the item's ids off `ids`, and checks that they fit."""
         prompts: dict[str, Sequence[int]] = {name: next(ids) for name in laid_out.prompts}
         given = laid_out.given
         response = next(ids) if given is None else list(given)
         if not response or not all(prompts.values()):
             return ItemFailure(code="invalid_item", message="nothing is left of the text once it is tokenized")
-        scoring = self._scoring(prompts, response, "that the tokenizer makes of this item's text")
+        scoring = self._scoring(prompts, response, shown, "that the tokenizer makes of this item's text")
         if isinstance(scoring, ItemFailure):
             return scoring
         item = laid_out.item
         return Prepared(scoring, laid_out.answer, item.context or {}, item.spans or ())
 
     def _scoring(
-        self, prompts: dict[str, Sequence[int]], response: Sequence[int], origin: str
+        self, prompts: dict[str, Sequence[int]], response: Sequence[int], shown: _Shown, origin: str
     ) -> Scoring | ItemFailure:
         """What an engine scores, if the model takes it. `origin` says where the ids are from."""
         for part in (*prompts.values(), response):
             if failure := self.outside(part, origin):
                 return failure
-        scoring = Scoring.of(prompts, response)
+        scoring = Scoring.of(prompts, response, adapters=shown.adapters_of(prompts))
         if scoring.longest > self.max_tokens:
             message = f"prompt and response are {scoring.longest} tokens, the model takes {self.max_tokens}"
             return ItemFailure(code="too_long", message=message)
@@ -217,11 +219,17 @@ class _LaidOut:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What an estimator has shown of a template: the branches, and how often each is repeated at most."""
+    """What an estimator has shown of a template: the branches, how often each is repeated at most, and to whom."""
 
     template: Template
     branches: Sequence[str]
     most: Mapping[str, int]
+    adapters: Mapping[str, Adapter]
+
+    def adapters_of(self, names: Iterable[str]) -> dict[str, Adapter]:
+        """The adapter of each branch or repetition that has one."""
+        own = {name: self.adapters.get(name.partition("[")[0]) for name in names} if self.adapters else {}
+        return {name: adapter for name, adapter in own.items() if adapter is not None}
 
     def longest(self, item: Item, decoded: str | None) -> int:
         """Characters of the longest branch."""

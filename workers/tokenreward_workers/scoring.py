@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,19 @@ LogProbs = NDArray[np.float32]
 _ROUNDING = np.float32(1e-4)
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Adapter:
+    """One version of an adapter of the engine's model.
+
+    Attributes:
+        version: The hash of its content, by which it is told from others.
+        folder: Where its files are on this host. They never change.
+    """
+
+    version: str
+    folder: Path
+
+
 @dataclass(frozen=True, slots=True)
 class Scoring:
     """One response to score under several branches, as token ids.
@@ -26,12 +40,14 @@ class Scoring:
             where an estimator asks no model; such a scoring never reaches an engine.
         response: The ids to score, at least one.
         wanted: What is wanted of every branch beside the log-probs.
+        adapters: Name of a branch -> the adapter that scores it. The model itself scores a branch that is not there.
     """
 
     prefix: tuple[int, ...]
     branches: dict[str, tuple[int, ...]]
     response: tuple[int, ...]
     wanted: Wanted = NOTHING
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.response, "a response has at least one token"
@@ -39,13 +55,20 @@ class Scoring:
         assert all(self.prefix or rest for rest in self.branches.values()), "a branch has at least one token"
 
     @classmethod
-    def of(cls, prompts: Mapping[str, Sequence[int]], response: Sequence[int], wanted: Wanted = NOTHING) -> Scoring:
+    def of(
+        cls,
+        prompts: Mapping[str, Sequence[int]],
+        response: Sequence[int],
+        wanted: Wanted = NOTHING,
+        adapters: Mapping[str, Adapter] | None = None,
+    ) -> Scoring:
         """Build a scoring from whole branch prompts by splitting off their longest common prefix.
 
         Args:
             prompts: Name of a branch -> its whole prompt as ids.
             response: The ids to score.
             wanted: What is wanted beside the log-probs.
+            adapters: See the attribute.
         """
         if not prompts:
             return cls((), {}, tuple(response), wanted)
@@ -56,7 +79,18 @@ class Scoring:
             while first[:shared] != other[:shared]:
                 shared = next(i for i in range(shared) if first[i] != other[i])
         rests = {name: tuple(prompt[shared:]) for name, prompt in prompts.items()}
-        return cls(tuple(first[:shared]), rests, tuple(response), wanted)
+        return cls(tuple(first[:shared]), rests, tuple(response), wanted, adapters or {})
+
+    @property
+    def by_adapter(self) -> dict[Adapter | None, dict[str, tuple[int, ...]]]:
+        """The branches of each adapter, the model's own (None) first."""
+        if not self.adapters:
+            return {None: self.branches}
+        found: dict[Adapter | None, dict[str, tuple[int, ...]]] = {}
+        for adapter in sorted({self.adapters.get(name) for name in self.branches}, key=adapter_order):
+            own = {name: rest for name, rest in self.branches.items() if self.adapters.get(name) == adapter}
+            found[adapter] = own
+        return found
 
     @property
     def longest(self) -> int:
@@ -67,6 +101,11 @@ class Scoring:
     def tokens(self) -> int:
         """Tokens that a plain scorer would read: every branch's prompt and response in full."""
         return sum(len(self.prefix) + len(rest) + len(self.response) for rest in self.branches.values())
+
+
+def adapter_order(adapter: Adapter | None) -> str:
+    """Return a key that sorts adapters, and the model without one before them."""
+    return "" if adapter is None else adapter.version
 
 
 @dataclass(frozen=True, slots=True)

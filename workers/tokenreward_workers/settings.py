@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
 from tokenreward.environment import Settings
 from tokenreward.protocol.redis_url import check_redis_url
+from tokenreward.schema import ADAPTER_NAME
 
 #: The interfaces of servers that the remote engine scores through.
 WireName = Literal["vllm", "vllm-generate", "sglang"]
@@ -34,6 +36,15 @@ class WorkerSettings(Settings):
         1, ge=1, description="Workers below one supervisor, each with a copy of the model on GPUs of its own."
     )
 
+    adapters: str = Field(
+        "", description="Adapters that it serves from the start: `name=folder` or `name=hub/name`, with commas between."
+    )
+    max_adapters: int | None = Field(
+        None,
+        ge=0,
+        description="Adapters held at once, 0: none; unset: 8, but 0 with vLLM without `adapters`. Remote: none.",
+    )
+    max_adapter_rank: int = Field(32, ge=1, le=512, description="vLLM: the largest rank of an adapter.")
     endpoint: str | None = Field(
         None, description="Remote: addresses of servers that serve `model`, with commas between them."
     )
@@ -50,5 +61,28 @@ class WorkerSettings(Settings):
     lease_seconds: float = Field(20.0, gt=0, description="How long a shard is held without progress of the engine.")
     cache_ttl_seconds: int = Field(86_400, ge=0, description="How long log-probs are kept for reuse; 0: not at all.")
     stop_seconds: float = Field(60.0, gt=0, description="Time to finish the shard at hand when told to stop.")
+
+    @property
+    def named_adapters(self) -> dict[str, str]:
+        """The adapters of the start: where each is, by its name."""
+        return dict(part.split("=", 1) for part in self.adapters.split(",") if part)
+
+    @property
+    def adapter_slots(self) -> int:
+        """How many adapters the engine holds at a time. vLLM's layers are slower with room for some."""
+        if self.engine == "remote":
+            return 0
+        if self.max_adapters is not None:
+            return self.max_adapters
+        return 8 if self.engine != "vllm" or self.adapters else 0
+
+    @field_validator("adapters")
+    @classmethod
+    def _named(cls, text: str) -> str:
+        for part in filter(None, text.split(",")):
+            name, equals, source = part.partition("=")
+            if not (equals and source and re.match(ADAPTER_NAME, name)):
+                raise ValueError("give adapters as NAME=FOLDER, with commas between; names are letters, digits and _.-")
+        return text
 
     _usable = field_validator("redis_url")(check_redis_url)

@@ -18,7 +18,8 @@ class Content:
         fields: The context fields that it shows, sorted.
         each: The context field that it is repeated over.
         most: The most repetitions; None without a limit.
-        model: The trained labeler that reads it, as `name@fingerprint`; None for the audited model.
+        model: What reads it, where that is not the audited model: a trained labeler as `name@fingerprint`, or what the
+            template names.
     """
 
     conversation: bool
@@ -43,9 +44,9 @@ class Content:
         shown = template.shown(name) | {branch.each}
         fields = tuple(sorted(field for field in template.fields if field in shown))
         if branch.conversation and branch.each is None:
-            return cls(True, model=model)
+            return cls(True, model=model or branch.model)
         context = template.context if branch.context is None else branch.context
-        return cls(False, context, branch.directive, fields, branch.each, most, model)
+        return cls(False, context, branch.directive, fields, branch.each, most, model or branch.model)
 
 
 #: The bare prompt: surprisal is -log p under it.

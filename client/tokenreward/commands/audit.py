@@ -126,7 +126,8 @@ def _templates(given: str | None) -> list[Template]:
         except (OSError, ValueError, TypeError) as error:  # pydantic's and tomllib's errors are ValueErrors
             raise BadInput(f"template {name}: {error}") from None
 
-    return _chosen(given, find, list(templates.shipped().values()))
+    # A template that names a model needs one that most services do not have: it has to be asked for.
+    return _chosen(given, find, [template for template in templates.shipped().values() if not template.models])
 
 
 def _estimators(given: str | None) -> list[Estimator]:

@@ -124,6 +124,14 @@ def _parser() -> Parser:
     )
     add_contexts(parser)
     parser.add_argument(
+        "--branch-model",
+        type=pair,
+        action="append",
+        default=[],
+        metavar="BRANCH=NAME",
+        help="what scores a branch: an adapter of the model (name or name@version), or another model; repeatable",
+    )
+    parser.add_argument(
         "--pool",
         choices=["word", "sentence", "line", "step", "spans"],
         help="give every token its segment's reward (spans: the column `spans`)",
@@ -180,6 +188,7 @@ def _scoring(arguments: argparse.Namespace) -> ScoringOptions:
         top_k=arguments.top_k,
         contexts=dict(arguments.context),
         score=arguments.score,
+        models=dict(arguments.branch_model),
     )
 
 

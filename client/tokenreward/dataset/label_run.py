@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +96,7 @@ class LabelRun:
                 pool_by=scoring.pool_by,
                 include=scoring.include,
                 top_k=scoring.top_k,
+                models=self._models(chunk.number),
                 origin=self._origin(),
                 idempotency_key=self._state.key(chunk.number, attempt, chunk.digest, model),
             )
@@ -121,6 +122,12 @@ class LabelRun:
         if number == 0 or (known := self._state.provenance) is None:
             return self._options.model
         return f"{known.fingerprint.model}@{known.fingerprint_digest}"
+
+    def _models(self, number: int) -> Mapping[str, str]:
+        """Return what scores each branch, likewise: the first job decides on the version of an adapter."""
+        if number == 0 or (known := self._state.provenance) is None:
+            return self._options.scoring.models
+        return {branch: use.name for use in known.models for branch in use.branches}
 
     def _collect(self, chunk: Chunk, job: Job) -> None:
         results = []

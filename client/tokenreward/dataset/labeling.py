@@ -43,6 +43,7 @@ def label_dataset(
     score: Score = "last",
     include: Iterable[Include] = (),
     top_k: int = TOP_K,
+    models: Mapping[str, str] | None = None,
     tokens: bool = False,
     split: str | None = None,
     columns: Mapping[str, str] | None = None,
@@ -78,6 +79,8 @@ def label_dataset(
         include: Also keep `difference`, `segments`, `logprobs`, `moments`, `top` or `named`, each in a column of its
             own; for `named` the rows have a column `named_ids`.
         top_k: How many of the most likely ids at each token `top` keeps, at most 128.
+        models: What scores a branch, by its name or by the name that the template has for its model: an adapter
+            (`name` or `name@version`), or another served model. All rows get one version: that of the first job.
         tokens: Also keep each token's text and its place in the response.
         split: Which split of a dataset with several.
         columns: Columns under the names that rows are read by, as in `{"prompt": "question"}`; the labeled file has
@@ -113,6 +116,7 @@ def label_dataset(
         top_k=top_k,
         contexts=contexts,
         score=score,
+        models=models,
     )
     options = InputOptions(split, dict(columns or {}), limit, skip_invalid, rows_per_job)
     run = LabelOptions(scoring, model, jobs_in_flight, keep_jobs, input_name(data))

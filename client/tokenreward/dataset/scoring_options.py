@@ -25,6 +25,7 @@ class ScoringOptions:
         top_k: How many of the most likely ids they hold at each token.
         contexts: The source of each context field.
         score: Which turns of a conversation are scored.
+        models: What scores a branch in place of what the template says.
     """
 
     template: str | Template
@@ -36,6 +37,7 @@ class ScoringOptions:
     top_k: int = TOP_K
     contexts: Mapping[str, str] = field(default_factory=dict)
     score: Score = "last"
+    models: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -50,6 +52,7 @@ class ScoringOptions:
         top_k: int = TOP_K,
         contexts: Mapping[str, str] | None = None,
         score: Score = "last",
+        models: Mapping[str, str] | None = None,
     ) -> ScoringOptions:
         """Resolve what the caller left out.
 
@@ -73,6 +76,7 @@ class ScoringOptions:
             top_k,
             _sources(chosen, contexts or {}),
             score,
+            dict(models or {}),
         )
 
     @property
@@ -100,6 +104,7 @@ class ScoringOptions:
             "top_k": self.top_k if "top" in self.include else None,
             "contexts": dict(self.contexts),
             "score": self.score if self.score != "last" else None,
+            "models": dict(self.models),
         }
         return plan | {name: value for name, value in more.items() if value}
 

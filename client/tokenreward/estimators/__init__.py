@@ -26,6 +26,7 @@ from tokenreward.estimators.lp_word import LP_WORD
 from tokenreward.estimators.privileged import PRIVILEGED
 from tokenreward.estimators.rlcsd import RLCSD
 from tokenreward.estimators.rlmec import RLMEC
+from tokenreward.estimators.rto import RTO
 from tokenreward.estimators.step import STEP
 from tokenreward.estimators.surprisal import SURPRISAL
 from tokenreward.estimators.tis import TIS
@@ -60,6 +61,7 @@ _ALL = (
     UNRELATED,
     RLMEC,
     EDIT,
+    RTO,
     TLCR,
 )
 _SHIPPED: Mapping[str, Estimator] = {estimator.name: estimator for estimator in _ALL}

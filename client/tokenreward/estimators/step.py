@@ -28,7 +28,7 @@ def _difference(evidence: Evidence, parameters: Parameters) -> Difference:
     prior, usual = parameters["prior"], parameters["usual"]
 
     def set_off(value: float, first: int) -> float:
-        return value - (prior * usual + before[first]) / (prior + first) - parameters["bias"]
+        return value - float(prior * usual + before[first]) / (prior + first) - parameters["bias"]
 
     difference = np.array([set_off(value, place) for place, value in enumerate(z)])  # of tokens of no step
     for tokens in tokens_by_segment(evidence.offsets, steps, evidence.text):

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from tokenreward.http import endpoints, operations, responses
+from tokenreward.http.async_adapters import AsyncAdapters
 from tokenreward.http.async_connection import AsyncConnection
 from tokenreward.http.async_jobs import AsyncJobs
 from tokenreward.http.client import LABEL_ITEMS
@@ -41,6 +42,7 @@ class AsyncClient:
     Attributes:
         settings: The settings in use.
         jobs: Methods for work that is too large for one request.
+        adapters: Methods for the adapters of served models.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class AsyncClient:
         self.settings = settings or client_settings(url=url, api_key=api_key, timeout=timeout, patience=patience)
         self._connection = AsyncConnection(self.settings, on_trouble)
         self.jobs = AsyncJobs(self._connection)
+        self.adapters = AsyncAdapters(self._connection)
 
     def __reduce__(self) -> tuple[object, ...]:
         return partial(type(self), settings=self.settings), ()
@@ -84,12 +87,15 @@ class AsyncClient:
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
         top_k: int = TOP_K,
+        models: Mapping[str, str] | None = None,
         strict: bool = False,
         wait: float = 10.0,
         timeout: float | None = None,  # noqa: ASYNC109 (the job's, not the call's)
     ) -> LabelResponse:
         """Return the rewards of these items, in their order, as `Client.label` does."""
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, top_k, strict)
+        options = endpoints.job_options(
+            model, template, estimator, parameters, pool, pool_by, include, top_k, strict, models
+        )
         lines = item_lines(items)
         if len(lines) > LABEL_ITEMS:
             made = await self.jobs.submit(lines, options)

@@ -38,12 +38,15 @@ class AsyncJobs:
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
         top_k: int = TOP_K,
+        models: Mapping[str, str] | None = None,
         strict: bool = False,
         idempotency_key: str | None = None,
         origin: Origin | None = None,
     ) -> Job:
         """Create a job, as `Jobs.create` does. Items may come from an async iterable too."""
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, top_k, strict)
+        options = endpoints.job_options(
+            model, template, estimator, parameters, pool, pool_by, include, top_k, strict, models
+        )
         return await self.submit(items, options.model_copy(update={"origin": origin}), idempotency_key)
 
     async def submit(

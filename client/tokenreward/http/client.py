@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from tokenreward.http import endpoints, operations, responses
+from tokenreward.http.adapters import Adapters
 from tokenreward.http.connection import Connection
 from tokenreward.http.item_encoding import ItemLike, item_lines
 from tokenreward.http.jobs import Jobs
@@ -55,6 +56,7 @@ class Client:
     Attributes:
         settings: The settings in use.
         jobs: Methods for work that is too large for one request.
+        adapters: Methods for the adapters of served models.
 
     Raises:
         BadInput: A setting is wrong.
@@ -73,6 +75,7 @@ class Client:
         self.settings = settings or client_settings(url=url, api_key=api_key, timeout=timeout, patience=patience)
         self._connection = Connection(self.settings, on_trouble)
         self.jobs = Jobs(self._connection)
+        self.adapters = Adapters(self._connection)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Make a copy in another process (`datasets.map` makes some) open connections of its own."""
@@ -100,6 +103,7 @@ class Client:
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
         top_k: int = TOP_K,
+        models: Mapping[str, str] | None = None,
         strict: bool = False,
         wait: float = 10.0,
         timeout: float | None = None,
@@ -119,6 +123,8 @@ class Client:
             pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
             include: What the results hold beside token ids and rewards.
             top_k: How many of the most likely ids they hold at each token, if `include` names `top`; at most 128.
+            models: What scores a branch, by its name or by the name that the template has for its model: an adapter
+                (`name` or `name@version`), or another served model.
             strict: Raise if any item cannot be labeled.
             wait: Seconds that one request may take. After that the job is followed until it is over.
             timeout: Seconds for which it is followed at most.
@@ -132,7 +138,9 @@ class Client:
             JobFailed: The job was cancelled.
             WaitTimeout: The job was not over after `timeout` seconds.
         """
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, top_k, strict)
+        options = endpoints.job_options(
+            model, template, estimator, parameters, pool, pool_by, include, top_k, strict, models
+        )
         lines = item_lines(items)
         if len(lines) > LABEL_ITEMS:
             made = self.jobs.submit(lines, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -27,6 +28,7 @@ def job_options(
     include: Iterable[Include],
     top_k: int,
     strict: bool,
+    models: Mapping[str, str] | None = None,
 ) -> JobOptions:
     """Validate the options of a job.
 
@@ -46,6 +48,7 @@ def job_options(
             include=list(include),
             top_k=top_k,
             strict=strict,
+            models=dict(models or {}),
         )
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -129,6 +132,28 @@ def render(item: ItemLike, template: str | Template) -> Request:
     return Request("POST", "/v1/render", headers={"content-type": JSON}, body=body)
 
 
+def put_adapter(model: str, name: str, source: str | Path) -> Request:
+    """Build `PUT /v1/models/{model}/adapters/{name}`. A folder of this host is named by its whole path."""
+    whole = str(Path(source).expanduser().resolve()) if Path(source).expanduser().is_dir() else str(source)
+    body = json.dumps({"source": whole}).encode()
+    return Request("PUT", _adapter_path(model, name), headers={"content-type": JSON}, body=body, wait=60.0)
+
+
+def adapters(model: str) -> Request:
+    """Build `GET /v1/models/{model}/adapters`."""
+    return Request("GET", f"/v1/models/{quote(model)}/adapters")
+
+
+def adapter(model: str, name: str) -> Request:
+    """Build `GET /v1/models/{model}/adapters/{name}`."""
+    return Request("GET", _adapter_path(model, name))
+
+
+def delete_adapter(model: str, name: str) -> Request:
+    """Build `DELETE /v1/models/{model}/adapters/{name}`."""
+    return Request("DELETE", _adapter_path(model, name), already=404)
+
+
 def get(path: str) -> Request:
     """Build a `GET` of an endpoint without arguments, such as `/v1/models`."""
     return Request("GET", path)
@@ -142,6 +167,8 @@ def _option_params(options: JobOptions) -> list[tuple[str, str]]:
         params.append(("model", options.model))
     if options.parameters:
         params.append(("parameters", json.dumps(options.parameters)))
+    if options.models:
+        params.append(("models", json.dumps(options.models)))
     if options.pool is not None:
         params += [("pool", options.pool), ("pool_by", options.pool_by)]
     params += [("include", name) for name in options.include]
@@ -152,6 +179,10 @@ def _option_params(options: JobOptions) -> list[tuple[str, str]]:
     if options.strict:
         params.append(("strict", "true"))
     return params
+
+
+def _adapter_path(model: str, name: str) -> str:
+    return f"/v1/models/{quote(model)}/adapters/{quote(name, safe='@')}"
 
 
 def _within(timeout: float | None) -> float | None:

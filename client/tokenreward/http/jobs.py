@@ -41,6 +41,7 @@ class Jobs:
         pool_by: PoolBy = "mean",
         include: Iterable[Include] = (),
         top_k: int = TOP_K,
+        models: Mapping[str, str] | None = None,
         strict: bool = False,
         idempotency_key: str | None = None,
         origin: Origin | None = None,
@@ -58,6 +59,8 @@ class Jobs:
             pool_by: A segment's reward is the `mean`, the `min` or the `sum` of its tokens' rewards.
             include: What the results hold beside token ids and rewards.
             top_k: How many of the most likely ids they hold at each token, if `include` names `top`; at most 128.
+            models: What scores a branch, by its name or by the name that the template has for its model: an adapter
+                (`name` or `name@version`), or another served model.
             strict: Refuse the whole job if any item is wrong.
             idempotency_key: The same key with the same items gives the same job. By default every call makes a new one.
             origin: What the items are from, for lists of jobs.
@@ -68,7 +71,9 @@ class Jobs:
         Raises:
             BadInput: There are no items, or an option has no meaning.
         """
-        options = endpoints.job_options(model, template, estimator, parameters, pool, pool_by, include, top_k, strict)
+        options = endpoints.job_options(
+            model, template, estimator, parameters, pool, pool_by, include, top_k, strict, models
+        )
         return self.submit(items, options.model_copy(update={"origin": origin}), idempotency_key)
 
     def submit(self, items: Iterable[ItemLike], options: JobOptions, idempotency_key: str | None = None) -> Job:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tokenreward.errors import ConnectionFailed, ItemError, JobFailed, Rejected, Unavailable
+from tokenreward.errors import BadInput, ConnectionFailed, ItemError, JobFailed, Rejected, Unavailable
 from tokenreward.http.exchange import Reply
-from tokenreward.schema import EstimatorInfo, Job, JobState, LabelResponse, ModelInfo, Problem, Template
+from tokenreward.schema import AdapterInfo, EstimatorInfo, Job, JobState, LabelResponse, ModelInfo, Problem, Template
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -19,6 +20,10 @@ NOT_NOW = frozenset({429, 502, 503, 504})
 
 class _Models(BaseModel):
     models: list[ModelInfo]
+
+
+class _Adapters(BaseModel):
+    adapters: list[AdapterInfo]
 
 
 class _Templates(BaseModel):
@@ -62,6 +67,23 @@ def read(model: type[Model], reply: Reply) -> Model:
 def models(reply: Reply) -> list[ModelInfo]:
     """Read the answer of `GET /v1/models`."""
     return read(_Models, reply).models
+
+
+def only_model(known: Sequence[ModelInfo]) -> str:
+    """Return the name of the only model that is served, or that was if none is now.
+
+    Raises:
+        BadInput: There is none, or there are several.
+    """
+    names = {info.name for info in known if info.workers} or {info.name for info in known}
+    if len(names) != 1:
+        raise BadInput(f"name the model that the adapter belongs to; served: {', '.join(sorted(names)) or 'none'}")
+    return names.pop()
+
+
+def adapters(reply: Reply) -> list[AdapterInfo]:
+    """Read the answer of `GET /v1/models/{model}/adapters`."""
+    return read(_Adapters, reply).adapters
 
 
 def templates(reply: Reply) -> list[Template]:

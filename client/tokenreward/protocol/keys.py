@@ -18,6 +18,8 @@ PATTERNS: Mapping[str, str] = {
     "results": "tr:job:{job}:results",
     # sorted set: "start:count" of every finished range, by start
     "ranges": "tr:job:{job}:ranges",
+    # hash: index of an item -> what one of its models said of it, while another has yet to (see `parts.py`)
+    "parts": "tr:job:{job}:parts",
     # set: shards that still owe the job something
     "shards": "tr:job:{job}:shards",
     # set: jobs that may have payloads in the blob store. No job has this id; the name begins as the keys of jobs do, as
@@ -58,6 +60,15 @@ PATTERNS: Mapping[str, str] = {
     # has this id; the name begins as the records of workers do, because the access rules of a deployment are written
     # once, and those of 0.1.0 let a worker's Redis user read no other new name.
     "store_limit": "tr:worker:store_limit",
+    # hash: "name@version" -> AdapterRecord as JSON, of the model with these weights. The names of this and of the next
+    # three begin as the records of workers do for the same reason.
+    "adapters": "tr:worker:adapters:{model_hash}:{model}",
+    # list: AdapterOrder as JSON, for any worker with that fingerprint
+    "adapter_orders": "tr:worker:adapter_orders:{fingerprint}",
+    # list: the one AdapterAnswer to an order, as JSON
+    "adapter_answer": "tr:worker:adapter_answer:{order}",
+    # hash: worker id -> when it published its probe, float64, and the log-probs of it, float32
+    "probes": "tr:worker:probes:{fingerprint}",
     # hash: counts that outlive the service's process, such as `recoveries`
     "counters": "tr:counters",
     # string: lock of the service that reconciles
@@ -142,6 +153,31 @@ def queued(fingerprint: str) -> str:
 def worker(worker_id: str) -> str:
     """The record of a live worker."""
     return PATTERNS["worker"].format(worker=worker_id)
+
+
+def parts(job_id: str) -> str:
+    """What some models said of a job's items, while others have yet to."""
+    return PATTERNS["parts"].format(job=job_id)
+
+
+def adapters(model: str, model_hash: str) -> str:
+    """The adapters of a model, by its name and the hash of its weights."""
+    return PATTERNS["adapters"].format(model=model, model_hash=model_hash)
+
+
+def adapter_orders(fingerprint: str) -> str:
+    """The orders for workers with this fingerprint to look at an adapter."""
+    return PATTERNS["adapter_orders"].format(fingerprint=fingerprint)
+
+
+def adapter_answer(order: str) -> str:
+    """The answer to one such order."""
+    return PATTERNS["adapter_answer"].format(order=order)
+
+
+def probes(fingerprint: str) -> str:
+    """What the workers with this fingerprint made of their probe."""
+    return PATTERNS["probes"].format(fingerprint=fingerprint)
 
 
 def cached(fingerprint: str, content_hash: str) -> str:

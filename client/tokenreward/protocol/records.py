@@ -82,17 +82,34 @@ class Shard(Record):
         return sum(member.count for member in self.members)
 
 
+class AdapterRef(Record):
+    """The version of an adapter that a job is pinned to, with all that a worker needs to load it.
+
+    Attributes:
+        name: What it is called.
+        version: The hash of its content.
+        source: Where it was read.
+    """
+
+    name: str
+    version: str = Field(pattern=r"^[0-9a-f]{16}$")  # it names a folder
+    source: str
+
+
 class ScoringOptions(Record):
     """The part of a job that a worker must know. It is stored once with the job.
 
     Attributes:
-        template: The template itself.
+        template: The template itself. Its branches name the models that they were resolved to, so that a worker of a
+            version that knows of none refuses them.
         estimator: The estimator's name.
         parameters: Every parameter of the estimator.
         pool: What rewards are pooled over, if anything.
         pool_by: How they are pooled.
         include: What the results hold beside token ids and rewards.
         top_k: How many of the most likely ids they hold at each token, if any.
+        adapters: The adapter that scores a branch, by the branch's name.
+        elsewhere: The digest of the model that scores a branch where it is not the job's own.
         provenance: Where the rewards come from.
     """
 
@@ -103,7 +120,32 @@ class ScoringOptions(Record):
     pool_by: PoolBy = "mean"
     include: list[Include] = []
     top_k: int = TOP_K
+    adapters: dict[str, AdapterRef] = {}
+    elsewhere: dict[str, str] = {}
     provenance: Provenance
+
+    @property
+    def stages(self) -> list[str]:
+        """The digests of the models that score the job's items, in the order in which a shard visits them.
+
+        The job's own model is the last one; it turns the log-probs of all into rewards.
+        """
+        own = self.provenance.fingerprint_digest
+        return [*dict.fromkeys(digest for digest in self.elsewhere.values() if digest != own), own]
+
+    def next_stage(self, digest: str) -> str | None:
+        """Return the digest of the model after this one; None after the last."""
+        if not self.elsewhere:
+            return None
+        later = self.stages[self.stages.index(digest) + 1 :]
+        return later[0] if later else None
+
+    def branches_of(self, digest: str, branches: Iterable[str]) -> list[str]:
+        """Return those of the template's branches that this model scores."""
+        if not self.elsewhere:
+            return list(branches)
+        own = self.provenance.fingerprint_digest
+        return [branch for branch in branches if self.elsewhere.get(branch, own) == digest]
 
 
 class Claim(Record):
@@ -154,6 +196,14 @@ def parse_record(kind: type[R], text: bytes | str) -> R:
         return kind.model_validate_json(text)
     except ValidationError as error:
         raise Corrupt(f"a {kind.__name__} in Redis cannot be read") from error
+
+
+def stored(options: ScoringOptions) -> str:
+    """Return options as they are stored with a job.
+
+    What is not set is left out: a worker of an earlier version refuses a template with a field that it does not know.
+    """
+    return options.model_dump_json(exclude_none=True)
 
 
 def parse_members(text: bytes | str) -> list[JobSlice]:

@@ -22,6 +22,7 @@ NAMES = (
     "mark_scoring",
     "renew",
     "commit",
+    "pass_on",
     "requeue",
     "split",
     "cancel",
@@ -56,6 +57,7 @@ class Scripts:
     mark_scoring: Any
     renew: Any
     commit: Any
+    pass_on: Any
     requeue: Any
     split: Any
     cancel: Any

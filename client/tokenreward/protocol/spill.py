@@ -122,6 +122,8 @@ class Spill:
         with _blob_store_errors():
             if self._fs.exists(f"{self._root}/{job_id}"):
                 self._fs.rm(f"{self._root}/{job_id}", recursive=True)
+            elif not self._fs.exists(f"{self._root}/{_MARK}"):
+                raise BlobsAway(_UNMARKED)
 
     def _claim_place(self, redis: Any) -> None:
         """Mark the place as ours, once. Raises BlobsAway where a mark that must be there is not: a mount is missing."""

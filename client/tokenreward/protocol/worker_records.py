@@ -22,6 +22,20 @@ class ModelRecord(Record):
     since: float
 
 
+class Comparison(Record):
+    """How a worker's probe compared with that of another worker with the same fingerprint.
+
+    Attributes:
+        worker: The other one's id.
+        apart: Mean |difference| of their log-probs.
+        allowed: What the arithmetic of their dtype may make.
+    """
+
+    worker: str
+    apart: float
+    allowed: float
+
+
 class WorkerRecord(Record):
     """One live worker.
 
@@ -54,6 +68,9 @@ class WorkerRecord(Record):
         prefix_hit_share: Share of the tokens that the prefix cache saved the engine from reading.
         flops_utilisation: Share of the peak of the hardware that the FLOPs of the model took while the engine was busy;
             None where it is not known.
+        adapters: Versions of the adapters that its engine holds, the most recently used last.
+        max_adapters: How many it keeps at most; 0 if it takes none, or is of a version that knows of none.
+        comparison: The last comparison with another worker like it; None if there was no other.
     """
 
     id: str
@@ -81,6 +98,9 @@ class WorkerRecord(Record):
     preemptions: int = 0
     prefix_hit_share: float | None = None
     flops_utilisation: float | None = None
+    adapters: list[str] = Field(default=[])
+    max_adapters: int = 0
+    comparison: Comparison | None = None
 
 
 def connection_name(worker_id: str) -> str:

@@ -5,6 +5,7 @@ work. `messages`, `items`, `templates` and `options` are what is sent; `jobs`, `
 `estimator_info` and `problems` are what comes back. Import the names from `tokenreward.schema` itself.
 """
 
+from tokenreward.schema.adapters import ADAPTER_NAME, AdapterInfo, AdapterSource
 from tokenreward.schema.audits import AuditVerdict
 from tokenreward.schema.candidates import MOST_CANDIDATES, TokenCandidates, TokenMoments
 from tokenreward.schema.contexts import ContextValue
@@ -18,15 +19,18 @@ from tokenreward.schema.model_info import ModelInfo
 from tokenreward.schema.options import TOP_K, Include, JobOptions, JobRequest, Pool, PoolBy
 from tokenreward.schema.origin import Origin
 from tokenreward.schema.problems import PointedError, Problem
-from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, Provenance
+from tokenreward.schema.provenance import SCORING_VERSION, Fingerprint, ModelUse, Provenance
 from tokenreward.schema.results import ItemFailure, ItemResult, ResultsEnd, Segment
 from tokenreward.schema.templates import Branch, ContextField, Rendered, RenderedBranch, RenderRequest, Template
 
 __all__ = [
+    "ADAPTER_NAME",
     "MOST_CANDIDATES",
     "SCORING_VERSION",
     "TERMINAL",
     "TOP_K",
+    "AdapterInfo",
+    "AdapterSource",
     "AuditVerdict",
     "Branch",
     "ContextField",
@@ -44,6 +48,7 @@ __all__ = [
     "LabelResponse",
     "Message",
     "ModelInfo",
+    "ModelUse",
     "Origin",
     "ParameterInfo",
     "PointedError",

@@ -33,6 +33,8 @@ class JobOptions(WireModel):
             own `spans`.
         pool_by: A segment's reward is the mean, the least or the sum of its tokens' rewards. A sum is cut at
             plus and minus 0.5, unless the estimator is unbounded.
+        models: What scores a branch in place of the template's `model`, by the branch's name, or by the name that the
+            template has for the model: `{"policy": "dpo@1f..."}`.
         include: What is returned beside token ids and rewards.
         top_k: How many of the most likely ids, with their log-probs, `top` gives at each token.
         strict: Refuse the whole job (422) if any item is wrong, instead of giving that item its own error.
@@ -45,6 +47,9 @@ class JobOptions(WireModel):
     parameters: Annotated[dict[str, StrictInt | StrictFloat], Field(max_length=16)] = Field(default={})
     pool: Pool | None = None
     pool_by: PoolBy = "mean"
+    models: Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=512)]], Field(max_length=16)] = Field(
+        default={}
+    )
     include: list[Include] = Field(default=[])
     top_k: Annotated[int, Field(ge=1, le=MOST_CANDIDATES, strict=True)] = TOP_K
     strict: StrictBool = False

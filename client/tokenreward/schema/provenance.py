@@ -13,7 +13,7 @@ TOKEN_CLASSIFIER = "token_classifier"
 SCORING_VERSION = 2
 
 #: Fields of a fingerprint that older versions do not have.
-_OPTIONAL = ("head_dtype", "chat_template_hash", "head", "training_data_hash")
+_OPTIONAL = ("head_dtype", "chat_template_hash", "head", "training_data_hash", "adapter", "adapter_version")
 
 
 class Fingerprint(AnswerModel):
@@ -32,6 +32,8 @@ class Fingerprint(AnswerModel):
             None for a worker of an older version.
         head: TOKEN_CLASSIFIER for a model whose rows are judgements of tokens; None for one that predicts them.
         training_data_hash: The SHA-256 of the data that a trained labeler has learned from; None for other models.
+        adapter: The name of the adapter that scored; None for the model itself.
+        adapter_version: The hash of that adapter's content.
     """
 
     model: str
@@ -45,6 +47,8 @@ class Fingerprint(AnswerModel):
     chat_template_hash: str | None = None
     head: str | None = None
     training_data_hash: str | None = None
+    adapter: str | None = None
+    adapter_version: str | None = None
 
     @property
     def digest(self) -> str:
@@ -52,6 +56,31 @@ class Fingerprint(AnswerModel):
         # What is not there does not count, so that set-ups keep the names that they had before there was a choice.
         unset = {name for name in _OPTIONAL if getattr(self, name) is None}
         return digest(self.model_dump(exclude=unset))
+
+    @property
+    def base(self) -> Fingerprint:
+        """The fingerprint without its adapter, which is that of the workers."""
+        return self.model_copy(update={"adapter": None, "adapter_version": None})
+
+
+class ModelUse(AnswerModel):
+    """A model, or a version of an adapter, that scored some of a template's branches.
+
+    Attributes:
+        fingerprint: What it is.
+        fingerprint_digest: Its hash.
+        branches: The branches that it scored.
+    """
+
+    fingerprint: Fingerprint
+    fingerprint_digest: str
+    branches: list[str]
+
+    @property
+    def name(self) -> str:
+        """What names exactly this: `adapter@version`, or `model@fingerprint`."""
+        own = self.fingerprint
+        return f"{own.adapter}@{own.adapter_version}" if own.adapter else f"{own.model}@{own.digest}"
 
 
 class Provenance(AnswerModel):
@@ -68,6 +97,7 @@ class Provenance(AnswerModel):
         parameters: Every parameter of the estimator.
         pool: What rewards were pooled over and how, as in `word:mean`; None if they were not.
         unbounded: Whether rewards may lie outside [-0.5, 0.5].
+        models: What scored which branches, where several models or an adapter did; else empty, and `fingerprint` did.
     """
 
     fingerprint: Fingerprint
@@ -80,3 +110,10 @@ class Provenance(AnswerModel):
     parameters: dict[str, float] = Field(default={})
     pool: str | None = None
     unbounded: bool = False
+    models: list[ModelUse] = Field(default=[])
+
+    @property
+    def bases(self) -> dict[str, Fingerprint]:
+        """The fingerprints of all workers that are needed, by their digests; the job's own first."""
+        found = {self.fingerprint_digest: self.fingerprint}
+        return found | {use.fingerprint.base.digest: use.fingerprint.base for use in self.models}

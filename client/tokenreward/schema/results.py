@@ -14,8 +14,8 @@ class ItemFailure(AnswerModel):
     """Why one item has no rewards.
 
     Attributes:
-        code: One of invalid_item, too_long, token_out_of_vocabulary, bad_template, non_finite, engine_error, poison and
-            cancelled. Programs may rely on these.
+        code: One of invalid_item, too_long, token_out_of_vocabulary, bad_template, non_finite, engine_error,
+            adapter_failed, poison and cancelled. Programs may rely on these.
         message: The same for people.
         pointer: A JSON pointer to what is wrong, where there is one.
     """

@@ -47,12 +47,15 @@ class Branch(WireModel):
         conversation: The branch is the bare prompt, as a chat model would have seen it.
         each: A context field that holds a list. The branch is repeated for each of its values, as `name[0]`, `name[1]`
             and so on; within it, the field's placeholder stands for one value.
+        model: What scores the branch: an adapter of the job's model (`name` or `name@version`), or another served model
+            with the same tokenizer (`name` or `name@fingerprint`). None means the job's model.
     """
 
     context: _TemplateText | None = None
     directive: _TemplateText = ""
     conversation: bool = False
     each: Annotated[str, Field(max_length=64)] | None = None
+    model: Annotated[str, Field(min_length=1, max_length=512)] | None = None
 
 
 class Template(WireModel):
@@ -93,11 +96,17 @@ class Template(WireModel):
         """The hash of everything that may change a log-prob."""
         content: dict[str, Any] = self.model_dump(exclude={"description": True, "fields": True})
         for branch in content["branches"].values():
-            if branch["each"] is None:
-                del branch["each"]  # as before branches could be repeated
+            for added in ("each", "model"):  # as before branches had them
+                if branch[added] is None:
+                    del branch[added]
         if self.fields:
             content["fields"] = {name: field.required for name, field in self.fields.items()}
         return digest(content)
+
+    @property
+    def models(self) -> set[str]:
+        """The names of the models that its branches ask for, beside the job's own."""
+        return {branch.model for branch in self.branches.values() if branch.model is not None}
 
     def text(self, branch: str) -> str:
         """Return the template's own text for a branch, with its placeholders; empty for a bare conversation."""

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from tokenreward.schema import Item, JobOptions, JobRequest, Problem, RenderRequest, ResultsEnd
+from tokenreward.schema import AdapterSource, Item, JobOptions, JobRequest, Problem, RenderRequest, ResultsEnd
 from tokenreward_service.http.schema_descriptions import describe
 
 _REF = "#/components/schemas/{model}"
@@ -39,6 +39,7 @@ _VERDICT = {
 _BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/v1/jobs"): {"application/json": _JOB_BODY, "application/x-ndjson": _NDJSON_BODY},
     ("post", "/v1/label"): {"application/json": {"items": [_ITEM], "include": ["tokens"]}},
+    ("put", "/v1/models/{model}/adapters/{name}"): {"application/json": {"source": "/runs/dpo/step-100"}},
     ("post", "/v1/completions"): {"application/json": {"prompt": [_IDS], "max_tokens": 1, "prompt_logprobs": 0}},
     ("post", "/inference/v1/generate"): {
         "application/json": {"token_ids": _IDS, "sampling_params": {"max_tokens": 1, "prompt_logprobs": 0}}
@@ -78,9 +79,10 @@ def install(app: FastAPI, bodies: Sequence[type[BaseModel]] = ()) -> None:
 def _document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = document["components"]["schemas"]
-    kinds = [(kind, "validation") for kind in (Item, JobRequest, RenderRequest, Problem, ResultsEnd, *bodies)]
-    _, ours = models_json_schema(kinds, ref_template=_REF)  # type: ignore[arg-type]
-    schemas.update(ours["$defs"])
+    ours = (Item, JobRequest, RenderRequest, AdapterSource, Problem, ResultsEnd)
+    kinds = [(kind, "validation") for kind in (*ours, *bodies)]
+    _, shapes = models_json_schema(kinds, ref_template=_REF)  # type: ignore[arg-type]
+    schemas.update(shapes["$defs"])
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     describe(schemas, inherited={"JobRequest": JobOptions})

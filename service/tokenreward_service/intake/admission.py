@@ -14,6 +14,7 @@ from typing import Any
 
 from tokenreward.protocol import keys
 from tokenreward.protocol.memory import read_memory_async
+from tokenreward_service.fleet import awaited
 from tokenreward_service.problems import ProblemError
 from tokenreward_service.settings import ServiceSettings
 
@@ -100,6 +101,7 @@ class AdmissionControl:
     async def _queue_lengths(self) -> dict[str, int]:
         """How many shards wait, by fingerprint."""
         names = [name.decode("utf-8", "replace") for name in await self._redis.hkeys(keys.MODELS)]
+        names += [awaited(name).fingerprint_digest for name in self.settings.declared]
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in names:
                 pipe.zcard(keys.queued(name))

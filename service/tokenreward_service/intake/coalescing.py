@@ -66,23 +66,23 @@ def merged_shards(drafts: Sequence[Draft], budget: int) -> list[Shard]:
     """Shards for the work of several drafts, which overtake bulk work.
 
     Args:
-        drafts: The jobs whose slices share shards; each shard holds work for one fingerprint.
+        drafts: The jobs whose slices share shards; each shard holds work for the same models.
         budget: Most estimated tokens in a shard. A slice above it gets a shard of its own.
     """
     shards: list[Shard] = []
-    by_fingerprint: defaultdict[str, list[tuple[JobSlice, int]]] = defaultdict(list)
+    by_stages: defaultdict[tuple[str, ...], list[tuple[JobSlice, int]]] = defaultdict(list)
     for draft in drafts:
         for start, count, estimated in draft.slices:
             member = JobSlice(job=draft.id, slice=start, offset=0, count=count)
-            by_fingerprint[draft.plan.fingerprint].append((member, estimated))
-    for fingerprint, work in by_fingerprint.items():
+            by_stages[draft.plan.stages].append((member, estimated))
+    for (first, *_), work in by_stages.items():
         members: list[JobSlice] = []
         tokens = 0
         for member, estimated in work:
             if members and tokens + estimated > budget:
-                shards.append(Shard(fp=fingerprint, members=members, estimated=tokens, front=True))
+                shards.append(Shard(fp=first, members=members, estimated=tokens, front=True))
                 members, tokens = [], 0
             members.append(member)
             tokens += estimated
-        shards.append(Shard(fp=fingerprint, members=members, estimated=tokens, front=True))
+        shards.append(Shard(fp=first, members=members, estimated=tokens, front=True))
     return shards

@@ -9,17 +9,20 @@ from tokenreward.errors import BadInput, UnknownName
 from tokenreward.protocol.records import ScoringOptions
 from tokenreward.schema import JobOptions, ModelInfo, PointedError, Provenance
 from tokenreward_service.fleet import Fleet
+from tokenreward_service.intake.branch_models import branch_models, wanted_models
 from tokenreward_service.problems import ProblemError
+from tokenreward_service.store.adapters import Adapters
 from tokenreward_service.store.drafts import Plan
 from tokenreward_service.version import VERSION
 
 
-async def plan(options: JobOptions, fleet: Fleet) -> Plan:
+async def plan(options: JobOptions, fleet: Fleet, adapters: Adapters) -> Plan:
     """Resolve a request's options.
 
     Args:
         options: As they were sent.
         fleet: What models there are.
+        adapters: And which adapters of them.
 
     Raises:
         ProblemError: 422 for a name or parameter that is not known or a branch that the template lacks, 503 if no
@@ -38,10 +41,13 @@ async def plan(options: JobOptions, fleet: Fleet) -> Plan:
         raise _unprocessable("/template", str(error)) from error
     if (unfit := estimator.unfit(template)) is not None:
         raise _unprocessable("/template", unfit)
-    seen = await fleet.recent(options.model)
+    wanted = wanted_models(template, estimator.branches, options.models)
+    seen = await (fleet.look() if wanted else fleet.recent(options.model))
     model = choose_model(options.model, seen.models)
     if (unfit := estimator.unfit_model(model.fingerprint)) is not None:
         raise _unprocessable("/estimator", unfit)
+    known = await adapters.of(model.fingerprint) if wanted else []
+    scored = branch_models(template, estimator.branches, wanted, model, seen, known)
     provenance = Provenance(
         fingerprint=model.fingerprint,
         fingerprint_digest=model.fingerprint_digest,
@@ -53,25 +59,29 @@ async def plan(options: JobOptions, fleet: Fleet) -> Plan:
         pool=options.pool and f"{options.pool}:{options.pool_by}",
         unbounded=estimator.unbounded,
         tokenreward_version=VERSION,
+        models=scored.uses,
     )
+    needed = {info.fingerprint_digest for info in scored.models}
     speeds = [
         worker.tokens_per_second
         for worker in seen.workers
-        if worker.fingerprint_digest == model.fingerprint_digest and worker.tokens_per_second
+        if worker.fingerprint_digest in needed and worker.tokens_per_second
     ]
     return Plan(
         options=options,
         scoring=ScoringOptions(
-            template=template,
+            template=scored.template,
             estimator=estimator.name,
             parameters=parameters,
             pool=options.pool,
             pool_by=options.pool_by,
             include=options.include,
             top_k=options.top_k,
+            adapters=scored.adapters,
+            elsewhere=scored.elsewhere,
             provenance=provenance,
         ),
-        live=model.workers > 0,
+        missing=[info.name for info in scored.models if not info.workers],
         speed=min(speeds) if speeds else None,
     )
 

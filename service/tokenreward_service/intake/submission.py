@@ -18,6 +18,7 @@ from tokenreward_service.intake.parsing import check_items, options_of, read_jso
 from tokenreward_service.intake.pinning import plan
 from tokenreward_service.problems import ProblemError, unavailable
 from tokenreward_service.settings import ServiceSettings
+from tokenreward_service.store.adapters import Adapters
 from tokenreward_service.store.drafts import Draft, Plan
 from tokenreward_service.store.job_store import JobStore
 from tokenreward_service.store.publishing import shards_of
@@ -58,16 +59,24 @@ class Intake:
         redis: Async client.
         store: The job store.
         fleet: What models there are.
+        adapters: And which adapters of them.
         coalescer: Publishes interactive work.
         settings: The service's settings.
     """
 
     def __init__(
-        self, redis: Any, store: JobStore, fleet: Fleet, coalescer: Coalescer, settings: ServiceSettings
+        self,
+        redis: Any,
+        store: JobStore,
+        fleet: Fleet,
+        adapters: Adapters,
+        coalescer: Coalescer,
+        settings: ServiceSettings,
     ) -> None:
         self._redis = redis
         self._store = store
         self._fleet = fleet
+        self._adapters = adapters
         self._coalescer = coalescer
         self._settings = settings
 
@@ -135,9 +144,9 @@ class Intake:
         return draft
 
     async def _plan(self, options: JobOptions, submission: Submission) -> Plan:
-        found = await plan(options, self._fleet)
-        if submission.interactive and not found.live:
-            raise unavailable("No live worker serves this model.", 5)
+        found = await plan(options, self._fleet, self._adapters)
+        if submission.interactive and found.missing:
+            raise unavailable(f"No live worker serves {' or '.join(found.missing)}.", 5)
         return found
 
     def _builder(self, submission: Submission, found: Plan) -> JobBuilder:

@@ -12,6 +12,8 @@ from typing import Any
 
 from tokenreward.protocol import keys
 from tokenreward.protocol.records import Corrupt, parse_members
+from tokenreward.protocol.spill import BlobsAway
+from tokenreward.schema import ModelInfo
 from tokenreward_service.fleet import Fleet, awaited
 from tokenreward_service.results.pinning_anew import pin_anew
 from tokenreward_service.store.job_store import JobStore
@@ -44,9 +46,16 @@ class FirstWorker:
             if not served:
                 continue
             for job_id in await self._jobs(digest):
-                job = await self._store.snapshots.get(job_id)
-                if job is not None and await pin_anew(self._store, job, served[0]):
-                    log.info("job %s waited for %s and goes to %s", job_id, name, served[0].fingerprint_digest)
+                try:
+                    await self._pin(job_id, served[0])
+                except (Corrupt, BlobsAway) as error:  # the others must not wait for it
+                    log.warning("job %s still waits for %s: %s", job_id, name, error)
+
+    async def _pin(self, job_id: str, served: ModelInfo) -> None:
+        job = await self._store.snapshots.get(job_id)
+        if job is None or job.state.terminal or not await pin_anew(self._store, job, served):
+            return
+        log.info("job %s waited for %s and goes to %s", job_id, served.name, served.fingerprint_digest)
 
     async def _jobs(self, digest: str) -> list[str]:
         """The jobs whose shards wait under a digest, each once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tokenreward.schema import Job, ModelInfo
+from tokenreward.schema import Job, ModelInfo, ModelUse
 from tokenreward_service.results.retry import shards_of_ranges
 from tokenreward_service.store.job_store import JobStore
 from tokenreward_service.version import VERSION
@@ -33,8 +33,18 @@ async def pin_anew(store: JobStore, job: Job, model: ModelInfo) -> bool:
             "fingerprint": model.fingerprint,
             "fingerprint_digest": model.fingerprint_digest,
             "tokenreward_version": VERSION,
+            "models": [_moved(use, job, model) for use in options.provenance.models],
         }
     )
     pinned = options.model_copy(update={"provenance": provenance})
-    shards = await shards_of_ranges(store.payloads, job.id, model.fingerprint_digest, [(0, job.total_items)])
+    shards = await shards_of_ranges(store.payloads, job, pinned.stages[0], [(0, job.total_items)])
     return await store.publisher.pin_anew(job, pinned, shards)
+
+
+def _moved(use: ModelUse, job: Job, model: ModelInfo) -> ModelUse:
+    """The same use of the job's own model in its new set-up; another model stays what it is."""
+    if use.fingerprint.base.digest != job.provenance.fingerprint_digest:
+        return use
+    adapter = {"adapter": use.fingerprint.adapter, "adapter_version": use.fingerprint.adapter_version}
+    moved = model.fingerprint.model_copy(update=adapter)
+    return ModelUse(fingerprint=moved, fingerprint_digest=moved.digest, branches=use.branches)

@@ -52,21 +52,24 @@ async def retry_failed(store: JobStore, job: Job) -> bool:
                 kept.append((first + offset, length, await payloads.store_blob(job.id, blob)))
     if not again:
         return False
-    shards = await shards_of_ranges(payloads, job.id, job.provenance.fingerprint_digest, again)
+    options = await store.snapshots.options(job.id)
+    if options is None:
+        return False
+    shards = await shards_of_ranges(payloads, job, options.stages[0], again)
     added = json.dumps([[first, count] for first, count, _ in kept])
     args = [job.id, job.version, json.dumps(remove), added, failed, dump_shards(shards), *(blob for _, _, blob in kept)]
     return await store.publisher.requeue_failed(args, shards)
 
 
 async def shards_of_ranges(
-    payloads: Payloads, job_id: str, fingerprint: str, ranges: Sequence[tuple[int, int]]
+    payloads: Payloads, job: Job, fingerprint: str, ranges: Sequence[tuple[int, int]]
 ) -> list[Shard]:
-    """Shards for ranges of a job's items, cut where its slices are.
+    """Shards for ranges of a job's items, cut where its slices are. Each has its share of the job's estimated tokens.
 
     Args:
         payloads: Where the items are.
-        job_id: Whose items.
-        fingerprint: The digest of the set-up that is to score them.
+        job: Whose items.
+        fingerprint: The digest of the set-up that scores them first.
         ranges: (start, count) each, in order.
 
     Raises:
@@ -74,14 +77,15 @@ async def shards_of_ranges(
     """
     shards = []
     left = deque(ranges)
-    for first in await payloads.slices(job_id):
-        slice_end = first + len(await payloads.ids(job_id, first))
+    for first in await payloads.slices(job.id):
+        slice_end = first + len(await payloads.ids(job.id, first))
         while left and left[0][0] < slice_end:
             start, count = left[0]
             begin, end = max(start, first), min(start + count, slice_end)
             if begin < end:
-                member = JobSlice(job=job_id, slice=first, offset=begin - first, count=end - begin)
-                shards.append(Shard(fp=fingerprint, members=[member]))
+                member = JobSlice(job=job.id, slice=first, offset=begin - first, count=end - begin)
+                estimated = job.tokens_estimated * member.count // job.total_items
+                shards.append(Shard(fp=fingerprint, members=[member], estimated=estimated))
             if start + count > slice_end:
                 break
             left.popleft()

@@ -76,6 +76,8 @@ def _having(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:
 CallerDep = Annotated[Caller, Depends(caller)]
 #: A caller who may send work.
 LabelerDep = Annotated[Caller, Depends(_having("label"))]
+#: A caller who may change what is served.
+AdminDep = Annotated[Caller, Depends(_having("admin"))]
 
 
 async def metrics_reader(

@@ -33,7 +33,7 @@ _BODIES = {
 
 
 #: Options that are objects: in a query they are JSON.
-_OBJECTS = ("parameters", "origin")
+_OBJECTS = ("parameters", "models", "origin")
 
 
 class Estimate(BaseModel):
@@ -90,6 +90,7 @@ async def create(
     parameters: Annotated[str | None, Query(description='A JSON object, as in `{"tau": 0.05}`.')] = None,
     pool: Pool | None = None,
     pool_by: PoolBy | None = None,
+    models: Annotated[str | None, Query(description='A JSON object, as in `{"better": "dpo"}`.')] = None,
     include: Annotated[list[Include] | None, Query()] = None,
     top_k: int | None = None,
     strict: bool | None = None,
@@ -105,6 +106,7 @@ async def create(
         "parameters": parameters,
         "pool": pool,
         "pool_by": pool_by,
+        "models": models,
         "include": include,
         "top_k": top_k,
         "strict": strict,

@@ -11,7 +11,7 @@ _WHY = {
     400: "Malformed body; nothing was accepted",
     401: "API key needed; none was sent, or it is unknown or revoked",
     403: "Not allowed; the key lacks the scope",
-    404: "No such job; there is none, it has expired, or it is somebody else's, or its items and results were removed",
+    404: "No such thing; there is none, it has expired, is somebody else's, or its items and results were removed",
     409: "Conflict; not in the state the job or the request is in",
     413: "Too large; the body, a line of it, or the number of items",
     415: "Unsupported media type; or content coding",

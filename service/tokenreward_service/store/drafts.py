@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from tokenreward.protocol import keys
 from tokenreward.protocol.arrow_blobs import Entry, pack_entries
-from tokenreward.protocol.records import ScoringOptions
+from tokenreward.protocol.records import ScoringOptions, stored
 from tokenreward.protocol.spill import spilled
 from tokenreward.schema import JobOptions
 from tokenreward_service.problems import unavailable
@@ -121,7 +121,7 @@ class Draft:
             "total": self.total,
             "invalid": self.invalid,
             "estimated": self.estimated,
-            "options": self.plan.scoring.model_dump_json(),
+            "options": stored(self.plan.scoring),
             "ttl": self.ttl,
         }
         if self.plan.options.origin is not None:
@@ -158,16 +158,26 @@ class Plan:
     Attributes:
         options: The options as they were sent.
         scoring: What a worker has to know.
-        live: Whether a worker with that fingerprint is alive.
-        speed: Tokens per second of its slowest worker, if any was measured.
+        missing: The names of the models that are needed and that no live worker serves.
+        speed: Tokens per second of the slowest worker of any of them, if it was measured.
     """
 
     options: JobOptions
     scoring: ScoringOptions
-    live: bool
+    missing: list[str]
     speed: float | None
+
+    @property
+    def live(self) -> bool:
+        """Whether every model that is needed has a live worker."""
+        return not self.missing
 
     @property
     def fingerprint(self) -> str:
         """The digest of the fingerprint that the job is pinned to."""
         return self.scoring.provenance.fingerprint_digest
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The digests of all the fingerprints that score its items, in the order in which shards visit them."""
+        return tuple(self.scoring.stages)

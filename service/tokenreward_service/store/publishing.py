@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from tokenreward.protocol import doorbell, keys
 from tokenreward.protocol.arrow_blobs import pack_failures
-from tokenreward.protocol.records import JobSlice, ScoringOptions, Shard, dump_shards
+from tokenreward.protocol.records import JobSlice, ScoringOptions, Shard, dump_shards, stored
 from tokenreward.protocol.scripts import Scripts
 from tokenreward.protocol.spill import Spill
 from tokenreward.schema import Job
@@ -61,11 +61,11 @@ class Publisher:
             shards: Shards for all of its items.
 
         Returns:
-            Whether it was pinned; False if it has rewards, is gone, or is pinned otherwise by now.
+            Whether it was pinned; False if it has rewards, has ended, is gone, or is pinned otherwise by now.
         """
-        pinned = options.provenance.fingerprint_digest
+        pinned = options.provenance.fingerprint_digest  # the first shards may be for another model of the job
         old = job.provenance.fingerprint_digest
-        args = [job.id, old, pinned, options.model_dump_json(), dump_shards(shards)]
+        args = [job.id, old, pinned, stored(options), dump_shards(shards), job.state]
         return await anyio.to_thread.run_sync(self._run_and_ring, self._scripts.pin_anew, args, shards)
 
     def _publish(self, drafts: Sequence[Draft], shards: Sequence[Shard]) -> None:
@@ -103,7 +103,7 @@ def shards_of(draft: Draft, *, front: bool = False) -> list[Shard]:
     """One shard for each slice of the draft that has work in it. front: they overtake what waits."""
     return [
         Shard(
-            fp=draft.plan.fingerprint,
+            fp=draft.plan.stages[0],
             members=[JobSlice(job=draft.id, slice=start, offset=0, count=count)],
             estimated=estimated,
             front=front,

@@ -9,12 +9,15 @@ from tokenreward_service.fleet import FleetView, is_awaited
 def instead(job: Job, seen: FleetView) -> list[ModelInfo]:
     """The set-ups of the job's model that are served now, newest first; none if one of them is the job's own."""
     served = [info for info in seen.models if info.workers and info.name == job.model]
+    if any(use.fingerprint.adapter for use in job.provenance.models):  # an adapter belongs to its model's weights
+        weights = job.provenance.fingerprint.model_hash
+        served = [info for info in served if info.fingerprint.model_hash == weights]
     own = job.provenance.fingerprint_digest
     return [] if any(info.fingerprint_digest == own for info in served) else served
 
 
 def waiting(job: Job, seen: FleetView) -> Waiting | None:
-    """What the job waits for; None if it is over, or a live worker has its set-up.
+    """What the job waits for; None if it is over, or each of its models has a live worker.
 
     Args:
         job: A snapshot.
@@ -25,8 +28,14 @@ def waiting(job: Job, seen: FleetView) -> Waiting | None:
         return Waiting(
             model=f"{job.model}@{own}", served=[], retry=False, message=f"waits for the first worker of {job.model}"
         )
-    if job.state.terminal or any(worker.fingerprint_digest == own for worker in seen.workers):
+    alive = {worker.fingerprint_digest for worker in seen.workers}
+    absent = [fingerprint for digest, fingerprint in job.provenance.bases.items() if digest not in alive]
+    if job.state.terminal or not absent:
         return None
+    if own in alive:
+        names = " and ".join(f"{fingerprint.model}@{fingerprint.digest}" for fingerprint in absent)
+        message = f"waits for {names}, which score some of its branches and which nobody serves at the moment"
+        return Waiting(model=names, served=[], retry=False, message=message)
     served = [f"{info.name}@{info.fingerprint_digest}" for info in instead(job, seen)]
     rewarded = job.done_items - job.failed_items
     if not served:

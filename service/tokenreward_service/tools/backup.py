@@ -49,7 +49,7 @@ def backup(client: Any, data: Path, target: Path) -> Path:
     if target.exists():
         raise BadInput(f"{target} is there already")
     with _no_rewrites(client):
-        copy = target / source.name
+        copy: Path = target / source.name
         shutil.copytree(source, copy)
     return copy
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ def load_pairs(
     max_prompt_length: int = 1800,
     vocabulary: int | None = None,
     squash: bool = False,
+    scored_by: Collection[str] = (),
     columns: Mapping[str, str] | None = None,
 ) -> Pairs:
     """Reads the pairs of a file that `tokenreward label` wrote, or of one without labels.
@@ -72,6 +73,8 @@ def load_pairs(
             beyond them is left out and counted. None leaves that to `PreferenceTrainer`, which knows the policy.
         squash: Take tanh(r / 2) / 2 of labels of an unbounded estimator, as T-REG does (eq. 3). Without it, such
             labels are refused.
+        scored_by: What must have scored some branch, `name@version` each, such as the adapter that was put for this
+            step. Labels by another version are refused.
         columns: The names that `prompt`, `chosen` and `rejected` have in the file, where they are other ones.
 
     Raises:
@@ -87,8 +90,9 @@ def load_pairs(
     if columns:
         rows = [_renamed(row, columns, f"{path}, row {number}") for number, row in enumerate(rows)]
     provenance = provenance_of(path)
-    limits: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
-    found = pairs_of(rows, tokenizer, provenance, str(path), **limits, vocabulary=vocabulary, squash=squash)
+    options: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
+    options |= {"vocabulary": vocabulary, "squash": squash, "scored_by": scored_by}
+    found = pairs_of(rows, tokenizer, provenance, str(path), **options)
     warn_of(found.counts, len(rows), str(path), max_length)
     return found
 
@@ -111,6 +115,7 @@ def pairs_of(
     max_prompt_length: int = 1800,
     vocabulary: int | None = None,
     squash: bool = False,
+    scored_by: Collection[str] = (),
 ) -> Pairs:
     """Reads pairs from rows in memory, as `load_pairs` does from a file.
 
@@ -123,6 +128,7 @@ def pairs_of(
         max_prompt_length: See `load_pairs`.
         vocabulary: See `load_pairs`.
         squash: See `load_pairs`.
+        scored_by: See `load_pairs`.
 
     Raises:
         BadInput: See `load_pairs`.
@@ -134,7 +140,7 @@ def pairs_of(
         )
     chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
     counts = RowCounts()
-    labels = RowLabels(name, provenance, chat, own_hashes(tokenizer), squash=squash)
+    labels = RowLabels(name, provenance, chat, own_hashes(tokenizer), squash=squash, scored_by=scored_by)
     reader = _Reader(name, PairSides(chat), labels, RowChecks(chat, counts))
     pairs = []
     for number, row in enumerate(rows):

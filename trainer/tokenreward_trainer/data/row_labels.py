@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +27,28 @@ class RowLabels:
         chat: The policy's chat format.
         hashes: Hashes of tokenizers that give the policy's ids.
         squash: Take tanh(r / 2) / 2 of unbounded labels.
+        scored_by: What must have scored some branch, `name@version` each.
     """
 
     def __init__(
-        self, name: str, provenance: Provenance | None, chat: ChatFormat, hashes: set[str], *, squash: bool
+        self,
+        name: str,
+        provenance: Provenance | None,
+        chat: ChatFormat,
+        hashes: set[str],
+        *,
+        squash: bool,
+        scored_by: Collection[str] = (),
     ) -> None:
         self._name = name
         self._provenance = provenance
         self._chat = chat
         self._hashes = hashes
+        self._scored_by = scored_by
         self._squash = squash and provenance is not None and provenance.unbounded
 
     def check(self) -> None:
-        """Checks that the labels are of the policy's tokens and of its conversations.
+        """Checks that the labels are of the policy's tokens and of its conversations, and by the models asked for.
 
         Raises:
             BadInput: They are not, they are unbounded, or nobody knows where they come from.
@@ -55,6 +64,7 @@ class RowLabels:
                 "lie in [-0.5, 0.5]: set data.squash = true to take tanh(r / 2) / 2 of them, or label with another "
                 "estimator"
             )
+        self._check_scored_by(self._provenance)
         theirs = self._provenance.fingerprint
         if theirs.tokenizer_hash not in self._hashes:
             raise BadInput(
@@ -69,6 +79,16 @@ class RowLabels:
                 f"is not the policy's ({self._chat.template_hash}): the rewards are of other conversations. Label "
                 "again with a model that has the policy's chat template and special tokens, or give the policy the "
                 "template that the labels were made under"
+            )
+
+    def _check_scored_by(self, provenance: Provenance) -> None:
+        scored = [use.name for use in provenance.models]
+        missing = next((wanted for wanted in self._scored_by if wanted not in scored), None)
+        if missing is not None:
+            raise BadInput(
+                f"{self._name}: labeled by {', '.join(scored) or provenance.fingerprint.model}, and the labels of "
+                f"{missing} were asked for: they are of another policy than the one that is trained; label again with "
+                "that version"
             )
 
     def of(self, row: Mapping[str, Any], side: str, where: str) -> tuple[list[int], Values]:

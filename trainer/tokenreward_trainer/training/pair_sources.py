@@ -72,6 +72,7 @@ def _from_files(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedToke
         "max_length": data.max_length,
         "max_prompt_length": data.max_prompt_length,
         "squash": data.squash,
+        "scored_by": [name for name in run.labels.models.values() if "@" in name],
         "vocabulary": vocabulary_of(run.model.name),
     }
     columns = [part.columns for part in data.parts] + [data.columns] * len(data.eval_sets)
@@ -127,6 +128,7 @@ def _labeled_by_service(run: Run, file: Path, out: Path) -> Path:
         pool=labels.pool,
         pool_by=labels.pool_by,
         score=labels.score,
+        models=labels.models,
         url=labels.url,
     )
     return done.path

@@ -121,6 +121,8 @@ class Labels(Section):
         pool_by: For the service: how they are pooled.
         score: For the service: which turns of a conversation are scored and trained on, `last` or `all`.
         model: For the service.
+        models: For the service: what scores a branch, as `models` of `label_dataset`. Labels by another version than
+            one that is named here are refused, also those of a file.
         strong: The better model of a contrast, or an adapter of `weak`.
         weak: The worse model of a contrast; None is the initial model.
     """
@@ -135,6 +137,7 @@ class Labels(Section):
     pool_by: PoolBy = "mean"
     score: Score = "last"
     model: str | None = None
+    models: dict[str, str] = Field(default_factory=dict)
     strong: str | None = None
     weak: str | None = None
 

@@ -30,6 +30,8 @@ class EngineSettings:
         kv_gib: vLLM on the CPU only: the size of its KV cache.
         gpu_memory: vLLM on a GPU only: the share of its memory that it plans with.
         tensor_parallel: vLLM only: GPUs that share one copy of the model.
+        max_adapters: How many adapters it holds; 0 for none, which vLLM has to know when it starts.
+        max_adapter_rank: vLLM only: the largest rank of an adapter, for which it sets memory aside.
         remote: Remote only: where the endpoints are; None for every other engine.
     """
 
@@ -40,6 +42,8 @@ class EngineSettings:
     kv_gib: float = 1.0
     gpu_memory: float = 0.8
     tensor_parallel: int = 1
+    max_adapters: int = 8
+    max_adapter_rank: int = 32
     remote: RemoteSettings | None = None
 
     def __post_init__(self) -> None:
@@ -104,7 +108,12 @@ def _transformers(path: Path | None, settings: EngineSettings) -> LoadedEngine:
     from tokenreward_workers.engines.packed.engine import TransformersEngine
 
     engine = TransformersEngine(
-        _model(path), settings.dtype, settings.max_tokens, settings.token_budget, settings.head_dtype
+        _model(path),
+        settings.dtype,
+        settings.max_tokens,
+        settings.token_budget,
+        settings.head_dtype,
+        settings.max_adapters,
     )
     return LoadedEngine(engine, chat)
 
@@ -126,6 +135,8 @@ def _vllm(path: Path | None, settings: EngineSettings) -> LoadedEngine:
         kv_gib=settings.kv_gib,
         gpu_memory=settings.gpu_memory,
         tensor_parallel=settings.tensor_parallel,
+        max_adapters=settings.max_adapters,
+        max_adapter_rank=settings.max_adapter_rank,
     )
     own = checked(_model(path), own)
     texts = plain_check.plain_rows(_model(path), own.max_tokens)

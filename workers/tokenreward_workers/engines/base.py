@@ -5,6 +5,8 @@
 An engine may rely on nothing else, and a caller may rely on this:
 
 - temperature 1, no truncation of the distribution, log-softmax in float32;
+- a branch with an adapter is scored by that version of it and no other, whatever else is in the same step; an adapter
+  that cannot be loaded fails the scorings that need it;
 - every key that was taken comes back exactly once, unless it was dropped; a scoring that cannot be scored comes back
   as a `ScoringFailed` of its own, while its neighbours get log-probs;
 - NaN, infinity and positive log-probs are failures, never results (`scoring.checked` sees to that);
@@ -150,6 +152,10 @@ class Engine(Protocol):
 
     info: EngineInfo
     stats: EngineStats
+
+    @property
+    def adapters(self) -> Sequence[str]:
+        """Versions of the adapters that it holds, the most recently used last. Any thread may ask."""
 
     def score(self, feed: Feed) -> Iterator[tuple[Key, Outcome]]:
         """Score what `feed` gives, until it has no more.

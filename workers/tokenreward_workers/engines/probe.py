@@ -34,12 +34,23 @@ class ProbeResult:
     """What an engine made of its probe.
 
     Attributes:
-        tokens_per_second: Plain tokens per second, measured when the engine was warm.
+        tokens_per_second: Plain tokens per second, measured when the engine was warm; None where nothing was measured.
         logprobs: For each of the first scorings, the log-probs of each branch.
     """
 
-    tokens_per_second: float
-    logprobs: Sequence[dict[str, LogProbs]]
+    tokens_per_second: float | None
+    logprobs: Sequence[dict[str, LogProbs]] = ()
+
+    @property
+    def flat(self) -> LogProbs:
+        """All log-probs one after the other, float32 `[N]`; none where nothing was scored."""
+        rows = [scored[branch] for scored in self.logprobs for branch in sorted(scored)]
+        return np.concatenate(rows) if rows else np.zeros(0, dtype=np.float32)
+
+
+def noise(dtype: str) -> float:
+    """Return the mean difference of log-probs that arithmetic in `dtype` may make of the same tokens."""
+    return _NOISE.get(dtype, _NOISE["bfloat16"])
 
 
 def probe(engine: Engine) -> ProbeResult:
@@ -83,7 +94,7 @@ def _beyond_windows(engine: Engine, rate: float) -> None:
 
 def _compare(engine: Engine, one: Sequence[dict[str, LogProbs]], other: Sequence[dict[str, LogProbs]]) -> None:
     apart = _apart(one, other)
-    if not apart <= _NOISE.get(engine.info.dtype, _NOISE["bfloat16"]):
+    if not apart <= noise(engine.info.dtype):
         raise RuntimeError(f"the same tokens got log-probs that are {apart:.3g} apart (mean) when scored again")
 
 

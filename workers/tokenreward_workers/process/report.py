@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from tokenreward.protocol.worker_records import WorkerRecord
+from tokenreward.protocol.worker_records import Comparison, WorkerRecord
 from tokenreward_workers.engines.base import EngineStats
 from tokenreward_workers.process.startup import Loaded
 from tokenreward_workers.shards.pipeline import Pipeline
@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 _RESCORED_SHARE, _RESCORED_BRANCHES = 0.05, 200
 
 
-def reporter(worker_id: str, started: float, loaded: Loaded, pipeline: Pipeline) -> Callable[[], WorkerRecord]:
+def reporter(
+    worker_id: str, started: float, loaded: Loaded, pipeline: Pipeline, comparison: Comparison | None = None
+) -> Callable[[], WorkerRecord]:
     """Return a function that makes the worker's record of the moment.
 
     Args:
@@ -27,6 +29,7 @@ def reporter(worker_id: str, started: float, loaded: Loaded, pipeline: Pipeline)
         started: When it started, in Unix seconds.
         loaded: What it serves, and with what.
         pipeline: Its pipeline.
+        comparison: How its probe compared with that of another worker like it.
     """
     warning = RescoringWarning()
     engine, identity = loaded.engine, loaded.fingerprint
@@ -59,6 +62,9 @@ def reporter(worker_id: str, started: float, loaded: Loaded, pipeline: Pipeline)
             steps=stats.steps,
             preemptions=stats.preemptions,
             prefix_hit_share=prefix_hit_share(stats),
+            adapters=list(engine.adapters),
+            max_adapters=loaded.max_adapters,
+            comparison=comparison,
             flops_utilisation=flops_utilisation(loaded.flops_per_token, engine.info.peak_flops, stats),
         )
 

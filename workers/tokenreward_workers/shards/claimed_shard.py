@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from tokenreward.protocol.records import Claim, JobSlice
 from tokenreward.schema import ItemFailure
 from tokenreward_workers.rendering import Prepared
-from tokenreward_workers.scoring import Scored, Scoring, ScoringFailed
+from tokenreward_workers.scoring import LogProbs, Scored, Scoring, ScoringFailed
 
 
 @dataclass(slots=True)
@@ -23,6 +23,9 @@ class Place:
         prepared: The item as token ids, once it has been rendered.
         failure: Why there is no reward for it.
         scored: Its log-probs.
+        given: What other models said of it before, for the branches that this one does not score.
+        given_columns: The same before the item has been rendered, float32 `[T, width]`.
+        given_response: The ids of the response for those models; None where this model is the first.
     """
 
     member: JobSlice
@@ -31,6 +34,9 @@ class Place:
     prepared: Prepared | None = None
     failure: ItemFailure | ScoringFailed | None = None
     scored: Scored | None = None
+    given: Scored = field(default_factory=dict)
+    given_columns: Mapping[str, LogProbs] = field(default_factory=dict)
+    given_response: tuple[int, ...] | None = None
 
     @property
     def settled(self) -> bool:
@@ -84,6 +90,13 @@ class ClaimedShard:
     @property
     def items(self) -> int:
         return sum(member.count for member in self.claim.members)
+
+    def next_stage(self, digest: str) -> str | None:
+        """The digest of the model that has its turn at this shard after the one that is named; None after the last.
+
+        All jobs of a shard are scored by the same models in the same order.
+        """
+        return next(iter(self.claim.jobs.values())).next_stage(digest)
 
     @property
     def front(self) -> bool:

@@ -1,4 +1,4 @@
-"""Commits finished shards: all that wait, in one round trip."""
+"""Commits finished shards, or hands them to the next of their models: all that wait, in one round trip each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.shards.blame import blaming
 from tokenreward_workers.shards.claimed_shard import ClaimedShard
+from tokenreward_workers.shards.handing_on import parts_of
 from tokenreward_workers.shards.held_shards import HeldShards
 from tokenreward_workers.shards.logprob_cache import LogprobCache
 from tokenreward_workers.shards.outcomes import outcomes
 from tokenreward_workers.shards.patience import patiently
 from tokenreward_workers.shards.throughput import Throughput
-from tokenreward_workers.store.job_store import JobStoreClient, MemberOutcome
+from tokenreward_workers.store.job_store import JobStoreClient, MemberOutcome, Onward
 
 log = logging.getLogger(__name__)
 
@@ -59,20 +60,25 @@ class Committer:
     def commit(self, shards: Sequence[ClaimedShard]) -> None:
         """Commit shards, keep their log-probs, and let go of them."""
         work: dict[ClaimedShard, Sequence[MemberOutcome]] = {}
+        onward: dict[ClaimedShard, Onward] = {}
         for shard in shards:
             if shard.lost and not shard.settled:
                 log.warning("shard %s was lost while it was scored: nothing to commit", shard.id)
                 self._held.remove(shard)
                 continue
+            following = shard.next_stage(self._store.fingerprint)
             with blaming([shard]):
-                work[shard] = outcomes(shard, self._renderer)
-        first = self._committed(work)
-        for shard in work:
+                if following is None:
+                    work[shard] = outcomes(shard, self._renderer)
+                else:
+                    onward[shard] = Onward(shard.id, following, list(parts_of(shard)), shard.front)
+        first = [*self._committed(work), *self._passed_on(onward)]
+        for shard in (*work, *onward):
             if shard in first:
                 self._throughput.committed(len(shard.places), shard.cache_hits)
             else:
                 log.info("shard %s had been committed by somebody else, or its jobs were over", shard.id)
-        for shard in work:
+        for shard in (*work, *onward):
             self._held.remove(shard)
         self._cache.keep(first)
 
@@ -95,6 +101,13 @@ class Committer:
         if work:
             patiently(attempt, self._draining)
         return first
+
+    def _passed_on(self, onward: dict[ClaimedShard, Onward]) -> list[ClaimedShard]:
+        """Hand shards to the model after this one, patiently. Returns those that were still this one's to hand on."""
+        if not onward:
+            return []
+        told = patiently(lambda: self._store.pass_on(list(onward.values())), self._draining)
+        return [shard for shard, passed in zip(onward, told, strict=True) if passed]
 
     def _next(self) -> list[ClaimedShard]:
         """Everything that waits, up to a limit; nothing at the end."""

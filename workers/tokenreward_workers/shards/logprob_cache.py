@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import redis
 
-from tokenreward_workers.scoring import LogProbs, Row, Scored, Scoring, ScoringFailed, checked
+from tokenreward_workers.scoring import LogProbs, Row, Scored, Scoring, ScoringFailed, adapter_order, checked
 from tokenreward_workers.shards.claimed_shard import ClaimedShard
 from tokenreward_workers.store.job_store import JobStoreClient
 from tokenreward_workers.wanted import NOTHING, Wanted
@@ -25,10 +25,17 @@ _SHARE = 0.6
 _MEMORY_EVERY = 2.0
 
 
-def content_hash(prompt: Sequence[int], response: Sequence[int], wanted: Wanted = NOTHING) -> str:
-    """Return the key under which what was wanted of one response behind one prompt is kept."""
+def content_hash(prompt: Sequence[int], response: Sequence[int], wanted: Wanted = NOTHING, version: str = "") -> str:
+    """Return the key under which what was wanted of one response behind one prompt is kept.
+
+    Args:
+        prompt: Its ids.
+        response: Its ids.
+        wanted: What was wanted beside log-probs.
+        version: Of the adapter that scores it; empty for the model itself.
+    """
     ids = np.array([len(prompt), *prompt, *response], dtype=np.int64)
-    content = hashlib.blake2b(ids.tobytes(), digest_size=16)
+    content = hashlib.blake2b(ids.tobytes(), digest_size=16, key=version.encode())
     if wanted:  # log-probs alone keep the key that they had before anything else could be wanted
         content.update(f"{wanted.moments}/{wanted.top}/{wanted.named}/".encode())
         content.update(b"" if wanted.ids is None else wanted.ids.data)
@@ -38,8 +45,9 @@ def content_hash(prompt: Sequence[int], response: Sequence[int], wanted: Wanted 
 def branch_hashes(scoring: Scoring) -> dict[str, str]:
     """Return the cache key of each branch of a scoring, by the branch's name."""
     return {
-        name: content_hash(scoring.prefix + rest, scoring.response, scoring.wanted)
-        for name, rest in scoring.branches.items()
+        name: content_hash(scoring.prefix + rest, scoring.response, scoring.wanted, adapter_order(adapter))
+        for adapter, branches in scoring.by_adapter.items()
+        for name, rest in branches.items()
     }
 
 

@@ -31,4 +31,4 @@ def _result(shard: ClaimedShard, place: Place, renderer: Renderer) -> ItemResult
     if place.prepared is None or place.scored is None:
         return failed(place.index, place.id, ScoringFailed("engine_error", "the engine gave no outcome"))
     options = shard.claim.jobs[place.member.job]
-    return rewarded(place.index, place.id, place.prepared, place.scored, options, renderer)
+    return rewarded(place.index, place.id, place.prepared, {**place.given, **place.scored}, options, renderer)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from tokenreward_workers.engines import recovery
 from tokenreward_workers.engines.base import Engine
+from tokenreward_workers.model_files.adapters import AdapterShelf
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.shards.blame import blaming
 from tokenreward_workers.shards.claim_ahead import ClaimAhead
@@ -23,6 +24,7 @@ from tokenreward_workers.shards.held_shards import HeldShards
 from tokenreward_workers.shards.leases import Leases
 from tokenreward_workers.shards.logprob_cache import LogprobCache
 from tokenreward_workers.shards.patience import patiently
+from tokenreward_workers.shards.preparing import Preparer
 from tokenreward_workers.shards.preparing_queue import PreparingQueue
 from tokenreward_workers.shards.scoring_stream import ScoringStream
 from tokenreward_workers.shards.throughput import Throughput
@@ -48,6 +50,7 @@ class Pipeline:
         cache_ttl: int,
         tokens_per_second: float | None,
         on_fatal: Callable[[BaseException], None],
+        shelf: AdapterShelf | None = None,
     ) -> None:
         """Connect everything; `start` sets it going.
 
@@ -58,6 +61,7 @@ class Pipeline:
             cache_ttl: Seconds for which log-probs are kept for reuse; 0 for no cache.
             tokens_per_second: The engine's rate as far as it is known.
             on_fatal: Called with the error when a thread cannot go on.
+            shelf: The model's adapters; None where it takes none.
         """
         self.throughput = Throughput(tokens_per_second)
         self.held = HeldShards()
@@ -69,7 +73,8 @@ class Pipeline:
         cache = LogprobCache(store, cache_ttl)
         self._committer = Committer(store, renderer, cache, self.held, self.throughput, self._draining)
         self._stream = ScoringStream(self.held, self.throughput, mark=self._mark, finished=self._committer.put)
-        self._preparing = PreparingQueue(store, renderer, cache, self._stream, self._ahead, self._draining)
+        preparer = Preparer(store, renderer, cache, shelf)
+        self._preparing = PreparingQueue(preparer, self._stream, self._ahead, self._draining)
         leases = Leases(store, self.held, self._stream, self._ahead)
         self._working = [
             threading.Thread(target=self._guard, args=(body,), name=name, daemon=True)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.shards.claim_ahead import ClaimAhead
 from tokenreward_workers.shards.claimed_shard import ClaimedShard
-from tokenreward_workers.shards.logprob_cache import LogprobCache
 from tokenreward_workers.shards.patience import patiently
-from tokenreward_workers.shards.preparing import prepare
+from tokenreward_workers.shards.preparing import Preparer
 from tokenreward_workers.shards.scoring_stream import ScoringStream
-from tokenreward_workers.store.job_store import JobStoreClient
 
 #: Items prepared together: enough to make a round trip worth while, few enough to reach the engine soon.
 _MOST_ITEMS = 64
@@ -21,18 +18,8 @@ _MOST_ITEMS = 64
 class PreparingQueue:
     """Claimed shards on their way into the stream."""
 
-    def __init__(
-        self,
-        store: JobStoreClient,
-        renderer: Renderer,
-        cache: LogprobCache,
-        stream: ScoringStream,
-        ahead: ClaimAhead,
-        draining: threading.Event,
-    ) -> None:
-        self._store = store
-        self._renderer = renderer
-        self._cache = cache
+    def __init__(self, preparer: Preparer, stream: ScoringStream, ahead: ClaimAhead, draining: threading.Event) -> None:
+        self._preparer = preparer
         self._stream = stream
         self._ahead = ahead
         self._draining = draining
@@ -56,7 +43,7 @@ class PreparingQueue:
     def run(self) -> None:
         """Prepare until closed."""
         while batch := self._next():
-            patiently(lambda batch=batch: prepare(batch, self._store, self._renderer, self._cache), self._draining)  # type: ignore[misc]
+            patiently(lambda batch=batch: self._preparer.prepare(batch), self._draining)  # type: ignore[misc]
             for shard in batch:
                 self._ahead.prepared(shard)
                 self._stream.add(shard)

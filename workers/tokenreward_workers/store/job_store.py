@@ -17,6 +17,7 @@ from redis.retry import Retry
 from tokenreward.protocol import doorbell, keys
 from tokenreward.protocol.arrow_blobs import Entry, unpack_entries
 from tokenreward.protocol.memory import store_share
+from tokenreward.protocol.parts import Part, pack_part, unpack_part
 from tokenreward.protocol.records import Claim, Corrupt, JobSlice, commit_args
 from tokenreward.protocol.scripts import Scripts
 from tokenreward.protocol.spill import Spill
@@ -39,6 +40,22 @@ class MemberOutcome(NamedTuple):
     failed: int
     tokens: int
     results: bytes
+
+
+class Onward(NamedTuple):
+    """A shard that goes on to another model.
+
+    Attributes:
+        shard: Its id.
+        following: The digest of that model.
+        parts: (job, index, part) of each item.
+        front: Whether it is interactive work.
+    """
+
+    shard: str
+    following: str
+    parts: Sequence[tuple[str, int, Part]]
+    front: bool = False
 
 
 def connect(url: str, worker_id: str) -> Any:
@@ -146,6 +163,37 @@ class JobStoreClient:
                 self._scripts.commit(args=commit_args(shard, outcomes), client=pipe)
             told = pipe.execute(raise_on_error=False)
         return [answer if isinstance(answer, Exception) else answer == 1 for answer in told]
+
+    def pass_on(self, shards: Sequence[Onward]) -> list[bool]:
+        """Hand shards to the workers of other models, in one transaction.
+
+        Passing a shard on a second time changes nothing.
+
+        Returns:
+            For each, whether it was still at this model.
+        """
+        with self.client.pipeline(transaction=True) as pipe:
+            for onward in shards:
+                args: list[Any] = [onward.shard, self.fingerprint, onward.following]
+                for job, index, part in onward.parts:
+                    args += [job, index, pack_part(part)]
+                self._scripts.pass_on(args=args, client=pipe)
+            for onward in shards:  # should a script decline, its doorbell rings for nothing
+                doorbell.ring(onward.following, [onward.shard], self.client, pipe, front=onward.front)
+            told = pipe.execute()
+        return [answer == 1 for answer in told[: len(shards)]]
+
+    def parts(self, member: JobSlice) -> dict[int, Part]:
+        """Fetch what other models said of a member's items, by the item's index; items without any are left out."""
+        places = range(member.start, member.start + member.count)
+        stored = self.client.hmget(keys.parts(member.job), list(places))
+        found: dict[int, Part] = {}
+        for place, data in zip(places, stored, strict=True):
+            try:
+                found |= {place: unpack_part(data)} if data is not None else {}
+            except Corrupt as error:
+                log.error("item %d of job %s: %s", place, member.job, error)
+        return found
 
     def _spilled(self, outcome: MemberOutcome) -> MemberOutcome:
         return outcome._replace(results=self._spill.store(outcome.member.job, outcome.results, self.client))

@@ -15,7 +15,7 @@ local TRANSITIONS = {
 local TERMINAL = { succeeded = true, cancelled = true }
 
 local function job_keys(job)
-  return { tr.job(job), tr.items(job), tr.results(job), tr.ranges(job), tr.shards(job) }
+  return { tr.job(job), tr.items(job), tr.results(job), tr.ranges(job), tr.shards(job), tr.parts(job) }
 end
 
 local function state_of(job) return redis.call('HGET', tr.job(job), 'state') end
@@ -52,12 +52,13 @@ local function disown(job)
       if member.job ~= job then others[#others + 1] = member end
     end
     if #others == 0 then
+      refund(shard)
       drop_shard(shard)
     else
       redis.call('HSET', tr.shard(shard), 'members', cjson.encode(others))
     end
   end
-  redis.call('DEL', tr.shards(job))
+  redis.call('DEL', tr.shards(job), tr.parts(job))
 end
 
 local function transition(job, to)
@@ -92,6 +93,9 @@ local function finish_range(job, start, count, failed, tokens, blob)
   local range = start .. ':' .. count
   if redis.call('ZADD', tr.ranges(job), 'NX', start, range) == 0 then return false end
   redis.call('HSET', tr.results(job), start, blob)
+  if redis.call('EXISTS', tr.parts(job)) == 1 then
+    for index = start, start + count - 1 do redis.call('HDEL', tr.parts(job), string.format('%.0f', index)) end
+  end
   local done = redis.call('HINCRBY', key, 'done', count)
   redis.call('HINCRBY', key, 'failed', failed)
   redis.call('HINCRBY', key, 'tokens', tokens)

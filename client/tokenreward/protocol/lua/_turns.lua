@@ -10,15 +10,31 @@ end
 
 local INTERACTIVE = -1e12
 
-local function turn_of(shard, fp, front)
-  if front then return INTERACTIVE + now() end
+-- The field of a shard's owner in `tr.owners`, and the tokens that the shard is charged with.
+local function charge(shard)
   local held = redis.call('HMGET', tr.shard(shard), 'members', 'estimated')
   local first = cjson.decode(held[1])[1]
   local owner = first and redis.call('HGET', tr.job(first.job), 'owner') or ''
-  local known = redis.call('HMGET', tr.owners(fp), '', 'o' .. owner)
+  return 'o' .. owner, math.max(1, tonumber(held[2] or 0))
+end
+
+local function turn_of(shard, fp, front)
+  if front then return INTERACTIVE + now() end
+  local owner, tokens = charge(shard)
+  local known = redis.call('HMGET', tr.owners(fp), '', owner)
   local turn = math.max(tonumber(known[1] or 0), tonumber(known[2] or 0))
-  redis.call('HSET', tr.owners(fp), 'o' .. owner, string.format('%.0f', turn + math.max(1, tonumber(held[2] or 0))))
+  redis.call('HSET', tr.owners(fp), owner, string.format('%.0f', turn + tokens))
   return turn
+end
+
+-- A waiting shard will never be scored: its owner is not charged for it.
+local function refund(shard)
+  local held = redis.call('HMGET', tr.shard(shard), 'state', 'fp', 'turn')
+  if held[1] ~= 'queued' or tonumber(held[3] or -1) < 0 then return end
+  local owner, tokens = charge(shard)
+  if redis.call('HEXISTS', tr.owners(held[2]), owner) == 1 then
+    redis.call('HINCRBYFLOAT', tr.owners(held[2]), owner, -tokens)
+  end
 end
 
 -- A shard waits. One that had a turn before, and was taken back or split, keeps it.
@@ -44,11 +60,13 @@ local function next_shard(fp)
   while true do
     local found = redis.call('ZRANGE', tr.turn(fp), 0, 0, 'WITHSCORES')
     if not found[1] then break end
-    if redis.call('HGET', tr.shard(found[1]), 'state') == 'queued' then
+    -- Redis' content is untrusted: what cannot be read must not be at its turn for ever.
+    local held = redis.pcall('HMGET', tr.shard(found[1]), 'state', 'members')
+    if held[1] == 'queued' and pcall(cjson.decode, held[2] or '') then
       if tonumber(found[2]) >= 0 then redis.call('HSET', tr.owners(fp), '', found[2]) end
       return found[1]
     end
-    leave_queue(found[1], fp)  -- forged, or claimed by a worker of a version that knows no turns
+    leave_queue(found[1], fp)  -- or claimed by a worker of a version that knows no turns
   end
   redis.call('DEL', tr.owners(fp))
   return redis.call('ZRANGE', tr.queued(fp), 0, 0)[1]  -- queued by such a version

@@ -2,12 +2,12 @@
 -- Outcomes that are errors are forgotten. The job leaves its shards, claimed ones too, so that a worker of the old set-up
 -- that comes back finds nothing to claim, and cannot commit what it holds.
 -- ARGV: job id, digest that it is pinned to, the new digest, its options as JSON with the new provenance,
---       shards for all of its items as JSON (see queue.lua)
--- Returns 1, or 0 when the job is gone or pinned otherwise, or -1 when it has rewards.
+--       shards for all of its items as JSON (see queue.lua), the state that the caller saw
+-- Returns 1, or 0 when the job has ended since, is gone or pinned otherwise, or -1 when it has rewards.
 local job = ARGV[1]
 local key = tr.job(job)
 local held = redis.call('HMGET', key, 'fp', 'done', 'failed', 'state')
-if held[1] ~= ARGV[2] then return 0 end
+if held[1] ~= ARGV[2] or (TERMINAL[held[4]] and held[4] ~= ARGV[6]) then return 0 end
 if held[2] ~= held[3] then return -1 end
 disown(job)
 redis.call('DEL', tr.results(job), tr.ranges(job))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from tokenreward.checkpoint.token_classifier import CLASSES
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.base import Key
 from tokenreward_workers.scoring import Row, Scored, Scoring
+from tokenreward_workers.wanted import NOTHING
 
 
 class ClassHead:
@@ -72,7 +74,7 @@ class ClassHead:
 
 def lengthened(part: Sequence[tuple[Key, Scoring]]) -> list[tuple[Key, Scoring]]:
     """Return scorings with one more token behind each response, so that its last one is read, too."""
-    return [(key, Scoring(one.prefix, one.branches, (*one.response, one.response[-1]))) for key, one in part]
+    return [(key, replace(one, response=(*one.response, one.response[-1]), wanted=NOTHING)) for key, one in part]
 
 
 def shortened(scored: Scored) -> Scored:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from tokenreward_workers.engines.lengths import longest_sequence
 from tokenreward_workers.engines.loading import out_of_memory
 from tokenreward_workers.engines.machine import bound_memory, cpus
 from tokenreward_workers.engines.packed import self_check
+from tokenreward_workers.engines.packed.adapters import Adapters
 from tokenreward_workers.engines.packed.class_head import ClassHead, lengthened, shortened
 from tokenreward_workers.engines.packed.forward import forward
 from tokenreward_workers.engines.packed.heads import head_of
@@ -31,7 +32,7 @@ from tokenreward_workers.engines.packed.loading import load_model, pick_device, 
 from tokenreward_workers.engines.packed.mlp import bound_mlps
 from tokenreward_workers.engines.packed.tree import Pack, pack
 from tokenreward_workers.engines.packed.window import Window, parts
-from tokenreward_workers.scoring import Scored, Scoring, checked
+from tokenreward_workers.scoring import Scored, Scoring, ScoringFailed, checked
 
 NAME = "transformers"
 _SMALLEST_BUDGET = 64
@@ -56,6 +57,7 @@ class TransformersEngine:
         max_tokens: int | None = None,
         token_budget: int | None = None,
         head_dtype: str | None = None,
+        max_adapters: int = 8,
     ) -> None:
         """Load and check a model.
 
@@ -65,6 +67,7 @@ class TransformersEngine:
             max_tokens: The longest sequence; None: the model's own limit.
             token_budget: Tokens per forward pass; None: 1,024 on a CPU, 8,192 on a GPU.
             head_dtype: Of the logits: "float32", or `dtype`; None: see `head.LmHead`.
+            max_adapters: How many adapters are kept in memory.
 
         Raises:
             BadInput: The model cannot be loaded, does not fit, or its architecture does not bear packing.
@@ -85,6 +88,7 @@ class TransformersEngine:
             if out_of_memory(error):
                 raise BadInput(too_large(path, dtype, self._device)) from error
             raise
+        self._adapters = Adapters(self._model, max_adapters)
         self.info = EngineInfo(
             name=NAME,
             version=transformers.__version__,
@@ -96,6 +100,10 @@ class TransformersEngine:
             head=TOKEN_CLASSIFIER if isinstance(self._head, ClassHead) else None,
         )
         self.stats = EngineStats()
+
+    @property
+    def adapters(self) -> Sequence[str]:
+        return self._adapters.versions
 
     def score(self, feed: Feed) -> Iterator[tuple[Key, Outcome]]:
         window = Window(feed)
@@ -116,12 +124,15 @@ class TransformersEngine:
             self._head.bound()
 
     def close(self) -> None:
-        del self._model, self._head
+        del self._model, self._head, self._adapters
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
     def _score_group(self, group: dict[Key, Scoring], progress: _Progress) -> Iterator[tuple[Key, Outcome]]:
         started = time.monotonic()
+        yield from self._without_adapters(group)
+        if not group:
+            return
         scored: dict[Key, Scored] = {key: {} for key in group}
         for part in parts(tuple(group.items()), self._budget):
             judging = isinstance(self._head, ClassHead)
@@ -139,6 +150,15 @@ class TransformersEngine:
         for key, scoring in group.items():
             self.stats.tokens += scoring.tokens
             yield key, checked(scored[key], len(scoring.response), scoring.wanted)
+
+    def _without_adapters(self, group: dict[Key, Scoring]) -> Iterator[tuple[Key, ScoringFailed]]:
+        """Load the adapters of a group; what one of them is missing for leaves the group."""
+        wanted = {adapter for scoring in group.values() for adapter in scoring.by_adapter if adapter is not None}
+        failed = self._adapters.use(wanted) if wanted else {}
+        for key, scoring in list(group.items()) if failed else ():
+            if reason := next((failed[adapter] for adapter in scoring.by_adapter if adapter in failed), None):
+                del group[key]
+                yield key, ScoringFailed("adapter_failed", reason)
 
     def _forward(self, packed: Pack, alive: Callable[[], object]) -> dict[Key, Scored]:
         try:

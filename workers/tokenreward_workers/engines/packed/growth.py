@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections import defaultdict
 
 from tokenreward_workers.engines.packed.tree import common
-from tokenreward_workers.scoring import Scoring
+from tokenreward_workers.scoring import Adapter, Scoring
+
+#: Tokens, and the adapter that reads them.
+_Sequence = tuple[Adapter | None, tuple[int, ...]]
 
 
 class Growth:
@@ -21,7 +25,7 @@ class Growth:
         Args:
             first: Its first scoring, however long it is.
         """
-        self._sequences: list[tuple[int, ...]] = []
+        self._sequences: defaultdict[Adapter | None, list[tuple[int, ...]]] = defaultdict(list)
         self.size = 0
         own, added, _ = self._added(first)
         self._join(own, added)
@@ -45,22 +49,25 @@ class Growth:
         self._join(own, added)
         return True
 
-    def _added(self, scoring: Scoring) -> tuple[list[tuple[int, ...]], int, int]:
+    def _added(self, scoring: Scoring) -> tuple[list[_Sequence], int, int]:
         """Return a scoring's sequences, how many tokens they add, and how many they are in a pass of their own."""
-        own = sorted((*scoring.prefix, *rest, *scoring.response[:-1]) for rest in scoring.branches.values())
+        own: list[_Sequence] = []
         added = alone = 0
-        before: tuple[int, ...] = ()
-        for ids in own:
-            shared = common(before, ids)
-            alone += len(ids) - shared
-            at = bisect_left(self._sequences, ids)
-            for neighbour in self._sequences[max(at - 1, 0) : at + 1]:
-                shared = max(shared, common(neighbour, ids))
-            added += len(ids) - shared
-            before = ids
+        for adapter, branches in scoring.by_adapter.items():
+            before: tuple[int, ...] = ()
+            there = self._sequences[adapter]
+            for ids in sorted((*scoring.prefix, *rest, *scoring.response[:-1]) for rest in branches.values()):
+                shared = common(before, ids)
+                alone += len(ids) - shared
+                at = bisect_left(there, ids)
+                for neighbour in there[max(at - 1, 0) : at + 1]:
+                    shared = max(shared, common(neighbour, ids))
+                added += len(ids) - shared
+                before = ids
+                own.append((adapter, ids))
         return own, added, alone
 
-    def _join(self, own: list[tuple[int, ...]], added: int) -> None:
-        for ids in own:
-            insort(self._sequences, ids)
+    def _join(self, own: list[_Sequence], added: int) -> None:
+        for adapter, ids in own:
+            insort(self._sequences[adapter], ids)
         self.size += added

@@ -71,6 +71,7 @@ class Layout:
         layers: How many layers attended so far.
         masks: (window, dtype) -> the one mask that all blocks of rows cut theirs from; see `kernels.masked`.
         launches: Of the variable-length kernel; none before its first call.
+        offset: The first token of the piece that an MLP reads at the moment, see `mlp`.
     """
 
     pack: Pack
@@ -78,6 +79,7 @@ class Layout:
     layers: int = 0
     masks: dict[tuple[int | None, torch.dtype], torch.Tensor] = field(default_factory=dict)
     launches: list[Launch] = field(default_factory=list)
+    offset: int = 0
 
 
 def launches(pack: Pack, most_keys: int, device: torch.device) -> list[Launch]:

@@ -29,7 +29,10 @@ def _in_pieces(whole: Callable[..., Any], tokens: int) -> Callable[..., Any]:
         for at in range(0, hidden.shape[1], tokens):
             if layout is not None:
                 layout.alive()
+                layout.offset = at
             out[:, at : at + tokens] = whole(hidden[:, at : at + tokens])
+        if layout is not None:
+            layout.offset = 0
         return out
 
     return forward

@@ -7,7 +7,8 @@ back along the run's *path*: the stretches of the pack that spell the sequence.
     pack: [ question answer better-directive response | worse-directive response | ... ]
             run 0 ------------------------------------  run 1, path = (question answer) + run 1
 
-There is no padding, and every token is exactly where a plain pass would have it: same position, same context.
+There is no padding, and every token is exactly where a plain pass would have it: same position, same context. What
+different adapters read has nothing in common, and lies in one stretch of the pack for each adapter.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenreward_workers.engines.base import Key
-from tokenreward_workers.scoring import Scoring
+from tokenreward_workers.scoring import Adapter, Scoring, adapter_order
 from tokenreward_workers.wanted import NOTHING, Wanted
 
 #: Sharing fewer tokens than this costs more in separate attention calls than it saves.
@@ -70,6 +71,15 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """The tokens pack[start:end), which are read with an adapter."""
+
+    adapter: Adapter
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pack:
     """The tokens of one pass.
 
@@ -79,6 +89,7 @@ class Pack:
         runs: They cover the pack in its order, without a gap.
         asked: One for each branch of every scoring.
         read: Tokens of the sequences in full, so that `read - N` is what sharing saves.
+        stretches: One for each adapter, in order. The model itself reads what is in none of them.
     """
 
     ids: Integers
@@ -86,10 +97,12 @@ class Pack:
     runs: tuple[Run, ...]
     asked: tuple[Asked, ...]
     read: int
+    stretches: tuple[Stretch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Sequence:
+    adapter: Adapter | None
     ids: tuple[int, ...]
     key: Key
     branch: str
@@ -100,19 +113,23 @@ class _Sequence:
 def pack(work: Iterable[tuple[Key, Scoring]]) -> Pack:
     """Pack scorings. The last token of a response is not read, because nothing after it is asked for."""
     sequences = [
-        _Sequence((*s.prefix, *rest, *s.response[:-1]), key, branch, s.response, s.wanted)
+        _Sequence(s.adapters.get(branch), (*s.prefix, *rest, *s.response[:-1]), key, branch, s.response, s.wanted)
         for key, s in work
         for branch, rest in s.branches.items()
     ]
-    sequences.sort(key=lambda sequence: sequence.ids)
+    sequences.sort(key=lambda sequence: (adapter_order(sequence.adapter), sequence.ids))
     ids: list[Integers] = []
     positions: list[Integers] = []
     runs: list[Run] = []
     asked: list[Asked] = []
+    bounds: dict[Adapter, tuple[int, int]] = {}
     before: tuple[int, ...] = ()
     path: tuple[tuple[int, int], ...] = ()
     start = 0
     for sequence in sequences:
+        if sequence.adapter is not None and sequence.adapter not in bounds:
+            bounds[sequence.adapter] = (start, start)
+            before = ()
         length = len(sequence.ids)
         shared = common(before, sequence.ids)
         if shared < _WORTH_SHARING:
@@ -125,11 +142,14 @@ def pack(work: Iterable[tuple[Key, Scoring]]) -> Pack:
             path = (*path, (start, end))
             runs.append(Run(start, end, _joined(path), shared))
             start = end
+            if sequence.adapter is not None:
+                bounds[sequence.adapter] = (bounds[sequence.adapter][0], end)
         targets = np.array(sequence.response, dtype=np.int64)
         asked.append(Asked(sequence.key, sequence.branch, _last(path, len(targets)), targets, sequence.wanted))
         before = sequence.ids
     read = sum(len(sequence.ids) for sequence in sequences)
-    return Pack(np.concatenate(ids), np.concatenate(positions), tuple(runs), tuple(asked), read)
+    stretches = tuple(Stretch(adapter, *ends) for adapter, ends in bounds.items())
+    return Pack(np.concatenate(ids), np.concatenate(positions), tuple(runs), tuple(asked), read, stretches)
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from tokenreward_workers.engines.base import Feed, Key
 from tokenreward_workers.engines.packed.growth import Growth
 from tokenreward_workers.engines.packed.tree import common
-from tokenreward_workers.scoring import Scoring
+from tokenreward_workers.scoring import Scoring, adapter_order
 
 #: How many passes' worth of tokens the window holds.
 PASSES = 4
@@ -21,8 +21,9 @@ PASSES = 4
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Held:
-    """One scoring of the window. Its order is that of its tokens, so that neighbours begin alike."""
+    """One scoring of the window. Its order is that of its adapters and tokens, so that neighbours begin alike."""
 
+    adapters: tuple[str, ...]
     beginning: tuple[int, ...]
     age: int
 
@@ -97,6 +98,8 @@ class Window:
         """Tokens that two neighbours have in common at their beginning; -1 if there is no such candidate."""
         if not 0 <= candidate < len(self._sorted):
             return -1
+        if self._sorted[candidate].adapters != self._sorted[beside].adapters:
+            return 0
         return common(self._at(candidate).prefix, self._at(beside).prefix)
 
     def _add(self, taken: Collection[tuple[Key, Scoring]]) -> None:
@@ -117,12 +120,14 @@ class Window:
 
 
 def cost(scoring: Scoring) -> int:
-    """Tokens of one scoring once packed: its shared prefix once, and no last token, which predicts nothing."""
-    return len(scoring.prefix) + sum(len(rest) + len(scoring.response) - 1 for rest in scoring.branches.values())
+    """Tokens of one scoring once packed: its prefix once per adapter, and no last token, which predicts nothing."""
+    prefixes = len(scoring.by_adapter) * len(scoring.prefix)
+    return prefixes + sum(len(rest) + len(scoring.response) - 1 for rest in scoring.branches.values())
 
 
 def _held(age: int, scoring: Scoring) -> _Held:
-    return _Held((*scoring.prefix, *min(scoring.branches.values())), age)
+    adapters = tuple(adapter_order(adapter) for adapter in scoring.by_adapter)
+    return _Held(adapters, (*scoring.prefix, *min(scoring.branches.values())), age)
 
 
 def parts(group: Sequence[tuple[Key, Scoring]], budget: int) -> Iterator[Sequence[tuple[Key, Scoring]]]:

@@ -11,7 +11,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -82,6 +82,10 @@ class RemoteEngine:
             weights=settings.weights or UNVERIFIED,
         )
         self.stats = EngineStats()
+
+    @property
+    def adapters(self) -> Sequence[str]:
+        return ()
 
     def score(self, feed: Feed) -> Iterator[tuple[Key, Outcome]]:
         done: queue.SimpleQueue[Key] = queue.SimpleQueue()

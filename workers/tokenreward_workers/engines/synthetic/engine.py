@@ -13,18 +13,20 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
 from tokenreward_workers.engines.base import EngineInfo, EngineStats, Feed, Key, Outcome
 from tokenreward_workers.engines.synthetic.byte_tokenizer import VOCABULARY
 from tokenreward_workers.engines.synthetic.settings import SyntheticSettings
-from tokenreward_workers.scoring import Row, Scored, Scoring
+from tokenreward_workers.scoring import Row, Scored, Scoring, adapter_order
 
 NAME = "synthetic"
 #: Tokens of one step of an engine that has a rate in tokens, or none at all.
 _STEP_TOKENS = 4096
+#: Versions of adapters that it says it holds.
+_ADAPTERS = 8
 
 _Work = tuple[Key, Scoring]
 
@@ -45,11 +47,16 @@ class SyntheticEngine:
         self.settings = settings or SyntheticSettings.from_environment()
         self.info = EngineInfo(NAME, "1", "float32", self.settings.max_tokens, vocabulary, head_dtype="float32")
         self.stats = EngineStats()
+        self._adapters: list[str] = []
 
     @property
     def tokens_per_second(self) -> float | None:
         """The rate that it was set to; None if it has none in tokens."""
         return self.settings.tokens_per_second or None
+
+    @property
+    def adapters(self) -> Sequence[str]:
+        return self._adapters
 
     def score(self, feed: Feed) -> Iterator[tuple[Key, Outcome]]:
         """Score what `feed` gives; see `Engine.score`."""
@@ -125,6 +132,9 @@ class SyntheticEngine:
         self.stats.tokens += scoring.tokens
         self.stats.computed_tokens += scoring.tokens
         self.stats.branches += len(scoring.branches)
+        for adapter in filter(None, scoring.by_adapter):
+            others = [version for version in self._adapters if version != adapter.version]
+            self._adapters = [*others, adapter.version][-_ADAPTERS:]
 
 
 def _contains(response: tuple[int, ...], ids: tuple[int, ...] | None) -> bool:
@@ -138,7 +148,8 @@ def _rows(scoring: Scoring, vocabulary: int) -> Scored:
     scored, wanted, length = {}, scoring.wanted, len(scoring.response)
     for name, rest in scoring.branches.items():
         content = np.array([*scoring.prefix, *rest, -1, *scoring.response], dtype=np.int64).tobytes()
-        seed = int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big")
+        version = adapter_order(scoring.adapters.get(name)).encode()
+        seed = int.from_bytes(hashlib.blake2b(content, digest_size=8, key=version).digest(), "big")
         dice = np.random.default_rng(seed)
         columns = np.empty((length, wanted.width), dtype=np.float32)
         columns[:, 0] = dice.random(length, dtype=np.float32)

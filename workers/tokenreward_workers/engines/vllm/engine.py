@@ -13,7 +13,7 @@ import logging
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats
 from tokenreward_workers.engines.flops import peak_flops
 from tokenreward_workers.engines.lengths import windows
 from tokenreward_workers.engines.vllm import environment
+from tokenreward_workers.engines.vllm.adapters import Adapters, refusal
 from tokenreward_workers.engines.vllm.asking import Asking, OwnRowsAsking, TokenIdAsking, common_options, read_row
 from tokenreward_workers.engines.vllm.loading import head_dtype, load
 from tokenreward_workers.engines.vllm.requests import InFlight, Request, RequestOrder
@@ -97,6 +98,7 @@ class VllmEngine:
         self._dead = False
         self._closed = False
         self._numbers = itertools.count()
+        self._adapters = Adapters(path, self._settings)
         self._engine = self._start()
         if not self._on_cpu and not self._v2 and self._settings.token_budget is None:
             # vLLM took V1 for a feature that V2 lacks. A step of that many rows would not fit beside its memory plan.
@@ -116,6 +118,10 @@ class VllmEngine:
             windows=windows(config.model_config.hf_text_config),
         )
         self.stats = EngineStats()
+
+    @property
+    def adapters(self) -> Sequence[str]:
+        return self._adapters.versions
 
     def score(self, feed: Feed) -> Iterator[tuple[Key, Outcome]]:
         call = _Call(RequestOrder(cached=self._settings.prefix_cache))
@@ -142,6 +148,7 @@ class VllmEngine:
         self._end_core()
         self._budget = max(self._budget // 2, _SMALLEST_BUDGET)
         self._engine = self._start()
+        self._adapters.forget()
         if self._closed:
             self._end_core()
             raise EngineDied("the engine was closed")
@@ -191,22 +198,36 @@ class VllmEngine:
     def _add(self, request: Request, call: _Call) -> ScoringFailed | None:
         """Give a request to vLLM, or say why vLLM would not have it."""
         from vllm import SamplingParams
-        from vllm.v1.engine.exceptions import EngineDeadError
 
         options = common_options(request)
         if request.branch is not None:
             options |= self._asking.options(request)
         number = str(next(self._numbers))
+        adapter = request.adapter
         try:
-            self._engine.add_request(number, {"prompt_token_ids": request.ids}, SamplingParams(**options))
+            lora = adapter and self._adapters.request(adapter, self._engine.add_lora)
         except Exception as error:  # of which type depends on vLLM's version
-            # That it is gone may be known before its process counts as ended, which another thread waits for as well.
-            gone = isinstance(error, EngineDeadError | CoreEnded)
-            if gone or not all(process.is_alive() for process in core_processes(self._engine)):
-                raise self._died(error) from error
+            self._check_alive(error)
+            assert adapter is not None
+            return ScoringFailed("adapter_failed", refusal(adapter, error))
+        try:
+            self._engine.add_request(
+                number, {"prompt_token_ids": request.ids}, SamplingParams(**options), lora_request=lora
+            )
+        except Exception as error:  # likewise
+            self._check_alive(error)
             return ScoringFailed("engine_error", f"vLLM refuses the request: {error}")
         call.running[number] = request
         return None
+
+    def _check_alive(self, error: Exception) -> None:
+        """Raise `EngineDied` if an error came because EngineCore is gone."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        # That it is gone may be known before its process counts as ended, which another thread waits for as well.
+        gone = isinstance(error, EngineDeadError | CoreEnded)
+        if gone or not all(process.is_alive() for process in core_processes(self._engine)):
+            raise self._died(error) from error
 
     def _step(self) -> list[Any]:
         try:

@@ -17,6 +17,7 @@ from vllm.v1.executor.multiproc_executor import MultiprocExecutor
 from vllm.v1.executor.uniproc_executor import UniProcExecutor
 
 from tokenreward_workers.engines.vllm.cache_bound import bound_cache_hits
+from tokenreward_workers.engines.vllm.cpu_adapters import skip_tokens_without_adapter
 
 _PR_SET_PDEATHSIG = 1
 
@@ -27,6 +28,7 @@ class ScoringExecutor(UniProcExecutor):  # type: ignore[misc]
     def _init_executor(self) -> None:
         die_with_parent()
         bound_cache_hits()
+        skip_tokens_without_adapter()
         super()._init_executor()
 
 

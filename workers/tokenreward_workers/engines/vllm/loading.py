@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward_workers.engines.vllm import environment
+from tokenreward_workers.engines.vllm.adapters import lora_arguments
 from tokenreward_workers.engines.vllm.settings import VllmSettings
 from tokenreward_workers.engines.vllm.watchdog import watch
 
@@ -50,6 +51,7 @@ def load(path: Path, settings: VllmSettings, budget: int, requests: int, *, on_c
         distributed_executor_backend=ScoringExecutor if settings.tensor_parallel == 1 else ParallelScoringExecutor,
         worker_extension_cls="tokenreward_workers.engines.vllm.extension.ScoringExtension",
         seed=0,
+        **lora_arguments(path, settings),
         **({"block_size": 32, "kv_cache_memory_bytes": int(settings.kv_gib * 2**30)} if on_cpu else {}),
     )
     with environment.for_engine_core(on_cpu):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tokenreward_workers.engines.base import Key
-from tokenreward_workers.scoring import Row, Scored, Scoring
+from tokenreward_workers.scoring import Adapter, Row, Scored, Scoring, adapter_order
 from tokenreward_workers.wanted import Wanted
 
 #: A shorter prefix is not worth a request of its own, in tokens.
@@ -38,6 +38,7 @@ class Request:
     """One branch of one scoring as a request; or a prefix sent ahead, whose branch is None.
 
     Attributes:
+        adapter: What reads it; None for the model itself.
         ids: The whole prompt as vLLM sees it: the branch's prompt and the response.
         start: Index of the first response token in `ids`.
         cached: Whether it may read the prefix cache.
@@ -48,6 +49,7 @@ class Request:
     ids: list[int]
     start: int
     cached: bool
+    adapter: Adapter | None = None
 
     @property
     def wanted(self) -> Wanted:
@@ -65,18 +67,21 @@ class RequestOrder:
             cached: Whether requests may read the prefix cache, so that it pays to send a prefix ahead.
         """
         self._cached = cached
-        self._ahead: tuple[int, ...] = ()
+        self._ahead: tuple[Adapter | None, tuple[int, ...]] = (None, ())
 
     def of(self, batch: Sequence[InFlight]) -> Iterator[Request]:
         """Every branch of `batch`, those that begin alike one after the other, each prefix ahead of its branches.
 
-        A prefix needs no log-probs: as a request of its own, its rows never see the LM head.
+        A prefix needs no log-probs: as a request of its own, its rows never see the LM head. What one adapter has read
+        is of no use to another.
         """
-        for one in sorted(batch, key=lambda one: (one.scoring.prefix, min(one.scoring.branches.values()))):
+        parts = [(adapter, one, branches) for one in batch for adapter, branches in one.scoring.by_adapter.items()]
+        parts.sort(key=lambda part: (adapter_order(part[0]), part[1].scoring.prefix, min(part[2].values())))
+        for adapter, one, branches in parts:
             prefix = one.scoring.prefix
-            if self._cached and len(prefix) >= _WORTH_SENDING_AHEAD and prefix != self._ahead:
-                yield Request(one, None, list(prefix), 0, cached=True)
-            self._ahead = prefix
-            for branch, rest in one.scoring.branches.items():
+            if self._cached and len(prefix) >= _WORTH_SENDING_AHEAD and (adapter, prefix) != self._ahead:
+                yield Request(one, None, list(prefix), 0, cached=True, adapter=adapter)
+            self._ahead = (adapter, prefix)
+            for branch, rest in branches.items():
                 prompt = [*prefix, *rest]
-                yield Request(one, branch, [*prompt, *one.scoring.response], len(prompt), self._cached)
+                yield Request(one, branch, [*prompt, *one.scoring.response], len(prompt), self._cached, adapter)

@@ -22,6 +22,9 @@ class VllmSettings:
         batched_head: Whether the LM head sees the rows of all requests of a step at once; off to measure against.
         blocks: Size of the KV cache in blocks instead, for tests of eviction and preemption.
         tensor_parallel: GPUs that share one copy of the model; log-probs then differ as between two kinds of GPU.
+        max_adapters: Adapters in one step, with room for four times as many in the CPU's memory; 0 for a model without
+            adapters, whose layers are the faster for it.
+        max_adapter_rank: The largest rank of an adapter.
         load_format: `hf`, which are the files that transformers reads, or `dummy` for random weights in benchmarks.
     """
 
@@ -35,4 +38,6 @@ class VllmSettings:
     batched_head: bool = True
     blocks: int | None = None
     tensor_parallel: int = 1
+    max_adapters: int = 0
+    max_adapter_rank: int = 32
     load_format: str = "hf"
