@@ -151,11 +151,14 @@ def test_rows_of_a_branch_begin_where_they_are_asked_for_behind_the_start_of_its
         found = [entry[0] for entry in entries["input_token_logprobs"]]
         assert found[0] is None
         assert found[1:] == pytest.approx(expected[place - 9 :])
-    for named in ([[token] for token in IDS[15:]], [[token, 5] for token in IDS[15:]]):
-        asked = {"prompt_logprob_token_ids": named, "prompt_logprob_start": 14}
-        packed = generate(synthetic, asked, tokenreward=branch(10)).json()["prompt_token_id_logprobs"]
-        array = np.load(io.BytesIO(base64.b64decode(packed)))
-        assert array[:, 0].tolist() == pytest.approx(expected[5:])
+
+    def named(first: int, *more: int) -> Any:
+        asked = {"prompt_logprob_token_ids": [[token, *more] for token in IDS[first:]]}
+        answer = generate(synthetic, asked | {"prompt_logprob_start": first - 1}, tokenreward=branch(10)).json()
+        return np.load(io.BytesIO(base64.b64decode(answer["prompt_token_id_logprobs"])))
+
+    assert named(15)[:, 0].tolist() == pytest.approx(expected[5:])
+    np.testing.assert_array_equal(named(15, 5), named(10, 5)[5:])
     early = {"prompt_logprob_token_ids": [[token] for token in IDS[5:]], "prompt_logprob_start": 4}
     answer = generate(synthetic, early, tokenreward=branch(10))
     assert answer.status_code == 400

@@ -145,11 +145,17 @@ def test_those_who_wait_for_a_proof_that_fails_do_not_prove_again_one_by_one(cha
     fake.answers = {"/v1/models": 503}
 
     async def wait() -> None:
-        endpoint = Endpoint(fake.url, SETTINGS)
+        resting = asyncio.Event()
+
+        class Watched(Endpoint):
+            def rest(self, error: Away, now: float) -> None:
+                super().rest(error, now)
+                resting.set()
+
+        endpoint = Watched(fake.url, SETTINGS)
         pool = EndpointPool([endpoint], 8, EndpointProof(SETTINGS, chat, CompletionsWire()))
         posts = [asyncio.create_task(pool.post("/v1/completions", {})) for _ in range(8)]
-        while not endpoint.back_at:
-            await asyncio.sleep(0.01)
+        await resting.wait()
         await asyncio.sleep(0.1)
         for post in posts:
             post.cancel()

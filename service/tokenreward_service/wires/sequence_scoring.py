@@ -187,11 +187,12 @@ def _entry(asked: Asked, number: int, part: Part, runtime: Runtime) -> Entry | N
 
 def _named_from(asked: Asked, number: int, start: int) -> list[int] | list[list[int]] | None:
     """The named ids of every token from `start` on, where the request names them from a later token on."""
-    named = asked.named
+    named: Any = asked.named
     if not named or not isinstance(named[0], list):
-        return named
-    before: Any = [[0] * len(named[0])] * (asked.starts[number] - start)
-    return before + named
+        return asked.named
+    before = [[0] * len(named[0])] * (asked.starts[number] - start)
+    whole: list[list[int]] = [*before, *named]
+    return whole
 
 
 async def _ended(request: Request, runtime: Runtime, job_id: str, owner: str) -> Job:

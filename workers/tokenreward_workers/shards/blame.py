@@ -20,9 +20,10 @@ def blaming(shards: Iterable[ClaimedShard], *, passed: tuple[type[BaseException]
         shards: What is worked on inside.
         passed: Further errors that no shard is to blame for.
     """
+    nobodys: tuple[type[BaseException], ...] = (redis.RedisError, OSError, *passed)
     try:
         yield
-    except (redis.RedisError, OSError, *passed):
+    except nobodys:
         raise
     except BaseException:
         for shard in shards:
