@@ -291,16 +291,16 @@ def conditions(folder: Path, tally: Tally) -> None:
     }
     with running(folder, **(_ENVIRONMENT | limits)) as stack:
         call = Caller(stack.url, tally)
-        for path in ("/v1/jobs", "/v1/label", "/v1/render", *_WIRES):
-            call("POST", path, content=b"{", headers={"content-type": JSON})
-            call("POST", path, content=b"x" * 30_000, headers={"content-type": JSON})
-            call("POST", path, content=b"x", headers={"content-encoding": "br", "content-type": JSON})
-            call("POST", path, json={})
+        posted = ("/v1/jobs", "/v1/label", "/v1/render", *_WIRES)
+        for method, path in (*(("POST", path) for path in posted), ("PUT", "/v1/audits")):
+            call(method, path, content=b"{", headers={"content-type": JSON})
+            call(method, path, content=b"x" * 30_000, headers={"content-type": JSON})
+            call(method, path, content=b"x", headers={"content-encoding": "br", "content-type": JSON})
+            call(method, path, json={})
         for path, body in _WIRES.items():
             call("POST", path, json=body)
             call("POST", path, json=body | {"tokenreward": {"model": "none"}})
         call("POST", "/v1/jobs?dry_run=true", json=_ONE)
-        call("PUT", "/v1/audits", json={})
         call("PUT", "/v1/audits", json=_VERDICT)
         call("GET", "/v1/audits")
         for path in (

@@ -6,7 +6,7 @@ work. `messages`, `items`, `templates` and `options` are what is sent; `jobs`, `
 """
 
 from tokenreward.schema.adapters import ADAPTER_NAME, AdapterInfo, AdapterSource
-from tokenreward.schema.audits import AuditVerdict
+from tokenreward.schema.audits import AuditVerdict, AuditVerdicts
 from tokenreward.schema.candidates import MOST_CANDIDATES, TokenCandidates, TokenMoments
 from tokenreward.schema.contexts import ContextValue
 from tokenreward.schema.estimator_info import EstimatorInfo, ParameterInfo
@@ -32,6 +32,7 @@ __all__ = [
     "AdapterInfo",
     "AdapterSource",
     "AuditVerdict",
+    "AuditVerdicts",
     "Branch",
     "ContextField",
     "ContextValue",

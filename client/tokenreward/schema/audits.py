@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tokenreward.schema.wire import AnswerModel
+from tokenreward.schema.wire import AnswerModel, WireModel
 
 _Hash = Annotated[str, Field(min_length=1, max_length=128)]
 _Name = Annotated[str, Field(min_length=1, max_length=64)]
@@ -36,3 +36,13 @@ class AuditVerdict(AnswerModel):
     advice: Literal["no", "doubtful", "yes", "unknown"]
     words: Annotated[str, Field(min_length=1, max_length=500)]
     responses: Annotated[int, Field(ge=0, strict=True)]
+
+
+class AuditVerdicts(WireModel):
+    """The JSON body of `PUT /v1/audits`: what one audit found.
+
+    Attributes:
+        audits: A verdict for each label.
+    """
+
+    audits: Annotated[list[AuditVerdict], Field(min_length=1, max_length=200)]

@@ -12,14 +12,14 @@ from tokenreward.show.legend import counts
 from tokenreward.show.rows import Shown, ShownRow
 from tokenreward.show.scale import Scale
 
-#: Colours that the colour-blind tell apart, as red, green and blue.
-_HELPS, _HURTS = "33,113,181", "203,24,29"
+#: The colours of every heat map, as red, green and blue, and the underlines that go with them.
+_HELPS, _HURTS = ("90,167,220", "solid"), ("244,122,92", "dotted")
 
 
 def as_html(results: Sequence[ItemResult]) -> str:
-    """Return results as HTML that needs no style sheet."""
+    """Return results as HTML that needs no style sheet, on the scale that all written pages begin with."""
     rows = _rows(results)
-    scale = _scale(rows)
+    scale = Scale.fixed(reward for row in rows for shown in row.responses for reward in shown.rewards)
     drawn = []
     for row in rows:
         (shown,) = row.responses
@@ -60,13 +60,12 @@ def _shown(result: ItemResult) -> Shown:
     return Shown("response", tuple(cells(None, result.tokens, None, rewards)), rewards)
 
 
-def _scale(rows: Sequence[ShownRow]) -> Scale:
-    return Scale.of(reward for row in rows for shown in row.responses for reward in shown.rewards)
-
-
 def _span(cell: Cell, scale: Scale) -> str:
     strength = scale.strength(cell.reward)
-    colour = _HELPS if strength >= 0 else _HURTS
-    line = ";text-decoration:underline" if strength < -1 / 6 else ""
-    style = f"background:rgba({colour},{0.75 * abs(strength):.2f}){line}"
-    return f'<span style="{style}" title="{cell.reward:+.4f}">{text(cell.text)}</span>'
+    colour, line = _HELPS if strength >= 0 else _HURTS
+    share = 0.75 * abs(strength)
+    style = f"background:rgba({colour},{share:.2f});border-bottom:2px {line} rgba(128,128,128,{share:.2f})"
+    # Blanks before a word have no colour: a line that ends there would keep a coloured sliver of them.
+    shown = cell.text.lstrip() or cell.text
+    before = cell.text[: len(cell.text) - len(shown)]
+    return f'{text(before)}<span style="{style}" title="{cell.reward:+.4f}">{text(shown)}</span>'

@@ -14,7 +14,16 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from tokenreward.schema import AdapterSource, Item, JobOptions, JobRequest, Problem, RenderRequest, ResultsEnd
+from tokenreward.schema import (
+    AdapterSource,
+    AuditVerdicts,
+    Item,
+    JobOptions,
+    JobRequest,
+    Problem,
+    RenderRequest,
+    ResultsEnd,
+)
 from tokenreward_service.http.schema_descriptions import describe
 
 _REF = "#/components/schemas/{model}"
@@ -79,7 +88,7 @@ def install(app: FastAPI, bodies: Sequence[type[BaseModel]] = ()) -> None:
 def _document(app: FastAPI, bodies: Sequence[type[BaseModel]]) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
     schemas = document["components"]["schemas"]
-    ours = (Item, JobRequest, RenderRequest, AdapterSource, Problem, ResultsEnd)
+    ours = (Item, JobRequest, RenderRequest, AdapterSource, AuditVerdicts, Problem, ResultsEnd)
     kinds = [(kind, "validation") for kind in (*ours, *bodies)]
     _, shapes = models_json_schema(kinds, ref_template=_REF)  # type: ignore[arg-type]
     schemas.update(shapes["$defs"])

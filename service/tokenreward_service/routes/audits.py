@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
 
 from tokenreward.protocol import keys
 from tokenreward.protocol.records import parse_record
-from tokenreward.schema import AuditVerdict, digest
+from tokenreward.schema import AuditVerdict, AuditVerdicts, digest
+from tokenreward_service.http.decompression import expanded
+from tokenreward_service.intake.parsing import read_json
 from tokenreward_service.routes.auth import CallerDep, LabelerDep
 from tokenreward_service.routes.openapi_responses import problems
 from tokenreward_service.runtime import RuntimeDep
 
 router = APIRouter(prefix="/v1/audits", tags=["catalogue"])
+
+#: How many verdicts an owner has at most, as many as one audit may bring.
+KEPT = 200
 
 
 class KeptVerdict(AuditVerdict):
@@ -34,14 +38,12 @@ class Verdicts(BaseModel):
     audits: list[KeptVerdict]
 
 
-class NewVerdicts(BaseModel):
-    """What one audit found.
-
-    Attributes:
-        audits: A verdict for each label.
-    """
-
-    audits: Annotated[list[AuditVerdict], Field(min_length=1, max_length=200)]
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AuditVerdicts"}}},
+    }
+}
 
 
 @router.get("", response_model=Verdicts, responses=problems(401, 503))
@@ -52,12 +54,24 @@ async def verdicts(runtime: RuntimeDep, caller: CallerDep) -> Verdicts:
     return Verdicts(audits=sorted(found, key=lambda verdict: verdict.at, reverse=True))
 
 
-@router.put("", response_model=Verdicts, responses=problems(401, 403, 422, 503))
-async def keep(new: NewVerdicts, runtime: RuntimeDep, caller: LabelerDep) -> Verdicts:
-    """Keep the verdicts of an audit. Each replaces the former one on the same label of the same set-up."""
+@router.put(
+    "", response_model=Verdicts, responses=problems(400, 401, 403, 413, 415, 422, 429, 503), openapi_extra=_BODY
+)
+async def keep(request: Request, runtime: RuntimeDep, caller: LabelerDep) -> Verdicts:
+    """Keep the verdicts of an audit. Each replaces the former one on the same label of the same set-up.
+
+    The newest 200 are kept.
+    """
+    await runtime.admission.check()
+    new = await read_json(expanded(request, runtime.settings), AuditVerdicts, runtime.settings)
     now = time.time()
     kept = {_label(one): KeptVerdict(**one.model_dump(), at=now).model_dump_json() for one in new.audits}
-    await runtime.redis.hset(keys.audits(caller.owner), mapping=kept)
+    key = keys.audits(caller.owner)
+    await runtime.redis.hset(key, mapping=kept)
+    stored = await runtime.redis.hgetall(key)
+    oldest = sorted(stored, key=lambda label: parse_record(KeptVerdict, stored[label]).at)[:-KEPT]
+    if oldest:
+        await runtime.redis.hdel(key, *oldest)
     return await verdicts(runtime, caller)
 
 
