@@ -26,7 +26,7 @@ PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
-.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo experiment experiment-smoke bench-training audit labelers faults preempt fairness fuzz scale feed load deploy-test docs dist clean
+.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo rto experiment experiment-smoke bench-training audit labelers faults preempt fairness fuzz scale feed load deploy-test docs dist clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -36,6 +36,7 @@ help:
 	@echo "make coverage             which lines and branches the tests reach, as build/coverage/html"
 	@echo "make train-demo           label a small preference set and train on it, with a report"
 	@echo "make audit                whether the labels point at what is wrong, with the demo model"
+	@echo "make rto                  whether RTO raises a checked reward over its start, three seeds"
 	@echo "make labelers             train a token classifier and a corrector, and audit both"
 	@echo "make recipe-demo          from 20 prompts to a trained model: sample, rank, label, train, with a report"
 	@echo "make experiment-smoke     DPO beside DPO-REG, tiny: whether the experiment runs"
@@ -155,6 +156,9 @@ labelers: setup
 
 recipe-demo: setup
 	$(BIN)/python benchmarks/recipe_demo.py
+
+rto: setup
+	$(BIN)/python benchmarks/rto.py
 
 experiment: setup
 	$(BIN)/python benchmarks/experiment.py --commit

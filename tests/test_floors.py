@@ -67,7 +67,7 @@ FLOORS: dict[str, list[list[str]]] = {
     "tokenreward_trainer": [
         ["cli"],
         ["pipeline"],
-        ["evaluation"],
+        ["evaluation", "rto"],
         ["report", "ranking", "labeler", "planning", "merging"],
         ["training", "sampling", "scorers"],
         ["model"],

@@ -33,6 +33,7 @@ COMMANDS = {
     "rank": ("tokenreward_trainer.ranking.cli:rank", "make pairs of the best and the worst of sampled responses"),
     "run": ("tokenreward_trainer.pipeline.cli:run", "the loop: sample, rank, label, train, report, resumable"),
     "train": ("tokenreward_trainer.cli:train", "train a policy on labeled preferences"),
+    "rto": ("tokenreward_trainer.rto.cli:rto", "train a policy by PPO with a reward for every token"),
     "train-labeler": (
         "tokenreward_trainer.labeler.cli:train_labeler",
         "train a model that labels: a token classifier, or a corrector",

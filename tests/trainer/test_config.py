@@ -18,7 +18,7 @@ MakeConfig = Callable[..., PreferenceConfig]
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "ppo"}, "unknown method 'ppo'; known: dpo, simpo, wpo, tdpo1, tdpo2, sepo"),
+        ({"method": "ppo"}, "known: dpo, simpo, wpo, ipo, hinge, robust, cpo"),
         ({"method": "tdpo"}, "say 'tdpo1' or 'tdpo2'"),
         ({"weighting": "none"}, "unknown weighting"),
         ({"reference": "cached"}, "unknown reference"),
@@ -32,13 +32,26 @@ MakeConfig = Callable[..., PreferenceConfig]
         ({"method": "sepo", "sepo_fraction": 0}, "sepo_fraction = 0"),
         ({"method": "sepo", "sepo_fraction": 30}, "sepo_fraction = 30 must be above 0 and at most 1"),
         ({"forward_tokens": -1}, "forward_tokens"),
-        ({"gamma_ratio": 0.5}, "gamma_ratio belongs to method = 'simpo'"),
+        ({"gamma_ratio": 0.5}, "gamma_ratio belongs to method = 'simpo', 'confpo'"),
+        ({"label_smoothing": 0.5}, "label_smoothing = 0.5 must be 0 or more and below 0.5"),
+        ({"method": "ipo", "label_smoothing": 0.1}, "label_smoothing belongs to method = 'dpo'"),
+        ({"method": "robust"}, "say how many labels are wrong"),
+        ({"method": "kto", "per_device_train_batch_size": 1}, "take 2 or more"),
+        ({"method": "kto", "reference": "precompute"}, "use reference = 'live'"),
+        ({"method": "kto", "desirable_weight": -1}, "desirable_weight = -1 must be 0 or more"),
+        ({"method": "tisdpo", "tis_scale": 3}, "makes some token weights negative"),
+        ({"method": "ipo", "reg_alpha": 0.25}, "no weight for the regulariser has been derived"),
         ({"method": "tdpo1", "tdpo_alpha": 0.5}, "tdpo_alpha belongs to method = 'tdpo2'"),
         ({"sepo_fraction": 0.3}, "sepo_fraction belongs to method = 'sepo'"),
         ({"method": "tdpo2", "reg_alpha": 0.25}, "no weight for the regulariser has been derived"),
-        ({"method": "tdpo1", "reg_alpha": 0.25}, "Set reg_alpha = 0, or use dpo, simpo or wpo"),
+        ({"method": "tdpo1", "reg_alpha": 0.25}, "Set reg_alpha = 0, or use dpo, simpo, wpo, hinge, robust or cpo"),
         ({"method": "sepo", "reg_alpha": 0.25}, "reg_alpha = 0.25 with method = 'sepo'"),
         ({"weighting": "static"}, "set reg_alpha"),
+        ({"reg_scale": "relative", "reg_alpha": 0.25}, "unknown reg_scale 'relative'"),
+        ({"reg_scale": "labels"}, "set reg_alpha"),
+        ({"method": "sft", "beta": 0.1}, "beta = 0.1 would do nothing with method = 'sft'"),
+        ({"method": "sft", "sft_weight": 0.1}, "sft_weight = 0.1 would do nothing"),
+        ({"method": "sft", "reg_alpha": 0.25}, "no weight for the regulariser has been derived"),
         ({"reference": "none"}, "compares with a reference model"),
         ({"method": "tdpo2", "reference": "precompute"}, "use reference = 'live'"),
         ({"method": "simpo", "reference": "live"}, "use 'none'"),
@@ -106,6 +119,10 @@ def test_what_is_doubtful_is_a_warning_that_says_what_to_do(
         {"method": "wpo", "reference": "live"},
         {"method": "tdpo2", "tdpo_alpha": 0.5},
         {"method": "sepo", "sepo_fraction": 0.3},
+        {"method": "ipo", "beta": 2.0},
+        {"method": "robust", "label_smoothing": 0.1, "reg_alpha": 0.25},
+        {"method": "kto", "undesirable_weight": 1.33},
+        {"method": "cpo", "cpo_alpha": 0.5, "label_smoothing": 0.0},
         {"train_sampling_strategy": "sequential", "include_for_metrics": ["loss"], "report_to": None},
     ],
 )
@@ -118,7 +135,7 @@ def test_what_is_right_is_silent(options: dict[str, Any], config: MakeConfig) ->
 def test_each_method_takes_its_own_beta_and_reference(config: MakeConfig) -> None:
     found = {
         name: (config(method=name).hyperparameters.beta, config(method=name).reference_mode)
-        for name in ("dpo", "simpo", "wpo", "tdpo2", "sepo")
+        for name in ("dpo", "simpo", "wpo", "tdpo2", "sepo", "kto", "orpo", "confpo")
     }
     assert found == {
         "dpo": (0.1, "precompute"),
@@ -126,5 +143,8 @@ def test_each_method_takes_its_own_beta_and_reference(config: MakeConfig) -> Non
         "wpo": (0.01, "precompute"),
         "tdpo2": (0.1, "live"),
         "sepo": (1.0, "none"),
+        "kto": (0.1, "live"),
+        "orpo": (0.1, "none"),
+        "confpo": (2.5, "none"),
     }
     assert config(method="simpo", beta=10.0, gamma_ratio=0.3).hyperparameters.gamma == pytest.approx(3.0)

@@ -37,6 +37,15 @@ METHODS: list[dict[str, Any]] = [
     {"method": "wpo", "reg_alpha": 0.25},
     {"method": "tdpo2"},
     {"method": "sepo", "beta": None},
+    {"method": "ipo"},
+    {"method": "hinge", "reg_alpha": 0.25},
+    {"method": "robust", "label_smoothing": 0.1, "reg_alpha": 0.25},
+    {"method": "cpo", "reg_alpha": 0.25},
+    {"method": "orpo"},
+    {"method": "tisdpo"},
+    {"method": "tgdpo"},
+    {"method": "confpo", "beta": 2.0},
+    {"method": "sft", "beta": None},
 ]
 
 
@@ -71,6 +80,15 @@ def test_batch_accumulation_and_parts_do_not_change_the_step(
         other, other_moves = step(**changes, **method)
         assert other == pytest.approx(loss, rel=1e-6)  # The Trainer rounds what it logs.
         torch.testing.assert_close(other_moves, moves, rtol=1e-9, atol=1e-11, msg=lambda m, c=changes: f"{c}: {m}")
+
+
+def test_parts_do_not_change_a_step_of_kto_whose_reference_point_is_the_batchs(
+    step: Callable[..., tuple[float, list[Tensor]]],
+) -> None:
+    loss, moves = step(method="kto", per_device_train_batch_size=8, forward_tokens=10_000)
+    other, other_moves = step(method="kto", per_device_train_batch_size=8, forward_tokens=30)
+    assert other == pytest.approx(loss, rel=1e-6)
+    torch.testing.assert_close(other_moves, moves, rtol=1e-9, atol=1e-11)
 
 
 def test_an_uneven_last_batch_is_a_mean_over_its_own_pairs(

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor
 
+from tests.support.completions import A_L, A_W, CHOSEN, REJECTED, grads, sigmoid
 from tokenreward_trainer.losses import METHODS, Completions, Hyperparameters, PairLoss, sft_term
 from tokenreward_trainer.losses.regularizer import regularization, token_regularizer
 from tokenreward_trainer.losses.sepo import tokens_of_share
@@ -16,45 +16,8 @@ from tokenreward_trainer.losses.sepo import tokens_of_share
 HYPER = Hyperparameters(beta=0.5, gamma=0.3, tdpo_alpha=0.7, sepo_fraction=0.5)
 
 
-def sigmoid(x: float) -> float:
-    return 1 / (1 + math.exp(-x))
-
-
-def side(
-    logps: list[float],
-    ref: list[float],
-    labels: list[float],
-    kl: list[float] | None = None,
-    collision: list[float] | None = None,
-    padding: int = 0,
-) -> Completions:
-    """One completion, as a batch of one, with rubbish in the padding."""
-
-    def grid(values: list[float]) -> Tensor:
-        return torch.tensor([values + [-99.0] * padding], dtype=torch.float64)
-
-    return Completions(
-        logps=grid(logps).requires_grad_(),
-        mask=torch.tensor([[True] * len(logps) + [False] * padding]),
-        ref_logps=grid(ref),
-        token_rewards=grid(labels),
-        kl=grid(kl or [0.0] * len(logps)).requires_grad_(),
-        log_collision=grid(collision or [0.0] * len(logps)),
-    )
-
-
-CHOSEN = side([-1.0, -2.0, -0.5], [-1.5, -1.0, -1.0], [0.4, -0.2, 0.1], [0.2, 0.1, 0.3], [-0.5, -1.5, -0.1])
-REJECTED = side([-0.7, -1.2], [-0.9, -0.9], [-0.3, 0.2], [0.4, 0.5], [-0.6, -0.8], padding=1)
-A_W, A_L = (-3.5) - (-3.5), (-1.9) - (-1.8)  # 0.0 and -0.1
-
-
 def loss(name: str, chosen: Completions = CHOSEN, rejected: Completions = REJECTED) -> PairLoss:
     return METHODS[name].loss(chosen, rejected, HYPER)
-
-
-def grads(value: Tensor, *inputs: Tensor) -> list[Tensor]:
-    found = torch.autograd.grad(value.sum(), inputs, retain_graph=True, allow_unused=True)
-    return [torch.zeros_like(i) if g is None else g for g, i in zip(found, inputs, strict=True)]
 
 
 def test_dpo_by_hand() -> None:
@@ -137,7 +100,9 @@ def test_the_sft_term_is_the_mean_over_the_chosen_tokens() -> None:
     assert sft_term(CHOSEN).item() == pytest.approx(3.5 / 3)
 
 
-@pytest.mark.parametrize(("name", "normalised"), [("dpo", False), ("wpo", False), ("simpo", True)])
+@pytest.mark.parametrize(
+    ("name", "normalised"), [("dpo", False), ("wpo", False), ("hinge", False), ("robust", False), ("simpo", True)]
+)
 def test_the_weight_is_the_factor_in_the_losss_own_gradient(name: str, normalised: bool) -> None:
     found = loss(name)
     assert found.weight is not None
@@ -198,10 +163,11 @@ def test_padding_never_counts(name: str) -> None:
         rubbish = torch.full((1, 5), 7.0, dtype=torch.float64)
         grids = {
             field: torch.cat((value, rubbish), 1)
-            for field in ("logps", "ref_logps", "token_rewards", "kl", "log_collision")
+            for field in ("logps", "ref_logps", "token_rewards", "kl", "log_collision", "teacher_logps")
             if (value := getattr(completion, field)) is not None
         }
-        return Completions(mask=torch.cat((completion.mask, torch.zeros(1, 5, dtype=torch.bool)), 1), **grids)
+        mask = torch.cat((completion.mask, torch.zeros(1, 5, dtype=torch.bool)), 1)
+        return Completions(mask=mask, reference_point=completion.reference_point, **grids)
 
     plain, wide = loss(name), loss(name, padded(CHOSEN), padded(REJECTED))
     torch.testing.assert_close(wide.loss, plain.loss, rtol=1e-12, atol=0)

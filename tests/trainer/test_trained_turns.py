@@ -84,7 +84,7 @@ def by_hand(model: LlamaForCausalLM, pairs: list[Pair], references: list[Any], a
                                                                               scores.log_collision)))
         for side in (0, 1)
     ]  # fmt: skip
-    return objective_of(args, *sides).total.mean()
+    return objective_of(args, *sides, args.reg_alpha).total.mean()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from tokenreward_trainer.data.grouping import by_length
+from tokenreward_trainer.data.mismatched import mismatched_pairs
 from tokenreward_trainer.data.pair import Batch, BatchLayout, Example, Mask, Pair, Values
 from tokenreward_trainer.data.side_by_side import side_by_side
 from tokenreward_trainer.data.varlen_row import varlen_row
@@ -33,6 +34,7 @@ class Collator:
         pad_token: The token id in padding, which attention never sees.
         pad_to_multiple_of: The rows of the padded layout are padded to a multiple of this many tokens.
         dtype: The type of token rewards and reference log-probs.
+        mismatched: Whether to make parts of completions under other pairs' prompts too (KTO).
         side_by_side: Whether a packed part also says how its sequences lie side by side (see `data.side_by_side`),
             which attention on an accelerator uses.
         varlen: Whether it says where its sequences begin (see `data.varlen_row`), for one variable-length call.
@@ -43,6 +45,7 @@ class Collator:
     pad_token: int = 0
     pad_to_multiple_of: int = 1
     dtype: torch.dtype = torch.float32
+    mismatched: bool = False
     side_by_side: bool = False
     varlen: bool = False
 
@@ -54,18 +57,25 @@ class Collator:
 
         Returns:
             `pair_index`, int64 `[B]`; `order`, int64 `[B]`, the examples in the order of the parts; and `parts`, a list
-            of what `part` returns.
+            of what `part` returns; with `mismatched` also that, such parts of the pairs that `mismatched_pairs` makes.
         """
-        pairs = [example.pair for example in examples]
-        groups = (
-            [[*range(len(pairs))]] if self.max_tokens is None else list(by_length(pairs, self.max_tokens, self.layout))
-        )
-        return {
+        groups = self._groups(examples)
+        batch: Batch = {
             # First, and one entry a pair: the Trainer reads the batch size off the first tensor it finds.
             "pair_index": torch.tensor([example.index for example in examples]),
             "order": torch.tensor([index for group in groups for index in group]),
             "parts": [self.part([examples[index] for index in group]) for group in groups],
         }
+        if self.mismatched:
+            others = [Example(0, pair) for pair in mismatched_pairs([example.pair for example in examples])]
+            batch["mismatched"] = [self.part([others[index] for index in group]) for group in self._groups(others)]
+        return batch
+
+    def _groups(self, examples: Sequence[Example]) -> list[list[int]]:
+        """Which examples make a part."""
+        if self.max_tokens is None:
+            return [[*range(len(examples))]] if examples else []
+        return list(by_length([example.pair for example in examples], self.max_tokens, self.layout))
 
     def part(self, examples: Sequence[Example]) -> Batch:
         """Makes the tensors of one forward pass over B pairs with N completion tokens that count.
@@ -74,7 +84,8 @@ class Collator:
         and no metric can know of it.
 
         Returns:
-            `input_ids` (int64, `[1, tokens]` packed, `[2B, width]` padded), `positions`, `targets` and `slots` (int64
+            `input_ids` (int64, `[1, tokens]` packed, `[2B, width]` padded, or
+            `[B, width]` of single responses), `positions`, `targets` and `slots` (int64
             `[N]`), `mask` (bool `[2B, T]`), and where they are known `token_rewards` and `ref_logps` (`[2B, T]`, zero
             in the padding). The packed layout adds `position_ids` and `pairs`; side by side `spread` and `gather` where
             padding does not outweigh the gain; for one variable-length call `keys`, `query_starts` and `key_starts`.
@@ -96,11 +107,29 @@ class Collator:
         if pairs[0].chosen_token_rewards is not None:
             rewards = [pair.chosen_token_rewards for pair in pairs] + [pair.rejected_token_rewards for pair in pairs]
             batch["token_rewards"] = self._grid(rewards, counted, mask)
+        if pairs[0].teacher is not None and pairs[0].single:
+            batch |= self._teacher(pairs, counted, mask)
         if examples[0].ref_logps is not None:
             both = [example.ref_logps for example in examples if example.ref_logps is not None]
             rows = [chosen for chosen, _ in both] + [rejected for _, rejected in both]
             batch["ref_logps"] = self._grid(rows, counted, mask)
         return batch
+
+    def _teacher(self, pairs: Sequence[Pair], counted: Sequence[Mask], mask: Tensor) -> Batch:
+        """`teacher_logps` on the grid, and where there are any `teacher_ids` and `teacher_top`, `[N, K]`."""
+        kept = [pair.teacher[which] for pair, which in zip(pairs, counted, strict=False) if pair.teacher is not None]
+        rows: list[Values | None] = [scores.logps for scores in kept]
+        nothing = [np.zeros(0, np.float32)] * (len(mask) - len(rows))
+        whole = [np.ones(int(row.sum()), np.bool_) for row in mask.numpy()]
+        found: Batch = {"teacher_logps": self._grid([*rows, *nothing], whole, mask)}
+        ids = [scores.top_ids for scores in kept if scores.top_ids is not None]
+        values = [scores.top_logps for scores in kept if scores.top_logps is not None]
+        if ids:
+            found |= {
+                "teacher_ids": torch.from_numpy(np.concatenate(ids)),
+                "teacher_top": torch.from_numpy(np.concatenate(values)).to(self.dtype),
+            }
+        return found
 
     def _grid(self, rows: Sequence[Values | None], counted: Sequence[Mask], mask: Tensor) -> Tensor:
         values = np.concatenate([row[kept] for row, kept in zip(rows, counted, strict=True) if row is not None])
@@ -115,7 +144,7 @@ class Collator:
             last = len(ids) + len(pair.prompt) - 1
             chosen_at += range(last, last + len(pair.chosen))
             ids += pair.prompt + pair.chosen
-            rejected_at += [last, *range(len(ids), len(ids) + len(pair.rejected) - 1)]
+            rejected_at += [] if pair.single else [last, *range(len(ids), len(ids) + len(pair.rejected) - 1)]
             ids += pair.rejected
             after = len(pair.prompt)
             positions += [*range(after + len(pair.chosen)), *range(after, after + len(pair.rejected))]
@@ -133,7 +162,8 @@ class Collator:
         return batch if together is None else batch | {"spread": together.spread, "gather": together.gather}
 
     def _padded(self, pairs: Sequence[Pair]) -> Batch:
-        rows = [(pair.prompt, pair.chosen) for pair in pairs] + [(pair.prompt, pair.rejected) for pair in pairs]
+        rows = [(pair.prompt, pair.chosen) for pair in pairs]
+        rows += [(pair.prompt, pair.rejected) for pair in pairs if not pair.single]
         longest = max(len(prompt) + len(completion) for prompt, completion in rows)
         width = -(-longest // self.pad_to_multiple_of) * self.pad_to_multiple_of
         ids = torch.full((len(rows), width), self.pad_token)

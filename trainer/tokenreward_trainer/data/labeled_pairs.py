@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from tokenreward_trainer.data.pair import Pair, Values
 from tokenreward_trainer.data.pair_sides import PairSides
 from tokenreward_trainer.data.row_checks import RowChecks, RowCounts, warn_of
 from tokenreward_trainer.data.row_labels import RowLabels, provenance_of
+from tokenreward_trainer.data.single_rows import SingleRows
+from tokenreward_trainer.data.teacher_scores import teacher_scores
 from tokenreward_trainer.data.trained_turns import trained_mask, trajectories
 from tokenreward_trainer.data.truncation import truncate
 
@@ -60,6 +62,8 @@ def load_pairs(
     vocabulary: int | None = None,
     squash: bool = False,
     scored_by: Collection[str] = (),
+    single: bool = False,
+    teacher: bool = False,
     columns: Mapping[str, str] | None = None,
 ) -> Pairs:
     """Reads the pairs of a file that `tokenreward label` wrote, or of one without labels.
@@ -75,6 +79,8 @@ def load_pairs(
             labels are refused.
         scored_by: What must have scored some branch, `name@version` each, such as the adapter that was put for this
             step. Labels by another version are refused.
+        single: Take rows with one response too (`response`, `completion` or `messages`), which SFT trains on.
+        teacher: Read a teacher's log-probs of the chosen or only response too, which distillation trains on.
         columns: The names that `prompt`, `chosen` and `rejected` have in the file, where they are other ones.
 
     Raises:
@@ -92,7 +98,7 @@ def load_pairs(
     provenance = provenance_of(path)
     options: dict[str, Any] = {"max_length": max_length, "max_prompt_length": max_prompt_length}
     options |= {"vocabulary": vocabulary, "squash": squash, "scored_by": scored_by}
-    found = pairs_of(rows, tokenizer, provenance, str(path), **options)
+    found = pairs_of(rows, tokenizer, provenance, str(path), single=single, teacher=teacher, **options)
     warn_of(found.counts, len(rows), str(path), max_length)
     return found
 
@@ -116,6 +122,8 @@ def pairs_of(
     vocabulary: int | None = None,
     squash: bool = False,
     scored_by: Collection[str] = (),
+    single: bool = False,
+    teacher: bool = False,
 ) -> Pairs:
     """Reads pairs from rows in memory, as `load_pairs` does from a file.
 
@@ -129,6 +137,8 @@ def pairs_of(
         vocabulary: See `load_pairs`.
         squash: See `load_pairs`.
         scored_by: See `load_pairs`.
+        single: See `load_pairs`.
+        teacher: See `load_pairs`.
 
     Raises:
         BadInput: See `load_pairs`.
@@ -141,16 +151,20 @@ def pairs_of(
     chat = ChatFormat.from_pretrained_tokenizer(tokenizer)
     counts = RowCounts()
     labels = RowLabels(name, provenance, chat, own_hashes(tokenizer), squash=squash, scored_by=scored_by)
-    reader = _Reader(name, PairSides(chat), labels, RowChecks(chat, counts))
+    sides = PairSides(chat)
+    reader, alone = _Reader(name, sides, labels, RowChecks(chat, counts)), SingleRows(name, sides, labels)
     pairs = []
     for number, row in enumerate(rows):
-        pair = reader.pair(row, number)
+        pair = (alone if single and "chosen" not in row else reader).pair(row, number)
         if pair is None:
             counts.skipped += 1
             continue
         if vocabulary is not None and not pair.within(vocabulary):
             counts.outside += 1
             continue
+        if teacher:
+            side = "chosen" if "chosen" in row else "response"
+            pair = replace(pair, teacher=teacher_scores(row, side, len(pair.chosen), f"{name}, row {number}"))
         fitted = truncate(pair, max_length, max_prompt_length)
         counts.truncated += fitted is not pair
         counts.prompts_cut += len(fitted.prompt) < len(pair.prompt)

@@ -48,16 +48,13 @@ class RowLabels:
         self._squash = squash and provenance is not None and provenance.unbounded
 
     def check(self) -> None:
-        """Checks that the labels are of the policy's tokens and of its conversations, and by the models asked for.
+        """Checks that the labels can be trained on: see `check_tokens`, by the models asked for, and bounded.
 
         Raises:
-            BadInput: They are not, they are unbounded, or nobody knows where they come from.
+            BadInput: They are not.
         """
-        if self._provenance is None:
-            raise BadInput(
-                f"{self._name}: labels without provenance: nobody can tell which tokenizer they belong to. Keep the "
-                ".meta.json file beside JSONL, or label again"
-            )
+        self.check_tokens()
+        assert self._provenance is not None
         if self._provenance.unbounded and not self._squash:
             raise BadInput(
                 f"{self._name}: labels of estimator {self._provenance.estimator!r} are unbounded, and token rewards "
@@ -65,6 +62,18 @@ class RowLabels:
                 "estimator"
             )
         self._check_scored_by(self._provenance)
+
+    def check_tokens(self) -> None:
+        """Checks that the labels are of the policy's tokens and of its conversations.
+
+        Raises:
+            BadInput: They are not, or nobody knows where they come from.
+        """
+        if self._provenance is None:
+            raise BadInput(
+                f"{self._name}: labels without provenance: nobody can tell which tokenizer they belong to. Keep the "
+                ".meta.json file beside JSONL, or label again"
+            )
         theirs = self._provenance.fingerprint
         if theirs.tokenizer_hash not in self._hashes:
             raise BadInput(

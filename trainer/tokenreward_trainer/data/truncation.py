@@ -34,6 +34,7 @@ def truncate(pair: Pair, max_length: int, max_prompt_length: int) -> Pair:
         rejected=pair.rejected[:room],
         chosen_token_rewards=rewards(pair.chosen_token_rewards),
         rejected_token_rewards=rewards(pair.rejected_token_rewards),
+        teacher=None if pair.teacher is None else pair.teacher[:room],
         chosen_mask=None if pair.chosen_mask is None else pair.chosen_mask[:room],
         rejected_mask=None if pair.rejected_mask is None else pair.rejected_mask[:room],
     )

@@ -45,7 +45,9 @@ def varlen_row(lengths: Sequence[tuple[int, int, int]]) -> VarlenRow:
     keys, start = [], 0
     for prompt, chosen, rejected in lengths:
         middle, end = start + prompt + chosen, start + prompt + chosen + rejected
-        keys += [torch.arange(start, middle), torch.arange(start, start + prompt), torch.arange(middle, end)]
+        keys.append(torch.arange(start, middle))
+        if rejected:  # else a single response
+            keys += [torch.arange(start, start + prompt), torch.arange(middle, end)]
         start = end
     queries, sizes = _sizes(lengths)
     query_starts, key_starts = (torch.tensor([0, *each]).cumsum(0).to(torch.int32) for each in (queries, sizes))
@@ -62,6 +64,10 @@ def row_on_device(
 
 def _sizes(lengths: Sequence[tuple[int, int, int]]) -> tuple[list[int], list[int]]:
     """The number of queries, and that of keys, of each sequence."""
-    queries = [size for prompt, chosen, rejected in lengths for size in (prompt + chosen, rejected)]
-    keys = [size for prompt, chosen, rejected in lengths for size in (prompt + chosen, prompt + rejected)]
-    return queries, keys
+    both = [
+        sizes
+        for prompt, chosen, rejected in lengths
+        for sizes in ((prompt + chosen, prompt + chosen), (rejected, prompt + rejected))
+        if sizes[0]
+    ]
+    return [queries for queries, _ in both], [keys for _, keys in both]

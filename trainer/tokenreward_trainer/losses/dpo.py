@@ -6,22 +6,21 @@ token-level regulariser by the same factor (T-REG, arXiv 2412.02685, eq. 2).
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-
 from tokenreward_trainer.losses.base import Completions, Hyperparameters, Method, PairLoss
+from tokenreward_trainer.losses.logistic import logistic
 
 
 def dpo(chosen: Completions, rejected: Completions, hyper: Hyperparameters) -> PairLoss:
-    """Computes -log sigmoid(beta (A_w - A_l)) for each pair (arXiv 2305.18290, eq. 7)."""
+    """Computes -log sigmoid(beta (A_w - A_l)) for each pair (arXiv 2305.18290, eq. 7), smoothed if asked for."""
     chosen_rewards = hyper.beta * chosen.log_ratio
     rejected_rewards = hyper.beta * rejected.log_ratio
-    margin = chosen_rewards - rejected_rewards
+    loss, weight = logistic(chosen_rewards - rejected_rewards, hyper.label_smoothing)
     return PairLoss(
-        loss=-F.logsigmoid(margin),
+        loss=loss,
         chosen_rewards=chosen_rewards.detach(),
         rejected_rewards=rejected_rewards.detach(),
-        weight=F.sigmoid(-margin.detach()),
+        weight=weight,
     )
 
 
-DPO = Method(name="dpo", loss=dpo, beta=0.1)
+DPO = Method(name="dpo", loss=dpo, beta=0.1, options=frozenset({"label_smoothing"}))

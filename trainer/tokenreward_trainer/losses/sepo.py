@@ -49,4 +49,12 @@ def tokens_of_share(lengths: Tensor, fraction: float) -> Tensor:
     return ((lengths * share.numerator + share.denominator - 1) // share.denominator).clamp(min=1)
 
 
-SEPO = Method(name="sepo", loss=sepo, beta=1.0, reference=False, token_rewards=True, weighted=False)
+SEPO = Method(
+    name="sepo",
+    loss=sepo,
+    beta=1.0,
+    reference=False,
+    token_rewards=True,
+    weighted=False,
+    options=frozenset({"sepo_fraction"}),
+)

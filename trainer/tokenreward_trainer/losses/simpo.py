@@ -7,22 +7,29 @@ w = sigmoid(beta (mean l_l - mean l_w) + gamma). Hence that w, and a regulariser
 
 from __future__ import annotations
 
-import torch.nn.functional as F
-
 from tokenreward_trainer.losses.base import Completions, Hyperparameters, Method, PairLoss
+from tokenreward_trainer.losses.logistic import logistic
 
 
 def simpo(chosen: Completions, rejected: Completions, hyper: Hyperparameters) -> PairLoss:
     """Computes -log sigmoid(beta (mean l_w - mean l_l) - gamma) for each pair (arXiv 2405.14734, eq. 6)."""
     chosen_rewards = hyper.beta * chosen.mean(chosen.logps)
     rejected_rewards = hyper.beta * rejected.mean(rejected.logps)
-    margin = chosen_rewards - rejected_rewards - hyper.gamma
+    loss, weight = logistic(chosen_rewards - rejected_rewards - hyper.gamma, hyper.label_smoothing)
     return PairLoss(
-        loss=-F.logsigmoid(margin),
+        loss=loss,
         chosen_rewards=chosen_rewards.detach(),
         rejected_rewards=rejected_rewards.detach(),
-        weight=F.sigmoid(-margin.detach()),
+        weight=weight,
     )
 
 
-SIMPO = Method(name="simpo", loss=simpo, beta=2.5, reference=False, length_normalised=True)
+SIMPO = Method(
+    name="simpo",
+    title="SimPO",
+    loss=simpo,
+    beta=2.5,
+    reference=False,
+    length_normalised=True,
+    options=frozenset({"gamma_ratio", "label_smoothing"}),
+)

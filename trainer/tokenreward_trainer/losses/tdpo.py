@@ -47,4 +47,11 @@ def _sequence_kl(side: Completions) -> torch.Tensor:
 
 
 TDPO1 = Method(name="tdpo1", loss=tdpo1, beta=0.1, extras=frozenset({"kl"}), weighted=False)
-TDPO2 = Method(name="tdpo2", loss=tdpo2, beta=0.1, extras=frozenset({"kl"}), weighted=False)
+TDPO2 = Method(
+    name="tdpo2",
+    loss=tdpo2,
+    beta=0.1,
+    extras=frozenset({"kl"}),
+    weighted=False,
+    options=frozenset({"tdpo_alpha"}),
+)

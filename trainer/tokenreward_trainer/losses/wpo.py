@@ -35,4 +35,10 @@ def _alignment(side: Completions) -> torch.Tensor:
     return side.mean(side.logps.detach() - side.log_collision)
 
 
-WPO = Method(name="wpo", loss=wpo, beta=0.01, extras=frozenset({"log_collision"}))
+WPO = Method(
+    name="wpo",
+    loss=wpo,
+    beta=0.01,
+    extras=frozenset({"log_collision"}),
+    options=frozenset({"label_smoothing"}),
+)

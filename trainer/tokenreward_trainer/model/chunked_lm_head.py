@@ -32,13 +32,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class TokenScores:
-    """What one forward pass says about N tokens. All tensors but the last are `[N]` and at least float32.
+    """What one forward pass says about N tokens. All tensors but the last two are `[N]`, all are at least float32.
 
     Attributes:
         logps: Log-probs of the tokens, differentiable.
         log_collision: log sum_v p_v^2 at each position, without gradient.
         kl: KL(reference || model) at each position, differentiable.
         ref_logps: Log-probs of the same tokens under the reference, without gradient; only together with `kl`.
+        candidates: `[N, K]`, log-probs of K other tokens at each position, differentiable.
         router_loss: Of a mixture of experts, its load-balancing loss: one number, differentiable.
     """
 
@@ -46,6 +47,7 @@ class TokenScores:
     log_collision: Tensor | None = None
     kl: Tensor | None = None
     ref_logps: Tensor | None = None
+    candidates: Tensor | None = None
     router_loss: Tensor | None = None
 
 
@@ -56,6 +58,7 @@ def token_scores(
     *,
     extras: Collection[str] = (),
     reference: Reference | None = None,
+    candidates: Tensor | None = None,
     chunk_rows: int | None = None,
 ) -> TokenScores:
     """Scores the next tokens at N positions.
@@ -66,6 +69,7 @@ def token_scores(
         head: The model's LM head.
         extras: Which of "log_collision" and "kl" to compute beside the log-probs; "router" is not the head's affair.
         reference: The reference model's side, with "kl" and only then.
+        candidates: int64 `[N, K]`, more tokens to score at each position.
         chunk_rows: Positions whose logits are held at once; None leaves it to the device.
 
     Returns:
@@ -73,10 +77,10 @@ def token_scores(
     """
     chunk = logit_rows(head.weight.shape[0], hidden.device) if chunk_rows is None else chunk_rows
     assert ("kl" in extras) == (reference is not None)
-    logps, collision, kl, ref_logps = _TokenScores.apply(  # type: ignore[no-untyped-call]
-        hidden, head.weight, head.bias, targets, head, reference, "log_collision" in extras, chunk
+    logps, collision, kl, ref_logps, of_candidates = _TokenScores.apply(  # type: ignore[no-untyped-call]
+        hidden, head.weight, head.bias, targets, head, reference, "log_collision" in extras, chunk, candidates
     )
-    return TokenScores(logps, collision, kl, ref_logps)
+    return TokenScores(logps, collision, kl, ref_logps, of_candidates)
 
 
 class _TokenScores(torch.autograd.Function):
@@ -91,7 +95,8 @@ class _TokenScores(torch.autograd.Function):
         reference: Reference | None,
         want_collision: bool,
         chunk: int,
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+        candidates: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
         device = hidden.device.type
         # Autocast reaches into a forward pass but not into a backward pass: settle the dtype here, for both.
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
@@ -100,6 +105,7 @@ class _TokenScores(torch.autograd.Function):
         log_z = torch.empty_like(logps)
         collision = torch.empty_like(logps) if want_collision else None
         kl, ref_logps = (torch.empty_like(logps), torch.empty_like(logps)) if reference else (None, None)
+        of_candidates = None if candidates is None else logps.new_empty(candidates.shape)
         own = head.to(dtype)
         ref_head = None if reference is None else reference.head.to(dtype)
 
@@ -108,6 +114,9 @@ class _TokenScores(torch.autograd.Function):
                 logits = own.logits(hidden[rows])
                 log_z[rows] = logits.logsumexp(-1)
                 logps[rows] = _pick(logits, targets[rows]) - log_z[rows]
+                if of_candidates is not None:
+                    assert candidates is not None
+                    of_candidates[rows] = logits.gather(-1, candidates[rows]) - log_z[rows].unsqueeze(-1)
                 if reference is not None:
                     assert ref_head is not None
                     assert kl is not None
@@ -120,10 +129,10 @@ class _TokenScores(torch.autograd.Function):
                     collision[rows] = (logits.sub_(log_z[rows].unsqueeze(-1)).exp_() ** 2).sum(-1).log()
 
         ctx.save_for_backward(hidden, weight, bias, targets, log_z)
-        ctx.head, ctx.reference, ctx.chunk, ctx.dtype = head, reference, chunk, dtype
+        ctx.head, ctx.reference, ctx.chunk, ctx.dtype, ctx.candidates = head, reference, chunk, dtype, candidates
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*(x for x in (collision, ref_logps) if x is not None))
-        return logps, collision, kl, ref_logps
+        return logps, collision, kl, ref_logps, of_candidates
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
@@ -134,7 +143,7 @@ class _TokenScores(torch.autograd.Function):
         ref_head = None if reference is None else reference.head.to(dtype)
         wide = torch.promote_types(dtype, torch.float32)
         need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
-        grad_logps, _, grad_kl, _ = grads
+        grad_logps, _, grad_kl, _, grad_candidates = grads
         grad_hidden = torch.empty(hidden.shape, dtype=wide, device=hidden.device) if need_hidden else None
         # Summed over chunks in float32: rounding every chunk's product to bfloat16 would bias the sum.
         grad_weight = torch.zeros(weight.shape, dtype=wide, device=weight.device) if need_weight else None
@@ -150,6 +159,8 @@ class _TokenScores(torch.autograd.Function):
                 per_token -= grad_logps[rows]
             if grad_kl is not None:
                 per_token += grad_kl[rows]
+            if grad_candidates is not None:
+                per_token -= grad_candidates[rows].sum(-1)
             grad = probs.mul_(per_token.unsqueeze(-1))
             if grad_kl is not None:
                 assert reference is not None
@@ -158,6 +169,8 @@ class _TokenScores(torch.autograd.Function):
                 grad.addcmul_(ref_probs, grad_kl[rows].unsqueeze(-1).to(wide), value=-1)
             if grad_logps is not None:
                 grad.scatter_add_(1, targets[rows].unsqueeze(1), grad_logps[rows].unsqueeze(1).to(wide))
+            if grad_candidates is not None:
+                grad.scatter_add_(-1, ctx.candidates[rows], grad_candidates[rows].to(wide))
             grad = own.through(grad, capped)
             if grad_bias is not None:
                 grad_bias += grad.sum(0)
@@ -170,7 +183,7 @@ class _TokenScores(torch.autograd.Function):
             None if grad_hidden is None else grad_hidden.to(hidden.dtype),
             None if grad_weight is None else grad_weight.to(weight.dtype),
             None if grad_bias is None else grad_bias.to(bias.dtype),
-            *(None,) * 5,
+            *(None,) * 6,
         )
 
 

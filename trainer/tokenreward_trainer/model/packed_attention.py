@@ -129,10 +129,12 @@ def _pair_by_pair(
         shared = slice(start, start + prompt)
         second = slice(first.stop, first.stop + rejected)
         outputs.append(causal(query[:, :, first], key[:, :, first], value[:, :, first]))
+        start = second.stop
+        if not rejected:  # a single response
+            continue
         # The prompt's queries again, so that this is plain causal attention too, which every backend has fast.
         both = [torch.cat((x[:, :, shared], x[:, :, second]), dim=2) for x in (query, key, value)]
         outputs.append(causal(both[0], both[1], both[2])[:, :, prompt:])
-        start = second.stop
     if start < query.shape[2]:  # Padding at the row's end: attends to nothing, counts for nothing.
         outputs.append(torch.zeros_like(query[:, :, start:]))
     return torch.cat(outputs, dim=2).transpose(1, 2)

@@ -26,6 +26,7 @@ class ScoreRequest:
         targets: int64 `[N]`, the tokens predicted there.
         extras: See `token_scores`.
         reference: See `token_scores`.
+        candidates: See `token_scores`.
         hidden_only: Give the hidden states instead, for the reference's side of a KL divergence.
     """
 
@@ -33,6 +34,7 @@ class ScoreRequest:
     targets: Tensor
     extras: frozenset[str] = frozenset()
     reference: Reference | None = None
+    candidates: Tensor | None = None
     hidden_only: bool = False
 
 
@@ -100,7 +102,14 @@ def make_scorable(model: nn.Module) -> None:
             balance = router_loss(self, output.router_logits, given.get("attention_mask"))
 
         def scores_of(hidden: Tensor) -> dict[str, Tensor | None]:
-            found = token_scores(hidden, score.targets, head_of(self), extras=score.extras, reference=score.reference)
+            found = token_scores(
+                hidden,
+                score.targets,
+                head_of(self),
+                extras=score.extras,
+                reference=score.reference,
+                candidates=score.candidates,
+            )
             found = replace(found, router_loss=balance)
             return {name: getattr(found, name) for name in TokenScores.__slots__}
 

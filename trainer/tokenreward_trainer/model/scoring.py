@@ -22,7 +22,12 @@ _MODEL_INPUTS = ("input_ids", "attention_mask", "position_ids")
 
 
 def score(
-    model: nn.Module, batch: Batch, *, extras: Collection[str] = (), reference: Reference | None = None
+    model: nn.Module,
+    batch: Batch,
+    *,
+    extras: Collection[str] = (),
+    reference: Reference | None = None,
+    candidates: Tensor | None = None,
 ) -> TokenScores:
     """Scores a batch's completion tokens. The packed layout must run within `attending`, backward pass included.
 
@@ -31,30 +36,46 @@ def score(
         batch: What `Collator.part` made, on the model's device.
         extras: See `token_scores`.
         reference: See `token_scores`.
+        candidates: See `token_scores`.
 
     Returns:
-        The scores on the `[2B, T]` grid of completions, chosen rows first, zero in the padding.
+        The scores on the `[2B, T]` grid of completions, chosen rows first, zero in the padding; those of candidates,
+        which are many, stay `[N, K]`.
     """
-    request = ScoreRequest(batch["positions"], batch["targets"], frozenset(extras), reference)
+    request = ScoreRequest(batch["positions"], batch["targets"], frozenset(extras), reference, candidates)
     flat = TokenScores(**model(**_inputs(batch), score=request))
-    mask: Tensor = batch["mask"]
 
     def grid(values: Tensor | None) -> Tensor | None:
-        if values is None:
-            return None
-        # index_copy rather than masked_scatter: its backward pass is deterministic on every device.
-        return values.new_zeros(mask.numel()).index_copy(0, batch["slots"], values).view(mask.shape)
+        return None if values is None else on_grid(values, batch)
 
-    logps = grid(flat.logps)
-    assert logps is not None
-    return TokenScores(logps, grid(flat.log_collision), grid(flat.kl), grid(flat.ref_logps), flat.router_loss)
+    logps = on_grid(flat.logps, batch)
+    others = (grid(flat.log_collision), grid(flat.kl), grid(flat.ref_logps))
+    return TokenScores(logps, *others, flat.candidates, flat.router_loss)
+
+
+def on_grid(values: Tensor, batch: Batch) -> Tensor:
+    """Puts one value a token, `[N]`, on the batch's `[2B, T]` grid of completions, zero in the padding."""
+    mask: Tensor = batch["mask"]
+    # index_copy rather than masked_scatter: its backward pass is deterministic on every device.
+    return values.new_zeros(mask.numel()).index_copy(0, batch["slots"], values).view(mask.shape)
 
 
 @torch.no_grad()
 def reference_side(model: nn.Module, batch: Batch) -> Reference:
     """Returns the reference model's hidden states at the batch's completion tokens, and its head."""
+    return Reference(hidden_states(model, batch), head_of(base_of(model)))
+
+
+def hidden_states(model: nn.Module, batch: Batch) -> Tensor:
+    """Returns the last hidden states that predict the batch's completion tokens, `[N, H]`, differentiable.
+
+    Args:
+        model: A scorable model, wrapped or not.
+        batch: See `score`.
+    """
     request = ScoreRequest(batch["positions"], batch["targets"], hidden_only=True)
-    return Reference(model(**_inputs(batch), score=request)["hidden"], head_of(base_of(model)))
+    hidden: Tensor = model(**_inputs(batch), score=request)["hidden"]
+    return hidden
 
 
 def attending(model: nn.Module, layout: BatchLayout) -> AbstractContextManager[None]:

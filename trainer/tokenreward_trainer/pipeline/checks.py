@@ -23,7 +23,8 @@ def check_recipe(recipe: Recipe) -> None:
     check_model_name("model.name", recipe.model.name)
     if recipe.model.reference is not None:
         check_model_name("model.reference", recipe.model.reference)
-    for option, file in (("prompts.file", recipe.prompts.file), ("rank.extra", recipe.rank.extra)):
+    named = (("prompts.file", recipe.prompts.file), ("sft.file", recipe.sft.file), ("rank.extra", recipe.rank.extra))
+    for option, file in named:
         if file is not None and not Path(file).is_file():
             raise BadInput(f"{option}: {file}: no such file")
     if recipe.prompts.sets:

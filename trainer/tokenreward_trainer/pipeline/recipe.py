@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from tokenreward.errors import BadInput
-from tokenreward.schema import Pool, PoolBy
+from tokenreward.schema import Pool, PoolBy, Score
 from tokenreward_trainer.config_file import Positive, Section, complaints, content_of
+from tokenreward_trainer.prompts.section import Prompts, check_prompts
 from tokenreward_trainer.ranking.pair_selection import Ranking
 from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.training import settings
@@ -22,25 +23,30 @@ class Directory(Section):
 
     Attributes:
         directory: Everything is below it; the same directory again does what has changed.
+        rounds: How often the loop is gone through. Each round samples from what the one before it has trained.
     """
 
     directory: str = ""
+    rounds: Positive = 1
 
 
-class Prompts(Section):
-    """Where the prompts come from.
+class Sft(Section):
+    """SFT before the first round, for a model that cannot follow prompts yet.
 
     Attributes:
-        file: A file of rows with `prompt`.
-        sets: Prompts made by rule instead, as in ["arithmetic:1", "format"].
-        count: How many of them; of a file the first ones, None: all.
-        seed: For prompts made by rule.
+        file: Single responses, conversations or pairs, as in `tokenreward train` with method = "sft"; None leaves it
+            out.
+        eval_share: The share of the rows that is held out.
+        max_length: The most tokens of prompt and response.
+        max_prompt_length: The most tokens that a row which is too long keeps of its prompt.
+        train: Options of PreferenceConfig.
     """
 
     file: str | None = None
-    sets: list[str] = Field(default_factory=list)
-    count: Positive | None = None
-    seed: int = 0
+    eval_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_length: Annotated[int, Field(ge=2)] = 2048
+    max_prompt_length: Positive = 1800
+    train: dict[str, Any] = Field(default_factory=dict)
 
 
 class Rank(Ranking):
@@ -70,6 +76,7 @@ class Label(Section):
             no mention.
         pool: What rewards are pooled over.
         pool_by: How they are pooled.
+        score: Which turns of a conversation are scored and trained on, `last` or `all`.
         rows_per_job: Rows that are sent as one job.
     """
 
@@ -83,6 +90,7 @@ class Label(Section):
     context: dict[str, str] = Field(default_factory=dict)
     pool: Pool | None = None
     pool_by: PoolBy = "mean"
+    score: Score = "last"
     rows_per_job: Positive = 64
 
 
@@ -118,6 +126,7 @@ class Recipe(Section):
     run: Directory = Directory()
     model: Model = Model()
     prompts: Prompts = Prompts()
+    sft: Sft = Sft()
     sample: Sampling = Sampling()
     rank: Rank = Rank()
     label: Label = Label()
@@ -161,10 +170,15 @@ def recipe_of(content: dict[str, Any]) -> Recipe:
     from tokenreward_trainer.training.option_types import check_train
     from tokenreward_trainer.training.run_checks import check_evaluation
 
-    check_train(recipe.train)
     # On the CPU: a recipe is read long before it trains, and must not take the accelerator's memory until then.
-    options = recipe.train | {"output_dir": recipe.run.directory, "use_cpu": True}
-    check_evaluation(PreferenceConfig.of(options), held_out=recipe.data.eval_share > 0)
+    here = {"output_dir": recipe.run.directory, "use_cpu": True}
+    check_train(recipe.train)
+    check_evaluation(PreferenceConfig.of(recipe.train | here), held_out=recipe.data.eval_share > 0)
+    if recipe.sft.file is not None:
+        check_train(recipe.sft.train)
+        check_evaluation(
+            PreferenceConfig.of(recipe.sft.train | {"method": "sft"} | here), held_out=recipe.sft.eval_share > 0
+        )
     return recipe
 
 
@@ -173,10 +187,7 @@ def _check(recipe: Recipe) -> None:
         raise BadInput("run.directory is not set: where the run goes, as in --run.directory runs/first")
     if not recipe.model.name:
         raise BadInput("model.name is not set: a directory or hub name, as in --model.name DIRECTORY")
-    if (recipe.prompts.file is None) == (not recipe.prompts.sets):
-        raise BadInput("prompts.file and prompts.sets: give one of them")
-    if recipe.prompts.sets and recipe.prompts.count is None:
-        raise BadInput("prompts.count is not set: how many prompts to make")
+    check_prompts(recipe.prompts)
     if recipe.label.url is not None and recipe.label.serve:
         raise BadInput("label.serve is for a service that is started here, and label.url names another: remove one")
     if recipe.label.url is None and recipe.label.model is not None:
@@ -185,6 +196,9 @@ def _check(recipe: Recipe) -> None:
         raise BadInput("model.quantization freezes the weights, so an adapter has to be trained: set lora.r, as in 64")
     if recipe.report.baseline and not recipe.train.get("reg_alpha", 0):
         raise BadInput("report.baseline trains the same without the regulariser, and train.reg_alpha is 0: set one")
-    for name in ("output_dir", "resume_from_checkpoint"):
-        if name in recipe.train:
-            raise BadInput(f"train.{name} is the run's own affair (run.directory): remove it")
+    if recipe.sft.train.get("method", "sft") != "sft":
+        raise BadInput(f"sft.train.method = {recipe.sft.train['method']!r}: this stage's method is 'sft', remove it")
+    for section, options in (("train", recipe.train), ("sft.train", recipe.sft.train)):
+        for name in ("output_dir", "resume_from_checkpoint"):
+            if name in options:
+                raise BadInput(f"{section}.{name} is the run's own affair (run.directory): remove it")

@@ -16,6 +16,7 @@ from typing import Any
 
 from tokenreward.dataset.atomic import locked, replace
 from tokenreward.errors import BadInput
+from tokenreward_trainer.pipeline.policy import with_policy
 from tokenreward_trainer.pipeline.recipe import Recipe
 from tokenreward_trainer.pipeline.stage import Stage, StageInput
 from tokenreward_trainer.pipeline.stage_folder import Folder, Record
@@ -70,13 +71,15 @@ def run_recipe(recipe: Recipe, *, progress: bool = True) -> Path:
 def _pass(
     stage: Stage, options: dict[str, Any], recipe: Recipe, directory: Path, passed: dict[str, Passed], progress: bool
 ) -> Passed:
-    inputs = {name: passed[name].record.digest_of(files) for name, files in stage.inputs.items()}
+    inputs = {name: passed[source.stage].record.digest_of(source.files) for name, source in stage.inputs.items()}
     folder = Folder.of(directory, stage.name, stage.version, options, inputs)
     if (record := folder.finished()) is not None:
         return Passed(folder.path, record, done=False)
     folder.begin()
     started = time.monotonic()
-    given = StageInput(recipe, folder.path, {name: passed[name].folder for name in stage.inputs}, progress)
+    folders = {name: passed[source.stage].folder for name, source in stage.inputs.items()}
+    own = with_policy(recipe, folders["policy"]) if "policy" in folders else recipe
+    given = StageInput(own, folder.path, folders, progress)
     left = stage.run(given)
     missing = [name for name in left.files if not (folder.path / name).is_file()]
     if missing:

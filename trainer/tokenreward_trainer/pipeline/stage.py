@@ -23,7 +23,7 @@ class StageInput:
     Attributes:
         recipe: The whole recipe.
         folder: Where the stage leaves its files.
-        inputs: The folders of the stages before it, by name.
+        inputs: The folders of the stages that it reads, by what it calls them.
         progress: Whether to show progress.
     """
 
@@ -47,19 +47,33 @@ class StageOutput:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Files of a stage that another one reads.
+
+    Attributes:
+        stage: The stage that leaves them.
+        files: Their paths in its folder; another content of theirs is another input.
+    """
+
+    stage: str
+    files: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage of the loop.
 
     Attributes:
-        name: Its name in folders and in the recipe.
-        inputs: The files it reads, by the stage that leaves them.
+        name: Its name in folders, with the number of its round from the second one on.
+        inputs: What it reads, by what it calls it. The input `policy` is a training's model, which stands for the
+            recipe's.
         options: Returns all else that its outputs depend on.
         run: Does the work.
         version: Is raised when the code changes the outputs.
     """
 
     name: str
-    inputs: Mapping[str, Sequence[str]]
+    inputs: Mapping[str, Source]
     options: Callable[[Recipe], dict[str, Any]]
     run: Callable[[StageInput], StageOutput]
     version: int = 1

@@ -22,7 +22,10 @@ _DARK = {"#0072b2": "#56b4e9", "#e69f00": "#f0c05a", "#009e73": "#4fd1a5", "#cc7
 _INK, _GRID = "#1b1b1f", "#b9b9c0"
 _THEMES = {_INK: "#e4e4e8", _GRID: "#55555f", **_DARK}
 
-_PANELS = (
+#: Title, label of the axis, and the logged numbers of which the first that a run has is drawn.
+Panel = tuple[str, str, tuple[str, ...]]
+
+_PANELS: Sequence[Panel] = (
     ("loss", "loss", ("loss/preference", "loss")),
     ("reward margin", "chosen - rejected", ("rewards/margins",)),
     ("accuracy", "share of pairs", ("rewards/accuracies",)),
@@ -43,16 +46,21 @@ class Chart:
     description: str
 
 
-def curves(records: Sequence[RunRecord]) -> Chart:
-    """Draws four panels over training steps: loss, margin, accuracy, and correlation with the labels.
+def curves(records: Sequence[RunRecord], panels: Sequence[Panel] = _PANELS) -> Chart:
+    """Draws four panels over training steps.
 
     Curves of two runs often lie on each other. So below each panel a strip shows by how much the last run is above or
     below the first.
+
+    Args:
+        records: The runs.
+        panels: Title, label of the axis, and names of logged numbers; without them loss, margin, accuracy and
+            correlation with the labels.
     """
     apart = len(records) > 1
     figure = Figure(figsize=(11, 8.5 if apart else 6), layout="constrained")
     rows = figure.subplots(4 if apart else 2, 2, height_ratios=[3, 1.2] * 2 if apart else None, sharex="col")
-    for number, (title, label, names) in enumerate(_PANELS):
+    for number, (title, label, names) in enumerate(panels):
         row, column = divmod(number, 2)
         axes = rows[2 * row if apart else row][column]
         for place, (record, colour) in enumerate(_coloured(records)):
@@ -67,7 +75,8 @@ def curves(records: Sequence[RunRecord]) -> Chart:
         axes.tick_params(labelbottom=True)
     if figure.axes[0].lines:
         figure.axes[0].legend(fontsize=8, frameon=False, labelcolor=_INK)
-    about = "Loss, reward margin, accuracy and correlation with the labels. Lines: training; dots: held out."
+    titles = ", ".join(title for title, _, _ in panels)
+    about = f"{titles[:1].upper()}{titles[1:]}. Lines: training; dots: held out."
     strips = f" Strips: {records[-1].name} less {records[0].name}." if apart else ""
     return Chart(_uri(figure), about + strips)
 

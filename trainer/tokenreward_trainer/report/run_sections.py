@@ -52,6 +52,22 @@ def scores(sampled: Sequence[Mapping[str, Any]], scored: Sequence[Mapping[str, A
     return "<h2>Scores</h2>" + _table(("prompts", "different responses", "mean score", "in groups with a pair"), rows)
 
 
+def rounds(scored: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+    """Draws mean scores by round: how good the policy was that each round sampled from.
+
+    Args:
+        scored: Of each round, the groups with their scores. One round alone is drawn by `scores`.
+    """
+    if len(scored) == 1:
+        return ""
+    rows = []
+    for number, groups in enumerate(scored, 1):
+        found = [r["score"] for group in groups for r in group["responses"] if r["score"] is not None]
+        mean = f"{sum(found) / len(found):.3f}" if found else "-"
+        rows.append((str(number), str(len(found)), mean, str(sum("chosen" in group for group in groups))))
+    return "<h2>Rounds</h2>" + _table(("round", "different responses", "mean score", "pairs"), rows)
+
+
 def _share(found: Sequence[tuple[float, bool]]) -> str:
     return f"{sum(paired for _, paired in found) / len(found):.0%}"
 

@@ -10,21 +10,33 @@ from tokenreward_trainer.training.run_record import RunRecord
 
 def summary(records: Sequence[RunRecord]) -> str:
     """Returns the table of results and options, one column a run, and where the labels come from, as HTML."""
-    head = "".join(f"<th scope='col'>{escape(record.name)}</th>" for record in records)
     rows = [(name, [value(record) for record in records]) for name, value in _ROWS]
-    options = sorted({name for record in records for name in record.options})
-    rows += [(name, [str(record.options.get(name, "")) for record in records]) for name in options]
+    rows += _options(records)
+    return (
+        f"<p>{_origin(records[-1])}</p>\n{_table(records, rows)}\n"
+        "<p class='quiet'>Loss: the preference part alone. Correlation: Pearson's, over tokens, between learned token "
+        "rewards, &beta; log &pi;/&pi;<sub>ref</sub>, and the labels.</p>"
+    )
+
+
+def options_table(records: Sequence[RunRecord]) -> str:
+    """Returns the table of options alone, one column a run, as HTML."""
+    return _table(records, _options(records))
+
+
+def _options(records: Sequence[RunRecord]) -> list[tuple[str, list[str]]]:
+    names = sorted({name for record in records for name in record.options})
+    return [(name, [str(record.options.get(name, "")) for record in records]) for name in names]
+
+
+def _table(records: Sequence[RunRecord], rows: Sequence[tuple[str, list[str]]]) -> str:
+    head = "".join(f"<th scope='col'>{escape(record.name)}</th>" for record in records)
     body = "".join(
         f"<tr><th scope='row'>{escape(name)}</th>{''.join(f'<td>{escape(value)}</td>' for value in values)}</tr>"
         for name, values in rows
         if any(value not in ("", "-") for value in values)
     )
-    return (
-        f"<p>{_origin(records[-1])}</p>\n<div class='wide'><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}"
-        "</tbody></table></div>\n"
-        "<p class='quiet'>Loss: the preference part alone. Correlation: Pearson's, over tokens, between learned token "
-        "rewards, &beta; log &pi;/&pi;<sub>ref</sub>, and the labels.</p>"
-    )
+    return f"<div class='wide'><table><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def _origin(record: RunRecord) -> str:

@@ -37,8 +37,13 @@ def is_whole(checkpoint: Path) -> bool:
 def remove_checkpoints(out: Path) -> None:
     """Removes all checkpoints of a run; one that a kill leaves half removed counts as unfinished."""
     for path in out.glob("checkpoint-*"):
-        (path / _LAST_WRITTEN).unlink(missing_ok=True)
-        shutil.rmtree(path)
+        remove_checkpoint(path)
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Removes one checkpoint, under the same rule."""
+    (path / _LAST_WRITTEN).unlink(missing_ok=True)
+    shutil.rmtree(path)
 
 
 def _step_of(checkpoint: Path) -> int | None:

@@ -22,14 +22,24 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
     """Options of a preference training run, beside those of transformers' TrainingArguments.
 
     Attributes:
-        method: dpo, simpo, wpo, tdpo1, tdpo2 or sepo.
+        method: One of METHODS; docs/methods.md has them all.
         beta: The strength of the implicit reward; None takes the method's own default.
-        gamma_ratio: SimPO's target margin over beta; None is 0.5 for simpo, and nothing else may set it.
+        gamma_ratio: The target margin of simpo and confpo over beta; None is 0.5.
+        label_smoothing: The share of pairs that are taken to be labeled the wrong way round; None is 0.
         reg_alpha: The weight of T-REG's token-level regulariser; 0 trains without it.
+        reg_scale: What reg_alpha is measured in: `absolute`, or `labels`, the standard deviation of the token rewards:
+            then the regulariser has reg_alpha / std, so that labels of any size pull equally hard.
         weighting: The regulariser's weight per pair: `dynamic`, the factor in the loss's own gradient, or `static`, 1.
         sft_weight: The weight of -mean log-prob of the chosen completion (the paper's DPO-SFT ablation).
-        tdpo_alpha: The weight of TDPO2's KL term; None is 0.5 for tdpo2.
-        sepo_fraction: The share of tokens that SePO trains on; None is 0.3 for sepo.
+        tdpo_alpha: The weight of TDPO2's KL term; None is 0.5.
+        sepo_fraction: The share of tokens that SePO trains on; None is 0.3.
+        cpo_alpha: The weight of CPO's likelihood term; None is 1.
+        desirable_weight: The weight of KTO's chosen completions; None is 1.
+        undesirable_weight: The weight of KTO's rejected completions; None is 1.
+        tis_scale: TIS-DPO's token weights are 1 +- so many times the token reward; None is 0.6.
+        teacher_kl: Of opd: `reverse` on the samples, or `forward` over the teacher's likeliest tokens; None is forward
+            where the labels have those.
+        tgdpo_alpha: TGDPO's beta is 1 +- so many times the token reward of its own; None is 0.5.
         reference: Where the reference model's log-probs come from. `precompute` takes them from the initial model,
             once, cached by content; `live` runs the reference in every step; `none` has none; `auto` is what the
             method needs.
@@ -46,14 +56,22 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
         BadInput: A value is out of its range, or options do not go together.
     """
 
-    method: str = field(default="dpo", metadata={"help": "dpo, simpo, wpo, tdpo1, tdpo2 or sepo"})
+    method: str = field(default="dpo", metadata={"help": ", ".join(METHODS)})
     beta: float | None = None
     gamma_ratio: float | None = None
+    label_smoothing: float | None = None
     reg_alpha: float = 0.0
+    reg_scale: str = "absolute"
     weighting: str = "dynamic"
     sft_weight: float = 0.0
     tdpo_alpha: float | None = None
     sepo_fraction: float | None = None
+    cpo_alpha: float | None = None
+    desirable_weight: float | None = None
+    undesirable_weight: float | None = None
+    tis_scale: float | None = None
+    tgdpo_alpha: float | None = None
+    teacher_kl: str | None = None
     reference: str = "auto"
     reference_cache: str | None = None
     forward_tokens: int = 0
@@ -105,23 +123,25 @@ class PreferenceConfig(TrainingArguments):  # type: ignore[misc]
     @property
     def hyperparameters(self) -> Hyperparameters:
         """The loss's numbers, the method's own where an option is None."""
+        own = self.chosen_method.options
         beta = self.chosen_method.beta if self.beta is None else self.beta
         ratio = 0.5 if self.gamma_ratio is None else self.gamma_ratio
-        return Hyperparameters(
-            beta=beta,
-            gamma=beta * ratio if self.method == "simpo" else 0.0,
-            tdpo_alpha=0.5 if self.tdpo_alpha is None else self.tdpo_alpha,
-            sepo_fraction=0.3 if self.sepo_fraction is None else self.sepo_fraction,
-        )
+        given = {name: getattr(self, name) for name in own - {"gamma_ratio"} if getattr(self, name) is not None}
+        return Hyperparameters(beta=beta, gamma=beta * ratio if "gamma_ratio" in own else 0.0, **given)
 
     @property
     def reference_mode(self) -> str:
         """`precompute`, `live` or `none`: what `auto` comes to."""
         if self.reference != "auto":
             return self.reference
-        if "kl" in self.chosen_method.extras:
+        if self.needs_live_reference:
             return "live"
         return "precompute" if self.chosen_method.reference else "none"
+
+    @property
+    def needs_live_reference(self) -> bool:
+        """Whether the reference is asked for more than log-probs of the pairs, which could be had once."""
+        return not self.chosen_method.extras.isdisjoint({"kl", "mismatched"})
 
     @property
     def max_forward_tokens(self) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: option -> why it is refused where it is not at its default
 REFUSED = {
-    "label_smoothing_factor": "smooths the labels of a cross-entropy, and a preference loss has none",
+    "label_smoothing_factor": "smooths the labels of a cross-entropy; noisy preferences have label_smoothing",
     "include_num_input_tokens_seen": "counts `input_ids` in batches, and batches of pairs do not have them there",
     "label_names": "names the labels in a batch, and batches of pairs have none",
     "length_column_name": "is a column for sampling by length, and pairs are packed by their length anyway",

@@ -100,6 +100,8 @@ def unused_metrics(args: PreferenceConfig, *, router: bool = False) -> set[str]:
         args: The options.
         router: Whether the loss has a mixture of experts' own term.
     """
+    if args.chosen_method.single:
+        return set(MEANS) - {"logps/chosen"} - ({"rewards/chosen"} if args.chosen_method.teacher else set())
     unused = {"loss/preference"} if args.reg_alpha == args.sft_weight == 0 and not router else set()
     unused |= set() if router else {"loss/router"}
     unused |= set() if args.reg_alpha > 0 else {"loss/regularizer"}

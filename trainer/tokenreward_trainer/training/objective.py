@@ -43,13 +43,20 @@ class Objective:
         return torch.stack([self.preference.chosen_rewards, self.preference.rejected_rewards], dim=1)
 
 
-def objective_of(args: PreferenceConfig, chosen: Completions, rejected: Completions) -> Objective:
-    """Computes the terms that the options ask for (T-REG, arXiv 2412.02685, eq. 2; sec. 4.2 for the SFT term)."""
+def objective_of(args: PreferenceConfig, chosen: Completions, rejected: Completions, alpha: float) -> Objective:
+    """Computes the terms that the options ask for (T-REG, arXiv 2412.02685, eq. 2; sec. 4.2 for the SFT term).
+
+    Args:
+        args: The options.
+        chosen: The chosen side.
+        rejected: The rejected side.
+        alpha: The regulariser's factor (see `training.strength`); 0 leaves it out.
+    """
     method, hyper = args.chosen_method, args.hyperparameters
     preference = method.loss(chosen, rejected, hyper)
     regularizer = sft = None
-    if args.reg_alpha > 0:
-        regularizer = args.reg_alpha * regularization(
+    if alpha > 0:
+        regularizer = alpha * regularization(
             preference,
             chosen,
             rejected,

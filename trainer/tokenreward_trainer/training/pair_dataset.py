@@ -52,7 +52,7 @@ def labeled_dataset(given: Any, args: PreferenceConfig, vocabulary: int) -> Pair
     Raises:
         BadInput: What is given are no pairs, there are none, or labels are needed and missing, or only some have them.
     """
-    pairs = _within(_pairs(given), vocabulary)
+    pairs = _within(_sided(_pairs(given), args), vocabulary)
     if not pairs:
         raise BadInput("the data set has no pairs")
     unlabeled = sum(pair.chosen_token_rewards is None or pair.rejected_token_rewards is None for pair in pairs)
@@ -60,7 +60,7 @@ def labeled_dataset(given: Any, args: PreferenceConfig, vocabulary: int) -> Pair
         why = f"reg_alpha = {args.reg_alpha}" if args.reg_alpha > 0 else f"method = '{args.method}'"
         raise BadInput(
             f"{why} needs token rewards, and {unlabeled} of {len(pairs)} pairs have none: label them "
-            "(`tokenreward label`), or set reg_alpha = 0 and another method than sepo"
+            "(`tokenreward label`), or set reg_alpha = 0 and a method that reads no labels"
         )
     if 0 < unlabeled < len(pairs):
         raise BadInput(f"{unlabeled} of {len(pairs)} pairs have no token rewards: label all of them or none")
@@ -113,6 +113,32 @@ def known_logps(pairs: Sequence[Pair], sets: Sequence[PairDataset | None]) -> li
     found = [known.get(_ids(pair)) for pair in pairs]
     complete = [logps for logps in found if logps is not None]
     return complete if len(complete) == len(found) else None
+
+
+def _sided(pairs: list[Pair], args: PreferenceConfig) -> list[Pair]:
+    """The pairs as the method reads them: SFT has no use for their rejected side."""
+    method = args.chosen_method
+    if method.single:
+        if lacking := sum(pair.teacher is None for pair in pairs) if method.teacher else 0:
+            raise BadInput(
+                f"method = '{args.method}' needs a teacher's log-probs, and {lacking} of {len(pairs)} rows have none: "
+                "label with the teacher's service and `--include logprobs`, and load with teacher = True"
+            )
+        if method.teacher and args.teacher_kl == "forward" and any(not _has_top(pair) for pair in pairs):
+            raise BadInput("teacher_kl = 'forward' needs the teacher's likeliest tokens: label with `--include top`")
+        if len({_has_top(pair) for pair in pairs}) > 1:
+            raise BadInput("some rows have the teacher's likeliest tokens and others do not: label all of them alike")
+        return [
+            Pair(pair.id, pair.prompt, pair.chosen, (), chosen_mask=pair.chosen_mask, teacher=pair.teacher)
+            for pair in pairs
+        ]
+    if alone := sum(pair.single for pair in pairs):
+        raise BadInput(f"method = '{args.method}' compares two responses, and {alone} of {len(pairs)} rows have one")
+    return pairs
+
+
+def _has_top(pair: Pair) -> bool:
+    return pair.teacher is not None and pair.teacher.top_ids is not None
 
 
 def _ids(pair: Pair) -> tuple[tuple[int, ...], ...]:

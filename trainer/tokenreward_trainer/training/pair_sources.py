@@ -74,6 +74,8 @@ def _from_files(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedToke
         "squash": data.squash,
         "scored_by": [name for name in run.labels.models.values() if "@" in name],
         "vocabulary": vocabulary_of(run.model.name),
+        "single": arguments.chosen_method.single,
+        "teacher": arguments.chosen_method.teacher,
     }
     columns = [part.columns for part in data.parts] + [data.columns] * len(data.eval_sets)
     with arguments.main_process_first(local=False, desc="data"):  # The others find files fetched and labeled.
@@ -87,10 +89,37 @@ def _from_files(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedToke
     count = len(data.parts)
     train, held_out = split_and_mix(data, [each.pairs for each in loaded[:count]], arguments.seed)
     sets = dict(zip(data.eval_sets, (each.pairs for each in loaded[count:]), strict=True))
+    check_teacher(run.labels.teacher, loaded[0].provenance)
     counts = sum((each.counts for each in loaded), RowCounts())
     held_out = next(iter(sets.values()), held_out)
     named = {name: pairs for name, pairs in sets.items() if name}
     return RunData(train, held_out, loaded[0].provenance, origin="", counts=counts, eval_sets=named)
+
+
+def check_teacher(wanted: str | None, provenance: Provenance | None) -> None:
+    """Checks that the model that labeled is the teacher that is meant.
+
+    Offline distillation is consistent only with the teacher whose answers the policy was first trained on
+    (Lightning OPD, arXiv 2604.13010).
+
+    Args:
+        wanted: The teacher's model hash, the digest of its fingerprint, or its name; None takes any.
+        provenance: How the labels were made.
+
+    Raises:
+        BadInput: It is another model, or nobody knows which.
+    """
+    if wanted is None:
+        return
+    if provenance is None:
+        raise BadInput(f"labels.teacher = {wanted!r}, and the file does not say which model labeled it")
+    made = provenance.fingerprint
+    if wanted not in (made.model_hash, provenance.fingerprint_digest, made.model):
+        raise BadInput(
+            f"labels.teacher = {wanted!r}, and the labels are of {made.model} (model hash {made.model_hash}, "
+            f"fingerprint {provenance.fingerprint_digest}): distillation from another teacher than that of the first "
+            "training is biased. Label with that teacher, or leave labels.teacher out"
+        )
 
 
 def _with_own_labels(run: Run, data: RunData, device: torch.device) -> RunData:

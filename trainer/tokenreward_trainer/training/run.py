@@ -86,7 +86,7 @@ def _train(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizer
     marked = marked_tokens(tokenizer, data.held_out, spans_of(run))
     spans = found_by(learned_of(trainer, data.held_out, before, after), marked) if data.held_out else None
     examples = shown_pairs(trainer, data.held_out[:shown], before[:shown], after[:shown], marked, tokenizer)
-    judged = outcomes(trainer, data.held_out, before, after)
+    judged = [] if trainer.method.single else outcomes(trainer, data.held_out, before, after)
     record = record_of(trainer, examples, judged, spans, data, run)
     if trainer.is_world_process_zero():
         record.write(Path(arguments.output_dir) / "run.json")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tokenreward_trainer.training.trainer import PreferenceTrainer
 
 #: Options that a record shows for every method.
-_SHOWN = ("method", "reg_alpha", "weighting", "sft_weight", "learning_rate", "num_train_epochs", "seed")
+_SHOWN = ("method", "reg_alpha", "reg_scale", "weighting", "sft_weight", "learning_rate", "num_train_epochs", "seed")
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,7 @@ def shown_pairs(
                     ("rejected", pair.rejected, pair.rejected_token_rewards, pair.counted[1]),
                 )
             )
+            if ids
         ]
         shown.append(ShownPair(pair.id, tokenizer.decode(pair.prompt), responses))
     return shown
@@ -200,12 +201,14 @@ def record_of(
     options = {name: getattr(args, name) for name in _SHOWN}
     options |= {"batch": args.train_batch_size * args.gradient_accumulation_steps * args.world_size}
     options |= {"beta": trainer.hyper.beta, "reference": args.reference_mode}
-    for name, only in (("gamma", "simpo"), ("tdpo_alpha", "tdpo2"), ("sepo_fraction", "sepo")):
-        if args.method == only:
-            options[name] = getattr(trainer.hyper, name)
+    options |= {"label_std": trainer.strength.label_std}
+    if args.reg_alpha > 0:
+        options |= {"reg_alpha_absolute": trainer.strength.alpha, "reg_alpha_in_label_stds": trainer.strength.in_stds}
+    own = {"gamma" if name == "gamma_ratio" else name for name in trainer.method.options}
+    options |= {name: getattr(trainer.hyper, name) for name in sorted(own)}
     timed = [entry["train_runtime"] for entry in trainer.state.log_history if "train_runtime" in entry]
     return RunRecord(
-        name=args.method.upper().replace("SIMPO", "SimPO") + ("-REG" if args.reg_alpha > 0 else ""),
+        name=trainer.method.shown + ("-REG" if args.reg_alpha > 0 else ""),
         options=options,
         labels=data.origin,
         provenance=None if data.provenance is None else data.provenance.model_dump(mode="json"),

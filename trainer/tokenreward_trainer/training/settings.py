@@ -18,6 +18,8 @@ from tokenreward_trainer.config_file import Positive, Section, complaints, conte
 
 #: Columns that a file may have under other names.
 COLUMNS = ("prompt", "chosen", "rejected")
+#: Options of [train] that the same training without the regulariser has.
+WITHOUT_REGULARIZER: Mapping[str, Any] = {"reg_alpha": 0.0, "reg_scale": "absolute", "weighting": "dynamic"}
 
 
 class Model(Section):
@@ -123,6 +125,8 @@ class Labels(Section):
         model: For the service.
         models: For the service: what scores a branch, as `models` of `label_dataset`. Labels by another version than
             one that is named here are refused, also those of a file.
+        teacher: The model that must have labeled, by its model hash, its fingerprint's digest or its name; None takes
+            any. Distillation should have the teacher of the first training.
         strong: The better model of a contrast, or an adapter of `weak`.
         weak: The worse model of a contrast; None is the initial model.
     """
@@ -138,6 +142,7 @@ class Labels(Section):
     score: Score = "last"
     model: str | None = None
     models: dict[str, str] = Field(default_factory=dict)
+    teacher: str | None = None
     strong: str | None = None
     weak: str | None = None
 

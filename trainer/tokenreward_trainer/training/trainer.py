@@ -20,19 +20,16 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.data.collator import Collator
 from tokenreward_trainer.data.pair import Batch, Pair
 from tokenreward_trainer.doubtful import DoubtfulOption
-from tokenreward_trainer.losses import Completions
-from tokenreward_trainer.model.chunked_lm_head import TokenScores
 from tokenreward_trainer.model.devices import placed
 from tokenreward_trainer.model.layout_check import choose_layout
 from tokenreward_trainer.model.scorable import base_of, make_scorable
-from tokenreward_trainer.model.scoring import attending, reference_side, score
+from tokenreward_trainer.model.scoring import attending
 from tokenreward_trainer.training.config import PreferenceConfig
-from tokenreward_trainer.training.live_reference import as_reference, frozen, frozen_copy
+from tokenreward_trainer.training.live_reference import frozen, frozen_copy
 from tokenreward_trainer.training.metrics import Metrics
-from tokenreward_trainer.training.objective import Objective, objective_of
-from tokenreward_trainer.training.pair_dataset import check_batches, held_out_of, labeled_dataset, sets_of
-from tokenreward_trainer.training.pair_evaluation import PairEvaluation
+from tokenreward_trainer.training.pair_dataset import PairDataset, check_batches, held_out_of, labeled_dataset, sets_of
 from tokenreward_trainer.training.pair_scoring import PairLogps, score_pairs
+from tokenreward_trainer.training.part_objectives import PartObjectives
 from tokenreward_trainer.training.preparation import (
     adapted,
     check_precision,
@@ -41,10 +38,11 @@ from tokenreward_trainer.training.preparation import (
     without_dropout,
 )
 from tokenreward_trainer.training.sharding import SummedGradients, check_sharding, in_shards, shard_on_cpus
+from tokenreward_trainer.training.strength import strength_of
 from tokenreward_trainer.training.vocabulary import PaddingWithinEmbedding, padding_of, rows_of
 
 
-class PreferenceTrainer(PairEvaluation):
+class PreferenceTrainer(PartObjectives):
     """Trains a causal language model on preference pairs with token rewards.
 
     The loss is the mean over the pairs of the whole batch: the same however the batch is cut into micro-batches,
@@ -65,6 +63,7 @@ class PreferenceTrainer(PairEvaluation):
         layout: The batch layout that this model trains in.
         method: The preference loss.
         hyper: Its hyperparameters.
+        strength: How strong the regulariser is.
         ref_model: The model of a live reference beside the policy; None where there is none.
 
     Raises:
@@ -102,6 +101,8 @@ class PreferenceTrainer(PairEvaluation):
         train = None if train_dataset is None else labeled_dataset(train_dataset, args, self._vocabulary)
         held_out = held_out_of(eval_dataset, args, self._vocabulary)
         check_batches(train, sets_of(held_out), args)
+        known = next((each for each in (train, *sets_of(held_out)) if each is not None), PairDataset([]))
+        self.strength = strength_of(args, known.pairs)
         check_precision(model)
         self._router_weight = router_weight(model, args)
         make_scorable(model)
@@ -122,6 +123,7 @@ class PreferenceTrainer(PairEvaluation):
             max_tokens=args.max_forward_tokens,
             pad_token=padding_of(model),
             dtype=torch.promote_types(base_of(model).dtype, torch.float32),
+            mismatched="mismatched" in self.method.extras,
         )
         super().__init__(
             model=model,
@@ -196,19 +198,21 @@ class PreferenceTrainer(PairEvaluation):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """Computes the sum over this micro-batch's pairs, divided by the pairs of the whole batch.
+        """Computes the sum over this micro-batch's pairs, divided by the items of the whole batch.
 
         Args:
             model: The policy, wrapped as training wraps it.
             inputs: What the collator made.
             return_outputs: Whether to give `per_pair`, the losses `[B]`, and `rewards`, the implicit rewards `[B, 2]`
                 of the chosen and the rejected completions, too.
-            num_items_in_batch: The pairs of the whole batch; None is those of this micro-batch.
+            num_items_in_batch: The pairs (of single responses, the tokens) of the whole batch; None is those of this
+                micro-batch.
         """
-        parts = [self._objective(model, part) for part in inputs["parts"]]
+        z = inputs["reference_point"] if "reference_point" in inputs else self._reference_point(model, inputs)
+        parts = [self._objective(model, part, z) for part in inputs["parts"]]
         per_pair = torch.cat([part.total for part in parts])
         if num_items_in_batch is None:
-            loss = per_pair.mean()
+            loss = per_pair.sum() / self._items(inputs)
         else:
             # Gradients are averaged over processes, the pairs of which num_items_in_batch has all counted.
             loss = per_pair.sum() * self.accelerator.num_processes / num_items_in_batch
@@ -217,35 +221,12 @@ class PreferenceTrainer(PairEvaluation):
         places = inputs["order"].argsort()
         return loss, {"per_pair": per_pair.detach()[places], "rewards": torch.cat([p.rewards for p in parts])[places]}
 
-    def _objective(self, model: nn.Module, part: Batch) -> Objective:
-        scores, ref_logps = self._score(model, part)
-        chosen, rejected = _sides(part, scores, ref_logps)
-        objective = objective_of(self.args, chosen, rejected)
-        if scores.router_loss is not None:
-            router = (self._router_weight * scores.router_loss).expand_as(objective.preference.loss)
-            objective = replace(objective, router=router)
-        self._metrics[model.training].add(objective, chosen, rejected, beta=self.hyper.beta)
-        return objective
-
-    def _score(self, model: nn.Module, inputs: Batch) -> tuple[TokenScores, Tensor | None]:
-        extras = {*self.method.extras, *(["router"] if self._router_weight > 0 else [])}
-        if self.args.reference_mode != "live":
-            return score(model, inputs, extras=extras), inputs.get("ref_logps")
-        ref_model = self.ref_model if self.ref_model is not None else self.accelerator.unwrap_model(model)
-        with torch.no_grad(), as_reference(ref_model, self.layout):
-            if "kl" not in extras:
-                ref_logps = score(ref_model, inputs).logps
-                reference = None
-            else:
-                reference = reference_side(ref_model, inputs)
-        scores = score(model, inputs, extras=extras, reference=reference)
-        return scores, ref_logps if reference is None else scores.ref_logps
-
     # ---- the Trainer's seams ------------------------------------------------------------------------------
 
     def training_step(self, model: nn.Module, inputs: Batch, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         """Runs a forward and a backward pass for every part; processes exchange gradients in the last one."""
         assert num_items_in_batch is not None
+        z = self._reference_point(model, inputs)
         losses = []
         for index, part in enumerate(inputs["parts"]):
             last = index == len(inputs["parts"]) - 1
@@ -253,7 +234,7 @@ class PreferenceTrainer(PairEvaluation):
                 nullcontext() if last else self.accelerator.no_sync(model),
                 attending(model, self.layout),
             ):
-                losses.append(super().training_step(model, {"parts": [part]}, num_items_in_batch))
+                losses.append(super().training_step(model, {"parts": [part], "reference_point": z}, num_items_in_batch))
         return torch.stack(losses).sum()
 
     def floating_point_ops(self, inputs: Batch) -> int:
@@ -262,11 +243,17 @@ class PreferenceTrainer(PairEvaluation):
             self._parameter_count = int(base_of(self.model).num_parameters(exclude_embeddings=True))
         return sum(6 * int(part["input_ids"].numel()) * self._parameter_count for part in inputs["parts"])
 
+    def _items(self, batch: Batch) -> int:
+        """What the loss is a mean over: pairs, or the tokens of single responses (the Trainer counts `labels`)."""
+        if self.method.single:
+            return sum(len(part["targets"]) for part in batch["parts"])
+        return sum(len(part["mask"]) // 2 for part in batch["parts"])
+
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor | int | None:
-        """Pairs in the whole batch: all accumulation steps of all processes (the Trainer counts `labels`)."""
+        """Pairs, or tokens, in the whole batch: all accumulation steps of all processes."""
         if not batch_samples:
             return None
-        count = sum(len(batch["pair_index"]) for batch in batch_samples)
+        count = sum(map(self._items, batch_samples))
         if self.accelerator.num_processes == 1:
             return count  # As a number: a tensor would have to wait for the device.
         # Filled in on the device: a copy to it would wait for the step before.
@@ -280,10 +267,3 @@ class PreferenceTrainer(PairEvaluation):
         # As training does, so that a policy that has not moved shows zeros.
         with placed(self.model, self.args.device), self.accelerator.autocast():
             return score_pairs(self.model, pairs, layout=self.layout, max_tokens=self.args.max_forward_tokens)
-
-
-def _sides(inputs: Batch, scores: TokenScores, ref_logps: Tensor | None) -> tuple[Completions, Completions]:
-    """The chosen and the rejected half of the [2B, T] grids."""
-    grids = (scores.logps, inputs["mask"], ref_logps, inputs.get("token_rewards"), scores.log_collision, scores.kl)
-    halves: list[Any] = [(None, None) if grid is None else grid.chunk(2) for grid in grids]
-    return Completions(*(half[0] for half in halves)), Completions(*(half[1] for half in halves))

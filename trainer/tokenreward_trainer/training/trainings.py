@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenreward.errors import BadInput
 from tokenreward_trainer.training.config import PreferenceConfig
-from tokenreward_trainer.training.settings import Run
+from tokenreward_trainer.training.settings import WITHOUT_REGULARIZER, Run
 
 
 def arguments_of(run: Run, **changes: Any) -> PreferenceConfig:
@@ -41,4 +41,4 @@ def trainings_of(run: Run, arguments: PreferenceConfig) -> list[PreferenceConfig
             "report.baseline there are two: say true, and each goes on from its own"
         )
     out = str(Path(arguments.output_dir) / "baseline")
-    return [arguments_of(run, reg_alpha=0.0, weighting="dynamic", output_dir=out, push_to_hub=False), arguments]
+    return [arguments_of(run, **WITHOUT_REGULARIZER, output_dir=out, push_to_hub=False), arguments]

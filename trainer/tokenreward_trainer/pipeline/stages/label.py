@@ -9,13 +9,12 @@ from tokenreward.dataset import label_dataset
 from tokenreward.errors import TokenRewardError
 from tokenreward_trainer.pipeline.recipe import Recipe
 from tokenreward_trainer.pipeline.stage import StageInput, StageOutput, with_meta
-from tokenreward_trainer.resumable.hashes import model_hash
 
 
-def options(recipe: Recipe) -> dict[str, Any]:
-    """Returns the [label] section without what says only how fast; without a url, the policy's content too."""
+def options(recipe: Recipe, policy: str) -> dict[str, Any]:
+    """Returns the [label] section without what says only how fast; without a url, what identifies the policy too."""
     options = recipe.label.model_dump(exclude={"rows_per_job"})
-    return options | ({"model": model_hash(recipe.model.name)} if recipe.label.url is None else {})
+    return options | ({"model": policy} if recipe.label.url is None else {})
 
 
 def run(given: StageInput) -> StageOutput:
@@ -44,6 +43,7 @@ def run(given: StageInput) -> StageOutput:
             contexts=label.context,
             pool=label.pool,
             pool_by=label.pool_by,
+            score=label.score,
             tokens=True,  # The report draws them.
             url=url,
             progress=given.progress,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tokenreward_trainer.pipeline.recipe import Recipe
+from tokenreward_trainer.pipeline.round_names import named
 from tokenreward_trainer.pipeline.stage import StageInput, StageOutput
 from tokenreward_trainer.ranking.rank_file import scores_path
 from tokenreward_trainer.resumable.segments import read_rows
@@ -28,18 +29,22 @@ def run(given: StageInput) -> StageOutput:
     from tokenreward_trainer.report.training_report import title_of, training_sections
     from tokenreward_trainer.training.run_record import RunRecord
 
-    wanted = given.recipe.report
-    sampled = read_rows(given.inputs["sample"] / "samples.jsonl")
-    scored = read_rows(scores_path(given.inputs["rank"] / "pairs.jsonl"))
-    trainings = [given.inputs[name] for name in ("baseline", "train") if name in given.inputs]
+    wanted, last = given.recipe.report, given.recipe.run.rounds
+    sampled = read_rows(given.inputs[named("sample", last)] / "samples.jsonl")
+    rounds = [
+        read_rows(scores_path(given.inputs[named("rank", number)] / "pairs.jsonl")) for number in range(1, last + 1)
+    ]
+    scored = rounds[-1]
+    trainings = [given.inputs[name] for stage in ("baseline", "train") if (name := named(stage, last)) in given.inputs]
     records = [RunRecord.read(folder / "model" / "run.json") for folder in trainings]
-    labeled = given.inputs["label"] / "labeled.jsonl"
+    labeled = given.inputs[named("label", last)] / "labeled.jsonl"
     pairs = shown_rows(labeled, 0, wanted.pairs, _no_service) if wanted.pairs else []
     page = page_of(
         f"From prompts to {title_of(records)}",
         [
             conclusion(records),
             run_sections.stages(given.inputs),
+            run_sections.rounds(rounds),
             run_sections.scores(sampled, scored),
             run_sections.samples(scored[: wanted.samples]),
             run_sections.pairs(pairs),

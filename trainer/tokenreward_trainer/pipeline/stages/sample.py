@@ -6,12 +6,11 @@ from typing import Any
 
 from tokenreward_trainer.pipeline.recipe import Recipe
 from tokenreward_trainer.pipeline.stage import StageInput, StageOutput, with_meta
-from tokenreward_trainer.resumable.hashes import model_hash
 
 
-def options(recipe: Recipe) -> dict[str, Any]:
-    """Returns the [sample] section without what says only how fast, and the policy's content."""
-    return recipe.sample.model_dump(exclude={"gpu_memory"}) | {"model": model_hash(recipe.model.name)}
+def options(recipe: Recipe, policy: str) -> dict[str, Any]:
+    """Returns the [sample] section without what says only how fast, and what identifies the policy."""
+    return recipe.sample.model_dump(exclude={"gpu_memory"}) | {"model": policy}
 
 
 def run(given: StageInput) -> StageOutput:

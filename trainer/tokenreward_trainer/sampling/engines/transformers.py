@@ -7,6 +7,7 @@ drawn by random numbers of its own seed, so what its neighbours do changes nothi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,9 +41,25 @@ class TransformersEngine:
     def __init__(self, path: str, settings: Sampling, stops: frozenset[int]) -> None:
         device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
         model = load_model(CAUSAL_LM, find_model(path), path, dtype=getattr(torch, settings.dtype))
-        self._model = model.to(device).eval()
+        self._begin(model.to(device).eval(), settings, stops)
+
+    @classmethod
+    def around(cls, model: Any, settings: Sampling, stops: frozenset[int]) -> TransformersEngine:
+        """Samples with a model that is in memory already, as it is at each call.
+
+        Args:
+            model: A causal language model, in evaluation mode; an adapter may be on it.
+            settings: How responses are sampled; the model's own type counts, not `dtype`.
+            stops: Tokens that end a response.
+        """
+        engine = cls.__new__(cls)
+        engine._begin(model, settings, stops)
+        return engine
+
+    def _begin(self, model: Any, settings: Sampling, stops: frozenset[int]) -> None:
+        self._model = model
         self._settings = settings
-        self._stops = torch.tensor(sorted(stops), device=device)
+        self._stops = torch.tensor(sorted(stops), device=model.device)
 
     def close(self) -> None:
         """Frees the model's memory."""
