@@ -8,7 +8,9 @@ import re
 _MOST_CHARACTERS = 200
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 #: What our own paths begin with: below such a prefix, nobody could tell a path with it from one without.
-_OWN_PATHS = frozenset({"v1", "web", "docs", "redoc", "openapi.json", "healthz", "readyz", "metrics"})
+_OWN_PATHS = frozenset(
+    {"v1", "web", "docs", "redoc", "openapi.json", "healthz", "readyz", "metrics", "generate", "inference", "health"}
+)
 
 
 def is_loopback(host: str) -> bool:

@@ -164,12 +164,11 @@ def test_text_from_a_file_does_nothing_to_the_page_or_the_terminal(
 
 def test_pairs_are_judged_by_their_rewards(tmp_path: Path) -> None:
     pairs = [{"prompt": f"p{n}", "chosen": f"good {n}", "rejected": f"bad{'!' * (n % 3)} {n}"} for n in range(8)]
-    path, figures = rows(tmp_path / "pairs.jsonl", *pairs), tmp_path / "audit.json"
-    assert (
-        audit.main([path, "--templates", "opposite", "--estimators", "contrast", "--json", str(figures), "--quiet"])
-        == 0
-    )
-    content = json.loads(figures.read_text())["figures"]
+    path, out = rows(tmp_path / "pairs.jsonl", *pairs), tmp_path / "out"
+    command = [path, "--templates", "opposite", "--estimators", "contrast", "--out", str(out), "--quiet"]
+    assert audit.main(command) == 0
+    assert "<h2>Pairs</h2>" in (out / "audit.html").read_text("utf-8")
+    content = json.loads((out / "audit.json").read_text())["figures"]
     with Client() as client:
         sides = [
             client.label(

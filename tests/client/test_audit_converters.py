@@ -102,6 +102,14 @@ def test_mqm_gathers_the_lines_of_a_translation(tmp_path: Path) -> None:
     assert (second.response, texts(second)) == ("Hello", ([], []))
 
 
+def test_mqm_counts_what_is_part_of_a_major_error_as_wrong(tmp_path: Path) -> None:
+    rows = ["s\t<v>a b c d</v>\tminor", "s\ta <v>b</v> c d\tmajor", "s\ta b c <v>d</v>\tcritical"]
+    file = tmp_path / "mqm.tsv"
+    file.write_text("\n".join(["source\ttarget\tseverity", *rows]) + "\n", "utf-8")
+    (item,) = converted(tmp_path, "mqm", str(file))
+    assert texts(item) == (["b", "d"], ["a ", " c "])
+
+
 @pytest.mark.parametrize(
     ("kind", "content", "says"),
     [

@@ -38,6 +38,16 @@ def test_prompts_may_be_messages(tmp_path: Path) -> None:
     assert found.items[0].prompt == messages
 
 
+def test_spans_count_characters_of_the_row_behind_a_transcript_too(tmp_path: Path) -> None:
+    row = {"prompt": "\n\nHuman: 2+2?\n\nAssistant:", "response": " It is 5. ", "bad_spans": [[7, 8], [0, 1]]}
+    (item,) = load(written(tmp_path / "mine.jsonl", row | {"ignore_spans": [[0, 3]], "spans": [[0, 10]]})).items
+    assert item == SpanItem(
+        "0", [{"role": "user", "content": "2+2?"}], "It is 5.", ((6, 7),), ((0, 2),), spans=((0, 8),)
+    )
+    with pytest.raises(BadInput, match="ends beyond the response, which has 10 characters"):
+        load(written(tmp_path / "mine.jsonl", row | {"bad_spans": [[7, 11]]}))
+
+
 def test_a_file_with_chosen_and_rejected_is_a_set_of_pairs(tmp_path: Path) -> None:
     found = load(written(tmp_path / "pairs.jsonl", {"prompt": "p", "chosen": "c", "rejected": "r"}))
     assert found == PairSet("pairs", (PairItem("0", "p", "c", "r"),))

@@ -13,7 +13,8 @@ from tokenreward.errors import BadInput
 from tokenreward.estimators import Estimator
 from tokenreward.schema import Branch, ContextField, Template
 
-SHIPPED = list(templates.shipped().values())
+#: As the command takes them: templates that name a model need an adapter to go with it.
+SHIPPED = [template for template in templates.shipped().values() if not template.models]
 ESTIMATORS = list(estimators.shipped().values())
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tokenreward.audit.verdict import Advice, Findings, on_pairs, on_spans, prefers_worse
+from tokenreward.audit.verdict import Advice, Findings, judged_accuracy, on_pairs, on_spans, prefers_worse
 from tokenreward.statistics.bootstrap import Interval
 
 NAN = float("nan")
@@ -88,3 +88,6 @@ def test_pairs_are_judged_with_length_controlled_where_that_can_be_said() -> Non
     assert prefers_worse(around(0.3), around(0.3))
     assert not prefers_worse(around(0.3), around(0.5))
     assert not prefers_worse(around(0.3), around(0.3), 10)
+    assert prefers_worse(around(0.7), around(0.3))
+    assert judged_accuracy(around(0.7), around(0.3)) == around(0.3)
+    assert judged_accuracy(around(0.7), Interval(NAN, NAN, NAN)) == around(0.7)

@@ -253,6 +253,13 @@ def test_results_come_in_order_across_broken_connections(server: Staged, call: D
     assert server.seen[0].headers["prefer"] == "wait=10"
 
 
+def test_a_service_that_is_busy_while_results_are_read_is_told_of(server: Staged, call: Driver) -> None:
+    said: list[str | None] = []
+    server.stage(problem(503, "Too busy", retry_after="0"), reply(200, result_line(0) + end_line(1, True)))
+    assert len(Driver(call._asynchronous, server.url, on_trouble=said.append)("jobs.results", "j1")) == 1
+    assert said == ["Too busy (HTTP 503)\nbecause", None]
+
+
 def test_results_without_follow_are_what_is_there_now(server: Staged, call: Driver) -> None:
     server.stage(reply(200, result_line(3) + end_line(4, False)))
     assert [r.index for r in call("jobs.results", "j1", 3, follow=False)] == [3]

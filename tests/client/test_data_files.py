@@ -47,6 +47,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "rows.jsonl.gz": lambda path: compressed(path, LINES),
     "rows.jsonl.zst": lambda path: compressed(path, LINES),
     "rows.json": lambda path: path.write_text(json.dumps(ROWS, indent=2), "utf-8"),
+    "rows16.json": lambda path: path.write_text(json.dumps(ROWS), "utf-16"),
     "lines.json": lambda path: path.write_bytes(LINES),
     "rows.json.gz": lambda path: compressed(path, json.dumps(ROWS).encode()),
     "rows.csv": lambda path: separated(path, ROWS, ","),
@@ -218,6 +219,9 @@ def test_a_file_of_bad_rows_only_is_refused(tmp_path: Path) -> None:
     [
         ("a.json", '[{"prompt": "p", "response": "r"}, ', "row 1: not JSON"),
         ("a.json", '[{"prompt": "p", "response": "r"} 3]', "behind row 0: '3' where ',' or ']' is due"),
+        ("a.json", '[{"prompt": "p", "response": "r"}]\n[]', "'[' behind the array, which ends after 1 rows"),
+        ("a.json", '[{"prompt": "p", "response": "\udce9"}]', "a.json: not text in UTF-8 (invalid continuation byte"),
+        ("a.json", '{"prompt": "p", "response": "\udce9"}', "line 1: not JSON ("),
         ("a.json", '[{"a": 1, "a": 2}]', "row 0: the key 'a' stands there twice"),
         ("a.json", '[{"prompt": "p", "response": "r"}, 3]', "row 1: not a JSON object"),
         ("a.json", '{"prompt":\n "p"}', "line 1: not JSON"),
@@ -229,7 +233,7 @@ def test_a_file_of_bad_rows_only_is_refused(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_what_its_name_says_is_told(tmp_path: Path, name: str, content: str, says: str) -> None:
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_text(content, "utf-8", "surrogateescape")
     with pytest.raises(BadInput) as caught:
         label_dataset(tmp_path / name, tmp_path / "out.jsonl")
     assert says in str(caught.value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tokenreward import BadInput
-from tokenreward.dataset.formats import read_labeled, read_meta, sink_of, source_of
+from tokenreward.dataset.formats import read_labeled, read_meta, sink_of, source_of, typed_for
 from tokenreward.dataset.jsonl import JsonlSink, JsonlSource
 from tokenreward.dataset.meta import META_KEY, meta_path
 
@@ -64,7 +64,8 @@ def test_json_lines_stay_json_lines_and_suit_no_other_output(tmp_path: Path) -> 
 
 def test_json_lines_become_typed_tables_for_a_columnar_output(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
-    source = source_of(written(tmp_path / "rows.jsonl"), tmp_path / "out.parquet")
+    out = tmp_path / "out.parquet"
+    source = typed_for(out, source_of(written(tmp_path / "rows.jsonl"), out), lambda row, where: None)
     ((first, rows, table),) = source.batches(10)
     assert (first, len(rows), table.num_rows) == (0, 2, 2)
     assert table.schema.field("token_rewards").type.value_type == "double"

@@ -22,7 +22,7 @@ from tests.support.fake_service import FakeService
 from tokenreward import BadInput, label_dataset
 from tokenreward.dataset.chunks import Chunk, chunks
 from tokenreward.dataset.columns import label_columns
-from tokenreward.dataset.formats import read_labeled, sink_of, source_of
+from tokenreward.dataset.formats import read_labeled, sink_of, source_of, typed_for
 from tokenreward.dataset.inputs.layout_search import layout_in
 from tokenreward.dataset.row_items import RowItems
 from tokenreward.schema import ItemFailure, ItemResult
@@ -48,8 +48,10 @@ def rows_with(*values: Any, name: str = "extra") -> list[dict[str, Any]]:
 
 def passed_through(data: Any, out: Path, rows: int = 2) -> None:
     """Do with the rows what labeling does, without a service: no response gets rewards."""
-    source = source_of(data, out) if isinstance(data, Path) else dataset_source(data)
-    sink, layout = sink_of(out, source), layout_in(source)
+    opened = source_of(data, out) if isinstance(data, Path) else dataset_source(data)
+    layout = layout_in(opened)
+    source = typed_for(out, opened, RowItems(layout).of)
+    sink = sink_of(out, source)
     work = list(chunks(source, RowItems(layout), rows))
     sink.check(work[0].payload, out)
     for chunk in work:

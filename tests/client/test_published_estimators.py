@@ -193,6 +193,12 @@ def test_a_token_classifier_serves_tlcr_alone_and_a_language_model_everything_el
     assert judge.digest != model.digest
 
 
+def test_an_estimator_that_needs_moments_is_not_for_a_model_behind_endpoints() -> None:
+    model = Fingerprint(model="m", model_hash="", tokenizer_hash="", engine="remote", engine_version="", dtype="")
+    assert "take estimator 'lp_word'" in str(estimators.resolve("z_word").unfit_model(model))
+    assert estimators.resolve("lp_word").unfit_model(model) is None
+
+
 def test_every_estimator_names_a_shipped_template_that_has_its_branches() -> None:
     from tokenreward import templates
 

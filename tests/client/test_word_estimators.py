@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -25,41 +25,45 @@ def evidence(
     return Evidence({"plain": logprobs}, text, offsets, moments={"plain": MOMENTS})
 
 
-def by_hand(minima: list[float], p: dict[str, float]) -> list[float]:
+def neighbours(minima: list[float], p: Mapping[str, float]) -> list[float]:
     found = []
     for t, own in enumerate(minima):
         widths = [p["before"] if s < t else p["after"] for s in range(len(minima))]
         near = [math.exp(-0.5 * ((s - t) / width) ** 2) for s, width in enumerate(widths)]
         average = sum(w * v for w, v in zip(near, minima, strict=True)) / sum(near)
-        centre = (p["prior"] * p["usual"] + sum(minima[:t])) / (p["prior"] + t)
-        found.append((own + p["weight"] * average) / (1 + p["weight"]) - centre - p["bias"])
+        found.append((own + p["weight"] * average) / (1 + p["weight"]))
     return found
 
 
-@pytest.mark.parametrize(
-    ("name", "minima"),
-    [("lp_word", [-3.0, -3.0, -0.5, -0.25, -2.0]), ("z_word", [Z[1], Z[1], Z[2], Z[3], Z[4]])],
-)
-def test_a_word_counts_as_its_least_likely_token_against_what_stood_before(name: str, minima: list[float]) -> None:
-    for given in ({}, {"weight": 1.0, "prior": 3.0, "usual": -1.0, "bias": 0.25, "scale": 2.0}):
-        estimator = estimators.resolve(name)
-        parameters = estimator.chosen(given)
-        outcome = estimator.apply(evidence(), given)
-        d = by_hand(minima, parameters)
-        np.testing.assert_allclose(outcome.difference, d, atol=1e-6)
-        expected = [1 / (1 + math.exp(-parameters["scale"] * one)) - 0.5 for one in d]
-        np.testing.assert_allclose(outcome.rewards, expected, atol=1e-6)
+def check(name: str, given: dict[str, float], d: list[float], found: Evidence) -> None:
+    estimator = estimators.resolve(name)
+    outcome = estimator.apply(found, given)
+    np.testing.assert_allclose(outcome.difference, d, atol=1e-6)
+    scale = estimator.chosen(given)["scale"]
+    np.testing.assert_allclose(outcome.rewards, [1 / (1 + math.exp(-scale * one)) - 0.5 for one in d], atol=1e-6)
 
 
-def test_a_step_counts_as_its_mean_against_what_stood_before_it() -> None:
+@pytest.mark.parametrize("given", [{}, {"weight": 1.0, "after": 2.0, "centre": 0.25, "scale": 2.0}])
+def test_z_word_is_the_least_z_of_a_word_and_a_little_of_its_neighbours(given: dict[str, float]) -> None:
+    p = estimators.resolve("z_word").chosen(given)
+    check("z_word", given, [n - p["centre"] for n in neighbours([Z[1], *Z[1:]], p)], evidence())
+
+
+@pytest.mark.parametrize("given", [{}, {"weight": 1.0, "prior": 3.0, "usual": -1.0, "centre": 0.25, "scale": 2.0}])
+def test_lp_word_compares_a_word_with_what_stood_before_it(given: dict[str, float]) -> None:
+    p = estimators.resolve("lp_word").chosen(given)
+    m = [-3.0, -3.0, -0.5, -0.25, -2.0]
+    level = [(p["prior"] * p["usual"] + sum(m[:t])) / (p["prior"] + t) for t in range(5)]
+    d = [n - c - p["centre"] for n, c in zip(neighbours(m, p), level, strict=True)]
+    check("lp_word", given, d, evidence())
+
+
+def test_a_step_counts_as_the_mean_of_its_words() -> None:
     text, offsets = "ab\ncd ef.", [(0, 2), (2, 5), (5, 8), (8, 9), (9, 9)]
-    p = estimators.resolve("step").chosen({})
-    outcome = estimators.resolve("step").apply(evidence(text=text, offsets=offsets))
-    second = sum(Z[1:4]) / 3 - (p["prior"] * p["usual"] + Z[0]) / (p["prior"] + 1)
-    first = Z[0] - p["usual"]
-    end = Z[4] - (p["prior"] * p["usual"] + sum(Z[:4])) / (p["prior"] + 4)  # it is of no step, and keeps its own
-    expected = [first, second, second, second, end]
-    np.testing.assert_allclose(outcome.difference, np.array(expected) - p["bias"], atol=1e-6)
+    centre = estimators.resolve("step").chosen({})["centre"]
+    second = (-3.0 - 0.5 - 0.25) / 3
+    d = [one - centre for one in (-1.0, second, second, second, -2.0)]  # the end of the turn is of no step
+    check("step", {}, d, evidence(text=text, offsets=offsets))
 
 
 def test_a_response_of_one_line_is_cut_into_sentences() -> None:
@@ -86,5 +90,5 @@ def test_an_error_never_lifts_what_stands_before_it(name: str) -> None:
 
 
 def test_which_of_them_need_moments_is_said() -> None:
-    assert [estimators.resolve(name).moments for name in ("z_word", "lp_word", "step")] == [True, False, True]
+    assert [estimators.resolve(name).moments for name in ("z_word", "lp_word", "step")] == [True, False, False]
     assert all(estimators.resolve(name).text for name in ("z_word", "lp_word", "step"))

@@ -35,3 +35,11 @@ def test_a_verdict_that_makes_no_sense_is_refused_as_a_problem(synthetic: Stack)
     answer = put(synthetic, VERDICT | {"advice": "perhaps"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"].endswith("/advice")
+
+
+def test_the_newest_two_hundred_verdicts_are_kept(synthetic: Stack) -> None:
+    put(synthetic, VERDICT | {"fingerprint_digest": "old"}).raise_for_status()
+    answer = put(synthetic, *(VERDICT | {"template_hash": f"t{n}"} for n in range(200)))
+    found = httpx2.get(synthetic.url + "/v1/audits").json()["audits"]
+    assert answer.json()["audits"] == found
+    assert sorted(one["template_hash"] for one in found) == sorted(f"t{n}" for n in range(200))

@@ -48,7 +48,7 @@ def test_a_declared_model_is_listed_without_workers_until_somebody_serves_it(run
 def test_a_model_that_is_not_declared_is_unknown(run) -> None:
     async def scenario(parts: Parts) -> None:
         with pytest.raises(ProblemError) as refused:
-            await plan(JobOptions(model="typo"), Fleet(parts.redis, ["later"]))
+            await plan(JobOptions(model="typo"), Fleet(parts.redis, ["later"]), parts.adapters)
         assert "known: later, tiny" in str(refused.value.problem.detail)
 
     run(scenario)

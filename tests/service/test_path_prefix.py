@@ -151,7 +151,9 @@ def test_no_request_changes_the_openapi_document_of_the_next() -> None:
     assert "servers" not in client.get("/openapi.json").json()
 
 
-@pytest.mark.parametrize("wrong", ["rewards", "/a//b", "//host", "/a/../b", "/v1", "/docs/x", "http://h/a", "/a?b"])
+@pytest.mark.parametrize(
+    "wrong", ["rewards", "/a//b", "//host", "/a/../b", "/v1", "/docs/x", "/inference", "http://h/a", "/a?b"]
+)
 def test_a_setting_that_is_no_path_stops_the_start(wrong: str) -> None:
     with pytest.raises(BadInput, match="TOKENREWARD_ROOT_PATH: Should"):
         ServiceSettings.read(root_path=wrong)

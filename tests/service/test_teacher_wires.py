@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 
 from benchmarks.harness.stack import Stack, http
+from tokenreward.protocol.arrow_blobs import Entry
+from tokenreward.protocol.ids_item import IdsItem
+from tokenreward_service.routes.job_items import _sent
 from tokenreward_service.wires.shared_starts import parts, scoring_order
 
 IDS = list(range(10, 30))
@@ -135,6 +138,33 @@ def test_a_branch_with_contexts_is_scored_in_place_of_the_bare_prompt(synthetic:
     assert answer.json()["tokenreward"]["provenance"]["template"] == "reference"
 
 
+def branch(start: int) -> dict[str, Any]:
+    items = [{"response_start": start, "item": {"prompt": "2+2?", "context": {"reference": "It is 4."}}}]
+    return {"template": "reference", "branch": "privileged", "items": items}
+
+
+def test_rows_of_a_branch_begin_where_they_are_asked_for_behind_the_start_of_its_response(synthetic: Stack) -> None:
+    rows = completions(synthetic, tokenreward=branch(10)).json()["choices"][0]["prompt_logprobs"]
+    expected = [row[str(token)]["logprob"] for row, token in zip(rows[10:], IDS[10:], strict=True)]
+    for place in (9, 10, 14):
+        entries = sglang(synthetic, logprob_start_len=place, tokenreward=branch(10)).json()["meta_info"]
+        found = [entry[0] for entry in entries["input_token_logprobs"]]
+        assert found[0] is None
+        assert found[1:] == pytest.approx(expected[place - 9 :])
+
+    def named(first: int, *more: int) -> Any:
+        asked = {"prompt_logprob_token_ids": [[token, *more] for token in IDS[first:]]}
+        answer = generate(synthetic, asked | {"prompt_logprob_start": first - 1}, tokenreward=branch(10)).json()
+        return np.load(io.BytesIO(base64.b64decode(answer["prompt_token_id_logprobs"])))
+
+    assert named(15)[:, 0].tolist() == pytest.approx(expected[5:])
+    np.testing.assert_array_equal(named(15, 5), named(10, 5)[5:])
+    early = {"prompt_logprob_token_ids": [[token] for token in IDS[5:]], "prompt_logprob_start": 4}
+    answer = generate(synthetic, early, tokenreward=branch(10))
+    assert answer.status_code == 400
+    assert "give 9 or more" in answer.json()["error"]["message"]
+
+
 def test_models_and_health_are_what_clients_of_vllm_ask_first(synthetic: Stack) -> None:
     assert http.get(synthetic.url + "/health").status_code == 200
     listed = http.get(synthetic.url + "/v1/models").json()
@@ -161,6 +191,7 @@ _REFUSED = [
     ({"logprobs": 1}, "logprobs"),
     ({"no_such_option": 1}, "no_such_option"),
     ({"tokenreward": {"branch": "better"}}, "tokenreward"),
+    ({"model": "one", "tokenreward": {"model": "two"}}, "tokenreward/model"),
     ({"tokenreward": {"template": "revision", "branch": "none", "items": []}}, "tokenreward/branch"),
 ]
 
@@ -206,6 +237,11 @@ def test_a_wires_job_is_gone_once_it_is_answered(synthetic: Stack) -> None:
     before = http.get(synthetic.url + "/v1/jobs").json()["jobs"]
     completions(synthetic)
     assert http.get(synthetic.url + "/v1/jobs").json()["jobs"] == before
+
+
+def test_what_a_wires_job_was_sent_is_shown_as_ids() -> None:
+    shown = _sent(3, Entry(None, item=IdsItem(prompt_ids=[1, 2], token_ids=[3])))
+    assert shown.model_dump(exclude_none=True) == {"index": 3, "prompt_ids": [1, 2], "token_ids": [3]}
 
 
 def test_the_rows_of_a_shared_start_are_computed_once_and_stand_in_every_sequence() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,12 +21,18 @@ class FakeEndpoint:
         scored: Requests that were answered with log-probs.
         model_seed: Another seed is another model.
         refuses: A response with this token id gets 400.
+        models: The names that it lists.
+        answers: The status of a path that answers nothing else.
+        asked: How often each path was asked for.
     """
 
     def __init__(self, chat: ChatFormat, shift: int = 0) -> None:
         self.scored = 0
         self.model_seed = 0
         self.refuses = -1
+        self.models = ["fake"]
+        self.answers: dict[str, int] = {}
+        self.asked: Counter[str] = Counter()
         self._chat = chat
         self._shift = shift
         self._failures: list[int] = []
@@ -47,10 +54,15 @@ class FakeEndpoint:
             self._failures = [status] * times
 
     def answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        self.asked[path] += 1
+        if path in self.answers:
+            return self.answers[path], {}
         if path == "/v1/models":
-            return 200, {"object": "list", "data": [{"id": "fake", "max_model_len": 4097}]}
+            return 200, {"object": "list", "data": [{"id": name, "max_model_len": 4097} for name in self.models]}
         if path == "/version":
             return 200, {"version": "0.0"}
+        if path == "/get_server_info":
+            return 404, {}
         if path == "/tokenize":
             (ids,) = self._chat.tokenizer.encode([body["prompt"]])
             return 200, {"tokens": [token + self._shift for token in ids]}

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from tokenreward.errors import BadInput
+from tokenreward_workers.engines.remote.endpoint_proof import Swapped
 from tokenreward_workers.process.failures import Failures
+from tokenreward_workers.shards.blame import blaming
 
 
 @pytest.fixture
@@ -31,3 +36,13 @@ def test_a_failure_while_the_worker_ends_is_noted_and_sends_no_second_signal(sen
     failures.add(RuntimeError("the store is away"))
     assert sent == []
     assert len(failures.errors) == 1
+
+
+def test_no_shard_is_blamed_for_what_is_wrong_with_an_endpoint() -> None:
+    shard: Any = SimpleNamespace(blamed=False)
+    with pytest.raises(Swapped), blaming([shard], passed=(BadInput,)):
+        raise Swapped("another model")
+    assert not shard.blamed
+    with pytest.raises(BadInput), blaming([shard]):
+        raise BadInput("of the shard's own")
+    assert shard.blamed

@@ -213,3 +213,17 @@ def test_a_request_shares_no_cache_with_one_that_begins_like_its_scored_part() -
     assert salts.of(Ask([*prompt[:40], 99, 1], 41)) == first  # differs inside its prompt
     assert salts.of(Ask([*prompt, 3, 4], 50)) != first  # its whole prompt is cached, and so is its first scored row
     assert salts.of(Ask([*prompt, 1, 2], 50)) != first
+
+
+def test_a_request_whose_prompt_reaches_into_rows_that_are_not_computed_yet_shares_no_cache_with_them() -> None:
+    salts = CacheSalts()
+    prompt = list(range(50))
+    waiting = Ask([*prompt, 1, 2, 3], 50)
+    shared = salts.of(waiting)
+    longer = Ask([*prompt, 1, 2, 7, 8], 53)
+    assert salts.of(longer) != shared
+    assert not salts.may_go_ahead((*prompt, 1))
+    assert salts.may_go_ahead(tuple(prompt[:40]))
+    assert not salts.may_go_ahead(tuple(prompt[:40])), "once is enough"
+    salts.answered(waiting, shared)
+    assert salts.of(longer) == shared

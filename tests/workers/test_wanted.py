@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ from tokenreward_workers.engines.packed.engine import TransformersEngine
 from tokenreward_workers.engines.synthetic import VOCABULARY, chat_format
 from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
 from tokenreward_workers.engines.synthetic.settings import SyntheticSettings
-from tokenreward_workers.rendering import Renderer
+from tokenreward_workers.rendering import Prepared, Renderer
 from tokenreward_workers.scoring import Moments, Row, Scoring, ScoringFailed, checked
 from tokenreward_workers.shards.logprob_cache import LogprobCache, branch_hashes, known_rows
-from tokenreward_workers.shards.preparing import prepare
+from tokenreward_workers.shards.preparing import Preparer
+from tokenreward_workers.shards.rewards import evidence_of
 from tokenreward_workers.store.job_store import JobStoreClient
 from tokenreward_workers.wanted import NamedIds, Wanted
 
@@ -145,7 +147,7 @@ def test_the_cache_keeps_rows_by_what_was_asked(valkey: Stack) -> None:
 
     def run(job: str, *include: str) -> Any:
         shard = shard_of(put(store, job, ["same"]), include=include)
-        prepare([shard], store, renderer, cache)
+        Preparer(store, renderer, cache).prepare([shard])
         for n, outcome in enumerate(score_all(engine, shard.scorings)):
             shard.settle(n, outcome)
         cache.keep([shard])
@@ -159,6 +161,15 @@ def test_the_cache_keeps_rows_by_what_was_asked(valkey: Stack) -> None:
         assert found[branch].top.ids.dtype == np.int32
     assert run("four").cache_hits == 1
     assert len({*map(tuple, (h.items() for s in (first, other) for h in s.hashes))}) == 2
+
+
+def test_an_estimator_gets_no_moments_of_repeated_branches() -> None:
+    row = Row(np.zeros(2, np.float32), Moments(np.ones(2, np.float32), np.ones(2, np.float32)))
+    prepared = Prepared(Scoring((1,), {"a": (2,)}, (3, 4)), "")
+    options: Any = SimpleNamespace(estimator="z_word", include=[], pool=None)
+    renderer: Any = SimpleNamespace(pieces=lambda _: (["a", "b"], [(0, 1), (1, 2)]))
+    evidence, _ = evidence_of(prepared, {"plain": row, "each[0]": row, "each[1]": row}, options, renderer)
+    assert set(evidence.moments) == {"plain"}
 
 
 def test_cached_numbers_of_another_shape_are_not_used() -> None:

@@ -23,7 +23,7 @@ from tokenreward.protocol.spill import Spill
 from tokenreward.protocol.worker_records import ModelRecord
 from tokenreward_workers.process.adapter_desk import AdapterDesk
 from tokenreward_workers.process.failures import Failures
-from tokenreward_workers.process.replicas import compare_with_others
+from tokenreward_workers.process.replicas import compare_with_first, compare_with_others
 from tokenreward_workers.process.report import reporter
 from tokenreward_workers.process.rq_worker import ShardWorker
 from tokenreward_workers.process.startup import Loaded, load
@@ -78,6 +78,8 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     arrow_blobs.warm_up()
     refuse_cluster_mode(client)
     probes = Probes(client, worker_id, identity.digest)
+    if loaded.reference is not None:
+        compare_with_first(loaded.reference, identity, probes)
     comparison = compare_with_others(loaded.probe, identity, probes)
     desk = _desk(settings, loaded, client)
     store.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))

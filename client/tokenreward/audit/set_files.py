@@ -58,25 +58,25 @@ def _span_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetCo
     (response,) = _texts(layout.responses(row, where), where)
     if "bad_spans" not in row:
         raise BadInput(f"{where}, field 'bad_spans': missing; give [] for a response without errors")
-    bad = _spans(row["bad_spans"], "bad_spans", response.text, where)
-    ignore = _spans(row.get("ignore_spans") or [], "ignore_spans", response.text, where)
+    bad = _spans(row["bad_spans"], "bad_spans", response, where)
+    ignore = _spans(row.get("ignore_spans") or [], "ignore_spans", response, where)
     context = known.of(row, response, [response], where)
-    own = _own_spans(row, SPANS, response.text, where)
+    own = _own_spans(row, SPANS, response, where)
     return SpanItem(str(row.get("id", number)), response.prompt, response.text, bad, ignore, context, own)
 
 
 def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetContexts, where: str) -> PairItem:
     chosen, rejected = _texts(layout.responses(row, where), where)
     context = [known.of(row, response, (chosen, rejected), where) for response in (chosen, rejected)]
-    spans = [_own_spans(row, prefix(one.side) + SPANS, one.text, where) for one in (chosen, rejected)]
+    spans = [_own_spans(row, prefix(one.side) + SPANS, one, where) for one in (chosen, rejected)]
     return PairItem(
         str(row.get("id", number)), chosen.prompt, chosen.text, rejected.text, context[0], context[1], *spans
     )
 
 
-def _own_spans(row: Mapping[str, Any], column: str, text: str, where: str) -> tuple[Span, ...]:
+def _own_spans(row: Mapping[str, Any], column: str, response: Response, where: str) -> tuple[Span, ...]:
     """Return a response's own segments, which have to be in order and apart; none where there is no such column."""
-    found = _spans(row.get(column) or [], column, text, where)
+    found = _spans(row.get(column) or [], column, response, where)
     for before, after in pairwise(found):
         if after[0] < before[1]:
             raise BadInput(f"{where}, field {column!r}: {list(after)} begins before {list(before)} ends")
@@ -92,13 +92,16 @@ def _texts(responses: list[Response], where: str) -> list[Response]:
     return responses
 
 
-def _spans(value: object, field: str, text: str, where: str) -> tuple[Span, ...]:
+def _spans(value: object, field: str, response: Response, where: str) -> tuple[Span, ...]:
+    """Return spans of the row's own text as spans of the response, which may begin and end within it."""
     if not isinstance(value, list):
         raise BadInput(f"{where}, field {field!r}: {value!r:.60} is not a list of [start, end) pairs")
-    return tuple(_span(entry, f"{where}, field '{field}[{n}]'", text) for n, entry in enumerate(value))
+    length = response.own_length
+    found = [_span(entry, f"{where}, field '{field}[{n}]'", length) for n, entry in enumerate(value)]
+    return tuple(moved for span in found if (moved := response.moved(*span)) is not None)
 
 
-def _span(entry: object, where: str, text: str) -> Span:
+def _span(entry: object, where: str, length: int) -> Span:
     if not isinstance(entry, Sequence) or isinstance(entry, str) or len(entry) != 2:
         raise BadInput(f"{where}: {entry!r:.60} is not a pair; write [start, end], end not included")
     start, end = entry
@@ -109,9 +112,9 @@ def _span(entry: object, where: str, text: str) -> Span:
         raise BadInput(f"{where}: [{start}, {end}] starts below 0; the first character of the response is 0")
     if start >= end:
         raise BadInput(f"{where}: [{start}, {end}] is empty; the end is not included, so it must be above the start")
-    if end > len(text):
+    if end > length:
         raise BadInput(
-            f"{where}: [{start}, {end}] ends beyond the response, which has {len(text)} characters;"
+            f"{where}: [{start}, {end}] ends beyond the response, which has {length} characters;"
             " offsets count characters (Unicode code points), not bytes or UTF-16 units"
         )
     return start, end

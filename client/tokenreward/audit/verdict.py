@@ -148,6 +148,11 @@ def too_few(found: Findings) -> str | None:
     return f"too few to say: {number} responses with {kind}, and it takes {FEWEST}{more}"
 
 
+def judged_accuracy(accuracy: Interval, controlled: Interval) -> Interval:
+    """Return the accuracy that a verdict from preference pairs is of: with length controlled where that is defined."""
+    return accuracy if math.isnan(controlled.value) else controlled
+
+
 def on_pairs(accuracy: Interval, controlled: Interval, pairs: int = FEWEST) -> str:
     """Return the verdict on a label, from preference pairs.
 
@@ -158,7 +163,7 @@ def on_pairs(accuracy: Interval, controlled: Interval, pairs: int = FEWEST) -> s
     """
     if pairs < FEWEST:
         return f"too few to say: {pairs} pairs, and it takes {FEWEST}"
-    judged = controlled if controlled.value == controlled.value else accuracy
+    judged = judged_accuracy(accuracy, controlled)
     if judged.below(0.5):
         return f"their mean prefers the worse response ({judged.value:.2f}): {STOP}"
     if not judged.above(0.5):
@@ -169,7 +174,7 @@ def on_pairs(accuracy: Interval, controlled: Interval, pairs: int = FEWEST) -> s
 
 def prefers_worse(accuracy: Interval, controlled: Interval, pairs: int = FEWEST) -> bool:
     """Return whether a label's mean reward prefers the worse response of a pair, see `on_pairs`."""
-    judged = controlled if controlled.value == controlled.value else accuracy
+    judged = judged_accuracy(accuracy, controlled)
     return pairs >= FEWEST and judged.below(0.5)
 
 

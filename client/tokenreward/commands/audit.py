@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tokenreward.arguments import Parser, positive
-from tokenreward.commands.common import add_connection, add_contexts, connected
+from tokenreward.commands.common import add_connection, add_contexts, connected, template_of
 from tokenreward.errors import BadInput, TokenRewardError
 
 if TYPE_CHECKING:
@@ -116,18 +115,10 @@ def _sets(arguments: argparse.Namespace) -> list[AuditSet]:
 
 def _templates(given: str | None) -> list[Template]:
     from tokenreward import templates
-    from tokenreward.schema import Template
-
-    def find(name: str) -> Template:
-        if not name.endswith(".toml"):
-            return templates.resolve(name)
-        try:
-            return Template(**tomllib.loads(Path(name).read_text("utf-8")))
-        except (OSError, ValueError, TypeError) as error:  # pydantic's and tomllib's errors are ValueErrors
-            raise BadInput(f"template {name}: {error}") from None
 
     # A template that names a model needs one that most services do not have: it has to be asked for.
-    return _chosen(given, find, [template for template in templates.shipped().values() if not template.models])
+    everything = [template for template in templates.shipped().values() if not template.models]
+    return _chosen(given, lambda name: templates.resolve(template_of(name)), everything)
 
 
 def _estimators(given: str | None) -> list[Estimator]:

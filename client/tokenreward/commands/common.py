@@ -53,13 +53,13 @@ def add_contexts(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def template_of(given: str | None) -> str | Template | None:
-    """Return the template that is named, or read the one in a .toml file.
+def template_of(given: str) -> str | Template:
+    """Return the name of a template as it is, or the template that a .toml file holds.
 
     Raises:
         BadInput: The file cannot be read, or holds no template.
     """
-    if given is None or not given.endswith(".toml"):
+    if not given.endswith(".toml"):
         return given
     from tokenreward.schema import Template
 

@@ -34,13 +34,13 @@ def dry_run(
     Returns:
         The exit code.
     """
-    whole = read_whole(data, out, scoring, options, dry=True)
-    for line in whole.understood.lines():
-        print(line)
-    for warning in whole.understood.warnings():
-        warnings.warn(warning, stacklevel=1)
-    extent = whole.understood.extent
-    first = next(chunks(whole.source, whole.reading, options.rows_per_job))
+    with read_whole(data, out, scoring, options) as whole:
+        for line in whole.understood.lines():
+            print(line)
+        for warning in whole.understood.warnings():
+            warnings.warn(warning, stacklevel=1)
+        extent = whole.understood.extent
+        first = next(chunks(whole.source, whole.reading, options.rows_per_job))
     tokens = scored_tokens(first.items, extent.bytes, scoring)
     about = "" if tokens is None else f", about {tokens:,} tokens to score, as the template shows them"
     print(f"{extent.responses} responses in {extent.jobs} job{'' if extent.jobs == 1 else 's'}{about}")

@@ -29,8 +29,9 @@ and `rejected`, as text or chat messages; docs/data.md has every shape that is u
 columns and gains token_ids, token_rewards and token_error (chosen_... and rejected_... for pairs). Where the provenance
 stands: the schema metadata of .parquet and .arrow, OUT.meta.json for .jsonl.
 
-Interrupted in any way, the same command goes on where it stopped. Exit codes: 0 all labeled, 3 some responses have an
-error instead of rewards (their rows say which), 1 nothing was written, 2 wrong usage, 130 interrupted.
+Interrupted in any way, the same command goes on where it stopped, except with --out -, where it begins anew. Exit
+codes: 0 all labeled, 3 some responses have an error instead of rewards (their rows say which), 1 nothing was written, 2
+wrong usage, 130 interrupted.
 """
 
 
@@ -78,9 +79,11 @@ def _label(data: str, out: Path, options: InputOptions, arguments: argparse.Name
                 data, out, options, run, url=arguments.url, api_key=arguments.key, progress=not arguments.quiet
             )
     except OSError as error:  # a full disk
-        raise BadInput(f"{error}; what is labeled is kept, and the same command goes on from here") from None
+        kept = "" if arguments.out == "-" else "; what is labeled is kept, and the same command goes on from here"
+        raise BadInput(f"{error}{kept}") from None
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        on = "nothing was written" if arguments.out == "-" else "the same command goes on from here"
+        print(f"\ninterrupted; {on}", file=sys.stderr)
         return 130
     return _told(labeled, str(arguments.out))
 
@@ -95,7 +98,9 @@ def _told(labeled: Labeled, out: str) -> int:
         file=sys.stderr if out == "-" else sys.stdout,
     )
     if labeled.rejected:
-        print(f"{labeled.rejected} rows could not be labeled, and are in {labeled.rejected_path}", file=sys.stderr)
+        # With stdout as the output, `streamed` writes them to stderr next.
+        place = ":" if out == "-" else f", and are in {labeled.rejected_path}"
+        print(f"{labeled.rejected} rows could not be labeled{place}", file=sys.stderr)
     if not labeled.failed:
         return 0
     print(f"{labeled.failed} of {labeled.responses} responses have an error instead of rewards:", file=sys.stderr)
@@ -179,7 +184,7 @@ def _parser() -> Parser:
 
 def _scoring(arguments: argparse.Namespace) -> ScoringOptions:
     return ScoringOptions.of(
-        template_of(arguments.template),
+        None if arguments.template is None else template_of(arguments.template),
         arguments.estimator,
         parameters=dict(arguments.parameter),
         pool=arguments.pool,

@@ -73,7 +73,10 @@ class BadRows:
             raise BadInput(f"none of the {rows} rows can be labeled; the first: {self._listed[0]}")
 
     def save(self, path: Path) -> None:
-        """Write all of them as JSON Lines, each with its place and its reason."""
+        """Write all of them as JSON Lines, each with its place and its reason. If there are none, remove the file."""
+        if not self.count:
+            path.unlink(missing_ok=True)
+            return
         self._kept.seek(0)
         with replace(path) as file:
             shutil.copyfileobj(self._kept, file)

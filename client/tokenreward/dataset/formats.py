@@ -7,7 +7,7 @@ it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ def source_of(
 
     Args:
         path: A file or a folder.
-        out: Where the labeled rows will go, which decides the type of the reader's rows.
+        out: Where the labeled rows will go, which decides whether a table's rows stay in tables.
         split: Which split of a folder with several.
         limit: At most so many rows are read.
         name: What messages call the input. None means its path.
@@ -59,13 +59,23 @@ def source_of(
         raise BadInput(f"{path}: a split is only for a folder or a data set of the hub")
     if kind is None:
         raise BadInput(f"{path}: labels {READ}, not {path.suffix!r}")
-    rows = _limited(_text_rows(path, kind, name or str(path)), limit)
-    if out.suffix not in COLUMNAR:
-        return rows
+    return _limited(_text_rows(path, kind, name or str(path)), limit)
+
+
+def typed_for(out: Path, source: Source, check: Callable[[Mapping[str, Any], str], object]) -> Source:
+    """Return a source whose rows have the types that an output needs: Arrow tables for one of columns.
+
+    Args:
+        out: Where the labeled rows will go.
+        source: The input.
+        check: Raises BadInput for a row that cannot be labeled; it is called with the row and its place.
+    """
+    if source.suffix != ".jsonl" or out.suffix not in COLUMNAR:
+        return source
     with needs("files", _ARROW):
         from tokenreward.dataset.typed_rows import TypedSource
 
-    return TypedSource(rows)
+    return TypedSource(source, check)
 
 
 def arrow_source_for(tables: ArrowSource, out: Path, limit: int | None = None) -> Source:

@@ -99,18 +99,6 @@ class JsonlSink:
                     shutil.copyfileobj(labeled, whole, 1 << 20)
 
 
-def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows of a file with the number of each one's line, from 1.
-
-    Raises:
-        BadInput: A line is no JSON object, names a key twice, or is nested too deeply.
-    """
-    for place, row in numbered_lines(path, str(path)):
-        if isinstance(row, Unreadable):
-            raise row
-        yield int(place.removeprefix("line ")), row
-
-
 def json_line(row: Mapping[str, Any]) -> bytes:
     """Return a row as it stands in a file, line end included."""
     try:

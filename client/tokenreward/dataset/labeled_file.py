@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,9 @@ class Labeled:
         return datasets.Dataset.from_json(str(self.path))
 
 
-def labeling_plan(extent: Survey, model: str | None, scoring: ScoringOptions, rows_per_job: int) -> dict[str, Any]:
+def labeling_plan(
+    extent: Survey, model: str | None, scoring: ScoringOptions, rows_per_job: int, columns: Mapping[str, str]
+) -> dict[str, Any]:
     """Return what identifies a labeling run: two runs with equal plans give the same file.
 
     Args:
@@ -67,9 +70,11 @@ def labeling_plan(extent: Survey, model: str | None, scoring: ScoringOptions, ro
         model: The model asked for.
         scoring: How the responses are scored.
         rows_per_job: The most rows in a job.
+        columns: Columns that have other names in the labeled file.
     """
     about = {"input": extent.digest, "rows": extent.rows, "model": model}
-    return about | scoring.plan() | {"rows_per_job": rows_per_job}
+    renamed = {"columns": dict(columns)} if columns else {}
+    return about | scoring.plan() | {"rows_per_job": rows_per_job} | renamed
 
 
 def existing_labeled(out: Path, plan: dict[str, Any]) -> Labeled | None:

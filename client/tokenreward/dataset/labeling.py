@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tokenreward.dataset.bad_rows import rejected_path
 from tokenreward.dataset.chunks import chunks
 from tokenreward.dataset.label_run import LabelOptions, LabelRun
 from tokenreward.dataset.labeled_file import Labeled, assemble, existing_labeled, labeling_plan
@@ -146,14 +147,14 @@ def label_input(
         api_key: See `label_dataset`.
         progress: See `label_dataset`.
     """
-    found = read_whole(data, out, run.scoring, options)
-    understood = found.understood
-    for warning in understood.warnings():
-        warnings.warn(warning, stacklevel=3)
-    plan = labeling_plan(understood.extent, run.model, run.scoring, options.rows_per_job)
-    if (existing := existing_labeled(found.target, plan)) is not None:
-        return replace(existing, rejected=understood.rejected)
     with ExitStack() as stack:
+        found = stack.enter_context(read_whole(data, out, run.scoring, options))
+        understood = found.understood
+        for warning in understood.warnings():
+            warnings.warn(warning, stacklevel=3)
+        plan = labeling_plan(understood.extent, run.model, run.scoring, options.rows_per_job, options.columns)
+        if (existing := existing_labeled(found.target, plan)) is not None:
+            return replace(existing, rejected=understood.rejected)
         shown = stack.enter_context(progress_for(progress))
         for line in understood.lines():
             shown.note(line)
@@ -161,6 +162,7 @@ def label_input(
         state = stack.enter_context(RunState(found.target, plan, found.source.suffix))
         work = chunks(found.source, found.reading, options.rows_per_job)
         LabelRun(here, state, found.sink, understood.layout, run, shown).run(work, understood.extent)
+        found.bad.save(rejected_path(found.target))  # before the output, which says that all is done
         labeled = assemble(found.target, found.sink, state, plan, understood.layout)
         return replace(labeled, rejected=understood.rejected)
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tokenreward.dataset.bad_rows import BadRows, rejected_path
+from tokenreward.dataset.bad_rows import BadRows
 from tokenreward.dataset.base import Sink, Source, Unreadable
 from tokenreward.dataset.chunks import chunks, survey
-from tokenreward.dataset.formats import sink_of
+from tokenreward.dataset.formats import sink_of, typed_for
 from tokenreward.dataset.inputs.opening import opened_source, target_of
 from tokenreward.dataset.response import Response
 from tokenreward.dataset.row_items import RowItems
@@ -50,6 +51,7 @@ class WholeInput:
         sink: What writes them.
         reading: How they become items.
         understood: What was understood of them.
+        bad: The rows that are left out.
     """
 
     target: Path
@@ -57,19 +59,20 @@ class WholeInput:
     sink: Sink
     reading: RowItems
     understood: Understood
+    bad: BadRows
 
 
+@contextmanager
 def read_whole(
-    data: Any, out: str | Path | None, scoring: ScoringOptions, options: InputOptions, *, dry: bool = False
-) -> WholeInput:
-    """Read an input from its beginning to its end.
+    data: Any, out: str | Path | None, scoring: ScoringOptions, options: InputOptions
+) -> Iterator[WholeInput]:
+    """Read an input from its beginning to its end, and yield it.
 
     Args:
         data: A path, a data set's name on the hub, or data in memory.
         out: Where the labeled rows will go. For data in memory None means a temporary file.
         scoring: How the responses will be scored.
         options: What is read, and how.
-        dry: Whether nothing may be written, not even the rows that are left out.
 
     Raises:
         BadInput: The input cannot be read, has rows that cannot be labeled, or does not suit its output.
@@ -84,7 +87,6 @@ def read_whole(
         score=scoring.score,
         name=options.name,
     )
-    sink = sink_of(target, source)
     reading = RowItems(
         layout,
         scoring.contexts,
@@ -92,17 +94,18 @@ def read_whole(
         named="named" in scoring.include,
         candidates=scoring.candidates,
     )
+    source = typed_for(target, source, reading.of)
+    sink = sink_of(target, source)
     with BadRows() as bad:
         extent = survey(chunks(source, reading, options.rows_per_job, bad))
         rows = extent.rows + bad.count
-        bad.refuse_if_all(rows)
-        if not options.skip_invalid:
+        if options.skip_invalid:
+            bad.refuse_if_all(rows)
+        else:
             bad.refuse(rows)
-        elif bad.count and not dry:
-            bad.save(rejected_path(target))
         understood = Understood(layout, extent, _example(source, reading), bad.count)
-    sink.check(next(chunks(source, reading, options.rows_per_job)).payload, target)
-    return WholeInput(target, source, sink, reading, understood)
+        sink.check(next(chunks(source, reading, options.rows_per_job)).payload, target)
+        yield WholeInput(target, source, sink, reading, understood, bad)
 
 
 def _example(source: Source, reading: RowItems) -> list[Response]:

@@ -22,6 +22,7 @@ class Response:
         tools: The tools that the model may call, if the row has them.
         chat_template_kwargs: What the row tells the chat template, if anything.
         turns: Where all of the assistant's turns are scored, the messages from the first of them to the last.
+        left_out: How many characters of the row's own text stand before `text`, and after it.
     """
 
     side: str
@@ -33,6 +34,7 @@ class Response:
     tools: list[dict[str, Any]] | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     turns: list[dict[str, Any]] | None = None
+    left_out: tuple[int, int] = (0, 0)
 
     def item(self) -> dict[str, Any]:
         """Return the response as an item to be labeled."""
@@ -48,3 +50,22 @@ class Response:
             **({} if self.finished else {"finished": False}),
             **{name: value for name, value in more.items() if value},
         }
+
+    @property
+    def own_length(self) -> int:
+        """How many characters the row's own text has."""
+        return sum(self.left_out) + len(self.text)
+
+    def moved(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return a span of the row's own text as a span of `text`.
+
+        Args:
+            start: The span's first character.
+            end: The character behind its last one, at most `own_length`.
+
+        Returns:
+            Where it stands in `text`; None if nothing of it is there.
+        """
+        before, last = self.left_out[0], len(self.text)
+        first, behind = (min(max(0, place - before), last) for place in (start, end))
+        return (first, behind) if first < behind else None

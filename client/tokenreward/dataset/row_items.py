@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenreward.dataset.columns import NAMED_IDS, SPANS, prefix
+from tokenreward.dataset.response import Response
 from tokenreward.dataset.row_contexts import check_sources, columns_of, context_of
 from tokenreward.dataset.row_layout import Layout
 from tokenreward.errors import BadInput
@@ -69,6 +70,20 @@ class RowItems:
                 item["context"] = context
             for name in self._own:
                 if value := row.get(prefix(response.side) + name):
-                    item[name] = value
+                    item[name] = _moved(value, response) if name == SPANS else value
             items.append(item)
         return items
+
+
+def _moved(spans: Any, response: Response) -> Any:
+    """Return spans of the row's own text as spans of the response. What is no such span is left to the item's check."""
+    if response.left_out == (0, 0) or not isinstance(spans, list):
+        return spans
+    if not all(_is_span(span, response.own_length) for span in spans):
+        return spans
+    return [list(moved) for start, end in spans if (moved := response.moved(start, end)) is not None]
+
+
+def _is_span(span: Any, length: int) -> bool:
+    numbers = isinstance(span, list | tuple) and len(span) == 2 and all(type(number) is int for number in span)
+    return numbers and 0 <= span[0] < span[1] <= length

@@ -110,7 +110,7 @@ class Layout:
         return [
             Response(
                 side,
-                with_system(asked, row, self.shape.system, where),
+                with_system(asked, row, where),
                 BETWEEN_TURNS.join(text for turn in turns if (text := _text(turn))),
                 self._ids(row, side, where),
                 finished_of(row, side, where),
@@ -118,6 +118,7 @@ class Layout:
                 tools,
                 kwargs,
                 turns if self.score == "all" else None,
+                _left_out(row.get(side), turns),
             )
             for side, (asked, turns) in zip(self.sides, said, strict=True)
         ]
@@ -127,7 +128,8 @@ class Layout:
     ) -> list[tuple[str | Messages, Messages]]:
         if self.score == "all":
             return turns_of(row, self.sides, prompt, where)
-        pairs = [before_last_message(row, side, prompt, where) for side in self.sides]
+        named = self.shape.prompt or "prompt"
+        pairs = [before_last_message(row, side, prompt, named, where) for side in self.sides]
         if len(pairs) == 2 and pairs[0][0] != pairs[1][0]:
             raise BadInput(
                 f"{where}: 'chosen' and 'rejected' differ before their last message (`--score all` scores pairs "
@@ -213,3 +215,10 @@ def layout_of(row: Mapping[str, Any], where: str, score: Score = "last") -> Layo
 def _text(message: Mapping[str, Any]) -> str:
     """What an assistant says in a message; nothing of anybody else's."""
     return text_of(message["content"]) if message["role"] in ASSISTANT else ""
+
+
+def _left_out(own: object, turns: Messages) -> tuple[int, int]:
+    """How many blanks of a response's column were left out before and after the one turn that it became."""
+    if not isinstance(own, str) or own.strip() != turns[0]["content"]:
+        return 0, 0
+    return len(own) - len(own.lstrip()), len(own) - len(own.rstrip())

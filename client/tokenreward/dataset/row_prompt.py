@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from tokenreward.dataset.row_values import messages_of, text_in
 from tokenreward.dataset.shapes.find import Shape
+from tokenreward.dataset.shapes.names import SYSTEMS
 from tokenreward.dataset.shapes.transcripts import check_plain, prompt_turns
 from tokenreward.errors import BadInput
 from tokenreward.schema.messages import text_of
@@ -36,27 +37,27 @@ def prompt_in(row: Mapping[str, Any], shape: Shape, form: Form | None, where: st
         return messages_of(row, shape.prompt, where)
     text = text_in(row, shape.prompt, where)
     check_plain(text, shape.prompt, where)
-    if shape.input is not None and row.get(shape.input):
-        text = f"{text}\n\n{text_in(row, shape.input, where)}"
+    more = (text_in(row, name, where) for name in shape.follows if row.get(name))
+    text = "\n\n".join((text, *more))
     turns = prompt_turns(text)
     if turns is not None and not all(turn["content"] for turn in turns):
         raise BadInput(f"{where}, column {shape.prompt!r}: a turn of the transcript is empty")
     return text if turns is None else turns
 
 
-def with_system(asked: str | Messages, row: Mapping[str, Any], column: str | None, where: str) -> str | Messages:
-    """Return the prompt with the row's system message before it.
+def with_system(asked: str | Messages, row: Mapping[str, Any], where: str) -> str | Messages:
+    """Return the prompt with the row's system message before it, if the row has one.
 
     Args:
         asked: The prompt.
         row: The row.
-        column: Which column holds the system message, if any does. It may be null or empty.
         where: How a person finds the row.
 
     Raises:
         BadInput: The column holds no text, or the prompt has another system message.
     """
-    if column is None or row.get(column) in (None, ""):
+    column = next((name for name in SYSTEMS if row.get(name) not in (None, "")), None)
+    if column is None:
         return asked
     said = text_in(row, column, where)
     messages = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked

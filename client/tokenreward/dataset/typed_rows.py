@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from tokenreward.dataset.base import Row, Source
+from tokenreward.dataset.base import Row, Source, Unreadable
 from tokenreward.errors import BadInput
 
 #: What pyarrow raises for a value that has no type, or not the one that it should have.
@@ -18,15 +18,22 @@ class TypedSource:
     """JSON rows as Arrow tables, all of one schema.
 
     The schema is the narrowest that holds every row as it is: a column of whole numbers and fractions becomes one of
-    fractions, and objects get the keys of all rows. Finding it takes one reading of all rows. Rows that no one schema
-    holds are an error.
+    fractions, and objects get the keys of all rows. Finding it takes one reading of all rows. Rows that cannot be
+    labeled have no say in it, and are `Unreadable`. Others that no one schema holds are an error.
     """
 
     suffix = ".arrow"
 
-    def __init__(self, rows: Source) -> None:
-        self._rows = rows
+    def __init__(self, rows: Source, check: Callable[[Mapping[str, Any], str], object]) -> None:
+        """Type a source's rows.
+
+        Args:
+            rows: The input.
+            check: Raises BadInput for a row that cannot be labeled.
+        """
+        self._rows, self._check = rows, check
         self._schema: pa.Schema | None = None
+        self._bad: dict[int, str] = {}  # why a row cannot be labeled, by its number
 
     def where(self, row: int) -> str:
         """See `Source.where`."""
@@ -40,16 +47,23 @@ class TypedSource:
         """See `Source.batches`. The payload is an Arrow table."""
         if self._schema is None:
             self._schema = self._inferred()
-        for first, batch, payload in self._rows.batches(rows):
+        for first, found, whole in self._rows.batches(rows):
+            batch = [self._labelable(number, row) for number, row in enumerate(found, first)]
+            payload = [{} if isinstance(row, Unreadable) else own for row, own in zip(batch, whole, strict=True)]
             try:
                 table = pa.Table.from_pylist(payload, schema=self._schema)
             except _UNFIT as error:
                 raise self._unlike(self._schema, first, payload, error) from None
             yield first, batch, table
 
+    def _labelable(self, number: int, row: Row) -> Row:
+        return Unreadable(self._bad[number], row) if number in self._bad else row
+
     def _inferred(self) -> pa.Schema:
         kinds: dict[str, pa.DataType] = {}
-        for first, _, payload in self._rows.batches(1024):
+        for first, batch, whole in self._rows.batches(1024):
+            self._note_bad(first, batch)
+            payload = [{} if number in self._bad else row for number, row in enumerate(whole, first)]
             for name in dict.fromkeys(name for row in payload for name in row):
                 values = [row.get(name) for row in payload]
                 try:
@@ -58,6 +72,14 @@ class TypedSource:
                 except _UNFIT as error:
                     raise self._mixed(name, kinds.get(name), first, values, error) from None
         return pa.schema(list(kinds.items()))
+
+    def _note_bad(self, first: int, batch: Sequence[Row]) -> None:
+        for number, row in enumerate(batch, first):
+            try:
+                if not isinstance(row, Unreadable):
+                    self._check(row, self.where(number))
+            except BadInput as error:
+                self._bad[number] = str(error)
 
     def _mixed(self, name: str, kind: pa.DataType | None, first: int, values: list[Any], error: Exception) -> BadInput:
         """Return the error that names the first row whose value does not go with those before it."""

@@ -15,8 +15,6 @@ from tokenreward.templates import transcript
 
 #: Characters that are shown of a text.
 _SHOWN = 100
-#: Bytes of an item, in JSON, that make a token of a usual tokenizer and text.
-_BYTES_A_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -34,11 +32,6 @@ class Understood:
     extent: Survey
     example: Sequence[Response]
     rejected: int = 0
-
-    @property
-    def tokens(self) -> int:
-        """About how many tokens prompts and responses have, by their size."""
-        return self.extent.bytes // _BYTES_A_TOKEN
 
     def lines(self) -> list[str]:
         """Return what was understood, for a person: the size and the form in one line, then the first row."""
@@ -68,8 +61,7 @@ class Understood:
     def _prompt(self) -> str:
         shape, first = self.layout.shape, self.example[0]
         where = f"`{shape.prompt}`" if shape.prompt is not None else f"what `{shape.sides[0]}` begins with"
-        more = [f"`{name}`" for name in (shape.input, shape.system) if name is not None]
-        columns = " and ".join([where, *more])
+        columns = " and ".join([where, *(f"`{name}`" for name in shape.beside)])
         turns = len(first.prompt) if isinstance(first.prompt, list) else 1
         return f"prompt = {columns}, {_count(turns, 'turn')}"
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tokenreward.estimators.parameters import Parameter, Parameters, complete
 from tokenreward.schema import Fingerprint, Template, digest
-from tokenreward.schema.provenance import TOKEN_CLASSIFIER
+from tokenreward.schema.provenance import REMOTE, TOKEN_CLASSIFIER
 
 LogProbs = NDArray[np.float32]
 Rewards = NDArray[np.float32]
@@ -176,6 +176,12 @@ class Estimator:
         An estimator that asks no model can be used with any. The rows of the synthetic engine mean nothing, so that it
         serves every estimator.
         """
+        if self.moments and fingerprint.engine == REMOTE:
+            return (
+                f"estimator {self.name!r} needs the moments of predictions, and {fingerprint.model!r} is served through"
+                " endpoints (engine remote), which give none: take estimator 'lp_word', or a worker with engine vllm or"
+                " transformers"
+            )
         classifier = fingerprint.head == TOKEN_CLASSIFIER
         if not self.branches or fingerprint.engine == "synthetic" or classifier == (self.reads == "judgements"):
             return None

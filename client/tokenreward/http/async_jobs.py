@@ -116,7 +116,9 @@ class AsyncJobs:
                                 yield result
                         pause = cursor.ended()
                     else:
-                        pause = cursor.refused(Reply(response.status_code, response.headers, await response.aread()))
+                        reply = Reply(response.status_code, response.headers, await response.aread())
+                        pause = cursor.refused(reply)
+                        self._connection.trouble.met(str(responses.refusal(reply)))
             except httpx2.RequestError as error:
                 outcome = broken(error, settings)
                 pause = cursor.broken(outcome)

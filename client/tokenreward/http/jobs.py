@@ -141,7 +141,9 @@ class Jobs:
                             yield from cursor.feed(block)
                         pause = cursor.ended()
                     else:
-                        pause = cursor.refused(Reply(response.status_code, response.headers, response.read()))
+                        reply = Reply(response.status_code, response.headers, response.read())
+                        pause = cursor.refused(reply)
+                        self._connection.trouble.met(str(responses.refusal(reply)))
             except httpx2.RequestError as error:
                 outcome = broken(error, settings)
                 pause = cursor.broken(outcome)

@@ -69,6 +69,8 @@ PATTERNS: Mapping[str, str] = {
     "adapter_answer": "tr:worker:adapter_answer:{order}",
     # hash: worker id -> when it published its probe, float64, and the log-probs of it, float32
     "probes": "tr:worker:probes:{fingerprint}",
+    # string: the log-probs, float32, that the first worker with the fingerprint got of a fixed text over its endpoints
+    "first_rows": "tr:worker:first_rows:{fingerprint}",
     # hash: counts that outlive the service's process, such as `recoveries`
     "counters": "tr:counters",
     # string: lock of the service that reconciles
@@ -178,6 +180,11 @@ def adapter_answer(order: str) -> str:
 def probes(fingerprint: str) -> str:
     """What the workers with this fingerprint made of their probe."""
     return PATTERNS["probes"].format(fingerprint=fingerprint)
+
+
+def first_rows(fingerprint: str) -> str:
+    """What the endpoints of this fingerprint made of a fixed text when it was first served."""
+    return PATTERNS["first_rows"].format(fingerprint=fingerprint)
 
 
 def cached(fingerprint: str, content_hash: str) -> str:

@@ -9,6 +9,8 @@ from tokenreward.schema.wire import AnswerModel
 
 #: The head of a model that judges tokens and does not predict them.
 TOKEN_CLASSIFIER = "token_classifier"
+#: The engine of a worker that scores through endpoints: they give log-probs of tokens, and no moments.
+REMOTE = "remote"
 #: Bumped only when the same input may give other log-probs, so that a rolling upgrade does not strand jobs.
 SCORING_VERSION = 2
 

@@ -48,6 +48,9 @@ async def plan(options: JobOptions, fleet: Fleet, adapters: Adapters) -> Plan:
         raise _unprocessable("/estimator", unfit)
     known = await adapters.of(model.fingerprint) if wanted else []
     scored = branch_models(template, estimator.branches, wanted, model, seen, known)
+    unfits = (estimator.unfit_model(info.fingerprint) for info in scored.models)
+    if (unfit := next(filter(None, unfits), None)) is not None:
+        raise _unprocessable("/models", unfit)
     provenance = Provenance(
         fingerprint=model.fingerprint,
         fingerprint_digest=model.fingerprint_digest,

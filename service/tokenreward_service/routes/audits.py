@@ -18,6 +18,9 @@ from tokenreward_service.runtime import RuntimeDep
 
 router = APIRouter(prefix="/v1/audits", tags=["catalogue"])
 
+#: How many verdicts an owner has at most, as many as one audit may bring.
+KEPT = 200
+
 
 class KeptVerdict(AuditVerdict):
     """A verdict, and when it was left here.
@@ -51,13 +54,24 @@ async def verdicts(runtime: RuntimeDep, caller: CallerDep) -> Verdicts:
     return Verdicts(audits=sorted(found, key=lambda verdict: verdict.at, reverse=True))
 
 
-@router.put("", response_model=Verdicts, responses=problems(400, 401, 403, 413, 415, 422, 503), openapi_extra=_BODY)
+@router.put(
+    "", response_model=Verdicts, responses=problems(400, 401, 403, 413, 415, 422, 429, 503), openapi_extra=_BODY
+)
 async def keep(request: Request, runtime: RuntimeDep, caller: LabelerDep) -> Verdicts:
-    """Keep the verdicts of an audit. Each replaces the former one on the same label of the same set-up."""
+    """Keep the verdicts of an audit. Each replaces the former one on the same label of the same set-up.
+
+    The newest 200 are kept.
+    """
+    await runtime.admission.check()
     new = await read_json(expanded(request, runtime.settings), AuditVerdicts, runtime.settings)
     now = time.time()
     kept = {_label(one): KeptVerdict(**one.model_dump(), at=now).model_dump_json() for one in new.audits}
-    await runtime.redis.hset(keys.audits(caller.owner), mapping=kept)
+    key = keys.audits(caller.owner)
+    await runtime.redis.hset(key, mapping=kept)
+    stored = await runtime.redis.hgetall(key)
+    oldest = sorted(stored, key=lambda label: parse_record(KeptVerdict, stored[label]).at)[:-KEPT]
+    if oldest:
+        await runtime.redis.hdel(key, *oldest)
     return await verdicts(runtime, caller)
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
+from tokenreward.protocol.arrow_blobs import Entry
+from tokenreward.protocol.ids_item import IdsItem
 from tokenreward.schema import Item, ItemFailure
 from tokenreward_service.problems import ProblemError
 from tokenreward_service.results.sent_items import sent_items
@@ -24,13 +26,17 @@ class SentItem(BaseModel):
     Attributes:
         index: The place, from 0.
         id: The item's own id, if it had one.
-        item: The item as it was sent; absent if there was none.
+        item: The item as it was sent; absent if there was none, or if it came as ids.
+        prompt_ids: The ids before the scored ones, of an item that came as ids over a teacher's wire.
+        token_ids: Its scored ids.
         error: What was wrong with the input there.
     """
 
     index: int
     id: str | None = None
     item: Item | None = None
+    prompt_ids: list[int] | None = None
+    token_ids: list[int] | None = None
     error: ItemFailure | None = None
 
 
@@ -61,12 +67,16 @@ async def read(
 ) -> SentItems:
     """What the job was sent: prompts and responses as they came, from item `from` on."""
     job = await unemptied(runtime, job_id, caller.owner)
-    found = [
-        SentItem(index=index, id=entry.id, item=entry.item, error=entry.failure)
-        async for index, entry in sent_items(runtime.store.payloads, job, start, limit)
-    ]
+    found = [_sent(index, entry) async for index, entry in sent_items(runtime.store.payloads, job, start, limit)]
     end = start + len(found)
     return SentItems(items=found, next=end if found and end < job.total_items else None)
+
+
+def _sent(index: int, entry: Entry) -> SentItem:
+    item = entry.item
+    if isinstance(item, IdsItem):
+        return SentItem(index=index, id=entry.id, prompt_ids=item.prompt_ids, token_ids=item.token_ids)
+    return SentItem(index=index, id=entry.id, item=item, error=entry.failure)
 
 
 @router.delete("/{job_id}/items", status_code=204, responses=problems(401, 404, 409, 503))

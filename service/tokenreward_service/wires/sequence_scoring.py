@@ -140,7 +140,7 @@ async def score(request: Request, runtime: Runtime, caller: Caller, asked: Asked
 def _options(asked: Asked) -> JobOptions:
     extra = asked.extra or TeacherBranch()
     if extra.model is not None and asked.model not in (None, extra.model):
-        raise refused("model", "the request names two models; leave out `tokenreward.model`")
+        raise refused("tokenreward.model", "the request names two models; leave out `tokenreward.model`")
     include: list[Include] = ["logprobs"]
     include += ["top"] if asked.top else []
     include += ["named"] if asked.named is not None else []
@@ -176,13 +176,23 @@ def _entry(asked: Asked, number: int, part: Part, runtime: Runtime) -> Entry | N
             413, "Sequence too long", f"Sequence {number} has {len(ids)} tokens, the service takes {most}."
         )
     if asked.extra is not None and asked.extra.branch is not None:
-        item = asked.extra.shown_item(number, ids, asked.named)
+        item = asked.extra.shown_item(number, ids, _named_from(asked, number, part.start))
         if failure := too_long(item, runtime.settings):
             raise ProblemError(413, "Item too long", failure.message)
         return Entry(None, item=item)
     if part.start >= len(ids):
         return None
     return Entry(None, item=IdsItem(prompt_ids=ids[: part.start], token_ids=ids[part.start :], named_ids=asked.named))
+
+
+def _named_from(asked: Asked, number: int, start: int) -> list[int] | list[list[int]] | None:
+    """The named ids of every token from `start` on, where the request names them from a later token on."""
+    named: Any = asked.named
+    if not named or not isinstance(named[0], list):
+        return asked.named
+    before = [[0] * len(named[0])] * (asked.starts[number] - start)
+    whole: list[list[int]] = [*before, *named]
+    return whole
 
 
 async def _ended(request: Request, runtime: Runtime, job_id: str, owner: str) -> Job:
@@ -216,12 +226,14 @@ def _whole(asked: Asked, cut: Sequence[Part], fresh: Sequence[TokenRows | None])
     whole: dict[int, ScoredSequence] = {}
     for number in scoring_order(cut):
         part, rows = cut[number], fresh[number]
-        start = part.start
+        start = max(part.start, asked.starts[number])  # the response of a branch may begin before what is asked for
         if part.like is not None:
             other = whole[part.like]
             start = asked.starts[number]
             shared = other.rows.part(start - other.start, part.start - other.start)
             rows = shared if rows is None else shared.joined(rows)
+        elif rows is not None:
+            rows = rows.part(start - part.start, len(rows.logprobs))
         assert rows is not None, "a sequence without rows of its own has another's"
         whole[number] = ScoredSequence(asked.sequences[number], start, rows)
     return [whole[number] for number in range(len(cut))]

@@ -104,6 +104,14 @@ class GenerateRequest(BaseModel):
         field = "sampling_params.prompt_logprob_token_ids"
         if self.sampling_params.prompt_logprobs is not None:
             raise refused("sampling_params.prompt_logprobs", f"give these or {field}, not both")
+        branch = self.tokenreward if self.tokenreward and self.tokenreward.branch is not None else None
+        response = max((item.response_start for item in branch.items or []), default=0) if branch else 0
+        if start + 1 < response:
+            raise refused(
+                "sampling_params.prompt_logprob_start",
+                f"the first row would be of token {start + 1}, and the branch scores the response, which begins at "
+                f"token {response}: give {response - 1} or more",
+            )
         places = max(len(self.token_ids) - 1 - start, 0)
         if len(rows) > places:
             raise refused(field, f"{len(rows)} rows are given for {places} places")

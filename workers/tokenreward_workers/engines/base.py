@@ -32,6 +32,9 @@ from tokenreward_workers.scoring import Scored, Scoring, ScoringFailed
 Key = Hashable
 Outcome = Scored | ScoringFailed
 
+#: Of a prefix that branches share, in tokens: a shorter one is not worth a request of its own that fills a cache.
+WORTH_SENDING_AHEAD = 64
+
 
 class EngineDied(RuntimeError):
     """The engine cannot go on; what it had not yielded must be scored again after `restart`."""

@@ -46,7 +46,9 @@ def fingerprint(name: str, path: Path | None, chat: ChatFormat, engine: EngineIn
         head_dtype=None if engine.head_dtype == engine.dtype else engine.head_dtype,
         chat_template_hash=chat.template_hash,
         head=engine.head,
-        training_data_hash=training_data_hash(read_object(path / "config.json")) if path else None,
+        training_data_hash=training_data_hash(read_object(path / "config.json"))
+        if path and not engine.weights
+        else None,
     )
 
 

@@ -3,6 +3,9 @@
 A fingerprint names hashes, versions and types. It does not name the card, its driver, or a library that is built
 otherwise. If one of these changes log-probs by more than the arithmetic may, a job's rewards would depend on which
 worker took a shard.
+
+Of a model that endpoints serve, a fingerprint has no hash unless the user gives one. So the rows of a fixed text are
+kept with the fingerprint: a model that was swapped behind its name is noticed at the next start.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from tokenreward.errors import BadInput
 from tokenreward.protocol.worker_records import Comparison
 from tokenreward.schema import Fingerprint
 from tokenreward_workers.engines.probe import noise
+from tokenreward_workers.engines.remote.endpoint_proof import NOISE, SWAPPED_ADVICE
 from tokenreward_workers.store.probes import Probes
 
 log = logging.getLogger(__name__)
@@ -58,3 +62,24 @@ def compare_with_others(probe: NDArray[np.float32], identity: Fingerprint, probe
             "--model-name"
         )
     return worst
+
+
+def compare_with_first(rows: NDArray[np.float32], identity: Fingerprint, probes: Probes) -> None:
+    """Compare what endpoints make of a fixed text with what they made of it when the fingerprint was first served.
+
+    Args:
+        rows: float32 `[T]`, the log-probs of the text.
+        identity: The worker's fingerprint.
+        probes: Where the first ones are kept, and these if they are the first.
+
+    Raises:
+        BadInput: They differ: behind the same name is another model now.
+    """
+    first = probes.first(rows)
+    apart = float(np.abs(first - rows).mean()) if first.shape == rows.shape else float("inf")
+    if not apart <= NOISE:
+        raise BadInput(
+            f"the endpoint gives a fixed text log-probs that are {apart:.3g} apart (mean) from those that it gave when "
+            f"{identity.model}@{identity.digest} was first served, where {NOISE:g} may be noise: it serves another "
+            f"model under the same name; {SWAPPED_ADVICE}"
+        )

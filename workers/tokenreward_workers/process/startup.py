@@ -18,6 +18,7 @@ from tokenreward_workers.engines.base import Engine, EngineDied
 from tokenreward_workers.engines.flops import body_flops
 from tokenreward_workers.engines.loading import CannotLoad, loading
 from tokenreward_workers.engines.probe import ProbeResult, probe
+from tokenreward_workers.engines.remote.engine import RemoteEngine
 from tokenreward_workers.engines.remote.settings import RemoteSettings
 from tokenreward_workers.engines.synthetic.engine import SyntheticEngine
 from tokenreward_workers.model_files.adapters import AdapterShelf
@@ -45,6 +46,7 @@ class Loaded:
         adapters: Those of the settings, by name.
         max_adapters: How many the engine holds at a time.
         probe: float32 `[N]`, the log-probs of the engine's probe; none where it has none.
+        reference: float32 `[T]`, the log-probs of a fixed text, where endpoints score and no file says by which model.
     """
 
     engine: Engine
@@ -56,6 +58,7 @@ class Loaded:
     adapters: Mapping[str, AdapterFiles] = field(default_factory=dict)
     max_adapters: int = 0
     probe: LogProbs = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
+    reference: LogProbs | None = None
 
 
 def load(settings: WorkerSettings) -> Loaded:
@@ -104,6 +107,7 @@ def load(settings: WorkerSettings) -> Loaded:
             {name: shelf.take(source) for name, source in settings.named_adapters.items()} if shelf else {},
             settings.adapter_slots,
             proof.flat,
+            loaded.engine.reference if isinstance(loaded.engine, RemoteEngine) else None,
         )
 
 

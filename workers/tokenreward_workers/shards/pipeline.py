@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from tokenreward.errors import BadInput
 from tokenreward_workers.engines import recovery
 from tokenreward_workers.engines.base import Engine
 from tokenreward_workers.model_files.adapters import AdapterShelf
@@ -143,7 +144,8 @@ class Pipeline:
             for key, outcome in recovery.score(self._engine, self._stream):
                 self._stream.settle(key, outcome)  # type: ignore[arg-type]
         except BaseException:
-            with blaming(self._stream.shards_in_engine):
+            # An engine's BadInput is about its own set-up, such as an endpoint that serves another model now.
+            with blaming(self._stream.shards_in_engine, passed=(BadInput,)):
                 raise
         finally:
             self._committer.close()

@@ -83,7 +83,7 @@ def evidence_of(
     moments = {
         name: Moments(row.moments.entropy[places], row.moments.variance[places])
         for name, row in scored.items()
-        if row.moments is not None
+        if row.moments is not None and "[" not in name
     }
     return Evidence(gathered(scored, places), prepared.text, offsets, prepared.context, moments), pieces
 

@@ -21,11 +21,20 @@ class Probes:
         self._client = client
         self._worker = worker
         self._key = keys.probes(fingerprint)
+        self._first_key = keys.first_rows(fingerprint)
 
     def publish(self, probe: NDArray[np.float32]) -> None:
         """Say what this worker made of its probe, float32 `[N]`."""
         stored = np.array([self._now()], dtype=_TIME).tobytes() + probe.astype("<f4").tobytes()
         self._client.hset(self._key, self._worker, stored)
+
+    def first(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the first worker with the fingerprint got of a fixed text; `rows`, float32 `[T]`, if it is this.
+
+        They are kept for as long as the store: a model that is swapped while no worker runs is noticed as well.
+        """
+        self._client.set(self._first_key, rows.astype("<f4").tobytes(), nx=True)
+        return np.frombuffer(self._client.get(self._first_key), dtype="<f4").astype(np.float32)
 
     def take_back(self) -> None:
         """Say nothing more."""

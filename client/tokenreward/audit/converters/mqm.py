@@ -8,7 +8,7 @@ the source is none in the translation.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tokenreward.audit.converters.fields import field
@@ -43,8 +43,19 @@ def convert(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[dict[str,
             found[column].append(span)
     for found in made.values():
         # What one annotator calls minor and another one major is wrong.
-        found["ignore_spans"] = [span for span in found["ignore_spans"] if span not in found["bad_spans"]]
+        found["ignore_spans"] = [part for span in found["ignore_spans"] for part in _outside(span, found["bad_spans"])]
         yield found
+
+
+def _outside(span: list[int], others: Sequence[list[int]]) -> list[list[int]]:
+    """Return the parts of a span that are in none of the others."""
+    start, end = span
+    parts = []
+    for first, behind in sorted(others):
+        if start < min(first, end):
+            parts.append([start, min(first, end)])
+        start = max(start, behind)
+    return [*parts, [start, end]] if start < end else parts
 
 
 def _span(marked: str) -> list[int] | None:

@@ -50,7 +50,8 @@ def _body(report: AuditReport, looks: Mapping[str, Look]) -> Iterator[str]:
                 yield from (f"<dd>{text(what + ', '.join(names) + ': ' + said)}</dd>" for said, names in shown)
     yield "</dl>"
     yield from (f'<p class="quiet">{text(line)}</p>' for line in left_out(report))
-    yield from map(_table, summary_grids(report, len(report.spans)))
+    if report.spans:
+        yield from map(_table, summary_grids(report, len(report.spans)))
     if len(report.spans) > 1:
         yield _table(overall_grid(report))
     if len(report.pairs) > 1:

@@ -52,8 +52,9 @@ def preferring_worse(report: AuditReport, label: str) -> str | None:
     """Return in words on which sets of pairs a label's mean reward prefers the worse response; None if on none."""
     found = []
     for name, (one, pairs) in _pairs_of(report, label).items():
-        if name != OVERALL and verdict.prefers_worse(one.mean.interval, one.mean_controlled.interval, pairs):
-            found.append(f"{name} {one.mean.value:.2f}")
+        intervals = one.mean.interval, one.mean_controlled.interval
+        if name != OVERALL and verdict.prefers_worse(*intervals, pairs):
+            found.append(f"{name} {verdict.judged_accuracy(*intervals).value:.2f}")
     return f"their mean prefers the worse response of a pair ({', '.join(found)})" if found else None
 
 

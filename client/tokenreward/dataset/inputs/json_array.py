@@ -6,6 +6,7 @@ A file named .json may as well hold one row on each line; what it begins with te
 from __future__ import annotations
 
 import codecs
+import json
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +20,8 @@ from tokenreward.errors import BadInput
 #: Bytes that are read at a time. A row that is longer makes the next piece twice as long.
 _PIECE = 1 << 16
 _BLANKS = " \t\r\n"
+#: Blanks, byte order marks, and what UTF-16 and UTF-32 put around a character of ASCII.
+_BLANK_BYTES = b" \t\r\n\xef\xbb\xbf\xff\xfe\x00"
 
 
 def json_file_rows(path: Path, name: str) -> Numbered:
@@ -29,22 +32,32 @@ def json_file_rows(path: Path, name: str) -> Numbered:
         name: What messages call it.
 
     Raises:
-        BadInput: The array breaks off, or has something else than commas between its rows.
+        BadInput: The array breaks off, has something else than commas between its rows or anything behind it, or is
+            not text.
     """
-    with readable_bytes(name), opened(path) as file:
-        text = _Text(file)
-        if text.first() == "[":
-            yield from _array(text, name)
+    with readable_bytes(name):
+        if _first_byte(path) != b"[":
+            yield from numbered_lines(path, name)
             return
-    yield from numbered_lines(path, name)
+        with opened(path) as file:
+            yield from _array(_Text(file, name), name)
+
+
+def _first_byte(path: Path) -> bytes:
+    """Return what a file begins with in any encoding of JSON, but for blanks; nothing if there is no more."""
+    with opened(path) as file:
+        while block := file.read(64):
+            if found := block.lstrip(_BLANK_BYTES):
+                return found[:1]
+    return b""
 
 
 class _Text:
     """The text of a file, of which the beginning is forgotten as it is used up."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("surrogatepass")
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file, self._name = file, name
+        self._decoder: codecs.IncrementalDecoder | None = None
         self._piece = _PIECE
         self.text, self.at, self.ended = "", 0, False
 
@@ -52,7 +65,14 @@ class _Text:
         """Read on, and say whether there was anything."""
         block = self._file.read(self._piece)
         self.ended = not block
-        self.text = self.text[self.at :] + self._decoder.decode(block, final=self.ended)
+        if self._decoder is None:
+            self._decoder = codecs.getincrementaldecoder(json.detect_encoding(block))("surrogatepass")
+        try:
+            self.text = self.text[self.at :] + self._decoder.decode(block, final=self.ended)
+        except UnicodeDecodeError as error:
+            raise BadInput(
+                f"{self._name}: not text in UTF-8 ({error.reason}, in the encoding {error.encoding}); save it as UTF-8"
+            ) from None
         self.at, self._piece = 0, min(self._piece * 2, 1 << 26)
         return not self.ended
 
@@ -72,6 +92,7 @@ class _Text:
 
 
 def _array(text: _Text, name: str) -> Numbered:
+    text.first()
     text.at += 1
     number = 0
     while (found := text.first()) != "]":
@@ -82,6 +103,12 @@ def _array(text: _Text, name: str) -> Numbered:
             text.first()
         yield f"row {number}", _row(text, f"{name}, row {number}")
         number += 1
+    text.at += 1
+    if behind := text.first():
+        raise BadInput(
+            f"{name}: {behind!r} behind the array, which ends after {number} rows; give one array, or one row on each "
+            "line"
+        )
 
 
 def _row(text: _Text, where: str) -> dict[str, Any] | Unreadable:

@@ -19,21 +19,21 @@ class Shape:
         sides: The columns with responses: one, or `chosen` and `rejected`.
         listed: Whether the one column holds a list of responses.
         prompt: The column with the prompt, or None if the responses imply it.
-        input: The column whose text follows the prompt's, as in Alpaca, if there is one.
-        system: The column with a system message, if there is one.
+        follows: Columns whose text follows the prompt's, as in Alpaca. A row may leave them out.
+        beside: Those of `follows` and of the columns with a system message that the row has.
     """
 
     sides: tuple[str, ...]
     listed: bool = False
     prompt: str | None = None
-    input: str | None = None
-    system: str | None = None
+    follows: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that is read for prompt and responses."""
-        asked = (name for name in (self.prompt, self.input, self.system) if name is not None)
-        return (*asked, *self.sides, *(SCORES if self.listed else ()))
+        asked = () if self.prompt is None else (self.prompt,)
+        return (*asked, *self.follows, *SYSTEMS, *self.sides, *(SCORES if self.listed else ()))
 
 
 def shape_of(row: Mapping[str, Any], where: str) -> Shape:
@@ -48,9 +48,10 @@ def shape_of(row: Mapping[str, Any], where: str) -> Shape:
     """
     sides, listed = _sides(row, where)
     prompt = _prompt(row, sides)
-    more = INPUT if prompt == "instruction" and row.get(INPUT) is not None else None
-    system = next((name for name in SYSTEMS if name in row), None)
-    return Shape(sides, listed, prompt, more, system)
+    follows = (INPUT,) if prompt == "instruction" else ()
+    return Shape(
+        sides, listed, prompt, follows, tuple(name for name in (*follows, *SYSTEMS) if row.get(name) is not None)
+    )
 
 
 def _sides(row: Mapping[str, Any], where: str) -> tuple[tuple[str, ...], bool]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tokenreward.dataset.shapes.names import MAY_BE_PROMPTS
 from tokenreward.dataset.shapes.transcripts import Messages, hh_answered, is_hh
 from tokenreward.errors import BadInput
 
@@ -106,9 +107,6 @@ def check_no_other_prompt(row: Mapping[str, Any], where: str) -> None:
     Raises:
         BadInput: There is such a column.
     """
-    other = next((name for name in _MAY_BE_PROMPTS if row.get(name)), None)
+    other = next((name for name in MAY_BE_PROMPTS if row.get(name)), None)
     if other is not None:
         raise BadInput(f"{where}: the column {other!r} may be the prompt; say so with --columns prompt={other}")
-
-
-_MAY_BE_PROMPTS = ("context", "history", "post", "problem", "task", "dialogue", "user", "human", "request", "text")

@@ -6,6 +6,8 @@ from tokenreward.dataset.columns import FINISHED, IDS, KWARGS, MEDIA, TOOLS
 
 #: Columns with the prompt, the first that is there. Alpaca's `instruction` may be followed by an `input`.
 PROMPTS = ("prompt", "question", "instruction", "query", "input")
+#: Columns that may hold the prompt, but are read as one only if a person says so.
+MAY_BE_PROMPTS = ("context", "history", "post", "problem", "task", "dialogue", "user", "human", "request", "text")
 #: The column whose text follows the `instruction`, unless it is empty.
 INPUT = "input"
 #: Columns with the text of a system message.
@@ -23,11 +25,11 @@ TEXT_KEYS = ("text", "response", "completion", "answer", "content", "output", "g
 #: Columns with one score for each response of a list, which stay beside them.
 SCORES = ("scores", "ratings", "rewards", "ranks", "models")
 
-#: Every column that a layout may read, so that no other is ever turned into Python objects.
+#: Every column that a layout may read or look at, so that no other is ever turned into Python objects.
 KNOWN = tuple(
     dict.fromkeys(
         (
-            *("chosen", "rejected", *PROMPTS, *SYSTEMS, *SINGLE, ALPACA, *LISTS, *SCORES, "labels"),
+            *("chosen", "rejected", *PROMPTS, *MAY_BE_PROMPTS, *SYSTEMS, *SINGLE, ALPACA, *LISTS, *SCORES, "labels"),
             *(TOOLS, KWARGS, *MEDIA),
             *(start + name for name in (IDS, FINISHED) for start in ("", "chosen_", "rejected_")),
         )

@@ -26,7 +26,6 @@ class ClassHead:
     Attributes:
         dtype: Of the logits.
         vocabulary: Token ids are in [0, vocabulary).
-        rows: How many rows are computed at a time: as many as there are.
     """
 
     def __init__(self, model: Any) -> None:
@@ -41,7 +40,6 @@ class ClassHead:
         self._score = model.score
         self.dtype = str(self._score.weight.dtype).removeprefix("torch.")
         self.vocabulary = int(model.get_input_embeddings().weight.shape[0])
-        self.rows = 0
 
     def bound(self) -> None:
         """Do nothing: three logits a row need no bound."""

@@ -130,6 +130,7 @@ class TransformersEngine:
 
     def _score_group(self, group: dict[Key, Scoring], progress: _Progress) -> Iterator[tuple[Key, Outcome]]:
         started = time.monotonic()
+        yield from self._beyond_head(group)
         yield from self._without_adapters(group)
         if not group:
             return
@@ -150,6 +151,19 @@ class TransformersEngine:
         for key, scoring in group.items():
             self.stats.tokens += scoring.tokens
             yield key, checked(scored[key], len(scoring.response), scoring.wanted)
+
+    def _beyond_head(self, group: dict[Key, Scoring]) -> Iterator[tuple[Key, ScoringFailed]]:
+        """What wants more of a token classifier than its judgements leaves the group before anything is computed."""
+        if isinstance(self._head, ClassHead):
+            for key in [key for key, scoring in group.items() if scoring.wanted]:
+                del group[key]
+                yield (
+                    key,
+                    ScoringFailed(
+                        "engine_error",
+                        "a token classifier judges tokens and predicts none: leave out moments, top and named",
+                    ),
+                )
 
     def _without_adapters(self, group: dict[Key, Scoring]) -> Iterator[tuple[Key, ScoringFailed]]:
         """Load the adapters of a group; what one of them is missing for leaves the group."""

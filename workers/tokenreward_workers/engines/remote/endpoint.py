@@ -47,6 +47,7 @@ class Endpoint:
         url: Its address.
         in_flight: Requests that it has now.
         back_at: When it may be asked again, by the loop's clock.
+        away: Why it was away the last time; None if it never was.
         proved_until: Until when its tokenizer and model count as proved; 0 once it has been away.
         proving: Held while it is proved.
     """
@@ -55,6 +56,7 @@ class Endpoint:
         self.url = url.rstrip("/")
         self.in_flight = 0
         self.back_at = 0.0
+        self.away: Away | None = None
         self.proved_until = 0.0
         self.proving = asyncio.Lock()
         self._failures = 0
@@ -73,6 +75,7 @@ class Endpoint:
     def rest(self, error: Away, now: float) -> None:
         """Take note that it is away: leave it alone for a while, longer each time, and prove it anew."""
         self._failures += 1
+        self.away = error
         own = min(0.25 * 2**self._failures, 8.0)
         self.back_at = now + min(max(own, error.seconds or 0.0), _LONGEST_PAUSE)
         if error.seconds is None:  # else it is only busy

@@ -23,7 +23,7 @@ _PROVED_SECONDS = 60.0
 #: How often a request may find a proved endpoint gone, or failing, before the request is to blame.
 _MOST_BROKEN = 5
 _LOOK_SECONDS = 0.25
-_INTERNAL_ERROR = 500
+_INTERNAL_ERROR, _NOT_FOUND = 500, 404
 
 
 class EndpointPool:
@@ -74,11 +74,14 @@ class EndpointPool:
                     await self._proved(endpoint)
                     proved = True
                     answer = await endpoint.post(path, body)
-                except Away as error:
-                    if cached and error.status == _INTERNAL_ERROR:
+                except (Away, Refused) as error:
+                    away = _as_away(error)
+                    if away is None:
+                        raise
+                    if cached and away.status == _INTERNAL_ERROR:
                         raise Refused(_INTERNAL_ERROR, str(error)) from error
-                    self._note(endpoint, error)
-                    broken += proved and error.seconds is None
+                    self._note(endpoint, away)
+                    broken += proved and away.seconds is None
                     if broken >= _MOST_BROKEN:
                         raise Refused(500, f"asking this takes endpoints down, {broken} times: {error}") from error
                     continue
@@ -133,6 +136,8 @@ class EndpointPool:
     async def _proved(self, endpoint: Endpoint) -> None:
         async with endpoint.proving:
             now = asyncio.get_running_loop().time()
+            if endpoint.back_at > now and endpoint.away is not None:  # others have waited for a proof that failed
+                raise Away(str(endpoint.away), endpoint.away.seconds, endpoint.away.status)
             if endpoint.proved_until <= now:
                 await self._proof.prove(endpoint)
                 endpoint.proved_until = now + _PROVED_SECONDS
@@ -143,3 +148,13 @@ class EndpointPool:
             self.away += 1
             log.warning("endpoint away, its requests are sent again: %s", error)
             endpoint.rest(error, now)
+
+
+def _as_away(error: Away | Refused) -> Away | None:
+    """What says that an endpoint is away; None for what is the request's fault.
+
+    An endpoint that has been proved and knows neither the path nor the model any more is being restarted.
+    """
+    if isinstance(error, Away):
+        return error
+    return Away(str(error), status=error.status) if error.status == _NOT_FOUND else None

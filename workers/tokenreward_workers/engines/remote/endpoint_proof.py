@@ -17,7 +17,7 @@ import numpy as np
 from tokenreward.chat_format import ChatFormat
 from tokenreward.errors import BadInput
 from tokenreward_workers.engines.remote.ask import Ask, UnusableAnswer, Wire
-from tokenreward_workers.engines.remote.endpoint import Endpoint, Refused
+from tokenreward_workers.engines.remote.endpoint import Away, Endpoint, Refused
 from tokenreward_workers.engines.remote.settings import RemoteSettings
 from tokenreward_workers.scoring import LogProbs
 
@@ -30,11 +30,18 @@ PROBE_TEXT = (
     "\tЭто недалеко. 月はきれい."
 )
 #: Mean difference of the text's log-probs that another batch may make; bfloat16 makes 0.01 to 0.05 of well-known text.
-_NOISE = 0.1
+NOISE = 0.1
+_UNKNOWN = "unknown"
+#: What to do about a model that was swapped behind its name.
+SWAPPED_ADVICE = "give the worker another --model-name, or name the weights with --weights-hash"
 
 
 class Swapped(BadInput):
-    """An endpoint serves something else than this worker's fingerprint says; starting again would make it known."""
+    """An endpoint serves something else than this worker's fingerprint says."""
+
+
+class NotReady(BadInput):
+    """An endpoint does not serve what it has to. One that did before is being restarted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +75,20 @@ class EndpointProof:
 
     Attributes:
         first: What the first endpoint said of itself; None until one was asked.
+        rows: float32 `[T]`, the first log-probs of the fixed text; None until there are any.
         wire: Their wire.
+        serving: Whether the worker has begun to serve. From then on, an endpoint that is not ready is waited for.
     """
 
     def __init__(self, settings: RemoteSettings, chat: ChatFormat, wire: Wire) -> None:
         self.first: Served | None = None
+        self.rows: LogProbs | None = None
         self.wire = wire
+        self.serving = False
         self._settings = settings
         self._chat = chat
         (ids,) = chat.tokenizer.encode([PROBE_TEXT])
         self._probe = Ask(ids, 1)
-        self._rows: LogProbs | None = None
 
     async def prove(self, endpoint: Endpoint) -> None:
         """Prove one endpoint.
@@ -86,28 +96,38 @@ class EndpointProof:
         Raises:
             Away: It cannot answer now.
             Swapped: It is not what it was, or not what the others are.
-            BadInput: It is no endpoint that this worker could use.
+            NotReady: It does not serve what it has to, and the worker does not serve yet.
+            BadInput: It has another tokenizer.
         """
-        served = await self._served(endpoint)
-        if self.first is None:
+        try:
+            served = await self._served(endpoint)
             await self._check_tokenizer(endpoint, served)
-            self.first = served
-        elif served != self.first:
-            raise Swapped(f"{endpoint.url} serves {served}, and this worker began with {self.first}; start it again")
-        await self._check_rows(endpoint, served)
+            if self.first and served.version == _UNKNOWN != self.first.version:
+                raise NotReady(f"{endpoint.url} does not say its version any more")
+            if self.first is None:  # asked behind the last wait, as several endpoints are proved at once
+                self.first = served
+            if served != self.first:
+                raise Swapped(
+                    f"{endpoint.url} serves {served}, and this worker began with {self.first}: start it again"
+                )
+            await self._check_rows(endpoint, served)
+        except NotReady as error:
+            if not self.serving:
+                raise
+            raise Away(str(error)) from error
 
     async def _served(self, endpoint: Endpoint) -> Served:
         try:
             listed = await endpoint.get("/v1/models")
             cards = {card["id"]: card for card in listed["data"]}
         except Refused as error:
-            raise BadInput(f"the endpoint does not list its models: {error}") from error
+            raise NotReady(f"the endpoint does not list its models: {error}") from error
         except (KeyError, TypeError) as error:
-            raise BadInput(f"{endpoint.url}/v1/models is not in OpenAI's shape: there is no {error}") from error
+            raise NotReady(f"{endpoint.url}/v1/models is not in OpenAI's shape: there is no {error}") from error
         name = self._settings.model or next(iter(cards), None)
         if name is None or name not in cards:
             known = ", ".join(cards) or "none"
-            raise BadInput(f"{endpoint.url} serves no model {name!r}; it serves: {known}")
+            raise NotReady(f"{endpoint.url} serves no model {name!r}; it serves: {known}")
         longest = cards[name].get("max_model_len")
         own = next((info for info in listed.get("models", []) if info.get("name") == name), None)
         version = "" if own is None else f"tokenreward {own['fingerprint_digest']}"
@@ -124,7 +144,7 @@ class EndpointProof:
                 found = await endpoint.get(path)
                 if isinstance(found, dict) and isinstance(found.get("version"), str):
                     return f"{server} {found['version']}"
-        return "unknown"
+        return _UNKNOWN
 
     async def _check_tokenizer(self, endpoint: Endpoint, served: Served) -> None:
         if served.tokenizer_hash is not None:
@@ -136,7 +156,7 @@ class EndpointProof:
             told: Any = await endpoint.post("/tokenize", body)
             ids = list(told["tokens"])
         except (Refused, KeyError, TypeError) as error:
-            raise BadInput(
+            raise NotReady(
                 f"{endpoint.url} does not tokenize a text for us ({error}), so its tokenizer cannot be proved to be "
                 "that of --model; let its router pass POST /tokenize on"
             ) from error
@@ -158,15 +178,16 @@ class EndpointProof:
             answer = await endpoint.post(self.wire.path, self.wire.body([self._probe], served.model, None))
             (rows,) = self.wire.rows(answer, [self._probe])
         except (Refused, UnusableAnswer) as error:
-            raise BadInput(f"{endpoint.url} does not score over this wire: {error}") from error
+            raise NotReady(f"{endpoint.url} does not score over this wire: {error}") from error
         if rows is None:
-            raise BadInput(f"{endpoint.url} did not score every token of the probe text")
-        if self._rows is None:
-            self._rows = rows.logprobs
+            raise NotReady(f"{endpoint.url} did not score every token of the probe text")
+        if self.rows is None:
+            self.rows = rows.logprobs
             return
-        apart = float(np.abs(rows.logprobs - self._rows).mean())
-        if not apart <= _NOISE:
+        apart = float(np.abs(rows.logprobs - self.rows).mean())
+        if not apart <= NOISE:
             raise Swapped(
                 f"{endpoint.url} gives a fixed text log-probs that are {apart:.3g} apart (mean) from those at the "
-                "start: it serves another model than this worker's fingerprint says; start the worker again"
+                f"start, where {NOISE:g} may be noise: it serves another model than this worker's fingerprint says; "
+                f"{SWAPPED_ADVICE}"
             )

@@ -17,7 +17,16 @@ from typing import Any, TypeVar
 
 from tokenreward.chat_format import ChatFormat
 from tokenreward.errors import BadInput
-from tokenreward_workers.engines.base import EngineDied, EngineInfo, EngineStats, Feed, Key, Outcome
+from tokenreward.schema.provenance import REMOTE
+from tokenreward_workers.engines.base import (
+    WORTH_SENDING_AHEAD,
+    EngineDied,
+    EngineInfo,
+    EngineStats,
+    Feed,
+    Key,
+    Outcome,
+)
 from tokenreward_workers.engines.remote.ask import Ask, UnusableAnswer, Wire
 from tokenreward_workers.engines.remote.cache_salts import CacheSalts
 from tokenreward_workers.engines.remote.endpoint import Away, Endpoint, Refused
@@ -27,13 +36,10 @@ from tokenreward_workers.engines.remote.settings import RemoteSettings
 from tokenreward_workers.engines.remote.wires.sglang import SglangWire
 from tokenreward_workers.engines.remote.wires.vllm_completions import CompletionsWire
 from tokenreward_workers.engines.remote.wires.vllm_tokens import TokensWire
-from tokenreward_workers.scoring import Row, Scored, Scoring, ScoringFailed, checked
+from tokenreward_workers.scoring import LogProbs, Row, Scored, Scoring, ScoringFailed, checked
 
-NAME = "remote"
 #: What a fingerprint says of weights and arithmetic that nobody vouches for.
 UNVERIFIED = "unverified"
-#: A shorter prefix is not worth a request of its own, in tokens.
-_WORTH_SENDING_AHEAD = 64
 _STEP_SECONDS = 0.5
 
 T = TypeVar("T")
@@ -66,13 +72,14 @@ class RemoteEngine:
         except BaseException:
             self.close()
             raise
+        self._proof.serving = True
         served = self._served
         longest = min(filter(None, (served.max_tokens, max_tokens)), default=None)
         if longest is None:
             self.close()
             raise BadInput(f"{settings.endpoints[0]} does not say how long a sequence may be: give --max-tokens")
         self.info = EngineInfo(
-            name=NAME,
+            name=REMOTE,
             version=f"{served.version} over {settings.wire}",
             dtype=UNVERIFIED,
             max_tokens=longest,
@@ -86,6 +93,12 @@ class RemoteEngine:
     @property
     def adapters(self) -> Sequence[str]:
         return ()
+
+    @property
+    def reference(self) -> LogProbs:
+        """The first log-probs of the fixed text that endpoints are proved with, float32 `[T]`."""
+        assert self._proof.rows is not None
+        return self._proof.rows
 
     def score(self, feed: Feed) -> Iterator[tuple[Key, Outcome]]:
         done: queue.SimpleQueue[Key] = queue.SimpleQueue()
@@ -194,8 +207,12 @@ class RemoteEngine:
         if wire.several:
             return await self._asked(asks, None)
         salts = [self._salts.of(ask) for ask in asks]
-        await self._send_ahead(prefix, salts)
-        found = await asyncio.gather(*(self._asked([ask], salt) for ask, salt in zip(asks, salts, strict=True)))
+        try:
+            await self._send_ahead(prefix, salts)
+            found = await asyncio.gather(*(self._asked([ask], salt) for ask, salt in zip(asks, salts, strict=True)))
+        finally:
+            for ask, salt in zip(asks, salts, strict=True):
+                self._salts.answered(ask, salt)
         return [row for (row,) in found]
 
     async def _send_ahead(self, prefix: tuple[int, ...], salts: list[str]) -> None:
@@ -203,9 +220,9 @@ class RemoteEngine:
         wire, salt = self._proof.wire, self._salts.present
         if self._served.tokenreward or not isinstance(wire, TokensWire):  # a tokenreward shares prefixes by itself
             return
-        if salts.count(salt) < 2 or len(prefix) < _WORTH_SENDING_AHEAD:
+        if salts.count(salt) < 2 or len(prefix) < WORTH_SENDING_AHEAD:
             return
-        if self._salts.first_time(prefix):
+        if self._salts.may_go_ahead(prefix):
             await self._post(wire.path, wire.prefix(list(prefix), self._model, salt))
 
     async def _asked(self, asks: list[Ask], salt: str | None) -> list[Row | None]:

@@ -51,8 +51,6 @@ class _Limits:
 
 
 _CPU, _GPU = _Limits(48, 4, 1024), _Limits(256, 8, 8192)
-#: Tokens per step on a GPU where vLLM runs its V1 model runner, which keeps the logits of a whole step.
-_V1_BUDGET = 4096
 
 
 @dataclass(slots=True)
@@ -100,11 +98,6 @@ class VllmEngine:
         self._numbers = itertools.count()
         self._adapters = Adapters(path, self._settings)
         self._engine = self._start()
-        if not self._on_cpu and not self._v2 and self._settings.token_budget is None:
-            # vLLM took V1 for a feature that V2 lacks. A step of that many rows would not fit beside its memory plan.
-            self._end_core()
-            self._budget = _V1_BUDGET
-            self._engine = self._start()
         config = self._engine.vllm_config
         self._asking: Asking = TokenIdAsking() if self._v2 else OwnRowsAsking()
         self.info = EngineInfo(

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from tokenreward_workers.engines.base import Key
+from tokenreward_workers.engines.base import WORTH_SENDING_AHEAD, Key
 from tokenreward_workers.scoring import Adapter, Row, Scored, Scoring, adapter_order
 from tokenreward_workers.wanted import Wanted
-
-#: A shorter prefix is not worth a request of its own, in tokens.
-_WORTH_SENDING_AHEAD = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +76,7 @@ class RequestOrder:
         parts.sort(key=lambda part: (adapter_order(part[0]), part[1].scoring.prefix, min(part[2].values())))
         for adapter, one, branches in parts:
             prefix = one.scoring.prefix
-            if self._cached and len(prefix) >= _WORTH_SENDING_AHEAD and (adapter, prefix) != self._ahead:
+            if self._cached and len(prefix) >= WORTH_SENDING_AHEAD and (adapter, prefix) != self._ahead:
                 yield Request(one, None, list(prefix), 0, cached=True, adapter=adapter)
             self._ahead = (adapter, prefix)
             for branch, rest in branches.items():

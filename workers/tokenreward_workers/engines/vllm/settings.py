@@ -13,9 +13,9 @@ class VllmSettings:
         dtype: Of weights and arithmetic.
         head_dtype: Of the LM head's arithmetic; None: float32 on a GPU, `dtype` on the CPU.
         max_tokens: The longest sequence; None: what the model allows, and on a GPU what its memory holds.
-        token_budget: Tokens per step; None: 1,024 on the CPU, 8,192 on a GPU. It bounds the memory of log-probs,
-            which vLLM's own memory profile does not see (vllm-project/vllm#52054): V1 takes rows x vocabulary x 6
-            bytes for a whole step, V2 0.26 GB for 1,024 rows at a vocabulary of 128k.
+        token_budget: Tokens per step; None: 1,024 on the CPU, 8,192 on a GPU. It bounds the memory of a step;
+            that of log-probs, which vLLM's own memory profile does not see (vllm-project/vllm#52054), is bounded by
+            computing 1,024 rows at a time.
         kv_gib: Size of the KV cache on the CPU.
         gpu_memory: Share of a GPU's memory that vLLM may plan with.
         prefix_cache: Whether shared prefixes are read once; off to measure against.
