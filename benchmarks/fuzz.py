@@ -34,6 +34,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 
 from benchmarks._report import table, write
+from benchmarks.harness.adapters import write_adapter
 from benchmarks.harness.stack import Stack, running
 from benchmarks.harness.waiting import wait_for
 
@@ -249,12 +250,17 @@ _WIRES: dict[str, dict[str, Any]] = {
         "logprob_start_len": 0,
     },
 }
+_ADAPTERS = "/v1/models/synthetic/adapters"
 _NAMES = ("fingerprint_digest", "template", "template_hash", "estimator", "estimator_hash", "words")
 _VERDICT = {"audits": [dict.fromkeys(_NAMES, "x") | {"advice": "no", "responses": 1}]}
 
 
-def _everything(call: Caller, job: str) -> None:
-    """Every operation once, rightly."""
+def _everything(call: Caller, job: str, adapter: Path) -> None:
+    """Every operation once, rightly. adapter: the folder of one."""
+    call("PUT", f"{_ADAPTERS}/right", json={"source": str(adapter)})
+    for path in ("", "/right"):
+        call("GET", _ADAPTERS + path)
+    call("DELETE", f"{_ADAPTERS}/right")
     for path in (
         "/v1/models",
         "/v1/workers",
@@ -289,10 +295,16 @@ def conditions(folder: Path, tally: Tally) -> None:
         "TOKENREWARD_MAX_ITEMS": "100",
         "TOKENREWARD_MAX_JSON_BYTES": "20000",
     }
+    adapter = folder / "adapter"
+    write_adapter(adapter, 1)
     with running(folder, **(_ENVIRONMENT | limits)) as stack:
         call = Caller(stack.url, tally)
         posted = ("/v1/jobs", "/v1/label", "/v1/render", *_WIRES)
-        for method, path in (*(("POST", path) for path in posted), ("PUT", "/v1/audits")):
+        for method, path in (
+            *(("POST", path) for path in posted),
+            ("PUT", "/v1/audits"),
+            ("PUT", f"{_ADAPTERS}/wrong"),
+        ):
             call(method, path, content=b"{", headers={"content-type": JSON})
             call(method, path, content=b"x" * 30_000, headers={"content-type": JSON})
             call(method, path, content=b"x", headers={"content-encoding": "br", "content-type": JSON})
@@ -310,6 +322,10 @@ def conditions(folder: Path, tally: Tally) -> None:
             "/readyz?model=" + "x" * 600,
         ):
             call("GET", path)
+        for of in (_ADAPTERS, "/v1/models/none/adapters"):
+            call("GET", of)
+            call("GET", f"{of}/none")
+            call("DELETE", f"{of}/none")
         job = _ended(call, _ONE)
         etag = call.answer("GET", f"/v1/jobs/{job}/results").headers["etag"]
         call("GET", f"/v1/jobs/{job}/results", headers={"If-None-Match": etag})
@@ -319,7 +335,7 @@ def conditions(folder: Path, tally: Tally) -> None:
         _lives(call, job)
         _same_request_under_way(stack, call)
         _full(stack, call)
-        _keys(stack, tally, job)
+        _keys(stack, tally, job, adapter)
         down = Caller(stack.url, tally, down=True)
         stack.workers[0].kill()
         wait_for(lambda: down.answer("GET", "/readyz").status_code == 503, 90, "no worker")
@@ -327,7 +343,7 @@ def conditions(folder: Path, tally: Tally) -> None:
         assert stack.valkey is not None
         stack.valkey.kill()
         time.sleep(1.2)
-        _everything(down, job)
+        _everything(down, job, adapter)
 
 
 def _ended(call: Caller, items: dict[str, Any]) -> str:
@@ -368,6 +384,7 @@ def _full(stack: Stack, call: Caller) -> None:
         call("POST", "/v1/label", json=_ONE, headers={"Prefer": "wait=0"})
         wait_for(lambda: call.answer("POST", "/v1/jobs", json=_ONE).status_code == 429, 10, "a full queue")
         call("POST", "/v1/label", json=_ONE)
+        call("PUT", "/v1/audits", json=_VERDICT)
         for path, body in _WIRES.items():
             call("POST", path, json=body)
         call("POST", f"/v1/jobs/{bad.json()['id']}/retry")
@@ -388,17 +405,20 @@ def _same_request_under_way(stack: Stack, call: Caller) -> None:
         call("POST", "/v1/jobs", json=_ONE, headers={"Idempotency-Key": "slow"})
 
 
-def _keys(stack: Stack, tally: Tally, job: str) -> None:
+def _keys(stack: Stack, tally: Tally, job: str, adapter: Path) -> None:
     from tokenreward_service.api_keys.store import KeyFile
 
     file = KeyFile(stack.redis)
     _, token = file.create("operator", ["admin"])
     wait_for(lambda: httpx2.get(stack.url + "/v1/jobs").status_code == 401, 10, "the lock")
-    _everything(Caller(stack.url, tally), job)
+    _everything(Caller(stack.url, tally), job, adapter)
     _, narrow = file.create("script", ["label"])
-    _everything(Caller(stack.url, tally, authorization=f"Bearer {token}"), "none")
+    _everything(Caller(stack.url, tally, authorization=f"Bearer {token}"), "none", adapter)
     time.sleep(1.1)
-    Caller(stack.url, tally, authorization=f"Bearer {narrow}")("GET", "/metrics")
+    other = Caller(stack.url, tally, authorization=f"Bearer {narrow}")
+    other("GET", "/metrics")
+    other("PUT", f"{_ADAPTERS}/right", json={"source": str(adapter)})
+    other("DELETE", f"{_ADAPTERS}/right")
     file.revoke("operator")
     file.revoke("script")
     file.forget_revoked()

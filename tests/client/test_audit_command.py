@@ -21,7 +21,7 @@ from tokenreward.audit import builtin, plan
 from tokenreward.audit.measures.judged_tokens import BASELINES
 from tokenreward.commands import audit
 
-LABELS = plan.labels(list(templates.shipped().values()), list(estimators.shipped().values()))
+LABELS = plan.labels(templates.of_one_model(), list(estimators.shipped().values()))
 HOSTILE = "<script>alert(1)</script> \x1b[31m \u202e"
 
 

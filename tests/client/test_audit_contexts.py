@@ -23,7 +23,7 @@ from tokenreward.commands import audit
 from tokenreward.dataset.progress import Quiet
 from tokenreward.errors import BadInput
 
-LABELS = plan.labels(list(templates.shipped().values()), list(estimators.shipped().values()))
+LABELS = plan.labels(templates.of_one_model(), list(estimators.shipped().values()))
 BARE = {label.name for label in LABELS if not label.reads_context}
 GOOD = {"prompt": "What is 2+2?", "response": "It is 5.", "bad_spans": [[6, 7]]}
 

@@ -13,8 +13,7 @@ from tokenreward.errors import BadInput
 from tokenreward.estimators import Estimator
 from tokenreward.schema import Branch, ContextField, Template
 
-#: As the command takes them: templates that name a model need an adapter to go with it.
-SHIPPED = [template for template in templates.shipped().values() if not template.models]
+SHIPPED = templates.of_one_model()
 ESTIMATORS = list(estimators.shipped().values())
 
 

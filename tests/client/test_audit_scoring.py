@@ -16,7 +16,7 @@ from tokenreward.audit.served_models import chosen_model
 from tokenreward.audit.sets import PairSet, Response, SpanSet, thinned
 from tokenreward.dataset.progress import Quiet
 
-LABELS = plan.labels(list(templates.shipped().values()), list(estimators.shipped().values()))
+LABELS = plan.labels(templates.of_one_model(), list(estimators.shipped().values()))
 #: Something for every context field of a shipped template.
 CONTEXT: dict[str, Any] = {
     "right": "a right one",

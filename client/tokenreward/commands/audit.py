@@ -117,7 +117,7 @@ def _templates(given: str | None) -> list[Template]:
     from tokenreward import templates
 
     # A template that names a model needs one that most services do not have: it has to be asked for.
-    everything = [template for template in templates.shipped().values() if not template.models]
+    everything = templates.of_one_model()
     return _chosen(given, lambda name: templates.resolve(template_of(name)), everything)
 
 

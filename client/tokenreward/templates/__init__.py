@@ -6,8 +6,8 @@ prefix which an engine computes once. The paper's own prompt (T-REG, arXiv 2412.
 text; the wording here is ours.
 """
 
-from tokenreward.templates.registry import resolve, shipped
+from tokenreward.templates.registry import of_one_model, resolve, shipped
 from tokenreward.templates.rendering import lengths, needs_response, render
 from tokenreward.templates.transcript import transcript
 
-__all__ = ["lengths", "needs_response", "render", "resolve", "shipped", "transcript"]
+__all__ = ["lengths", "needs_response", "of_one_model", "render", "resolve", "shipped", "transcript"]

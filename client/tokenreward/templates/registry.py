@@ -19,6 +19,11 @@ def shipped() -> Mapping[str, Template]:
     return {template.name: template for template in loaded}
 
 
+def of_one_model() -> list[Template]:
+    """The shipped templates whose branches the job's own model scores, so that they need nothing beside it."""
+    return [template for template in shipped().values() if not template.models]
+
+
 def resolve(template: str | Template) -> Template:
     """Return the template, whether it was named or given.
 
