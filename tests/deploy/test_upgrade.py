@@ -11,6 +11,7 @@ from benchmarks.harness.stack import Stack, http
 from tokenreward.protocol import keys
 from tokenreward.protocol.records import Claim, Corrupt, ScoringOptions
 from tokenreward.protocol.worker_records import ModelRecord
+from tokenreward.schema import Provenance
 
 
 def test_a_newer_workers_record_is_read_by_an_older_service(synthetic: Stack) -> None:
@@ -47,7 +48,8 @@ def test_an_older_worker_claims_what_a_newer_service_queued(synthetic: Stack) ->
     assert claim.jobs[job] == ScoringOptions.model_validate(options)
     assert claim.members[0].count == 1
     synthetic.redis.hset(keys.job(job), "options", json.dumps(newer))
-    assert http.get(f"{synthetic.url}/v1/jobs/{job}").json()["provenance"] == provenance, "nor an older service"
+    told = http.get(f"{synthetic.url}/v1/jobs/{job}").json()["provenance"]
+    assert Provenance.model_validate(told) == Provenance.model_validate(provenance), "nor an older service"
 
 
 def test_what_an_older_worker_does_not_know_of_a_template_it_does_not_score_without(synthetic: Stack) -> None:

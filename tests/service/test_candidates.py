@@ -169,5 +169,5 @@ def _slices(options: ScoringOptions, item: Item, count: int) -> list[Any]:
     from tokenreward_service.settings import ServiceSettings
     from tokenreward_service.store.drafts import Plan
 
-    slicer = slicing.Slicer(Plan(JobOptions(), options, live=True, speed=None), ServiceSettings())
+    slicer = slicing.Slicer(Plan(JobOptions(), options, missing=[], speed=None), ServiceSettings())
     return [*slicer.add([Entry(None, item)] * count), *slicer.rest()]
