@@ -24,6 +24,7 @@ from tokenreward.protocol.spill import Spill
 from tokenreward.schema import Item, JobOptions
 from tokenreward_service.fleet import Fleet
 from tokenreward_service.intake.pinning import plan
+from tokenreward_service.store.adapters import Adapters
 from tokenreward_service.store.drafts import Draft, Slice
 from tokenreward_service.store.job_store import JobStore
 from tokenreward_service.store.publishing import shards_of
@@ -72,7 +73,11 @@ async def store_of(stack: Stack, blobs: Path) -> AsyncIterator[tuple[JobStore, S
     """A second service's store and sweeper on the same Redis, and a draft of its own."""
     async with redis.asyncio.Redis.from_url(stack.redis_url) as client:
         store = JobStore.on(client, stack.redis, Spill(str(blobs), SPILL_BYTES))
-        yield store, Sweeper(client, store.payloads), Draft(await plan(JobOptions(), Fleet(client)), "-", 0)
+        yield (
+            store,
+            Sweeper(client, store.payloads),
+            Draft(await plan(JobOptions(), Fleet(client), Adapters(client)), "-", 0),
+        )
 
 
 def test_the_sweep_removes_what_expired_and_nothing_else(stack: Stack, blobs: Path) -> None:
