@@ -120,6 +120,7 @@ def test_vllm_is_not_started_for_a_model_whose_chat_format_cannot_be_read(
     def unreadable(path: Path) -> ChatFormat:
         raise BadInput(f"{path} has no chat template")
 
+    (tmp_path / "config.json").write_text("{}", "utf-8")
     started: list[object] = []
     monkeypatch.setattr(vllm_engine, "VllmEngine", lambda *given: started.append(given))
     monkeypatch.setattr(ChatFormat, "load", unreadable)

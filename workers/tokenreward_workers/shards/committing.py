@@ -66,8 +66,8 @@ class Committer:
                 log.warning("shard %s was lost while it was scored: nothing to commit", shard.id)
                 self._held.remove(shard)
                 continue
-            following = shard.next_stage(self._store.fingerprint)
             with blaming([shard]):
+                following = shard.next_stage(self._store.fingerprint)
                 if following is None:
                     work[shard] = outcomes(shard, self._renderer)
                 else:
