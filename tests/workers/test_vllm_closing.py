@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -47,6 +48,7 @@ def engine(cores: Cores) -> VllmEngine:
     made: VllmEngine = object.__new__(VllmEngine)
     made._path, made._settings, made._limits, made._on_cpu = None, VllmSettings(), vllm_engine._CPU, True  # type: ignore[assignment]
     made._budget, made._dead, made._closed, made.stats = 1024, False, False, EngineStats()
+    made._adapters = vllm_engine.Adapters(Path(), made._settings)
     made._engine = made._start()
     return made
 
