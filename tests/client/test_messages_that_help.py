@@ -56,6 +56,7 @@ for command in cli.COMMANDS:
 
 def test_a_missing_extra_is_one_line_with_a_command_that_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     checkout = Path(__file__).parents[2]
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "some environment"))
     assert extras.install_command("files").endswith(f"-m pip install -e '{checkout}[files]'")
     monkeypatch.setattr(sys, "prefix", str(checkout / ".venv"))
     assert extras.install_command("trainer") == f"make -C {checkout} setup"

@@ -168,7 +168,7 @@ def test_keys_of_an_embedded_service_are_made_in_its_data_folder(tmp_path: Path)
 def test_only_an_admin_says_which_adapters_are_served_and_everybody_sees_them(
     stack: Stack, alice: dict[str, str], tmp_path: Path
 ) -> None:
-    admin = create(stack, "operator", "admin")
+    admin = create(stack, "adapter-operator", "admin")
     url = f"{stack.url}/v1/models/synthetic/adapters"
     write_adapter(tmp_path / "dpo", 1)
     body = {"source": str(tmp_path / "dpo")}
