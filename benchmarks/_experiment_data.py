@@ -2,26 +2,30 @@
 
 OUT/test.jsonl, OUT/audit.jsonl     common to all: test prompts, built-in errors with their clean twins, and its labels
 OUT/data/SEED/                      prompts, samples, pairs, and the pairs labeled in every way
+OUT/labelers/KIND/                  trained labelers
 """
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks._experiment_plan import Plan
+from benchmarks._experiment_plan import Labels, Plan
 from benchmarks.harness.stack import Stack
+from tokenreward import cli
 from tokenreward.audit import builtin
 from tokenreward.dataset import label_dataset
 from tokenreward.dataset.atomic import replace
 from tokenreward.dataset.jsonl import json_line
+from tokenreward.dataset.meta import meta_path
 from tokenreward.embedded_service import embedded_service
 from tokenreward_trainer.prompts import parts_of, prompt_rows
 from tokenreward_trainer.ranking.pair_selection import Ranking
 from tokenreward_trainer.ranking.rank_file import rank_file
+from tokenreward_trainer.resumable.segments import read_rows
 from tokenreward_trainer.sampling.sample_file import sample_file
 from tokenreward_trainer.sampling.settings import Sampling
 
@@ -47,7 +51,7 @@ def prepare(plan: Plan, model: str, out: Path) -> None:
         sample_file(folder / "prompts.jsonl", folder / "samples.jsonl", model, settings, progress=True)
         rank_file(folder / "samples.jsonl", folder / "pairs.jsonl", "verify", Ranking(**plan.rank))
         unlabeled += [(folder / "pairs.jsonl", labeled_file(out, seed, kind), kind) for kind in plan.labels]
-    _label(plan, model, unlabeled)
+    _label(plan, model, out, unlabeled)
 
 
 def labeled_file(out: Path, seed: int, kind: str) -> Path:
@@ -90,7 +94,9 @@ def _training_prompts(plan: Plan, seed: int, taken: set[str]) -> list[dict[str, 
         kind = (row["family"], row["level"])
         if row["prompt"] not in taken and found[kind] < share:
             found[kind] += 1
-            rows.append(row)
+            # What labels with a reference solution are shown, where the task has one.
+            solution = {"reference": f"The answer is {row['check']['answer']}."} if "answer" in row["check"] else {}
+            rows.append(row | solution)
     if any(found[part.family, part.level] < share for part in parts):
         raise SystemExit(f"too few prompts that are not in the test: {dict(found)}, and {share} of each are wanted")
     return rows
@@ -105,20 +111,56 @@ def _twins(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def _label(plan: Plan, model: str, files: list[tuple[Path, Path, str]]) -> None:
-    """(input, output, kind of labels) through one service, if there is anything to do."""
-    with ExitStack() as stack:
-        url = None
-        for pairs, out, kind in files:
-            if out.exists():
-                continue
-            url = url or stack.enter_context(embedded_service(["--model", model, "--engine", plan.sample["engine"]]))
-            labels = plan.labels[kind]
-            done = label_dataset(
-                pairs, out, template=labels.template, estimator=labels.estimator, tokens=True, url=url, progress=True
-            )
-            if done.failed:
-                raise SystemExit(f"{out}: {done.failed} responses could not be labeled: {done.reasons}")
+def _label(plan: Plan, model: str, out: Path, files: list[tuple[Path, Path, str]]) -> None:
+    """(input, output, kind of labels): each model labels what is left for it, through one service."""
+    for labeler in {None: None} | {labels.labeler: None for labels in plan.labels.values()}:
+        waiting = [f for f in files if plan.labels[f[2]].labeler == labeler and not f[1].exists()]
+        if not waiting:
+            continue
+        serving = ["--model", model, "--engine", plan.sample["engine"]]
+        if labeler is not None:
+            serving = ["--model", str(_trained_labeler(plan, model, out, labeler)), "--engine", "transformers"]
+        with embedded_service(serving) as url:
+            for pairs, labeled, kind in waiting:
+                _label_file(plan.labels[kind], pairs, labeled, url)
+
+
+def _label_file(labels: Labels, pairs: Path, labeled: Path, url: str) -> None:
+    """One kind of labels of one file; a response that has none gets zeros if the kind is partial."""
+    found = labeled.with_name(f"found-{labeled.name}")
+    done = label_dataset(
+        pairs,
+        found,
+        template=labels.template,
+        estimator=labels.estimator,
+        contexts=labels.contexts,
+        tokens=True,
+        url=url,
+        progress=True,
+    )
+    if done.failed and not labels.partial:
+        raise SystemExit(f"{labeled}: {done.failed} responses could not be labeled: {done.reasons}")
+    print(f"{labeled}: {done.failed} responses without such labels", flush=True)
+    shutil.copyfile(meta_path(found), meta_path(labeled))
+    _write(labeled, [_with_zeros(row) for row in read_rows(found)])
+
+
+def _with_zeros(row: dict[str, Any]) -> dict[str, Any]:
+    zeros = {
+        f"{side}_token_rewards": [0.0] * len(row[f"{side}_token_ids"])
+        for side in ("chosen", "rejected")
+        if row[f"{side}_token_rewards"] is None
+    }
+    return row | zeros
+
+
+def _trained_labeler(plan: Plan, model: str, out: Path, kind: str) -> Path:
+    folder = out / "labelers" / kind
+    if not (folder / "labeler.json").exists():
+        options = ["--made", str(plan.labeler_edits), "--model", model, "--out", str(folder)]
+        if (status := cli.main(["train-labeler", kind, *options])) != 0:
+            raise SystemExit(status)
+    return folder
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:

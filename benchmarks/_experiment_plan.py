@@ -24,8 +24,22 @@ class Prompts(Section):
 
 
 class Labels(Section):
-    template: str
+    """One kind of labels.
+
+    Attributes:
+        template: None is the estimator's own.
+        estimator: A shipped estimator's name.
+        contexts: Where the template's context fields come from; see `label_dataset`.
+        labeler: A kind of trained labeler that makes the labels; None is the model of the experiment.
+        partial: Not every response can have these labels. One that cannot has rewards of 0, so that all rows train on
+            the same pairs.
+    """
+
+    template: str | None = None
     estimator: str
+    contexts: dict[str, str] = Field(default_factory=dict)
+    labeler: Literal["classifier", "corrector"] | None = None
+    partial: bool = False
 
 
 class Audit(Section):
@@ -33,14 +47,32 @@ class Audit(Section):
 
 
 class Row(Section):
-    """One method. labels: see experiment.toml; None trains without.  train: options beside the common ones."""
+    """One method.
+
+    Attributes:
+        labels: See experiment.toml; None trains without.
+        train: Options of `tokenreward train` beside the common ones.
+        rto: Sections of `tokenreward rto`, for a row that is trained by it; the policy of the row `labels` makes its
+            dense rewards.
+    """
 
     labels: str | None = None
     train: dict[str, Any] = Field(default_factory=dict)
+    rto: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def trained(self) -> bool:
+        """Whether anything is trained; the start is not."""
+        return bool(self.train or self.rto)
 
 
 class Plan(Section):
-    """The whole file. contrast: who computes the labels of a row's policy against the start; both give the same."""
+    """The whole file.
+
+    Attributes:
+        labeler_edits: From how many edits by rule a trained labeler learns.
+        contrast: Who computes the labels of a row's policy against the start; both give the same.
+    """
 
     model: str
     seeds: Annotated[list[int], Field(min_length=1)]
@@ -48,6 +80,7 @@ class Plan(Section):
     sample: dict[str, Any]
     rank: dict[str, Any]
     labels: dict[str, Labels]
+    labeler_edits: Positive
     audit: Audit
     data: dict[str, Any]
     train: dict[str, Any]
@@ -90,5 +123,6 @@ def smoke(plan: Plan) -> Plan:
         "prompts": plan.prompts.model_copy(update={"train": 24, "test": 12}),
         "audit": plan.audit.model_copy(update={"sets": plan.audit.sets[-1:]}),
         "sample": plan.sample | {"max_tokens": 48},
+        "labels": dict(list(plan.labels.items())[:1]),
     }
     return plan.model_copy(update=changes).narrowed(["start", "dpo", "dpo-reg"], plan.seeds[:1])

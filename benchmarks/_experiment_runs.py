@@ -39,7 +39,7 @@ def folder_of(out: Path, run: Run) -> Path:
 
 def finished(out: Path, run: Run, needed: bool) -> dict[str, Any] | None:
     """What a former call found. needed: the policy as well; one that was thrown away is trained again."""
-    if needed and run.row.train and not _trained(folder_of(out, run)):
+    if needed and run.row.trained and not _trained(folder_of(out, run)):
         return None
     try:
         content: dict[str, Any] = json.loads((folder_of(out, run) / "result.json").read_bytes())
@@ -52,7 +52,7 @@ def do(plan: Plan, model: str, out: Path, run: Run, keep: bool) -> dict[str, Any
     """Trains, answers, measures. keep: the weights too, which other rows may need."""
     folder, started = folder_of(out, run), time.monotonic()
     policy, measured, seconds = model, {}, {}
-    if run.row.train:
+    if run.row.trained:
         policy = str(folder / "model")
         if not _trained(folder):
             shutil.rmtree(folder, ignore_errors=True)  # Half a policy, or what was measured of one thrown away.
@@ -99,10 +99,29 @@ def _apart(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _train(plan: Plan, model: str, out: Path, run: Run) -> None:
+    if run.row.rto:
+        _train_rto(plan, model, out, run)
+        return
     from tokenreward_trainer.training.run import train_run
     from tokenreward_trainer.training.settings import run_of
 
     train_run(run_of(settings_of(plan, model, out, run)))
+
+
+def _train_rto(plan: Plan, model: str, out: Path, run: Run) -> None:
+    from tokenreward_trainer.rto.run import run_rto
+    from tokenreward_trainer.rto.settings import rto_of
+
+    dense = Run(str(run.row.labels), plan.rows[str(run.row.labels)], run.seed)
+    content = {
+        "run": {"directory": str(folder_of(out, run) / "model")},
+        "model": {"name": model, "dtype": "float32"},
+        "prompts": {"file": str(out / "data" / str(run.seed) / "prompts.jsonl")},
+        "sample": run.row.rto["sample"],
+        "rewards": {"dpo": str(folder_of(out, dense) / "model")} | run.row.rto["rewards"],
+        "ppo": run.row.rto["ppo"] | {"seed": run.seed},
+    }
+    run_rto(rto_of(content), progress=True)
 
 
 def settings_of(plan: Plan, model: str, out: Path, run: Run) -> dict[str, Any]:
@@ -174,10 +193,9 @@ def _measure(plan: Plan, model: str, out: Path, run: Run) -> dict[str, Any]:
         [new - old for new, old in zip(after, first, strict=True)] for first, after in zip(scored, trained, strict=True)
     ]
     flat = np.concatenate([side for pair in learned[:count] for side in pair])
-    agreement = {
-        kind: float(np.corrcoef(flat, np.concatenate([_rewards(pair) for pair in pairs]))[0, 1])
-        for kind, pairs in labels.items()
-    }
+    rewards = {kind: np.concatenate([_rewards(pair) for pair in pairs]) for kind, pairs in labels.items()}
+    # Of a partial kind, no held-out response may have labels.
+    agreement = {kind: float(np.corrcoef(flat, found)[0, 1]) for kind, found in rewards.items() if found.any()}
     log = json.loads((folder_of(out, run) / "model" / "run.json").read_bytes())["log"]
     logged = {key: value for entry in log for key, value in entry.items()}
     names = ("eval_rewards/margins", "eval_rewards/accuracies", "weight", "train_runtime")

@@ -83,7 +83,7 @@ def _run(plan: Plan, out: Path, keep: bool) -> list[dict[str, Any]]:
     kept |= {(name, plan.seeds[0]) for name in _SHOWN}
     found = []
     for name, row in plan.rows.items():
-        for seed in plan.seeds if row.train else plan.seeds[:1]:
+        for seed in plan.seeds if row.trained else plan.seeds[:1]:
             run = Run(name, row, seed)
             needed = keep or (name, seed) in kept
             result = finished(out, run, needed)
