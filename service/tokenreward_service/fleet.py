@@ -82,6 +82,7 @@ class Fleet:
                 fingerprint_digest=record.fingerprint.digest,
                 workers=alive.count(record.fingerprint.digest),
                 max_tokens=record.max_tokens,
+                lacks=record.lacks,
             )
             for record in sorted(records, key=lambda record: record.since, reverse=True)
         ]

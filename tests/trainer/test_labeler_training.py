@@ -81,6 +81,7 @@ def test_rows_are_the_classes_where_each_token_has_been_read(labelers: dict[str,
             good = (classes[:, 2] + classes[:, 1] / 2).log().numpy()
             np.testing.assert_allclose(rows[branch].logprobs, good, atol=1e-4)
     assert engine.info.head == "token_classifier"
+    assert engine.info.lacks == ("moments", "top", "named")
 
 
 def test_a_trained_corrector_finds_what_it_would_write_otherwise(base: Path, labelers: dict[str, Path]) -> None:

@@ -82,7 +82,11 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
         compare_with_first(loaded.reference, identity, probes)
     comparison = compare_with_others(loaded.probe, identity, probes)
     desk = _desk(settings, loaded, client)
-    store.register(ModelRecord(fingerprint=identity, max_tokens=engine.info.max_tokens, since=started))
+    store.register(
+        ModelRecord(
+            fingerprint=identity, max_tokens=engine.info.max_tokens, since=started, lacks=list(engine.info.lacks)
+        )
+    )
     worker = ShardWorker(pipeline, store)
     pipeline.start()
     heartbeat = Heartbeat(store, reporter(worker_id, started, loaded, pipeline, comparison))

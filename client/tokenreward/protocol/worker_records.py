@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tokenreward.protocol.records import Record
-from tokenreward.schema import Fingerprint
+from tokenreward.schema import Fingerprint, Include
 
 
 class ModelRecord(Record):
@@ -15,11 +15,13 @@ class ModelRecord(Record):
         fingerprint: What the model is, by content.
         max_tokens: Longest prompt and response that it takes.
         since: When it was first seen, in Unix seconds.
+        lacks: What its workers cannot give of what `include` names, as the last one that started says.
     """
 
     fingerprint: Fingerprint
     max_tokens: int
     since: float
+    lacks: list[Include] = Field(default=[])
 
 
 class Comparison(Record):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
+from tokenreward.schema.options import Include
 from tokenreward.schema.provenance import Fingerprint
 from tokenreward.schema.wire import AnswerModel
 
@@ -15,6 +18,7 @@ class ModelInfo(AnswerModel):
         fingerprint_digest: Its hash, for `name@fingerprint`.
         workers: How many workers serve it now. 0 if none does any more.
         max_tokens: The most tokens of prompt and response together.
+        lacks: What its workers cannot give of what `include` names.
     """
 
     name: str
@@ -22,3 +26,4 @@ class ModelInfo(AnswerModel):
     fingerprint_digest: str
     workers: int
     max_tokens: int
+    lacks: list[Include] = Field(default=[])

@@ -10,6 +10,7 @@ from tokenreward.protocol.records import ScoringOptions
 from tokenreward.schema import JobOptions, ModelInfo, PointedError, Provenance
 from tokenreward_service.fleet import Fleet
 from tokenreward_service.intake.branch_models import branch_models, wanted_models
+from tokenreward_service.intake.capabilities import check_include
 from tokenreward_service.problems import ProblemError
 from tokenreward_service.store.adapters import Adapters
 from tokenreward_service.store.drafts import Plan
@@ -25,8 +26,8 @@ async def plan(options: JobOptions, fleet: Fleet, adapters: Adapters) -> Plan:
         adapters: And which adapters of them.
 
     Raises:
-        ProblemError: 422 for a name or parameter that is not known or a branch that the template lacks, 503 if no
-            worker ever served a model.
+        ProblemError: 422 for a name or parameter that is not known, a branch that the template lacks, or
+            something to include that the model's workers cannot give; 503 if no worker ever served a model.
     """
     try:
         estimator = estimators.resolve(options.estimator)
@@ -51,6 +52,7 @@ async def plan(options: JobOptions, fleet: Fleet, adapters: Adapters) -> Plan:
     unfits = (estimator.unfit_model(info.fingerprint) for info in scored.models)
     if (unfit := next(filter(None, unfits), None)) is not None:
         raise _unprocessable("/models", unfit)
+    check_include(options.include, scored.models)
     provenance = Provenance(
         fingerprint=model.fingerprint,
         fingerprint_digest=model.fingerprint_digest,

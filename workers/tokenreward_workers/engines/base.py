@@ -27,6 +27,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tokenreward.schema import Include
 from tokenreward_workers.scoring import Scored, Scoring, ScoringFailed
 
 Key = Hashable
@@ -58,6 +59,7 @@ class EngineInfo:
         model: The model's name, where the engine knows it and not the files.
         weights: What stands for the hash of the weights, where there are no files to hash.
         head: What its rows are where they are no log-probs of tokens, see `Fingerprint`.
+        lacks: What it never gives of what a job's `include` names.
     """
 
     name: str
@@ -72,6 +74,7 @@ class EngineInfo:
     model: str | None = None
     weights: str | None = None
     head: str | None = None
+    lacks: tuple[Include, ...] = ()
 
 
 @dataclass(slots=True)

@@ -89,6 +89,7 @@ class TransformersEngine:
                 raise BadInput(too_large(path, dtype, self._device)) from error
             raise
         self._adapters = Adapters(self._model, max_adapters)
+        classifies = isinstance(self._head, ClassHead)
         self.info = EngineInfo(
             name=NAME,
             version=transformers.__version__,
@@ -97,7 +98,8 @@ class TransformersEngine:
             vocabulary=self._head.vocabulary,
             head_dtype=self._head.dtype,
             peak_flops=_peak(self._device, dtype),
-            head=TOKEN_CLASSIFIER if isinstance(self._head, ClassHead) else None,
+            head=TOKEN_CLASSIFIER if classifies else None,
+            lacks=("moments", "top", "named") if classifies else (),
         )
         self.stats = EngineStats()
 

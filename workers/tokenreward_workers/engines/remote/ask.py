@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tokenreward.schema import Include
 from tokenreward_workers.scoring import Row
 from tokenreward_workers.wanted import NOTHING, Wanted
 
@@ -40,10 +41,14 @@ class Wire(Protocol):
     Attributes:
         path: Of the endpoint that scores.
         several: Whether one request may hold several sequences.
+        never: What it gives for no request at all, of what a job's `include` names.
     """
 
     path: str
     several: bool
+
+    @property
+    def never(self) -> tuple[Include, ...]: ...
 
     def body(self, asks: Sequence[Ask], model: str, salt: str | None) -> Mapping[str, Any]:
         """Write a request.

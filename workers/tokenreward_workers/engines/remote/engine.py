@@ -87,6 +87,7 @@ class RemoteEngine:
             head_dtype=UNVERIFIED,
             model=served.model,
             weights=settings.weights or UNVERIFIED,
+            lacks=self._proof.wire.never,
         )
         self.stats = EngineStats()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tokenreward.schema import Include
 from tokenreward_workers.engines.remote.ask import Ask, UnusableAnswer
 from tokenreward_workers.scoring import Candidates, Row
 from tokenreward_workers.wanted import Wanted
@@ -21,6 +22,7 @@ class SglangWire:
 
     path = "/generate"
     several = True
+    never: tuple[Include, ...] = ("moments",)
 
     def body(self, asks: Sequence[Ask], model: str, salt: str | None) -> Mapping[str, Any]:
         wanted = asks[0].wanted

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tokenreward.schema import Include
 from tokenreward_workers.engines.remote.ask import Ask, UnusableAnswer
 from tokenreward_workers.engines.remote.wires.vllm_completions import prompt_row
 from tokenreward_workers.scoring import Candidates, Row
@@ -29,6 +30,10 @@ class TokensWire:
 
     def __init__(self, *, named: bool) -> None:
         self.named = named
+
+    @property
+    def never(self) -> tuple[Include, ...]:
+        return ("moments",) if self.named else ("moments", "named")
 
     def body(self, asks: Sequence[Ask], model: str, salt: str | None) -> Mapping[str, Any]:
         (ask,) = asks
