@@ -100,7 +100,10 @@ def _apart(work: Callable[..., Any], *arguments: Any) -> Any:
 
 def _train(plan: Plan, model: str, out: Path, run: Run) -> None:
     if run.row.rto:
-        _train_rto(plan, model, out, run)
+        from tokenreward_trainer.rto.run import run_rto
+        from tokenreward_trainer.rto.settings import rto_of
+
+        run_rto(rto_of(rto_settings_of(plan, model, out, run)), progress=True)
         return
     from tokenreward_trainer.training.run import train_run
     from tokenreward_trainer.training.settings import run_of
@@ -108,12 +111,10 @@ def _train(plan: Plan, model: str, out: Path, run: Run) -> None:
     train_run(run_of(settings_of(plan, model, out, run)))
 
 
-def _train_rto(plan: Plan, model: str, out: Path, run: Run) -> None:
-    from tokenreward_trainer.rto.run import run_rto
-    from tokenreward_trainer.rto.settings import rto_of
-
+def rto_settings_of(plan: Plan, model: str, out: Path, run: Run) -> dict[str, Any]:
+    """The run as `tokenreward rto` reads it."""
     dense = Run(str(run.row.labels), plan.rows[str(run.row.labels)], run.seed)
-    content = {
+    return {
         "run": {"directory": str(folder_of(out, run) / "model")},
         "model": {"name": model, "dtype": "float32"},
         "prompts": {"file": str(out / "data" / str(run.seed) / "prompts.jsonl")},
@@ -121,7 +122,6 @@ def _train_rto(plan: Plan, model: str, out: Path, run: Run) -> None:
         "rewards": {"dpo": str(folder_of(out, dense) / "model")} | run.row.rto["rewards"],
         "ppo": run.row.rto["ppo"] | {"seed": run.seed},
     }
-    run_rto(rto_of(content), progress=True)
 
 
 def settings_of(plan: Plan, model: str, out: Path, run: Run) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks._experiment_plan import Run, read_plan, smoke
-from benchmarks._experiment_runs import finished, folder_of, settings_of
+from benchmarks._experiment_runs import finished, folder_of, rto_settings_of, settings_of
 from benchmarks._experiment_table import Results, detectable, tables
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -35,6 +35,16 @@ def test_every_row_is_a_run_that_the_trainer_takes(name: str, tmp_path: Path) ->
     assert arguments.seed == 3
     assert arguments.reg_alpha == row.train.get("reg_alpha", 0.0)
     assert not arguments.needs_labels or row.labels is not None
+
+
+@pytest.mark.parametrize("name", [name for name, row in PLAN.rows.items() if row.rto])
+def test_every_row_of_rto_is_a_run_that_rto_takes(name: str, tmp_path: Path) -> None:
+    from tokenreward_trainer.rto.settings import rto_of
+
+    run = rto_of(rto_settings_of(PLAN, "a-model", tmp_path, Run(name, PLAN.rows[name], 3)))
+
+    assert run.ppo.seed == 3
+    assert run.rewards.dpo == str(tmp_path / "runs" / "dpo" / "3" / "model")
 
 
 def test_labels_of_a_row_are_a_kind_that_the_plan_makes() -> None:
