@@ -11,27 +11,28 @@ from tokenreward_service.settings import ServiceSettings
 
 _HEAD = """# HTTP API, version 1
 
-Use this page to look up an endpoint, its parameters and its answers. It is written from the service's OpenAPI document by
-`python -m tokenreward_service.tools.api_docs`, and a test checks that it is up to date. A running service has the same
-document at `GET /openapi.json`, and shows it at `/docs`.
+Use this page to look up an endpoint, its parameters and its answers. It is written from the service's OpenAPI
+document by `python -m tokenreward_service.tools.api_docs`, and a test checks that it is up to date. A running service
+has the same document at `GET /openapi.json`, and shows it at `/docs`.
 
 **Requests**
 
 - **Keys.** If keys are in use, send `Authorization: Bearer trk_...`; see [security.md](security.md).
 - **Compression.** Bodies may be compressed with `Content-Encoding: gzip` or `zstd`. Limits count the expanded bytes.
-- **Repeats.** Send an `Idempotency-Key` with `POST /v1/jobs`, and the same request twice makes one job, for as long as the
-  job is kept.
-- **Options.** The query parameters of `POST /v1/jobs` go with NDJSON. A JSON body holds the options itself. Both together
-  are a 422.
+- **Repeats.** Send an `Idempotency-Key` with `POST /v1/jobs`, and the same request twice makes one job, for as long
+  as the job is kept.
+- **Options.** The query parameters of `POST /v1/jobs` go with NDJSON. A JSON body holds the options itself. Both
+  together are a 422.
 - **Request ids.** Every answer has an `X-Request-ID`, which is also in the log. If you send one, it is used.
 
 **Errors**
 
-- Errors are `application/problem+json` (RFC 9457): `title`, `status`, `detail`, and `errors` with a JSON pointer each.
-- The teacher wires (`/v1/completions`, `/inference/v1/generate`, `/generate`) answer errors in the shapes of the servers
-  whose interfaces they have. [integrations.md](integrations.md) says which trainers use them.
-- Any request can get 421 if `Host` is not a name that the service answers to (`TOKENREWARD_ALLOWED_HOSTS`), 403 if it comes
-  from a page of another origin, and 500 for a mistake of ours. The log entry of a 500 has the `X-Request-ID`.
+- Errors are `application/problem+json` (RFC 9457): `title`, `status`, `detail`, and `errors` with a JSON pointer
+  each.
+- The teacher wires (`/v1/completions`, `/inference/v1/generate`, `/generate`) answer errors in the shapes of the
+  servers whose interfaces they have. [integrations.md](integrations.md) says which trainers use them.
+- Any request can get 421 if `Host` is not a name that the service answers to (`TOKENREWARD_ALLOWED_HOSTS`), 403 if it
+  comes from a page of another origin, and 500 for a mistake of ours. The log entry of a 500 has the `X-Request-ID`.
 - 429 and 503 carry `Retry-After`. Nothing of such a request was accepted.
 """
 
