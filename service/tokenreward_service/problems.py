@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
+from tokenreward.protocol import refusals
 from tokenreward.protocol.records import Corrupt
 from tokenreward.protocol.spill import BlobsAway, NoBlobStore
 from tokenreward.schema import PointedError, Problem
@@ -91,8 +92,8 @@ def as_problem(error: Exception) -> ProblemError:
             return unavailable("The job store cannot be reached.")
         case redis.exceptions.ResponseError():
             # OOM (noeviction), MISCONF (the append-only file cannot be written), LOADING: nothing was accepted.
-            log.warning("redis refused: %s", error)
-            if str(error).startswith(("OOM", "MISCONF", "LOADING", "BUSY", "READONLY")):
+            log.warning("redis refused: %s", refusals.reason(error))
+            if refusals.passes(error):
                 return unavailable("The job store takes no writes at the moment.", 5)
             return ProblemError(500, "Internal error", "The job store refused a command.")
         case BlobsAway() | NoBlobStore():

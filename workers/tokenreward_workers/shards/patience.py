@@ -9,12 +9,11 @@ from typing import TypeVar
 
 import redis
 
+from tokenreward.protocol import refusals
 from tokenreward.protocol.spill import BlobsAway
 
 log = logging.getLogger(__name__)
 
-#: Refusals that end when an operator has made room, or Redis has come up.
-_PASSING = ("OOM", "MISCONF", "LOADING", "READONLY", "BUSY")
 _PAUSE = 1.0
 
 T = TypeVar("T")
@@ -34,8 +33,8 @@ def patiently(call: Callable[[], T], draining: threading.Event) -> T:
         try:
             return call()
         except (redis.RedisError, BlobsAway) as error:
-            lasting = isinstance(error, redis.ResponseError) and not str(error).startswith(_PASSING)
+            lasting = isinstance(error, redis.ResponseError) and not refusals.passes(error)
             if lasting or draining.is_set():
                 raise
-            log.warning("waiting: %s", error)
+            log.warning("waiting: %s", refusals.reason(error) if isinstance(error, redis.RedisError) else error)
             draining.wait(_PAUSE)
