@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
 
+from tokenreward.protocol.redis_url import uses_sentinel
 from tokenreward.protocol.spill import Spill
 from tokenreward_service.api_keys.store import KeyRing
 from tokenreward_service.events.subscription import Subscription
@@ -67,7 +68,9 @@ RuntimeDep = Annotated[Runtime, Depends(_of_request)]
 async def running(app: FastAPI, settings: ServiceSettings, redis_url: str) -> AsyncIterator[Runtime]:
     """The service's parts, as `app.state.runtime`, for as long as the app runs."""
     client, sync = connect(redis_url)
-    store = JobStore.on(client, sync, Spill(settings.blob_url, settings.spill_bytes))
+    store = JobStore.on(
+        client, sync, Spill(settings.blob_url, settings.spill_bytes), behind_sentinels=uses_sentinel(redis_url)
+    )
     fleet = Fleet(client, settings.declared)
     adapters = Adapters(client)
     subscription = Subscription(client)

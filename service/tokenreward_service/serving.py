@@ -18,6 +18,7 @@ import uvicorn
 
 from tokenreward.errors import BadInput
 from tokenreward.protocol import arrow_blobs, keys
+from tokenreward.protocol.connections import connect
 from tokenreward.protocol.records import parse_record
 from tokenreward.protocol.spill import Spill
 from tokenreward.protocol.worker_records import WorkerRecord
@@ -96,7 +97,7 @@ def _check_keys(settings: ServiceSettings, redis_url: str) -> None:
     """Refuse to be reachable by strangers without a key to keep them out. Raises BadInput."""
     if not settings.needs_keys:
         return
-    client: Any = redis.Redis.from_url(redis_url, socket_timeout=10, socket_connect_timeout=3)
+    client: Any = connect(redis_url, socket_timeout=10, socket_connect_timeout=3)
     with contextlib.closing(client):
         if all(key.revoked is not None for key in KeyFile(client).all()):
             raise _exposed(settings, "no API key exists")
@@ -124,7 +125,7 @@ def _bind(settings: ServiceSettings) -> socket.socket:
 def _watch(server: Any, redis_url: str, worker: subprocess.Popen[bytes], where: str) -> None:
     """Say when the first worker is ready; end the service if the worker can never be."""
     ready = False
-    client: Any = redis.Redis.from_url(redis_url, socket_timeout=5)
+    client: Any = connect(redis_url, socket_timeout=5)
     with contextlib.closing(client):
         while worker.poll() is None:
             with contextlib.suppress(redis.RedisError):

@@ -42,7 +42,7 @@ class ServiceSettings(Settings):
     )
     log_format: LogFormat = Field("text", description="Log lines for people (text) or for programs (json).")
     redis_url: SecretStr | None = Field(
-        None, description="Redis or Valkey to use; none: `tokenreward serve` runs its own."
+        None, description="Redis or Valkey to use, or its Sentinels; none: `tokenreward serve` runs its own."
     )
     data_dir: Path | None = Field(
         None, description="Where the embedded valkey-server keeps its data; none: thrown away."

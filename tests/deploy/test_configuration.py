@@ -71,6 +71,13 @@ def test_every_setting_of_a_container_is_one_that_it_reads() -> None:
         ("TOKENREWARD_SECRETS_DIR", "/no/such/folder", "/no/such/folder is not a folder"),
         ("TOKENREWARD_REDIS_URL", "store:6379", "TOKENREWARD_REDIS_URL: Should be redis://, rediss:// or unix://"),
         ("TOKENREWARD_REDIS_URL", "redis://api:pass/word@store", "%XX for what is special in the password"),
+        (
+            "TOKENREWARD_REDIS_URL",
+            "redis+sentinel://one:26379,two:26379",
+            "redis+sentinel://HOST:26379,HOST:26379/MASTER",
+        ),
+        ("TOKENREWARD_REDIS_URL", "redis+sentinel://one:26379/store/first", "Should be redis://, rediss:// or unix://"),
+        ("TOKENREWARD_REDIS_URL", "rediss+sentinel://one:port/store", "Should be redis://, rediss:// or unix://"),
         ("TOKENREWARD_BLOB_URL", "nowhere://blobs", "TOKENREWARD_BLOB_URL cannot be used: Protocol not known"),
     ],
 )

@@ -17,7 +17,7 @@ import redis
 
 from tokenreward.child_process import die_with
 from tokenreward.errors import BadInput
-from tokenreward.protocol import arrow_blobs
+from tokenreward.protocol import arrow_blobs, connections
 from tokenreward.protocol.cluster_mode import refuse_cluster_mode
 from tokenreward.protocol.spill import Spill
 from tokenreward.protocol.worker_records import ModelRecord
@@ -119,9 +119,12 @@ def _desk(settings: WorkerSettings, loaded: Loaded, client: Any) -> AdapterDesk 
 
 
 def _check_store(url: str) -> None:
-    client: Any = redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=3)
+    client: Any = connections.connect(url, socket_timeout=10, socket_connect_timeout=3)
     with contextlib.closing(client):
-        refuse_cluster_mode(client)
+        try:
+            refuse_cluster_mode(client)
+        except connections.UnknownMaster as error:
+            raise BadInput(f"cannot reach Redis: {error}") from error
 
 
 def main() -> int:

@@ -18,7 +18,7 @@ WireName = Literal["vllm", "vllm-generate", "sglang"]
 class WorkerSettings(Settings):
     """What a worker serves, and how. Each field says what it is for."""
 
-    redis_url: SecretStr | None = Field(None, description="Redis or Valkey that the service uses.")
+    redis_url: SecretStr | None = Field(None, description="Redis or Valkey that the service uses, or its Sentinels.")
     model: str = Field("demo", description="`demo` (SmolLM2-135M-Instruct), or a Hugging Face directory or name.")
     model_name: str | None = Field(None, description="The name clients ask for; none: taken from `model`.")
     engine: Literal["transformers", "vllm", "remote", "synthetic"] = Field("transformers", description="What scores.")

@@ -6,7 +6,8 @@
 - `records` are the shards and claims, `worker_records` the workers and models.
 - `arrow_blobs` are items and results as compressed Arrow, `spill` decides whether Redis or a blob store holds them.
 - `doorbell` is the RQ queue that tells a worker of a shard.
-- `redis_url` checks the store's address, `cluster_mode` that the store is not in cluster mode.
+- `connections` makes the clients of the store, be it one server or behind Sentinels. `redis_url` checks its address,
+  `cluster_mode` that it is not in cluster mode. `refusals` tells what it will take later from what it never will.
 
-Nothing here opens a connection to Redis, and nothing read from Redis is ever executed.
+Nothing read from Redis is ever executed.
 """

@@ -86,6 +86,7 @@ def _connection(redis_url: str | None, data_dir: Path | None) -> Iterator[Any]:
     """A client of the service's Redis. Raises BadInput if none is named or it cannot be reached."""
     import redis
 
+    from tokenreward.protocol.connections import connect
     from tokenreward_service.embedded.valkey import reach
     from tokenreward_service.settings import ServiceSettings
 
@@ -101,9 +102,8 @@ def _connection(redis_url: str | None, data_dir: Path | None) -> Iterator[Any]:
             url = stack.enter_context(reach(settings.data_dir))
         else:
             raise BadInput("say which service: --redis-url, or --data-dir for one that runs its own Redis")
-        client: Any = stack.enter_context(
-            contextlib.closing(redis.Redis.from_url(url, socket_timeout=10, socket_connect_timeout=3))
-        )
+        client: Any = connect(url, socket_timeout=10, socket_connect_timeout=3)
+        stack.enter_context(contextlib.closing(client))
         try:
             yield client
         except redis.RedisError as error:

@@ -21,6 +21,7 @@ from pathlib import Path
 import redis
 
 from tokenreward.errors import BadInput
+from tokenreward.protocol.connections import connect
 from tokenreward_service.embedded.processes import spawn, stop
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ def _listening(url: str) -> bool:
 
 def _wait_until_up(url: str, process: subprocess.Popen[bytes], words: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    with contextlib.closing(redis.Redis.from_url(url, socket_timeout=2)) as client:
+    with contextlib.closing(connect(url, socket_timeout=2)) as client:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 last = words.read_text("utf-8", "replace")[-1000:] if words.exists() else ""

@@ -89,6 +89,11 @@ class Intake:
         Raises:
             ProblemError: The request is refused; nothing of it was accepted.
         """
+        job_id = await self._job_of(submission)
+        await self._store.replicas.have(job_id)  # of an earlier request's job, too: it may have been told otherwise
+        return job_id
+
+    async def _job_of(self, submission: Submission) -> str:
         if submission.key is None:
             return (await self._publish(submission)).id
         assert isinstance(submission.body, AsyncIterator), "a request with an Idempotency-Key is compared by its body"

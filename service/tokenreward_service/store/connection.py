@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import redis
-import redis.asyncio
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
 from tokenreward.errors import BadInput
+from tokenreward.protocol import connections
 from tokenreward.protocol.cluster_mode import refuse_cluster_mode
 
 _TIMEOUTS: dict[str, Any] = {"socket_timeout": 10, "socket_connect_timeout": 3, "health_check_interval": 30}
@@ -22,13 +22,12 @@ def connect(url: str) -> tuple[Any, Any]:
     Returns:
         An async client, and a sync one of the same server.
     """
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
-        url, max_connections=64, timeout=10, retry=AsyncRetry(ExponentialWithJitterBackoff(0.5, 0.02), 2), **_TIMEOUTS
+    backoff = ExponentialWithJitterBackoff(0.5, 0.02)
+    client = connections.connect_async(
+        url, max_connections=64, wait_seconds=10, retry=AsyncRetry(backoff, 2), **_TIMEOUTS
     )
-    sync_pool = redis.BlockingConnectionPool.from_url(
-        url, max_connections=16, timeout=10, retry=Retry(ExponentialWithJitterBackoff(0.5, 0.02), 2), **_TIMEOUTS
-    )
-    return redis.asyncio.Redis(connection_pool=pool), redis.Redis(connection_pool=sync_pool)
+    sync = connections.connect(url, max_connections=16, wait_seconds=10, retry=Retry(backoff, 2), **_TIMEOUTS)
+    return client, sync
 
 
 def check_redis(url: str) -> None:
@@ -37,7 +36,7 @@ def check_redis(url: str) -> None:
     Raises:
         BadInput: It cannot be reached, it evicts keys when memory is short, or it is in cluster mode.
     """
-    client = redis.Redis.from_url(url, **_TIMEOUTS)
+    client: Any = connections.connect(url, **_TIMEOUTS)
     try:
         refuse_cluster_mode(client)
         policy = client.info("memory").get("maxmemory_policy", "noeviction")

@@ -11,6 +11,7 @@ from tokenreward.schema import Job
 from tokenreward_service.store.drafts import Drafts
 from tokenreward_service.store.payloads import Payloads
 from tokenreward_service.store.publishing import Publisher
+from tokenreward_service.store.replicas import Replicas
 from tokenreward_service.store.snapshots import Snapshots
 
 
@@ -23,6 +24,7 @@ class JobStore:
         publisher: Makes drafts visible, and queues failed items again.
         snapshots: What a job looks like from outside.
         payloads: Items and results.
+        replicas: Waits until they have a job.
         scripts: The Lua scripts, on the async client.
     """
 
@@ -30,16 +32,18 @@ class JobStore:
     publisher: Publisher
     snapshots: Snapshots
     payloads: Payloads
+    replicas: Replicas
     scripts: Scripts
 
     @classmethod
-    def on(cls, redis: Any, sync: Any, spill: Spill) -> JobStore:
+    def on(cls, redis: Any, sync: Any, spill: Spill, *, behind_sentinels: bool = False) -> JobStore:
         """The store on two clients of one server.
 
         Args:
             redis: Async client.
             sync: Sync client, for transactions that ring doorbells: RQ is synchronous.
             spill: Where large payloads go.
+            behind_sentinels: Whether the server may have replicas, one of which would take over.
         """
         payloads = Payloads(redis, sync, spill)
         return cls(
@@ -47,6 +51,7 @@ class JobStore:
             publisher=Publisher(sync, spill),
             snapshots=Snapshots(redis),
             payloads=payloads,
+            replicas=Replicas(redis, behind_sentinels),
             scripts=Scripts(redis),
         )
 

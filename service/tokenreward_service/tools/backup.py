@@ -22,6 +22,7 @@ from typing import Any
 import redis
 
 from tokenreward.errors import BadInput
+from tokenreward.protocol.connections import connect
 
 _REWRITE = "auto-aof-rewrite-percentage"
 
@@ -74,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--redis-url", required=True, help="the server, as its user `admin`")
     arguments = parser.parse_args(argv)
     try:
-        with redis.Redis.from_url(arguments.redis_url, decode_responses=True, socket_timeout=30) as client:
+        with connect(arguments.redis_url, decode_responses=True, socket_timeout=30) as client:
             print(backup(client, arguments.data, arguments.target))
     except (BadInput, redis.RedisError, OSError) as error:
         print(f"backup: {error}", file=sys.stderr)

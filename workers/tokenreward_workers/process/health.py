@@ -14,6 +14,7 @@ import redis
 
 from tokenreward.errors import BadInput
 from tokenreward.protocol import keys
+from tokenreward.protocol.connections import connect
 from tokenreward.protocol.records import Corrupt, parse_record
 from tokenreward.protocol.worker_records import WorkerRecord
 from tokenreward_workers.settings import WorkerSettings
@@ -27,9 +28,7 @@ def healthy(settings: WorkerSettings) -> bool:
     """
     if settings.redis_url is None:
         raise BadInput("say which Redis the worker uses: --redis-url or TOKENREWARD_REDIS_URL")
-    client: Any = redis.Redis.from_url(
-        settings.redis_url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3
-    )
+    client: Any = connect(settings.redis_url.get_secret_value(), socket_timeout=5, socket_connect_timeout=3)
     with contextlib.closing(client):
         try:
             names = client.zrange(keys.WORKERS, 0, -1)

@@ -14,7 +14,7 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
-from tokenreward.protocol import doorbell, keys
+from tokenreward.protocol import connections, doorbell, keys
 from tokenreward.protocol.arrow_blobs import Entry, unpack_entries
 from tokenreward.protocol.memory import store_share
 from tokenreward.protocol.parts import Part, pack_part, unpack_part
@@ -60,17 +60,15 @@ class Onward(NamedTuple):
 
 def connect(url: str, worker_id: str) -> Any:
     """Return a sync client whose connections carry the worker's name: the reconciler sees them end with the worker."""
-    pool = redis.BlockingConnectionPool.from_url(
+    return connections.connect(
         url,
         max_connections=12,
-        timeout=20,
         socket_timeout=30,
         socket_connect_timeout=3,
         health_check_interval=30,
         retry=Retry(ExponentialWithJitterBackoff(cap=1.0, base=0.02), 12),
         client_name=connection_name(worker_id),
     )
-    return redis.Redis(connection_pool=pool)
 
 
 class JobStoreClient:

@@ -1,0 +1,120 @@
+"""The one place where clients of the job store are made from its address, be it a server's or that of Sentinels.
+
+With Sentinels, each new connection asks them where the primary is, and a server that is no primary any more counts as
+a broken connection. So after a failover the callers' own retries find the new primary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from tokenreward.protocol.redis_url import parse_sentinel_url, uses_sentinel
+
+#: A Sentinel that is away must not hold up the question to the next one, as redis-py's own retries would.
+_ASKING: dict[str, Any] = {"socket_timeout": 2, "socket_connect_timeout": 2}
+
+
+class UnknownMaster(redis.ConnectionError):
+    """The Sentinels answer, and none of them watches a store of that name."""
+
+
+def connect(url: str, *, max_connections: int = 10, wait_seconds: float = 20, **options: Any) -> redis.Redis:
+    """A client of the store. It connects when it is first used, and closes its connections when it is closed.
+
+    Args:
+        url: The store's address.
+        max_connections: How many connections it may have.
+        wait_seconds: How long a caller waits for one of them to be free.
+        options: redis-py's options for connections. What the address says goes before them.
+    """
+    limits = {"max_connections": max_connections, "timeout": wait_seconds}
+    if not uses_sentinel(url):
+        return redis.Redis.from_pool(redis.BlockingConnectionPool.from_url(url, **limits, **options))
+    where = parse_sentinel_url(url)
+    asking = where.sentinel_options | _ASKING | {"retry": Retry(NoBackoff(), 0)}
+    sentinels: Any = _Sentinels(where.sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    pool: Any = _SentinelPool(where.name, sentinels, **limits, **options | where.options)  # type: ignore[no-untyped-call]
+    return redis.Redis.from_pool(pool)
+
+
+def connect_async(
+    url: str, *, max_connections: int = 10, wait_seconds: float = 20, **options: Any
+) -> redis.asyncio.Redis:
+    """As `connect`, for asyncio."""
+    limits = {"max_connections": max_connections, "timeout": wait_seconds}
+    if not uses_sentinel(url):
+        return redis.asyncio.Redis.from_pool(redis.asyncio.BlockingConnectionPool.from_url(url, **limits, **options))
+    where = parse_sentinel_url(url)
+    asking = where.sentinel_options | _ASKING | {"retry": AsyncRetry(NoBackoff(), 0)}
+    sentinels: Any = _AsyncSentinels(where.sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    pool: Any = _AsyncSentinelPool(where.name, sentinels, **limits, **options | where.options)  # type: ignore[no-untyped-call]
+    return redis.asyncio.Redis.from_pool(pool)
+
+
+class _Sentinels(redis.sentinel.Sentinel):
+    """Sentinels whose errors say what to do. Those of redis-py do not tell a wrong name from a store that is down."""
+
+    def discover_master(self, service_name: str) -> tuple[str, int]:
+        try:
+            found: tuple[str, int] = super().discover_master(service_name)  # type: ignore[no-untyped-call]
+        except redis.sentinel.MasterNotFoundError:
+            raise self._explained(service_name) from None
+        return found
+
+    def _explained(self, name: str) -> redis.ConnectionError:
+        watched: set[str] = set()
+        answers, trouble = 0, ""
+        for sentinel in self.sentinels:
+            try:
+                watched |= {str(watching) for watching in sentinel.sentinel_masters()}
+                answers += 1
+            except redis.RedisError as error:
+                trouble = str(error)
+        if not answers:
+            return redis.ConnectionError(f"no Sentinel answers ({trouble}): start one, or correct their addresses")
+        if name not in watched:
+            there = f"they watch {', '.join(sorted(watched))}" if watched else "they watch none"
+            return UnknownMaster(
+                f"the Sentinels know no master name {name!r} ({there}): correct the name at the end of the Redis URL"
+            )
+        return redis.sentinel.MasterNotFoundError(_no_primary(name))
+
+
+class _AsyncSentinels(redis.asyncio.sentinel.Sentinel):
+    """As `_Sentinels`, for asyncio: by then a sync client has found the store once, so the name is right."""
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        try:
+            found: tuple[str, int] = await super().discover_master(service_name)
+        except redis.asyncio.sentinel.MasterNotFoundError:
+            raise redis.asyncio.sentinel.MasterNotFoundError(_no_primary(service_name)) from None
+        return found
+
+
+def _no_primary(name: str) -> str:
+    return f"the Sentinels name no primary of {name!r} now: wait for the failover, or start its servers"
+
+
+class _SentinelPool(redis.sentinel.SentinelConnectionPool, redis.BlockingConnectionPool):
+    """Connections to the primary; whoever finds none free waits for one, as with a server's own address."""
+
+    def close(self) -> None:
+        super().close()
+        self.sentinel_manager.close()
+
+
+class _AsyncSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
+    """As `_SentinelPool`, for asyncio."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        for sentinel in self.sentinel_manager.sentinels:
+            await sentinel.aclose()

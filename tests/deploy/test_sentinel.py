@@ -1,0 +1,191 @@
+"""A store behind Sentinels: a primary dies or is changed over under load, and whatever was accepted ends rightly."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+import redis
+
+from benchmarks.harness.processes import COMMAND
+from benchmarks.harness.stack import Stack, http
+from benchmarks.harness.waiting import patience, wait_for
+from tests.deploy.sentinels import EXTRA_RULES, NAME, SENTINEL_PASSWORD, Watched
+from tests.support.jobs import check_undisturbed, in_progress, items, submit
+from tokenreward_workers.process.supervisor import HOPELESS
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = {
+    "TOKENREWARD_SYNTHETIC_RATE": "60",
+    "TOKENREWARD_SHARD_ITEMS": "10",
+    "TOKENREWARD_LEASE_SECONDS": "3",
+    "TOKENREWARD_CACHE_TTL_SECONDS": "0",
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    with Watched(tmp_path_factory.mktemp("sentinel"), SETTINGS) as stack:
+        stack.start_api()
+        stack.start_worker()
+        stack.start_worker()
+        stack.wait_ready(2)
+        yield stack
+
+
+class Senders:
+    """Send jobs until told to stop, each again with its own key until it is accepted. `accepted`: items by job id."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.accepted: dict[str, list[dict]] = {}
+        self.refusals: set[str] = set()
+        self._url = stack.url + "/v1/jobs"
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(name,)) for name in "ab"]
+
+    def __enter__(self) -> Senders:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, name: str) -> None:
+        round_ = 0
+        with httpx2.Client(timeout=patience(30), trust_env=False) as client:
+            while not self._over.is_set():
+                round_ += 1
+                work = [item | {"prompt": f"{item['prompt']} {name} {round_}"} for item in items(10)]
+                self.accepted[self._send(client, work)] = work
+                time.sleep(0.2)
+
+    def _send(self, client: httpx2.Client, work: list[dict]) -> str:
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        while True:
+            answer = client.post(self._url, json={"items": work}, headers=key)
+            if answer.status_code == 202:
+                return str(answer.json()["id"])
+            assert answer.status_code in {503, 409}, answer.text
+            self.refusals.add(answer.json()["detail"])
+            time.sleep(0.1)
+
+
+def change_over(stack: Watched, kill: bool) -> None:
+    """Have the replica take over, while the primary dies or lives on, and wait until the other one follows it."""
+    before = stack.primary
+    if kill:
+        stack.servers[before].kill()
+    else:
+        with redis.Redis(port=stack.sentinel_ports[0], password=SENTINEL_PASSWORD, socket_timeout=5) as sentinel:
+            sentinel.execute_command("SENTINEL", "FAILOVER", NAME)
+    wait_for(lambda: stack.primary not in (0, before), 30, "the failover")
+
+
+@pytest.mark.parametrize("kill", [True, False], ids=["killed", "changed over"])
+def test_whatever_was_accepted_ends_rightly_after_a_failover_under_load(stack: Watched, kill: bool) -> None:
+    before = stack.primary
+    work = items(200)
+    long_job = submit(stack, work)
+    wait_for(lambda: in_progress(stack, long_job), 20, "work in progress")
+    with Senders(stack) as senders:
+        wait_for(lambda: len(senders.accepted) >= 4, 30, "accepted jobs")
+        change_over(stack, kill)
+        sent_before = len(senders.accepted)
+        wait_for(lambda: len(senders.accepted) >= sent_before + 6, 60, "jobs that the new primary accepted")
+    check_undisturbed(stack, long_job, work, 120)
+    for job_id, sent in senders.accepted.items():
+        check_undisturbed(stack, job_id, sent, 120)
+    if kill:
+        stack.start_server(before)
+    wait_for(lambda: stack.replicas() == 1, 60, "the old primary as a replica")
+
+
+def test_a_job_is_accepted_once_a_replica_has_it(stack: Watched) -> None:
+    (replica,) = set(stack.ports) - {stack.primary}
+    work = items(10)
+    key = {"Idempotency-Key": uuid.uuid4().hex}
+    stack.servers[replica].send(signal.SIGSTOP)
+    try:
+        refused = http.post(stack.url + "/v1/jobs", json={"items": work}, headers=key, timeout=patience(30))
+        assert refused.status_code == 503
+        assert refused.json()["detail"] == "No replica of the job store has confirmed this job in time. Send it again."
+        again = http.post(stack.url + "/v1/jobs", json={"items": work}, headers=key, timeout=patience(30))
+        assert again.status_code == 503, "the job is known by now, but still on one server alone"
+    finally:
+        stack.servers[replica].send(signal.SIGCONT)
+    wait_for(lambda: stack.replicas() == 1 and stack.primary != replica, 30, "the replica")
+    accepted = http.post(stack.url + "/v1/jobs", json={"items": work}, headers=key, timeout=patience(30))
+    assert accepted.status_code == 202
+    check_undisturbed(stack, accepted.json()["id"], work)
+
+
+def test_a_primary_that_must_not_be_alone_takes_no_work_without_its_replica(stack: Watched) -> None:
+    (replica,) = set(stack.ports) - {stack.primary}
+    with stack.client(stack.primary) as primary:
+        primary.config_set("min-replicas-to-write", 1)
+        stack.servers[replica].kill()
+        try:
+            wait_for(lambda: primary.info("replication")["connected_slaves"] == 0, 20, "its end")
+            refused = http.post(stack.url + "/v1/jobs", json={"items": items(1)}, timeout=patience(30))
+            assert refused.status_code == 503
+            assert refused.json()["detail"] == "The job store takes no writes at the moment."
+        finally:
+            primary.config_set("min-replicas-to-write", 0)
+            stack.start_server(replica)
+    wait_for(lambda: stack.replicas() == 1, 60, "the replica")
+    work = items(10)
+    check_undisturbed(stack, submit(stack, work), work)
+
+
+def test_the_page_for_operators_says_the_rules_of_the_users_that_the_servers_and_the_sentinels_need() -> None:
+    page = " ".join((ROOT / "docs" / "operations.md").read_text("utf-8").replace("\\\n", " ").split())
+    for user, rules in EXTRA_RULES.items():
+        assert f"user {user} on >PASSWORD {rules}" in page, user
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *command], capture_output=True, text=True, check=False, timeout=patience(60))
+
+
+def test_the_tools_find_the_store_by_its_sentinels(stack: Watched, tmp_path: Path) -> None:
+    assert run("keys", "list", "--redis-url", stack.url_of("api")).returncode == 0
+    assert run("worker", "--healthy", "--redis-url", stack.url_of("worker")).returncode == 0
+    tool = ["-m", "tokenreward_service.tools.backup", str(stack.folder / f"server-{stack.primary}")]
+    copied = subprocess.run(
+        [COMMAND[0], *tool, str(tmp_path / "copy"), "--redis-url", stack.url_of("admin")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patience(60),
+    )
+    assert copied.returncode == 0, copied.stderr
+    assert list((tmp_path / "copy").rglob("*.aof"))
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("serve", 1), ("worker --engine synthetic", HOPELESS), ("keys list", 1), ("worker --healthy", 1)],
+)
+def test_a_master_name_that_nobody_watches_is_said_in_one_line(stack: Watched, command: str, status: int) -> None:
+    ended = run(*command.split(), "--redis-url", stack.url_of("worker", "reward"))
+    assert ended.returncode == status
+    said = f"the Sentinels know no master name 'reward' (they watch {NAME}): correct the name at the end of the Redis"
+    assert [line for line in ended.stderr.splitlines() if said in line] == ended.stderr.splitlines()
+
+
+def test_sentinels_that_do_not_answer_are_said_in_one_line() -> None:
+    ended = run("serve", "--redis-url", "redis+sentinel://127.0.0.1:1,127.0.0.1:2/rewards")
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert "no Sentinel answers" in line
+    assert line.endswith("start one, or correct their addresses")
