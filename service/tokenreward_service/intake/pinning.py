@@ -9,7 +9,7 @@ from tokenreward.errors import BadInput, UnknownName
 from tokenreward.protocol.records import ScoringOptions
 from tokenreward.schema import JobOptions, ModelInfo, PointedError, Provenance
 from tokenreward_service.fleet import Fleet
-from tokenreward_service.intake.branch_models import branch_models, wanted_models
+from tokenreward_service.intake.branch_pinning import branch_models, wanted_models
 from tokenreward_service.intake.capabilities import check_include
 from tokenreward_service.problems import ProblemError
 from tokenreward_service.store.adapters import Adapters

@@ -9,7 +9,7 @@ from typing import Any
 import anyio.to_thread
 
 from tokenreward.protocol import doorbell, keys
-from tokenreward_service.recovery.ghosts import drop_ghosts
+from tokenreward_service.recovery.forged_entries import drop_ghosts
 
 log = logging.getLogger(__name__)
 

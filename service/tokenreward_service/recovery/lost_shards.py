@@ -12,7 +12,7 @@ from typing import Any
 
 from tokenreward.protocol import keys
 from tokenreward.protocol.worker_records import connection_name
-from tokenreward_service.recovery.ghosts import drop_ghosts
+from tokenreward_service.recovery.forged_entries import drop_ghosts
 
 log = logging.getLogger(__name__)
 
