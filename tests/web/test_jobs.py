@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import httpx2
 from playwright.sync_api import expect
 
+from benchmarks.harness.adapters import write_adapter
 from benchmarks.harness.stack import Stack
 from benchmarks.harness.waiting import wait_for
 from tests.support.webpage import Open, make_job
+from tokenreward import Client
 
 
 def ended(stack: Stack, job: str) -> dict:
@@ -103,6 +106,27 @@ def test_results_are_downloaded_as_ndjson(open_page: Open, synthetic: Stack) -> 
     assert [json.loads(line).get("id") for line in lines] == ["row-0", "row-1", None]
     page.get_by_text("Provenance").click()
     expect(page.locator(".provenance")).to_contain_text("synthetic")
+
+
+def test_provenance_says_which_model_scored_which_branch(open_page: Open, synthetic: Stack, tmp_path: Path) -> None:
+    write_adapter(tmp_path / "dpo", 1)
+    with Client(synthetic.url) as client:
+        made = client.adapters.put("dpo", tmp_path / "dpo")
+        job = make_job(synthetic, ["one"], template="opposite", models={"better": "dpo"})
+        ended(synthetic, job)
+        client.adapters.delete("dpo")
+    page = open_page(f"/#/jobs/{job}")
+    page.get_by_text("Provenance").click()
+    rows = page.locator(".provenance")
+    expect(rows.locator("dt", has_text="scores better")).to_be_visible()
+    expect(rows).to_contain_text(f"dpo@{made.version}, an adapter of {made.model}")
+    expect(rows.locator("dt", has_text="scores worse")).to_be_visible()
+    plain = make_job(synthetic, ["one"])
+    ended(synthetic, plain)
+    page.goto(f"{synthetic.url}/#/jobs/{plain}")
+    page.get_by_text("Provenance").click()
+    expect(rows).to_contain_text("template")
+    expect(rows).not_to_contain_text("scores")
 
 
 def test_a_job_that_is_not_there_is_said(open_page: Open) -> None:

@@ -90,8 +90,9 @@ function page(id, signal, query, gone) {
     for (const [name, value] of Object.entries(values)) setText(figures[name], value);
     figures["time left"].parentElement.hidden = over;
     figures.took.parentElement.hidden = !over;
-    if (origin.dataset.of !== job.provenance.fingerprint_digest) origin.replaceChildren(trust(job.provenance), provenance(job.provenance));
-    origin.dataset.of = job.provenance.fingerprint_digest;
+    const models = [job.provenance, ...(job.provenance.models ?? [])].map((use) => use.fingerprint_digest).join();
+    if (origin.dataset.of !== models) origin.replaceChildren(trust(job.provenance), provenance(job.provenance));
+    origin.dataset.of = models;
     downloads.hidden = pager.node.hidden = job.emptied;
     if (!job.emptied) pager.update(job);
   }

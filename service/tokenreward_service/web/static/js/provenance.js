@@ -10,11 +10,18 @@ export function provenanceList(provenance) {
     ["weights", fingerprint.model_hash],
     ["tokenizer", fingerprint.tokenizer_hash],
     ["fingerprint", provenance.fingerprint_digest],
+    ...(provenance.models ?? []).map((use) => [`scores ${use.branches.join(", ")}`, modelName(use)]),
     ["template", `${provenance.template} · ${provenance.template_hash}`],
     ["estimator", `${provenance.estimator} · ${provenance.estimator_hash}`],
     ["tokenreward", `${provenance.tokenreward_version}, scoring version ${fingerprint.scoring_version}`],
   ];
   return el("dl", { class: "provenance" }, ...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
+}
+
+// What names exactly this: a version of an adapter, or a model with its fingerprint.
+function modelName({ fingerprint, fingerprint_digest: digest }) {
+  const { adapter, adapter_version: version, model } = fingerprint;
+  return adapter ? `${adapter}@${version}, an adapter of ${model}` : `${model}@${digest}`;
 }
 
 export function provenance(value) {
