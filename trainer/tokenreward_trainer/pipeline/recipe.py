@@ -72,6 +72,8 @@ class Label(Section):
         template: The prompt template; None is the estimator's own.
         estimator: The estimator of token rewards.
         parameters: The estimator's parameters.
+        models: What scores a branch, by its name or by the name that the template has for its model: an adapter (name
+            or name@version; a service that is started here gets it by --adapter in `serve`), or a served model.
         context: Where context fields come from, as `--context` of `tokenreward label`. The siblings of `rank` need
             no mention.
         pool: What rewards are pooled over.
@@ -87,6 +89,7 @@ class Label(Section):
     template: str | None = None
     estimator: str = "contrast"
     parameters: dict[str, int | float] = Field(default_factory=dict)
+    models: dict[str, str] = Field(default_factory=dict)
     context: dict[str, str] = Field(default_factory=dict)
     pool: Pool | None = None
     pool_by: PoolBy = "mean"

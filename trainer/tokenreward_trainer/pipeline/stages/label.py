@@ -13,7 +13,8 @@ from tokenreward_trainer.pipeline.stage import StageInput, StageOutput, with_met
 
 def options(recipe: Recipe, policy: str) -> dict[str, Any]:
     """Returns the [label] section without what says only how fast; without a url, what identifies the policy too."""
-    options = recipe.label.model_dump(exclude={"rows_per_job"})
+    # Without `models` the options are those of runs of versions that knew none.
+    options = recipe.label.model_dump(exclude={"rows_per_job"} | (set() if recipe.label.models else {"models"}))
     return options | ({"model": policy} if recipe.label.url is None else {})
 
 
@@ -40,6 +41,7 @@ def run(given: StageInput) -> StageOutput:
             template=label.template,
             estimator=label.estimator,
             parameters=label.parameters,
+            models=label.models,
             contexts=label.context,
             pool=label.pool,
             pool_by=label.pool_by,
