@@ -13,6 +13,9 @@ from benchmarks.harness.adapters import TARGETS, save_adapter, save_merged
 from tests.workers.conftest import _SHAPE
 from tests.workers.test_adapters import check, expected, mixed
 from tests.workers.test_engines import plain, random_ids
+from tests.workers.test_wanted_of_adapters import check as check_wanted
+from tests.workers.test_wanted_of_adapters import expected as expected_of_what_is_wanted
+from tests.workers.test_wanted_of_adapters import wanted_of
 from tokenreward_workers.engines.base import score_all
 from tokenreward_workers.scoring import Adapter, Scoring, ScoringFailed
 
@@ -61,6 +64,13 @@ def test_branches_of_adapters_equal_those_of_the_merged_models(engine: Any, mode
         check(score_all(engine, work), wanted)
     assert engine.stats.cached_tokens > 0
     assert engine.stats.rescored == 0
+
+
+def test_each_branch_gets_what_is_wanted_from_its_own_adapter(engine: Any, models: Models) -> None:
+    work = wanted_of(models)
+    right = expected_of_what_is_wanted(models, work)
+    for _ in range(2):
+        check_wanted(score_all(engine, work), right)
 
 
 def test_what_one_adapter_has_read_is_not_taken_for_what_another_reads(engine: Any, models: Models) -> None:
