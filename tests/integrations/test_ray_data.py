@@ -21,7 +21,8 @@ def test_parquet_goes_in_and_labeled_parquet_comes_out(synthetic: Stack, tmp_pat
 
     rows = pa.table({"prompt": [f"p{n}" for n in range(6)], "response": [f"answer {n}" for n in range(6)]})
     pq.write_table(rows, tmp_path / "rows.parquet")
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    # A task that reads books a whole CPU, and an actor that labels a quarter of one: one CPU would wait for ever.
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         data = ray.data.read_parquet(str(tmp_path / "rows.parquet"))
         options = {"batch_size": 4, "concurrency": 1, "url": synthetic.url}

@@ -30,14 +30,16 @@ def expected(stack: Stack, item: dict[str, Any]) -> list[float]:
 @pytest.fixture
 def staged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Puts modules in place of a package that is not installed."""
+    ours: set[str] = set()
 
     def stage(name: str, **content: Any) -> None:
+        ours.add(f"tokenreward.integrations.{name.partition('.')[0]}")
         module = ModuleType(name)
         vars(module).update(content)
         monkeypatch.setitem(sys.modules, name, module)
 
     yield stage
-    for name in ("tokenreward.integrations.verl", "tokenreward.integrations.prime_rl"):
+    for name in ours:  # they hold what was staged
         sys.modules.pop(name, None)
 
 

@@ -5,8 +5,7 @@
             return TokenRewardGenerator(super().get_generator(cfg, tokenizer, inference_engine_client), Labeler())
 
 Read: SkyRL 0.3.0, `skyrl/train/generators/base.py` (`GeneratorOutput.rewards`: a number for each response, or a list
-    for
-each) and `skyrl/train/utils/trainer_utils.py` (`validate_generator_output`).
+for each) and `skyrl/train/utils/trainer_utils.py` (`validate_generator_output`).
 """
 
 from __future__ import annotations
