@@ -48,7 +48,7 @@ def train(argv: list[str]) -> int:
         help="say what the run needs (memory of a card, steps, tokens) and what would be refused, then stop",
     )
     arguments, overrides = parser.parse_known_args(argv)
-    from tokenreward_trainer.planning.light_import import without_peft
+    from tokenreward_trainer.planning.light_import import light_transformers
     from tokenreward_trainer.training.settings import read_run, shipped
 
     if arguments.list:
@@ -59,7 +59,7 @@ def train(argv: list[str]) -> int:
         parser.error("which CONFIG?")
     share_cpus()
     if arguments.check:
-        with without_peft():
+        with light_transformers():
             return _check(arguments.config, read_run(arguments.config, overrides))
     run = read_run(arguments.config, overrides)
     from tokenreward_trainer.training.run import train_run

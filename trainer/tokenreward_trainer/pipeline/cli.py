@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from tokenreward.arguments import Parser
 from tokenreward.cpu_share import share_cpus
+
+if TYPE_CHECKING:
+    from tokenreward_trainer.pipeline.recipe import Recipe
 
 _EPILOG = """\
 RECIPE is a TOML file, or the name of a shipped recipe (--list shows them). Any option can be given as
 --section.key value, as in --model.name DIRECTORY --run.directory runs/first --sample.engine vllm.
 
-Stages: prompts, sample, rank, label, train, report. A second run leaves alone what has not changed. After a kill at
+Stages: prompts, sample, rank, label, train, report; with [sft] and [rto] these as well. A second run leaves alone what has not changed. After a kill at
 any moment, the same command goes on where it stopped. docs/pipeline.md has the options.
 """
 
@@ -29,7 +33,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="check the recipe, its files and its models, then stop")
     parser.add_argument("--quiet", action="store_true", help="show no progress")
     arguments, overrides = parser.parse_known_args(argv)
-    from tokenreward_trainer.pipeline.recipe import read_recipe, shipped
+    from tokenreward_trainer.pipeline.recipe import shipped
 
     if arguments.list:
         for name, path in shipped().items():
@@ -38,15 +42,25 @@ def run(argv: list[str]) -> int:
     if arguments.recipe is None:
         parser.error("which RECIPE?")
     share_cpus()
-    recipe = read_recipe(arguments.recipe, overrides)
-    from tokenreward_trainer.pipeline.checks import check_recipe
-
-    check_recipe(recipe)
     if arguments.check:
+        from tokenreward_trainer.planning.light_import import light_transformers
+
+        with light_transformers():
+            _checked(arguments.recipe, overrides)
         print(f"{arguments.recipe}: fine")
         return 0
+    recipe = _checked(arguments.recipe, overrides)
     from tokenreward_trainer.pipeline.run import run_recipe
 
     report = run_recipe(recipe, progress=not arguments.quiet)
     print(f"report: {report.absolute()}")
     return 0
+
+
+def _checked(name: str, overrides: list[str]) -> Recipe:
+    from tokenreward_trainer.pipeline.checks import check_recipe
+    from tokenreward_trainer.pipeline.recipe import read_recipe
+
+    recipe = read_recipe(name, overrides)
+    check_recipe(recipe)
+    return recipe

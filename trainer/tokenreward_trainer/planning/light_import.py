@@ -1,7 +1,9 @@
-"""Importing transformers without peft, which takes longer to load than everything that `--check` does.
+"""Importing transformers without what takes longer to load than everything that `--check` does.
 
 transformers imports peft for two classes that it compares models with. Here it gets stand-ins for them, which load peft
-when the first model is compared. This can go once transformers imports peft late.
+when the first model is compared. And to ask whether it runs in a Kubeflow job, TrainingArguments imports all
+integrations, and with them the code of models, generation and scikit-learn; a check reports to nobody, so here the
+answer is no. Each can go once transformers imports these late.
 """
 
 from __future__ import annotations
@@ -25,8 +27,22 @@ class _Late(type):
 
 
 @contextmanager
-def without_peft() -> Iterator[None]:
-    """Has modules that are imported within the context take stand-ins of peft's classes, if peft is not loaded yet."""
+def light_transformers() -> Iterator[None]:
+    """Has transformers import neither peft nor its integrations within the context, if it has not yet."""
+    with _without_peft():
+        integrations: Any = import_module("transformers.integrations")
+        loaded = "transformers.integrations.integration_utils" in sys.modules
+        if not loaded:
+            integrations.is_kubeflow_available = lambda: False
+        try:
+            yield
+        finally:
+            if not loaded:
+                del integrations.is_kubeflow_available
+
+
+@contextmanager
+def _without_peft() -> Iterator[None]:
     spec = None if "peft" in sys.modules else find_spec("peft")
     if spec is None:
         yield
