@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -43,7 +43,13 @@ def content_of(config: str, ours: Mapping[str, Path], overrides: Sequence[str]) 
     except ValueError as error:
         raise BadInput(f"{config}: not TOML: {error}") from None
     for section, key, value in _overrides(overrides):
-        content.setdefault(section, {})[key] = value
+        *tables, last = key.split(".")
+        table = content.setdefault(section, {})
+        for part in tables:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise BadInput(f"--{section}.{key}: {part} is no table")
+        table[last] = value
     return content
 
 
@@ -73,12 +79,22 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 def _complaint(error: Mapping[str, Any], root: type[Section]) -> str:
     *path, last = [str(part) for part in error["loc"] if not str(part).startswith(("function", "list["))]
-    section = root.model_fields[path[0]].annotation if path else root
-    known = list(getattr(section, "model_fields", {}))
+    known = list(getattr(_section(root, path), "model_fields", {}))
     name = ".".join([*path, last])
     if error["type"] == "extra_forbidden":
         return f"unknown {'option' if path else 'section'} {name}{nearest(last, known)}; known: {', '.join(known)}"
     return f"{name} = {error['input']!r}: {error['msg']}"
+
+
+def _section(root: Any, path: Sequence[str]) -> Any:
+    """The section that a path leads to; what may be left out is `Section | None`."""
+    section = root
+    for part in path:
+        field = getattr(section, "model_fields", {}).get(part)
+        if field is None:
+            return None
+        section = next(iter(get_args(field.annotation)), field.annotation)
+    return section
 
 
 def _overrides(arguments: Sequence[str]) -> list[tuple[str, str, Any]]:

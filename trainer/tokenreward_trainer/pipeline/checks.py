@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tokenreward.errors import BadInput
 from tokenreward_trainer.pipeline.recipe import Recipe
+from tokenreward_trainer.pipeline.stages import rto
 from tokenreward_trainer.prompts import parts_of
 from tokenreward_trainer.scorers import scorer_of
 from tokenreward_trainer.training.run_checks import check_model_name
@@ -29,8 +30,14 @@ def check_recipe(recipe: Recipe) -> None:
             raise BadInput(f"{option}: {file}: no such file")
     if recipe.prompts.sets:
         parts_of(recipe.prompts.sets)
-    name, _, rest = recipe.rank.scorer.partition(":")
+    _check_scorer("rank.scorer", recipe.rank.scorer)
+    if recipe.rto is not None:
+        _check_scorer("rto.rewards.scorer", rto.checked(recipe).rewards.scorer)
+
+
+def _check_scorer(option: str, scorer: str) -> None:
+    name, _, rest = scorer.partition(":")
     if name == "reward_model":
-        check_model_name("rank.scorer", rest)
+        check_model_name(option, rest)
     else:
-        scorer_of(recipe.rank.scorer)
+        scorer_of(scorer)

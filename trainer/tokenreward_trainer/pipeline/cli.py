@@ -15,8 +15,8 @@ _EPILOG = """\
 RECIPE is a TOML file, or the name of a shipped recipe (--list shows them). Any option can be given as
 --section.key value, as in --model.name DIRECTORY --run.directory runs/first --sample.engine vllm.
 
-Stages: prompts, sample, rank, label, train, report; with [sft] and [rto] these as well. A second run leaves alone what has not changed. After a kill at
-any moment, the same command goes on where it stopped. docs/pipeline.md has the options.
+Stages: prompts, sample, rank, label, train, report; with [sft] and [rto] these as well. A second run leaves alone what
+has not changed. After a kill at any moment, the same command goes on where it stopped. See docs/pipeline.md.
 """
 
 

@@ -13,6 +13,7 @@ from tokenreward.schema import Pool, PoolBy, Score
 from tokenreward_trainer.config_file import Positive, Section, complaints, content_of
 from tokenreward_trainer.prompts.section import Prompts, check_prompts
 from tokenreward_trainer.ranking.pair_selection import Ranking
+from tokenreward_trainer.rto.settings import Ppo, Rewards, Rollouts
 from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.training import settings
 from tokenreward_trainer.training.settings import Lora, Model
@@ -111,6 +112,21 @@ class Data(Section):
     max_prompt_length: Positive = 1800
 
 
+class Rto(Section):
+    """PPO behind the last training, whose dense rewards are that training's log-ratio. A recipe with [rto] has it.
+
+    Attributes:
+        sample: How responses are sampled, as in `tokenreward rto`.
+        rewards: Where rewards come from, as there. `scorer` is that of [rank] where none is named, and `dpo` is what
+            the recipe has trained.
+        ppo: How the policy is updated, as there.
+    """
+
+    sample: Rollouts = Rollouts()
+    rewards: Rewards = Rewards()
+    ppo: Ppo = Ppo()
+
+
 class Report(settings.Report):
     """What the report shows, beside what a training's shows.
 
@@ -136,6 +152,7 @@ class Recipe(Section):
     data: Data = Data()
     lora: Lora = Lora()
     train: dict[str, Any] = Field(default_factory=dict)
+    rto: Rto | None = None
     report: Report = Report()
 
 

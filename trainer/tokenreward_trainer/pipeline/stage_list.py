@@ -13,7 +13,7 @@ from tokenreward_trainer.pipeline.policy import POLICY, policy_of
 from tokenreward_trainer.pipeline.recipe import Recipe
 from tokenreward_trainer.pipeline.round_names import named
 from tokenreward_trainer.pipeline.stage import Source, Stage, StageInput, StageOutput
-from tokenreward_trainer.pipeline.stages import label, prompts, rank, report, sample, sft, train
+from tokenreward_trainer.pipeline.stages import label, prompts, rank, report, rto, sample, sft, train
 from tokenreward_trainer.training.settings import WITHOUT_REGULARIZER
 
 Options = Callable[[Recipe], dict[str, Any]]
@@ -74,6 +74,18 @@ def _round(recipe: Recipe, number: int, trained: str | None) -> list[Stage]:
         ),
         *plain,
         training("train"),
+        *(
+            [
+                stage(
+                    "rto",
+                    prompted | {"train": source("train", "model/run.json")},
+                    lambda recipe: rto.options(recipe, identity(recipe)),
+                    rto.run,
+                )
+            ]
+            if recipe.rto is not None and last
+            else []
+        ),
     ]
 
 
@@ -87,6 +99,7 @@ def _report(recipe: Recipe, stages: list[Stage]) -> Stage:
         "label": _LABELED,
         "baseline": ("model/run.json",),
         "train": ("model/run.json",),
+        "rto": ("model/run.json",),
     }
     shown = {stage.name: Source(stage.name, read[stage.name.partition("-")[0]]) for stage in stages}
     return Stage("report", shown, report.options, report.run)

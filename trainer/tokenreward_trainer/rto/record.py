@@ -46,14 +46,23 @@ def leave_record(folder: Path, run: RtoRun, log: list[dict[str, float]], layout:
         examples=[],
     )
     record.write(folder / "run.json")
+    report = folder / "report.html"
+    report.write_text(page_of(f"Training report: {record.name}", [section_of(record)]), "utf-8")
+    return report
+
+
+def section_of(record: RunRecord) -> str:
+    """Returns what a page says of a run: words, options and curves.
+
+    Args:
+        record: Its record.
+    """
+    log = record.log
     chart = curves([record], _PANELS)
-    first, last = log[0]["score"], log[-1]["score"]
     words = (
         f"{len(log)} iterations on {record.pairs} responses in {record.seconds:.0f} s. The mean score of what the "
-        f"policy sampled was {first:.3f} in the first and {last:.3f} in the last. Dense rewards: {origin}."
+        f"policy sampled was {log[0]['score']:.3f} in the first and {log[-1]['score']:.3f} in the last. Dense rewards: "
+        f"{record.labels}."
     )
     figure = f'<figure><img class="chart" src="{chart.uri}" alt="{text(chart.description)}"></figure>'
-    page = page_of(f"Training report: {record.name}", [f"<p>{text(words)}</p>", options_table([record]), figure])
-    report = folder / "report.html"
-    report.write_text(page, "utf-8")
-    return report
+    return f"<p>{text(words)}</p>{options_table([record])}{figure}"

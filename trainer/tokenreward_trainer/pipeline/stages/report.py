@@ -49,10 +49,23 @@ def run(given: StageInput) -> StageOutput:
             run_sections.samples(scored[: wanted.samples]),
             run_sections.pairs(pairs),
             *training_sections(records),
+            *_rto(given),
         ],
     )
     (given.folder / "report.html").write_text(page, "utf-8")
     return StageOutput(["report.html"], f"{min(len(scored), wanted.samples)} groups and {len(pairs)} pairs shown")
+
+
+def _rto(given: StageInput) -> list[str]:
+    """The section of PPO behind the last training, where the recipe has it."""
+    from tokenreward_trainer.rto.record import section_of
+    from tokenreward_trainer.training.run_record import RunRecord
+
+    folder = given.inputs.get(named("rto", given.recipe.run.rounds))
+    if folder is None:
+        return []
+    record = RunRecord.read(folder / "model" / "run.json")
+    return [f"<h2>{record.name}</h2>{section_of(record)}"]
 
 
 def _no_service(items: list[dict[str, Any]]) -> Sequence[Any]:
