@@ -99,7 +99,7 @@ class Plan(Section):
 
     @property
     def identity(self) -> str:
-        """Of what every run shares: results of another identity are not comparable. Other kinds of labels change none."""
+        """What every run shares; results of another identity are not comparable. Other kinds of labels change none."""
         return digest(self.model_dump(exclude={"rows", "seeds", "contrast", "labels", "labeler_edits"}))
 
 
