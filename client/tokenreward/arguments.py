@@ -11,6 +11,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
+#: Lines of a usage, beyond which it would hide the message below it.
+_LONG_USAGE = 3
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors say which option or choice may be meant. Its own options are never shortened."""
@@ -20,8 +23,11 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, with what may be meant, and end with status 2."""
-        super().error(message + self._meant(message))
+        """Print the message, with what may be meant, below a usage that is short, and end with status 2."""
+        usage = self.format_usage()
+        if usage.count("\n") > _LONG_USAGE:
+            usage = f"`{self.prog} --help` lists the options.\n"
+        self.exit(2, f"{usage}{self.prog}: error: {message}{self._meant(message)}\n")
 
     def _meant(self, message: str) -> str:
         if unknown := re.match(r"unrecognized arguments: (.*)", message):

@@ -230,7 +230,7 @@ def test_an_outage_is_said_once_and_so_is_its_end() -> None:
     for reason in (None, "connection refused\nmore", "connection refused", None, None):
         outages(reason)
     assert said == [
-        "the service is away (connection refused); trying again for up to 300 s",
+        "no answer from the service (connection refused); trying again for up to 300 s",
         "the service is back after 0 s",
     ]
 

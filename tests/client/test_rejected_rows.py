@@ -68,5 +68,5 @@ def test_nothing_is_said_of_files_where_stdout_is_the_output(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert cli.main(["label", "-", "--out", "-", "--skip-invalid", "--quiet", "--url", service.url]) == 0
     said = capsysbinary.readouterr().err.decode().splitlines()
-    assert said[1] == "1 rows could not be labeled:"
+    assert said[1] == "1 row could not be labeled:"
     assert said[2].startswith('{"where": "stdin, line 1", ')

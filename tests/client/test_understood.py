@@ -68,6 +68,15 @@ def test_a_dry_run_needs_no_service_and_says_what_it_cannot_know(
     assert "no estimate of the time: http://127.0.0.1:9" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("option", "name"), [("--template", "revison"), ("--estimator", "evidenc")])
+def test_a_dry_run_refuses_a_name_that_nobody_knows(
+    option: str, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "in.jsonl", *PAIRS)
+    assert cli.main(["label", str(path), "--dry-run", option, name, "--url", "http://127.0.0.1:9"]) != 0
+    assert "did you mean" in capsys.readouterr().err
+
+
 def test_a_dry_run_estimates_tokens_and_time(
     service: FakeService, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

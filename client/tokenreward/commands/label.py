@@ -100,7 +100,8 @@ def _told(labeled: Labeled, out: str) -> int:
     if labeled.rejected:
         # With stdout as the output, `streamed` writes them to stderr next.
         place = ":" if out == "-" else f", and are in {labeled.rejected_path}"
-        print(f"{labeled.rejected} rows could not be labeled{place}", file=sys.stderr)
+        rows = f"{labeled.rejected} row{'' if labeled.rejected == 1 else 's'}"
+        print(f"{rows} could not be labeled{place}", file=sys.stderr)
     if not labeled.failed:
         return 0
     print(f"{labeled.failed} of {labeled.responses} responses have an error instead of rewards:", file=sys.stderr)

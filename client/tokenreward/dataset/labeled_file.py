@@ -90,7 +90,7 @@ def existing_labeled(out: Path, plan: dict[str, Any]) -> Labeled | None:
         return None
     meta = read_meta(out)
     if meta is None or "labels" not in meta:
-        raise BadInput(f"{out} exists and is not a labeled file; nothing was overwritten")
+        raise BadInput(f"{out} exists and is not a labeled file; nothing was overwritten. Give another --out")
     made = meta["labels"]["plan"]
     # What one of the two does not mention has its default there.
     keys = [key for key in {**made, **plan} if key not in {"rows_per_job", "model"}]
@@ -104,7 +104,8 @@ def existing_labeled(out: Path, plan: dict[str, Any]) -> Labeled | None:
         different.append("model")
     if different:
         raise BadInput(
-            f"{out} exists and was labeled otherwise ({', '.join(different)} differ); nothing was overwritten"
+            f"{out} exists and was labeled otherwise ({', '.join(different)} differ); nothing was overwritten. "
+            "Give another --out, or remove it"
         )
     counts = {key: meta["labels"][key] for key in ("rows", "responses", "tokens", "failed", "reasons")}
     return Labeled(out, **counts, provenance=provenance, already=True)

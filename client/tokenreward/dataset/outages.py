@@ -30,4 +30,4 @@ class Outages:
         elif reason is not None and self._since is None:
             self._since = time.monotonic()
             first = visible(reason.splitlines()[0] if reason else "no answer")
-            self._note(f"the service is away ({first}); trying again for up to {self._patience:.0f} s")
+            self._note(f"no answer from the service ({first}); trying again for up to {self._patience:.0f} s")

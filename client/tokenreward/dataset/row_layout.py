@@ -30,7 +30,7 @@ from tokenreward.dataset.scored_turns import turns_of
 from tokenreward.dataset.shapes.find import Shape, shape_of
 from tokenreward.dataset.shapes.implied import HH, check_no_other_prompt, parted
 from tokenreward.dataset.shapes.lists import unpacked
-from tokenreward.dataset.shapes.transcripts import check_plain, hh_answered, hh_turns, is_hh
+from tokenreward.dataset.shapes.transcripts import check_answer, check_plain, hh_answered, hh_turns, is_hh
 from tokenreward.errors import BadInput
 from tokenreward.schema import Score
 from tokenreward.schema.items import BETWEEN_TURNS
@@ -144,19 +144,20 @@ class Layout:
         for side, text in zip(self.sides, texts, strict=True):
             check_plain(text, side, where)
         if self.transcripts and self.score == "all" and all(map(is_hh, texts)):
-            return turns_of(
-                {side: hh_turns(text) for side, text in zip(self.sides, texts, strict=True)}, self.sides, None, where
-            )
+            whole = {side: hh_turns(text, where) for side, text in zip(self.sides, texts, strict=True)}
+            return turns_of(whole, self.sides, None, where)
         if prompt is None:
             found = parted(texts, where, self.parted_at)
             prompt, texts = found.prompt, list(found.rest)
         elif isinstance(prompt, list) and all(map(is_hh, texts)):  # the sides repeat the transcript
-            repeated = [hh_answered(text) for text in texts]
+            repeated = [hh_answered(text, where) for text in texts]
             if any(asked != prompt for asked, _ in repeated):
                 raise BadInput(f"{where}: the transcripts do not begin with `{self.shape.prompt}`")
             texts = [answer for _, answer in repeated]
         elif isinstance(prompt, list) and self.prompt == "text":  # a transcript, after which blanks are no text
             texts = [text.strip() for text in texts]
+            for side, text in zip(self.sides, texts, strict=True):
+                check_answer(text, f"{where}, column {side!r}")
         empty = next((side for side, text in zip(self.sides, texts, strict=True) if not text), None)
         if empty is not None:
             raise BadInput(f"{where}, column {empty!r}: empty")

@@ -104,7 +104,8 @@ def choose_model(name: str | None, models: Sequence[ModelInfo]) -> ModelInfo:
     if name is None:
         serving = {info.name for info in models if info.workers} or {info.name for info in models}
         if not serving:
-            raise ProblemError(503, "No model", "No worker has ever served a model here.", headers={"Retry-After": "5"})
+            detail = "A worker that has just started may still be loading its model."
+            raise ProblemError(503, "No worker serves a model yet", detail, headers={"Retry-After": "5"})
         if len(serving) > 1:
             raise _unprocessable("/model", f"several models are served; name one of: {', '.join(sorted(serving))}")
         name = serving.pop()

@@ -67,22 +67,32 @@ def parted(texts: Sequence[str], where: str, at: str | None = None) -> Parted:
 
 
 def _transcript(texts: Sequence[str], where: str) -> Parted | None:
-    if not all(map(is_hh, texts)):
+    sides = list(zip(("chosen", "rejected"), texts, strict=True))
+    whole = [side for side, text in sides if is_hh(text)]
+    if not whole:
         return None
-    split = [hh_answered(text) for text in texts]
+    for side, _ in sides:
+        if side not in whole:
+            raise BadInput(f"{where}, column {side!r}: there is no '\\n\\nAssistant:', which {whole[0]!r} has")
+    split = [hh_answered(text, f"{where}, column {side!r}") for side, text in sides]
     if any(asked != split[0][0] for asked, _ in split):
         raise BadInput(f"{where}: 'chosen' and 'rejected' differ before the last '\\n\\nAssistant:'")
     return Parted(split[0][0], tuple(answer for _, answer in split), HH)
 
 
 def _at_speaker(texts: Sequence[str], where: str) -> Parted | None:
-    speaker = _ANSWERED if all(map(_ASKED.match, texts)) else _SPEAKER
+    asked = [_ASKED.match(text) for text in texts]
+    speaker = _ANSWERED if all(asked) else _SPEAKER
     ends = [[found.end() for found in speaker.finditer(text)] for text in texts]
     if not all(ends):
         return None
     prompts = [text[: found[-1]] for text, found in zip(texts, ends, strict=True)]
     if len(set(prompts)) > 1:
         raise BadInput(f"{where}: 'chosen' and 'rejected' differ before their last turn")
+    for text, first in zip(texts, asked, strict=True):
+        again = first and f"\n{first[0].strip()}"
+        if again and again in text[len(prompts[0]) :]:
+            raise BadInput(f"{where}: a text ends with another {again.strip()!r}, so there is no response to label")
     word = re.split(r"\n|\s(?=\S+\Z)", prompts[0])[-1].strip()
     return Parted(prompts[0], _rest(texts, len(prompts[0])), f"the last {word!r}")
 

@@ -33,19 +33,33 @@ def is_hh(text: str) -> bool:
     return text.lstrip().startswith("Human:") and HH_ANSWER in text
 
 
-def hh_answered(text: str) -> tuple[Messages, str]:
+def hh_answered(text: str, where: str) -> tuple[Messages, str]:
     """Split an HH transcript at its last assistant's turn.
 
+    Args:
+        text: The transcript.
+        where: How a person finds it.
+
     Returns:
-        The turns before it, and its text.
+        The turns before that turn, and its text.
+
+    Raises:
+        BadInput: A human's turn comes after it, which would be taken for a part of the response.
     """
     asked, _, answer = text.rpartition(HH_ANSWER)
+    check_answer(answer, where)
     return _turns(_HH_TURN, asked.strip()), answer.strip()
 
 
-def hh_turns(text: str) -> Messages:
-    """Return all turns of an HH transcript that ends with an assistant's."""
-    asked, answer = hh_answered(text)
+def check_answer(answer: str, where: str) -> None:
+    """Refuse an answer to an HH transcript that holds further turns. Raises BadInput."""
+    if _HH_TURN.search(answer):
+        raise BadInput(f"{where}: the transcript ends with a human's turn, so there is no response to label")
+
+
+def hh_turns(text: str, where: str) -> Messages:
+    """Return all turns of an HH transcript that ends with an assistant's. Raises BadInput as `hh_answered` does."""
+    asked, answer = hh_answered(text, where)
     return [*asked, {"role": "assistant", "content": answer}]
 
 
