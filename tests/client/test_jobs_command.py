@@ -19,6 +19,7 @@ def job(synthetic: Stack) -> Iterator[Job]:
     with Client(synthetic.url) as client:
         items = [{"prompt": "p", "response": "good"}] * 2 + [{"prompt": "p", "response": ""}]
         made = client.jobs.wait(client.jobs.create(items).id, timeout=patience(30))
+        assert not made.all_failed
         yield made
         client.jobs.delete(made.id)
 
@@ -53,6 +54,21 @@ def test_show_tells_where_rewards_come_from_and_what_went_wrong(
 def test_watch_ends_with_the_jobs_outcome(synthetic: Stack, capsys: pytest.CaptureFixture[str], job: Job) -> None:
     code, out, _ = run(synthetic, capsys, "watch", job.id)
     assert (code, out) == (3, f"{job.id} succeeded, 1 of 3 items failed\n")
+
+
+def test_a_job_whose_items_all_failed_is_not_called_a_success(
+    synthetic: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Client(synthetic.url) as client:
+        created = client.jobs.create([{"prompt": "p", "response": ""}] * 2)
+        job = client.jobs.wait(created.id, timeout=patience(30))
+        assert job.all_failed
+        assert job.state == "succeeded", "clients of 0.1.0 know no other state for it"
+        code, out, _ = run(synthetic, capsys, "watch", job.id)
+        assert (code, out) == (3, f"{job.id} all failed, 2 of 2 items failed\n")
+        assert f"{job.id} all failed" in run(synthetic, capsys, "show", job.id)[1]
+        assert f"{job.id} all failed" in run(synthetic, capsys, "list", "--limit", "1")[1]
+        client.jobs.delete(job.id)
 
 
 def test_retry_and_cancel_say_what_they_did_or_why_not(

@@ -59,7 +59,7 @@ def _list(client: Client, arguments: argparse.Namespace) -> int:
         items, age = f"{job.done_items}/{job.total_items}", _span(time.time() - job.created_at)
         served = "" if job.waiting is None else f" (nobody serves {job.waiting.model})"
         labels = visible(f"{job.model}, {job.template}, {job.estimator}{served}")
-        print(f"{visible(job.id):<32} {job.state:<10} {items:>15} {job.failed_items:>7} {age:>6}  {labels}")
+        print(f"{visible(job.id):<32} {_state(job):<10} {items:>15} {job.failed_items:>7} {age:>6}  {labels}")
     return 0
 
 
@@ -119,15 +119,20 @@ def _retry(client: Client, arguments: argparse.Namespace) -> int:
 
 
 def _ended(job: Job) -> int:
-    print(visible(f"{job.id} {job.state}, {job.failed_items} of {job.total_items} items failed"))
+    print(visible(f"{job.id} {_state(job)}, {job.failed_items} of {job.total_items} items failed"))
     if job.state is not JobState.succeeded:
         return 1
     return SOME_FAILED if job.failed_items else 0
 
 
+def _state(job: Job) -> str:
+    """Return the state for people, in the words of the web page: a job that failed whole did not succeed."""
+    return "all failed" if job.all_failed else job.state
+
+
 def _description(job: Job) -> Iterator[str]:
     fingerprint, provenance = job.provenance.fingerprint, job.provenance
-    yield f"{job.id} {job.state}"
+    yield f"{job.id} {_state(job)}"
     yield f"items      {job.done_items} of {job.total_items} done, {job.failed_items} of them failed"
     rate = f", {job.tokens_per_second:.0f} tokens/s" if job.tokens_per_second else ""
     eta = f", {_span(job.eta_seconds)} left" if job.eta_seconds is not None and not job.state.terminal else ""
@@ -161,7 +166,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="tokenreward jobs",
         description="See and steer the service's jobs. The beginning of an id is enough to name a job.",
-        epilog="`watch` ends with 0 if every item has rewards, 3 if some failed, 1 if the job was cancelled.",
+        epilog="`watch` ends with 0 if every item has rewards, 3 if some or all failed, 1 if the job was cancelled.",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     for name, action, help_text in (

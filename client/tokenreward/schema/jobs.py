@@ -80,6 +80,11 @@ class Job(AnswerModel):
     emptied: bool = False
     waiting: Waiting | None = None
 
+    @property
+    def all_failed(self) -> bool:
+        """Whether the job is over and none of its items has rewards. Its state is `succeeded` all the same."""
+        return self.state is JobState.succeeded and 0 < self.total_items == self.failed_items
+
 
 class LabelResponse(AnswerModel):
     """The answer of `POST /v1/label` with status 200.
