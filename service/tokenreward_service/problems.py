@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import redis.exceptions
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 #: Most places that one problem points at.
 MAX_POINTED = 50
+#: Most errors of one validation that are looked at one by one.
+_MOST_LISTED = 1000
 
 
 class ProblemError(Exception):
@@ -52,6 +55,16 @@ class ProblemError(Exception):
         problem = self.problem.model_copy(update={"instance": request.url.path})
         body = problem.model_dump_json(exclude_none=True)
         return Response(body, status_code=problem.status, headers=self.headers, media_type=MEDIA_TYPE)
+
+
+def listed(error: ValidationError) -> Sequence[ErrorDetails]:
+    """The errors of a validation, without echoing the input; one for all where they are more than anybody reads.
+
+    pydantic makes all of its errors out or none, which takes a second for every hundred thousand.
+    """
+    if error.error_count() > _MOST_LISTED:
+        return [ErrorDetails(type="too_many", loc=(), msg=f"{error.error_count()} places in it are wrong", input=None)]
+    return error.errors(include_url=False, include_input=False)
 
 
 def pointed(errors: Sequence[ErrorDetails], prefix: str = "") -> list[PointedError]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 
@@ -11,8 +12,10 @@ from fastapi import FastAPI
 
 from benchmarks.harness.stack import Stack
 from tokenreward.schema import JobOptions, JobRequest
+from tokenreward_service.intake import parsing
 from tokenreward_service.intake.job_builder import JobBuilder
-from tokenreward_service.intake.parsing import check_items, read_json
+from tokenreward_service.intake.json_shape import overfull
+from tokenreward_service.intake.parsing import check_items, read_json, read_ndjson
 from tokenreward_service.intake.pinning import plan
 from tokenreward_service.problems import ProblemError
 from tokenreward_service.runtime import running
@@ -84,7 +87,7 @@ def test_a_large_body_reads_as_a_small_one_does() -> None:
         (b'"\xff"', 400),
         (b'{"prompt":"\\ud800"}', 400),
         (b'{"\\ud800":1}', 400),
-        (b"[" * 100_000, 400),
+        (b"[" * 40_000, 400),
         (b"9" * 5000, 400),
         (b'1],"more":[1', 422),
     ],
@@ -94,3 +97,53 @@ def test_what_is_wrong_with_a_body_is_the_same_problem_whatever_its_size(last: b
         with pytest.raises(ProblemError) as refused:
             asyncio.run(read(body(count, last)))
         assert refused.value.problem.status == status
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b'{"items":[' + b"[]," * 100_000 + b"1]}",
+        b'{"items":[{"prompt":"p","response":[' + b"[]," * 100_000 + b"1]}]}",
+        b'{"items":[{"prompt":"p","response":"r","x":{' + b'"k":1,' * 100_000 + b'"k":1}}]}',
+        b'{"items":[' + b"1," * 1_100_000 + b"1]}",
+        b"[" * 100_000,
+    ],
+    ids=["arrays", "arrays in an item", "keys", "numbers", "deep"],
+)
+def test_a_body_of_more_structure_than_any_item_has_is_refused_unparsed(
+    hostile: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parsing, "_parsed", lambda data: pytest.fail("it was parsed"))
+    other = Other()
+    with pytest.raises(ProblemError) as caught:
+        asyncio.run(other.beside(read(hostile)))
+    assert caught.value.problem.status == 413
+    assert other.turns, "it is looked at in a thread"
+
+
+def test_a_line_of_more_structure_than_any_item_has_is_refused() -> None:
+    async def lines(line: bytes) -> None:
+        async def sent() -> AsyncIterator[bytes]:
+            yield b'{"prompt":"p","response":"r"}\n' + line + b"\n"
+
+        async for _ in read_ndjson(sent(), SETTINGS):
+            pass
+
+    with pytest.raises(ProblemError, match="Line 2 has more than 50000 arrays"):
+        asyncio.run(lines(b'{"prompt":[' + b"[]," * 100_000 + b"[]]}"))
+    asyncio.run(lines(json.dumps({"prompt": '"[{:,\\' * 60_000, "response": "r"}).encode()))
+
+
+def test_structure_inside_of_strings_and_in_many_items_is_nobodys_limit() -> None:
+    item = {"prompt": [{"role": "user", "content": 'a [ "{" \\ in text'}], "response": "[[[[" * 5}
+    assert len(asyncio.run(read(json.dumps({"items": [item] * 20_000}).encode())).items) == 20_000
+    assert not overfull(json.dumps({"items": [{"prompt": '[{:,"\\' * 20_000, "response": "r"}] * 3}).encode())
+
+
+def test_an_item_that_is_wrong_in_a_hundred_thousand_places_is_told_of_one() -> None:
+    (entry,) = check_items([{"prompt": "p", "response": "r", "token_ids": ["x"] * 100_000}], SETTINGS)
+    assert entry.failure is not None
+    assert entry.failure.pointer == "/items/0/token_ids/0"
+    (entry,) = check_items([{"prompt": "p", "response": "r"} | {f"k{n}": 1 for n in range(5000)}], SETTINGS)
+    assert entry.failure is not None
+    assert entry.failure.message == "5000 places in it are wrong"

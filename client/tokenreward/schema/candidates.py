@@ -75,7 +75,7 @@ class TokenMoments(AnswerModel):
 
 
 _Id = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
-_Ids = Annotated[list[_Id], Field(min_length=1, max_length=MOST_CANDIDATES)]
+_Ids = Annotated[list[_Id], Field(min_length=1, max_length=MOST_CANDIDATES, fail_fast=True)]
 
 
 def _form(value: Any) -> str:
@@ -84,7 +84,8 @@ def _form(value: Any) -> str:
 
 #: Ids whose log-probs are wanted: one list for every position, or a list for each position.
 NamedIds = Annotated[
-    Annotated[_Ids, Tag("Same")] | Annotated[list[_Ids], Tag("Each"), Field(min_length=1)], Discriminator(_form)
+    Annotated[_Ids, Tag("Same")] | Annotated[list[_Ids], Tag("Each"), Field(min_length=1, fail_fast=True)],
+    Discriminator(_form),
 ]
 
 

@@ -26,8 +26,8 @@ def _form(value: object) -> str:
 #: A text, several texts, or a conversation.
 ContextValue = Annotated[
     Annotated[str, Tag("Text")]
-    | Annotated[list[str], Tag("Texts"), Field(max_length=MOST_VALUES)]
-    | Annotated[list[Message], Tag("Messages"), Field(max_length=MOST_VALUES)],
+    | Annotated[list[str], Tag("Texts"), Field(max_length=MOST_VALUES, fail_fast=True)]
+    | Annotated[list[Message], Tag("Messages"), Field(max_length=MOST_VALUES, fail_fast=True)],
     Discriminator(_form),
 ]
 

@@ -68,18 +68,18 @@ class Item(WireModel):
         Annotated[
             Annotated[str, Tag("Text")]
             | Annotated[Message, Tag("Message")]
-            | Annotated[list[Message], Tag("Messages"), Field(min_length=1)],
+            | Annotated[list[Message], Tag("Messages"), Field(min_length=1, fail_fast=True)],
             Discriminator(_form),
         ]
         | None
     ) = None
-    token_ids: list[Annotated[int, Field(ge=0, lt=2**31, strict=True)]] | None = None
+    token_ids: Annotated[list[Annotated[int, Field(ge=0, lt=2**31, strict=True)]], Field(fail_fast=True)] | None = None
     id: Annotated[str, Field(max_length=512)] | None = None
     finished: StrictBool = True
-    tools: list[dict[str, JsonValue]] | None = None
+    tools: Annotated[list[dict[str, JsonValue]], Field(fail_fast=True)] | None = None
     chat_template_kwargs: dict[str, JsonValue] | None = None
     context: Context | None = None
-    spans: Annotated[list[Span], Field(min_length=1, max_length=10_000)] | None = None
+    spans: Annotated[list[Span], Field(min_length=1, max_length=10_000, fail_fast=True)] | None = None
     named_ids: NamedIds | None = None
     score: Score = "last"
 

@@ -53,7 +53,7 @@ class TextPart(WireModel):
 
 
 Content = Annotated[
-    Annotated[str, Tag("Text")] | Annotated[list[TextPart], Tag("List"), Field(min_length=1)],
+    Annotated[str, Tag("Text")] | Annotated[list[TextPart], Tag("List"), Field(min_length=1, fail_fast=True)],
     Discriminator(text_or_list),
 ]
 
@@ -74,7 +74,7 @@ class Message(WireModel):
     role: Annotated[str, Field(min_length=1, max_length=64)]
     content: Content | None = None
     reasoning_content: str | None = _Optional(validation_alias=AliasChoices("reasoning_content", "thinking"))
-    tool_calls: list[dict[str, JsonValue]] | None = _Optional()
+    tool_calls: Annotated[list[dict[str, JsonValue]], Field(fail_fast=True)] | None = _Optional()
     tool_call_id: str | None = _Optional()
     name: str | None = _Optional()
 
@@ -106,7 +106,7 @@ class Message(WireModel):
 
 
 Prompt = Annotated[
-    Annotated[str, Tag("Text")] | Annotated[list[Message], Tag("List"), Field(min_length=1)],
+    Annotated[str, Tag("Text")] | Annotated[list[Message], Tag("List"), Field(min_length=1, fail_fast=True)],
     Discriminator(text_or_list),
 ]
 

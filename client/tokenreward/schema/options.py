@@ -50,7 +50,7 @@ class JobOptions(WireModel):
     models: Annotated[dict[str, Annotated[str, Field(min_length=1, max_length=512)]], Field(max_length=16)] = Field(
         default={}
     )
-    include: list[Include] = Field(default=[])
+    include: list[Include] = Field(default=[], fail_fast=True)
     top_k: Annotated[int, Field(ge=1, le=MOST_CANDIDATES, strict=True)] = TOP_K
     strict: StrictBool = False
     origin: Origin | None = None

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ValidationError
 from tokenreward.protocol.arrow_blobs import Entry
 from tokenreward.schema import Item, ItemFailure, JobOptions, PointedError
 from tokenreward_service.intake.admission import Admission
-from tokenreward_service.problems import ProblemError, pointed
+from tokenreward_service.intake.json_shape import check_shape
+from tokenreward_service.problems import ProblemError, listed, pointed
 from tokenreward_service.settings import ServiceSettings
 
 #: Lines are handed on in runs of about this many bytes, so that the event loop breathes in between.
@@ -41,8 +42,8 @@ async def read_json(
         admission: Accounts for the memory that the body takes.
 
     Raises:
-        ProblemError: 400 if it cannot be parsed, 413 if it is too large, 422 if it is no `kind`, 429 if there is no
-            memory for it.
+        ProblemError: 400 if it cannot be parsed, 413 if it is too large or has too much structure, 422 if it is no
+            `kind`, 429 if there is no memory for it.
     """
     data = bytearray()
     async for chunk in body:
@@ -52,12 +53,13 @@ async def read_json(
         if len(data) > settings.max_json_bytes:
             detail = f"A JSON body takes at most {settings.max_json_bytes} bytes; send NDJSON, or several jobs."
             raise ProblemError(413, "Body too large", detail)
+    await check_shape(data, "The body")
     try:
         if len(data) <= _AT_ONCE_BYTES:
             return kind.model_validate_json(bytes(data))
         return kind.model_validate(await asyncio.to_thread(_parsed, data))
     except ValidationError as error:
-        errors = error.errors(include_url=False, include_input=False)
+        errors = listed(error)
         if errors[0]["type"] == "json_invalid":
             raise ProblemError(400, "Malformed body", errors[0]["msg"]) from None
         raise ProblemError(422, "Invalid request", errors=pointed(errors)) from None
@@ -104,8 +106,8 @@ async def read_ndjson(body: AsyncIterator[bytes], settings: ServiceSettings) -> 
         Runs of entries, in input order.
 
     Raises:
-        ProblemError: 400 if a line cannot be parsed, 413 if a line is too long or there are too many, 422 if there is
-            no item.
+        ProblemError: 400 if a line cannot be parsed, 413 if a line is too long or has too much structure, or if there
+            are too many, 422 if there is no item.
     """
     line_number = count = 0
     rest = b""
@@ -116,6 +118,7 @@ async def read_ndjson(body: AsyncIterator[bytes], settings: ServiceSettings) -> 
         for number, line in enumerate((*lines, rest), line_number + len(pending) + 1):
             if len(line) > _BYTES_PER_CHARACTER * settings.max_item_chars:
                 raise ProblemError(413, "Line too long", f"Line {number} is longer than any item may be.")
+            await check_shape(line, f"Line {number}")
         pending += lines
         pending_bytes += len(chunk)
         if pending_bytes >= _RUN_BYTES:
@@ -141,7 +144,7 @@ def _lines(lines: list[bytes], before: int, settings: ServiceSettings) -> list[E
         try:
             entries.append(_entry(Item.model_validate_json(line), settings))
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
+            first = listed(error)[0]
             if first["type"] == "json_invalid":
                 where = PointedError(pointer=f"line {number}", detail=first["msg"])
                 raise ProblemError(
@@ -167,7 +170,7 @@ def _entry(item: Item, settings: ServiceSettings) -> Entry:
 
 
 def _wrong(raw: Any, error: ValidationError, where: str) -> Entry:
-    first = pointed(error.errors(include_url=False, include_input=False))[0]
+    first = pointed(listed(error))[0]
     item_id = raw.get("id") if isinstance(raw, dict) and isinstance(raw.get("id"), str) else None
     message = first.detail if first.pointer == "/" else f"{first.pointer[1:]}: {first.detail}"
     return Entry(

@@ -38,7 +38,7 @@ Body = TypeVar("Body", bound=BaseModel)
 #: The name of a served model, or `name@fingerprint`.
 ModelName = Annotated[str, Field(min_length=1, max_length=512)]
 #: One sequence of token ids.
-TokenIds = list[Annotated[int, Field(ge=0, lt=2**31, strict=True)]]
+TokenIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31, strict=True)]], Field(fail_fast=True)]
 
 #: How often a wait looks whether its caller is still there, in seconds.
 _LOOK_SECONDS = 5.0
