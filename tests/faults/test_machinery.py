@@ -14,6 +14,7 @@ from rq import Queue
 from benchmarks.harness.stack import Stack, http, running
 from benchmarks.harness.waiting import patience, wait_for
 from tests.support.jobs import check_undisturbed, in_progress, items, job, results, submit
+from tokenreward.protocol import keys
 from tokenreward.protocol.arrow_blobs import Entry, pack_failures
 from tokenreward.protocol.records import JobSlice, Shard, commit_args, dump_shards
 from tokenreward.protocol.scripts import Scripts
@@ -173,6 +174,29 @@ def test_what_was_forged_in_redis_is_neither_run_nor_fatal(stack: Stack, tmp_pat
     check_undisturbed(stack, submit(stack, good), good, seconds=30)
     assert stack.workers[0].popen.poll() is None, "the worker lives"
     assert not proof.exists()
+
+
+def test_a_job_of_an_earlier_version_whose_directive_is_too_long_today_still_ends(stack: Stack) -> None:
+    stack.start_worker()
+    stack.wait_ready()
+    stack.workers.pop().stop()
+    shipped = http.get(stack.url + "/v1/templates").json()["templates"]
+    template = next(found for found in shipped if found["name"] == "opposite")
+    own = {"name": "own", "branches": template["branches"]}
+    job_id = submit(stack, items(3), template=own)
+    options = json.loads(stack.redis.hget(keys.job(job_id), "options"))
+    options["template"]["branches"]["better"]["directive"] += " And well." * 2500
+    stack.redis.hset(keys.job(job_id), "options", json.dumps(options))
+    assert job(stack, job_id)["state"] == "queued"
+    assert job_id in [listed["id"] for listed in http.get(stack.url + "/v1/jobs").json()["jobs"]]
+    stack.start_worker()
+    ended = wait_for(lambda: (now := job(stack, job_id))["state"] == "succeeded" and now, 60, "the end")
+    assert ended["done_items"] == 3
+    for row in results(stack, job_id):
+        assert row["rewards"] or row["error"]["code"] == "too_long"
+    options["template"]["branches"]["better"]["directive"] = "x" * 20_001
+    refused = http.post(stack.url + "/v1/jobs", json={"items": items(1), "template": options["template"]})
+    assert refused.status_code == 422, "what is new keeps the limit"
 
 
 def test_an_estimator_that_a_worker_does_not_know_fails_the_items_and_not_the_worker(stack: Stack) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tokenreward.errors import TokenRewardError
 from tokenreward.schema import TOP_K, Include, Pool, PoolBy, Provenance, Template
+from tokenreward.schema.templates import STORED
 
 R = TypeVar("R", bound=BaseModel)
 
@@ -170,7 +171,7 @@ class Claim(Record):
         """Read the answer of the claim script. Raises Corrupt."""
         try:
             raw = json.loads(text)
-            jobs = {job: ScoringOptions.model_validate_json(options) for job, options in raw["jobs"].items()}
+            jobs = {job: parse_options(options) for job, options in raw["jobs"].items()}
             return cls.model_validate(raw | {"jobs": jobs})
         except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
             raise Corrupt("the record of a claimed shard cannot be read") from error
@@ -193,7 +194,7 @@ class Requeued(Record):
 def parse_record(kind: type[R], text: bytes | str) -> R:
     """Read one record from JSON. Raises Corrupt."""
     try:
-        return kind.model_validate_json(text)
+        return kind.model_validate_json(text, context=STORED)
     except ValidationError as error:
         raise Corrupt(f"a {kind.__name__} in Redis cannot be read") from error
 
@@ -204,6 +205,15 @@ def stored(options: ScoringOptions) -> str:
     What is not set is left out: a worker of an earlier version refuses a template with a field that it does not know.
     """
     return options.model_dump_json(exclude_none=True)
+
+
+def parse_options(text: bytes | str) -> ScoringOptions:
+    """Read a job's options. What an earlier version accepted is read, be it longer than this one would take.
+
+    Raises:
+        pydantic.ValidationError: They are not what any version writes.
+    """
+    return ScoringOptions.model_validate_json(text, context=STORED)
 
 
 def parse_members(text: bytes | str) -> list[JobSlice]:

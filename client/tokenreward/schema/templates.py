@@ -5,15 +5,27 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import AfterValidator, Field, StrictBool, ValidationInfo, model_validator
+from pydantic_core import PydanticKnownError
 
 from tokenreward.schema.hashing import digest
 from tokenreward.schema.items import Item
 from tokenreward.schema.messages import Message
 from tokenreward.schema.wire import WireModel
 
-#: The template's own text. Longer text belongs into the prompt.
-_TemplateText = Annotated[str, Field(max_length=20_000)]
+#: Most characters of a template's own text. Longer text belongs into the prompt.
+_MOST_CHARACTERS = 20_000
+#: The validation context of a template that was accepted once: it has to be read, whatever the limits are by now.
+STORED = {"stored": True}
+
+
+def _short_enough(text: str, info: ValidationInfo) -> str:
+    if len(text) > _MOST_CHARACTERS and info.context != STORED:
+        raise PydanticKnownError("string_too_long", {"max_length": _MOST_CHARACTERS})
+    return text
+
+
+_TemplateText = Annotated[str, AfterValidator(_short_enough), Field(json_schema_extra={"maxLength": _MOST_CHARACTERS})]
 
 #: What a placeholder may be called, in braces.
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]{0,63})\}")

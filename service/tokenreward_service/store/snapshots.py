@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tokenreward.protocol import keys
-from tokenreward.protocol.records import Corrupt, ScoringOptions, parse_record
+from tokenreward.protocol.records import Corrupt, ScoringOptions, parse_options, parse_record
 from tokenreward.schema import Job, JobState, Origin
 from tokenreward_service.fleet import Fleet
 from tokenreward_service.store.unserved import waiting
@@ -93,7 +93,7 @@ class Snapshots:
 def _snapshot(job_id: str, fields: dict[bytes, bytes]) -> Job:
     try:
         text = {name.decode(): value.decode() for name, value in fields.items()}
-        options = ScoringOptions.model_validate_json(text["options"])
+        options = parse_options(text["options"])
         started = float(text["started"]) if "started" in text else None
         finished = float(text["finished"]) if "finished" in text else None
         done, total = int(text["done"]), int(text["total"])
