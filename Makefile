@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+DIST   ?= dist
 BIN    := $(VENV)/bin
 ENGINE ?= transformers
 
@@ -26,7 +27,7 @@ PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
 FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
-.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo rto experiment experiment-smoke bench-training audit labelers faults preempt fairness fuzz scale feed load deploy-test docs dist clean
+.PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo rto experiment experiment-smoke bench-training audit labelers faults preempt fairness fuzz scale feed load deploy-test docs dist sbom pip-audit clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
@@ -57,6 +58,8 @@ help:
 	@echo "make load                 small calls at a set rate, many clients, one large upload"
 	@echo "make docs                 the documentation as a site, in build/docs; it needs no other host to be read"
 	@echo "make dist                 wheel and sdist, each installed and tried with every extra, into dist/"
+	@echo "make sbom                 what the pinned versions install, as CycloneDX, in dist/"
+	@echo "make pip-audit            known vulnerabilities of the pinned versions; needs PyPI's own data"
 	@echo "make deploy-test          the compose file, images and many hosts, without Docker (part of make test)"
 
 $(BIN)/uv:
@@ -200,6 +203,20 @@ docs: $(VENV)/.docs
 
 dist: setup
 	$(BIN)/python tests/deploy/dist.py
+
+# What is installed from our lists of pinned versions, as CycloneDX: one for CPUs, one for the GPU workers.
+sbom: $(BIN)/uv
+	@mkdir -p $(DIST)
+	$(BIN)/uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements constraints.txt \
+		--pyproject pyproject.toml --output-reproducible --of JSON -o $(DIST)/tokenreward.cdx.json
+	$(BIN)/uv tool run --quiet --from cyclonedx-bom==7.5.0 cyclonedx-py requirements workers/constraints-gpu.txt \
+		--pyproject pyproject.toml --output-reproducible --of JSON -o $(DIST)/tokenreward-gpu.cdx.json
+
+# Known vulnerabilities of those versions. The data are PyPI's; a mirror need not have them, and --strict makes a version
+# that could not be looked up a failure instead of a clean result.
+pip-audit: $(BIN)/uv
+	$(BIN)/uv tool run --quiet --from pip-audit==2.10.1 pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+		-r constraints.txt -r workers/constraints-gpu.txt
 
 clean:
 	rm -rf $(VENV) build

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -42,6 +43,18 @@ def test_what_the_workflow_runs_exists() -> None:
             assert target in targets
         for script in re.findall(r"\.ci/[\w-]+", command):
             assert (ROOT / script).stat().st_mode & 0o111
+
+
+def test_a_release_carries_what_its_versions_install(tmp_path: Path) -> None:
+    ended = subprocess.run(["make", "sbom", f"DIST={tmp_path}"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if "Failed to fetch" in ended.stderr or "not found in the package registry" in ended.stderr:
+        pytest.skip("no package registry")
+    assert ended.returncode == 0, ended.stderr
+    for name, pins in (("tokenreward", "constraints.txt"), ("tokenreward-gpu", "workers/constraints-gpu.txt")):
+        content = json.loads((tmp_path / f"{name}.cdx.json").read_text("utf-8"))
+        pinned = set(re.findall(r"^([\w.-]+)==", (ROOT / pins).read_text("utf-8"), re.MULTILINE))
+        assert content["bomFormat"] == "CycloneDX"
+        assert {component["name"] for component in content["components"]} == pinned
 
 
 def test_its_images_are_those_of_the_dockerfiles() -> None:
