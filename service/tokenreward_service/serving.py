@@ -78,6 +78,7 @@ def _run(
     config = uvicorn.Config(
         create_app(settings, redis_url),
         log_level="warning",
+        access_log=False,  # it has whole addresses, and somebody may have put a key into one; ours has routes
         timeout_graceful_shutdown=10,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
