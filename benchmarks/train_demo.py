@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="demo", help="a model directory, served for labeling and then trained")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "train-demo")
-    parser.add_argument("--pairs", type=int, default=64)
+    parser.add_argument("--pairs", type=int, default=40)
     options, overrides = parser.parse_known_args()
     started = time.monotonic()
     share_cpus()
