@@ -25,7 +25,7 @@ comma    := ,
 JOBS   ?= 3
 PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
-FAST   := -m "not (vllm or demo_model or browser or slow)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
+FAST   := -m "not (vllm or demo_model or browser or slow or processes)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
 .PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo rto experiment experiment-smoke bench-training audit labelers faults preempt fairness fuzz scale feed load deploy-test docs dist sbom pip-audit clean
 

@@ -146,12 +146,12 @@ def _label_file(labels: Labels, pairs: Path, labeled: Path, url: str) -> None:
 
 
 def _with_zeros(row: dict[str, Any]) -> dict[str, Any]:
-    zeros = {
-        f"{side}_token_rewards": [0.0] * len(row[f"{side}_token_ids"])
-        for side in ("chosen", "rejected")
-        if row[f"{side}_token_rewards"] is None
-    }
-    return row | zeros
+    filled = dict(row)
+    for side in ("chosen", "rejected"):
+        if row[f"{side}_token_rewards"] is None:
+            filled[f"{side}_token_rewards"] = [0.0] * len(row[f"{side}_token_ids"])
+            filled[f"{side}_token_error"] = None  # else the trainer would leave the pair out
+    return filled
 
 
 def _trained_labeler(plan: Plan, model: str, out: Path, kind: str) -> Path:

@@ -102,6 +102,13 @@ class Plan(Section):
         """What every run shares; results of another identity are not comparable. Other kinds of labels change none."""
         return digest(self.model_dump(exclude={"rows", "seeds", "contrast", "labels", "labeler_edits"}))
 
+    def identity_of_labels(self, row: Row) -> str | None:
+        """Of the kind of labels that a row trains with; None where it has none of the plan's kinds."""
+        if row.labels not in self.labels:
+            return None
+        kind = self.labels[row.labels]
+        return digest(kind.model_dump() | ({"edits": self.labeler_edits} if kind.labeler else {}))
+
 
 @dataclass(frozen=True)
 class Run:

@@ -71,6 +71,7 @@ def do(plan: Plan, model: str, out: Path, run: Run, keep: bool) -> dict[str, Any
         "row": run.name,
         "seed": run.seed,
         "plan": plan.identity,
+        "labels": plan.identity_of_labels(run.row),
         "right": "".join(str(int(_right(answer))) for answer in answers),
         "tokens": float(np.mean([len(answer["responses"][0]["token_ids"]) for answer in answers])),
         "finished": float(np.mean([answer["responses"][0]["finished"] for answer in answers])),

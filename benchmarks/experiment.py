@@ -87,7 +87,8 @@ def _run(plan: Plan, out: Path, keep: bool) -> list[dict[str, Any]]:
             run = Run(name, row, seed)
             needed = keep or (name, seed) in kept
             result = finished(out, run, needed)
-            if result is not None and result["plan"] != plan.identity:
+            expected = {"plan": plan.identity, "labels": plan.identity_of_labels(row)}
+            if result is not None and any(result.get(name) != value for name, value in expected.items()):
                 raise SystemExit(f"{out} holds results of another plan: name another folder with --out")
             if result is None:
                 print(f"{name}, seed {seed}", flush=True)

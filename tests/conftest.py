@@ -33,6 +33,8 @@ _MARKS_OF_FIXTURES = {
     "demo_model": [pytest.mark.demo_model],
     "browser": [pytest.mark.browser],
 }
+#: What a file of tests imports to start processes of its own. All its tests are marked, as they share what it starts.
+_STARTERS = ("running", "Served", "Process", "embedded_service")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -43,6 +45,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if fixture in getattr(item, "fixturenames", ()):
                 for mark in marks:
                     item.add_marker(mark)
+        if any(hasattr(getattr(item, "module", None), name) for name in _STARTERS):
+            item.add_marker(pytest.mark.processes)
     if hasattr(config, "workerinput"):  # this is one of several processes
         longest_first(items)
 

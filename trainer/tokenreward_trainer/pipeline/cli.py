@@ -46,10 +46,12 @@ def run(argv: list[str]) -> int:
         from tokenreward_trainer.planning.light_import import light_transformers
 
         with light_transformers():
-            _checked(arguments.recipe, overrides)
+            read = _read(arguments.recipe, overrides)
+        _check(read)  # Outside of it: a scorer of the user's own may need what is left out there.
         print(f"{arguments.recipe}: fine")
         return 0
-    recipe = _checked(arguments.recipe, overrides)
+    recipe = _read(arguments.recipe, overrides)
+    _check(recipe)
     from tokenreward_trainer.pipeline.run import run_recipe
 
     report = run_recipe(recipe, progress=not arguments.quiet)
@@ -57,10 +59,13 @@ def run(argv: list[str]) -> int:
     return 0
 
 
-def _checked(name: str, overrides: list[str]) -> Recipe:
-    from tokenreward_trainer.pipeline.checks import check_recipe
+def _read(name: str, overrides: list[str]) -> Recipe:
     from tokenreward_trainer.pipeline.recipe import read_recipe
 
-    recipe = read_recipe(name, overrides)
+    return read_recipe(name, overrides)
+
+
+def _check(recipe: Recipe) -> None:
+    from tokenreward_trainer.pipeline.checks import check_recipe
+
     check_recipe(recipe)
-    return recipe

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
 from tokenreward.errors import BadInput
@@ -45,6 +46,8 @@ def run_rto(run: RtoRun, *, progress: bool = False) -> Path:
     Raises:
         BadInput: Settings, prompts or models cannot be used.
     """
+    # A training before this one in the same process has left its precision and its device.
+    AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(mixed_precision="bf16" if run.ppo.bf16 else "no", cpu=run.ppo.use_cpu)
     if accelerator.num_processes > 1:
         raise BadInput("RTO runs in one process: start it without accelerate launch or torchrun")

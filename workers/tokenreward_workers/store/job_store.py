@@ -5,12 +5,14 @@ Every call has a timeout and short retries. Commits are idempotent, so a retry o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import redis
+from pydantic import ValidationError
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.retry import Retry
 
@@ -220,5 +222,9 @@ class JobStoreClient:
             pipe.execute()
 
     def register(self, model: ModelRecord) -> None:
-        """Make the model known; when it was first seen stays as it is."""
-        self.client.hsetnx(keys.MODELS, model.fingerprint.digest, model.model_dump_json())
+        """Make the model known as this worker has it; when it was first seen stays as it is."""
+        digest = model.fingerprint.digest
+        with contextlib.suppress(ValidationError):  # a record that cannot be read is replaced
+            if (known := self.client.hget(keys.MODELS, digest)) is not None:
+                model = model.model_copy(update={"since": ModelRecord.model_validate_json(known).since})
+        self.client.hset(keys.MODELS, digest, model.model_dump_json())

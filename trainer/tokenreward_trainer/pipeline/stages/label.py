@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -9,13 +10,26 @@ from tokenreward.dataset import label_dataset
 from tokenreward.errors import TokenRewardError
 from tokenreward_trainer.pipeline.recipe import Recipe
 from tokenreward_trainer.pipeline.stage import StageInput, StageOutput, with_meta
+from tokenreward_trainer.resumable.hashes import model_hash
 
 
 def options(recipe: Recipe, policy: str) -> dict[str, Any]:
     """Returns the [label] section without what says only how fast; without a url, what identifies the policy too."""
     # Without `models` the options are those of runs of versions that knew none.
     options = recipe.label.model_dump(exclude={"rows_per_job"} | (set() if recipe.label.models else {"models"}))
-    return options | ({"model": policy} if recipe.label.url is None else {})
+    if recipe.label.url is not None:
+        return options
+    adapters = dict(_adapters(recipe.label.serve))
+    # Without adapters, likewise.
+    return options | {"model": policy} | ({"adapters": adapters} if adapters else {})
+
+
+def _adapters(serve: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yields the name of each `--adapter NAME=PATH`, and the hash of what stands there now."""
+    for option, following in zip(serve, [*serve[1:], ""], strict=True):
+        if option == "--adapter" or option.startswith("--adapter="):
+            name, _, path = (following if option == "--adapter" else option.removeprefix("--adapter=")).partition("=")
+            yield name, model_hash(path)
 
 
 def run(given: StageInput) -> StageOutput:

@@ -13,8 +13,10 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.pipeline.policy import weights_in
 from tokenreward_trainer.pipeline.recipe import Recipe
 from tokenreward_trainer.pipeline.stage import StageInput, StageOutput
+from tokenreward_trainer.prompts.section import rows_of
 from tokenreward_trainer.resumable.hashes import model_hash
 from tokenreward_trainer.rto.settings import RtoRun, rto_of
+from tokenreward_trainer.scorers import identity_of
 
 
 def options(recipe: Recipe, policy: str) -> dict[str, Any]:
@@ -24,11 +26,13 @@ def options(recipe: Recipe, policy: str) -> dict[str, Any]:
         recipe: The whole recipe.
         policy: What identifies the model that it starts from.
     """
+    found = checked(recipe)
     return {
         "model": policy,
         "reference": model_hash(recipe.model.reference) if recipe.model.reference else None,
         "load": recipe.model.model_dump(include={"dtype", "attention", "quantization"}),
-        **checked(recipe).model_dump(include={"lora", "sample", "rewards", "ppo"}),
+        "scorer": identity_of(found.rewards.scorer),
+        **found.model_dump(include={"lora", "sample", "rewards", "ppo"}),
     }
 
 
@@ -36,9 +40,13 @@ def checked(recipe: Recipe) -> RtoRun:
     """Returns the run with names in place of folders that are not there yet.
 
     Raises:
-        BadInput: Its options are wrong, or do not go together.
+        BadInput: Its options are wrong, or do not go together, or there are fewer prompts than an iteration takes.
     """
-    return _run(recipe, Path("prompts.jsonl"), Path("model"), Path("out"))
+    found = _run(recipe, Path("prompts.jsonl"), Path("model"), Path("out"))
+    count = recipe.prompts.count if recipe.prompts.file is None else len(rows_of(recipe.prompts))
+    if count is not None and found.ppo.prompts > count:
+        raise BadInput(f"rto.ppo.prompts = {found.ppo.prompts} an iteration, and there are {count} prompts")
+    return found
 
 
 def run(given: StageInput) -> StageOutput:
@@ -71,10 +79,6 @@ def _run(recipe: Recipe, prompts: Path, trained: Path, out: Path) -> RtoRun:
         "ppo": recipe.rto.ppo.model_dump(),
     }
     try:
-        found = rto_of(content)
+        return rto_of(content)
     except BadInput as error:
         raise BadInput(f"[rto] {error}") from None
-    count = recipe.prompts.count
-    if count is not None and found.ppo.prompts > count:
-        raise BadInput(f"rto.ppo.prompts = {found.ppo.prompts} an iteration, and prompts.count is {count}")
-    return found
