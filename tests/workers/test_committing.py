@@ -122,7 +122,7 @@ def test_a_commit_that_redis_refuses_for_now_is_tried_again_alone(
     def refusing(work: Sequence[tuple[str, Sequence[MemberOutcome]]]) -> list[bool | Exception]:
         asked.append([shard for shard, _ in work])
         if len(asked) == 1:
-            return [*commit(work[:1]), redis.ResponseError("OOM command not allowed")]
+            return [*commit(work[:1]), redis.OutOfMemoryError("command not allowed when used memory > 'maxmemory'.")]
         return commit(work)
 
     monkeypatch.setattr(worker.store, "commit", refusing)
