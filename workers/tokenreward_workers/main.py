@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import sys
+import threading
 import time
 from typing import Any
 from uuid import uuid4
@@ -29,6 +30,7 @@ from tokenreward_workers.process.rq_worker import ShardWorker
 from tokenreward_workers.process.startup import Loaded, load
 from tokenreward_workers.process.supervisor import HOPELESS
 from tokenreward_workers.settings import WorkerSettings
+from tokenreward_workers.shards.patience import patiently
 from tokenreward_workers.shards.pipeline import Pipeline
 from tokenreward_workers.store.adapter_registry import AdapterRegistry
 from tokenreward_workers.store.heartbeat import Heartbeat
@@ -78,15 +80,16 @@ def _serve(settings: WorkerSettings, loaded: Loaded) -> int:
     arrow_blobs.warm_up()
     refuse_cluster_mode(client)
     probes = Probes(client, worker_id, identity.digest)
-    if loaded.reference is not None:
-        compare_with_first(loaded.reference, identity, probes)
-    comparison = compare_with_others(loaded.probe, identity, probes)
+    never = threading.Event()  # until doorbells are answered, a signal ends the process by itself
+    reference = loaded.reference
+    if reference is not None:
+        patiently(lambda: compare_with_first(reference, identity, probes), never)
+    comparison = patiently(lambda: compare_with_others(loaded.probe, identity, probes), never)
     desk = _desk(settings, loaded, client)
-    store.register(
-        ModelRecord(
-            fingerprint=identity, max_tokens=engine.info.max_tokens, since=started, lacks=list(engine.info.lacks)
-        )
+    record = ModelRecord(
+        fingerprint=identity, max_tokens=engine.info.max_tokens, since=started, lacks=list(engine.info.lacks)
     )
+    patiently(lambda: store.register(record), never)
     worker = ShardWorker(pipeline, store)
     pipeline.start()
     heartbeat = Heartbeat(store, reporter(worker_id, started, loaded, pipeline, comparison))

@@ -6,11 +6,12 @@ counts.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import redis
@@ -19,7 +20,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker.base import StopRequested
 
-from tokenreward.protocol import doorbell
+from tokenreward.protocol import doorbell, refusals
 from tokenreward.protocol.worker_records import connection_name
 from tokenreward_workers.shards.pipeline import Pipeline
 from tokenreward_workers.store.job_store import JobStoreClient
@@ -56,14 +57,27 @@ class DoorbellQueue(Queue):
     ) -> tuple[Doorbell, Queue] | None:
         (queue,) = queues
         while True:
-            popped = cls.lmove(connection, queue.key, timeout)
+            with _as_if_away():
+                popped = cls.lmove(connection, queue.key, timeout)
             if popped is None:
                 return None
             shard = popped[1].decode("ascii", "replace")
             if _SHARD_ID.fullmatch(shard):
                 return Doorbell.of(shard, connection), queue
             log.error("something on the queue is no shard's id; it is dropped")
-            connection.lrem(queue.intermediate_queue_key, 1, popped[1])
+            with _as_if_away():
+                connection.lrem(queue.intermediate_queue_key, 1, popped[1])
+
+
+@contextlib.contextmanager
+def _as_if_away() -> Iterator[None]:
+    """A store that takes no writes now looks like one that is away, which RQ waits for; a refusal would end it."""
+    try:
+        yield
+    except redis.ResponseError as error:
+        if not refusals.passes(error):
+            raise
+        raise redis.ConnectionError(refusals.reason(error)) from error
 
 
 class ShardWorker(SimpleWorker):
