@@ -14,7 +14,7 @@ from benchmarks.harness.stack import Stack
 from tokenreward.schema import JobOptions, JobRequest
 from tokenreward_service.intake import parsing
 from tokenreward_service.intake.job_builder import JobBuilder
-from tokenreward_service.intake.json_shape import overfull
+from tokenreward_service.intake.json_shape import OBJECT_ENDS, SEQUENCE_ENDS, overfull
 from tokenreward_service.intake.parsing import check_items, read_json, read_ndjson
 from tokenreward_service.intake.pinning import plan
 from tokenreward_service.problems import ProblemError
@@ -36,7 +36,7 @@ async def read(data: bytes) -> JobRequest:
     async def pieces() -> AsyncIterator[bytes]:
         yield data
 
-    return await read_json(pieces(), JobRequest, SETTINGS)
+    return await read_json(pieces(), JobRequest, SETTINGS, ends=OBJECT_ENDS)
 
 
 class Other:
@@ -137,7 +137,43 @@ def test_a_line_of_more_structure_than_any_item_has_is_refused() -> None:
 def test_structure_inside_of_strings_and_in_many_items_is_nobodys_limit() -> None:
     item = {"prompt": [{"role": "user", "content": 'a [ "{" \\ in text'}], "response": "[[[[" * 5}
     assert len(asyncio.run(read(json.dumps({"items": [item] * 20_000}).encode())).items) == 20_000
-    assert not overfull(json.dumps({"items": [{"prompt": '[{:,"\\' * 20_000, "response": "r"}] * 3}).encode())
+    assert not overfull(
+        json.dumps({"items": [{"prompt": '[{:,"\\' * 20_000, "response": "r"}] * 3}).encode(), OBJECT_ENDS
+    )
+
+
+def test_a_line_is_one_item_whatever_closes_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = b'{"prompt":"p","response":"r","tools":[' + b"{}," * 100_000 + b"{}]}"
+    for sent in ([line], [line, b"\n"], [b"\n" + line[:9], line[9:]]):
+        with pytest.raises(ProblemError, match=r"Line \d has more than 50000 arrays"):
+            asyncio.run(read_lines(sent))
+    looked_at: list[int] = []
+
+    async def look(text: bytes, where: str) -> None:
+        looked_at.append(len(text))
+
+    monkeypatch.setattr(parsing, "check_shape", look)
+    pieces = [ITEM[i : i + 1] for i in range(len(ITEM))]
+    asyncio.run(read_lines(pieces))
+    asyncio.run(read_lines([*pieces, b"\n"]))
+    assert looked_at == [len(ITEM), len(ITEM), 0], "once, and not with each chunk"
+
+
+async def read_lines(chunks: list[bytes]) -> None:
+    async def sent() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    async for _ in read_ndjson(sent(), SETTINGS):
+        pass
+
+
+def test_sequences_of_ids_count_each_for_itself_but_not_without_end() -> None:
+    sequences = json.dumps({"prompt": [[1] * 16_000] * 64}).encode()
+    assert overfull(sequences)
+    assert not overfull(sequences, SEQUENCE_ENDS)
+    assert overfull(json.dumps({"prompt": [[1] * 1_100_000]}).encode(), SEQUENCE_ENDS)
+    assert overfull(b'{"prompt":[' + b"[]," * 100_000 + b"[]]}", SEQUENCE_ENDS)
 
 
 def test_an_item_that_is_wrong_in_a_hundred_thousand_places_is_told_of_one() -> None:

@@ -56,6 +56,11 @@ def test_a_completion_has_a_row_for_every_token_but_the_first(synthetic: Stack) 
     assert answer["tokenreward"]["provenance"]["fingerprint"]["engine"] == "synthetic"
 
 
+def test_many_long_sequences_are_no_more_structure_than_an_item_has(synthetic: Stack) -> None:
+    answer = completions(synthetic, prompt=[[10] * 16_000] * 64, prompt_logprobs=None)
+    assert (answer.status_code, "there is nothing to score" in answer.text) == (400, True), answer.text[:500]
+
+
 def test_one_sequence_may_come_without_a_list_around_it(synthetic: Stack) -> None:
     one, listed = completions(synthetic, prompt=IDS).json(), completions(synthetic, prompt=[IDS]).json()
     assert one["choices"] == listed["choices"]

@@ -19,15 +19,18 @@ MOST_VALUES = 1_000_000
 #: Bytes without a bracket or a quote that are looked at in one go.
 _STRIDE = 2**20
 _SIGN = re.compile(rb'[\[\]{}"]')
-_QUOTE, _BACKSLASH, _OPENING, _END_OF_OBJECT = ord('"'), ord("\\"), (ord("["), ord("{")), ord("}")
+_QUOTE, _BACKSLASH, _OPENING = ord('"'), ord("\\"), (ord("["), ord("{"))
+#: What ends an item that stands in a list of its body: an object of a job's `items`, or a sequence of token ids.
+OBJECT_ENDS, SEQUENCE_ENDS = b"}", b"]"
 
 
-async def check_shape(text: bytes | bytearray, where: str) -> None:
+async def check_shape(text: bytes | bytearray, where: str, ends: bytes = b"") -> None:
     """Refuse a text that has more structure than any item.
 
     Args:
         text: JSON, which may be malformed.
         where: What it is, to begin a sentence with.
+        ends: What ends an item in a list of the body, where the count begins anew; nothing for a text without items.
 
     Raises:
         ProblemError: 413.
@@ -36,7 +39,7 @@ async def check_shape(text: bytes | bytearray, where: str) -> None:
     parts = text.count(b"[") + text.count(b"{") + text.count(b":")
     if parts <= MOST_PARTS and text.count(b",") <= MOST_VALUES:
         return
-    if await asyncio.to_thread(overfull, text):
+    if await asyncio.to_thread(overfull, text, ends):
         detail = (
             f"{where} has more than {MOST_PARTS} arrays, objects and keys, or {MOST_VALUES} values, in one item or "
             "outside of items."
@@ -44,8 +47,8 @@ async def check_shape(text: bytes | bytearray, where: str) -> None:
         raise ProblemError(413, "Too much structure", detail)
 
 
-def overfull(text: bytes | bytearray) -> bool:
-    """Whether too much stands in one item of a body, or outside of items; a text that is one item counts as a whole.
+def overfull(text: bytes | bytearray, ends: bytes = b"") -> bool:
+    """Whether too much stands in one item of a body, or outside of items; without `ends`, the text counts as a whole.
 
     For a thread: it hands the lock over at every bracket and every string.
     """
@@ -66,8 +69,10 @@ def overfull(text: bytes | bytearray) -> bool:
             parts += 1
         elif sign:
             depth -= 1
-            if sign == _END_OF_OBJECT and depth == 2:  # the end of an element of the body's `items`
-                parts, values, items = 0, 0, items + 1
+            if depth == 2 and sign in ends:  # the end of an element of the body's `items`, or of another list
+                values, items = 0, items + 1
+                if ends == OBJECT_ENDS:  # sequences are few, and nothing is in them but values
+                    parts = 0
         if parts > MOST_PARTS or values > MOST_VALUES or items > MOST_VALUES:
             return True
     return False

@@ -31,7 +31,11 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 async def read_json(
-    body: AsyncIterator[bytes], kind: type[Body], settings: ServiceSettings, admission: Admission | None = None
+    body: AsyncIterator[bytes],
+    kind: type[Body],
+    settings: ServiceSettings,
+    admission: Admission | None = None,
+    ends: bytes = b"",
 ) -> Body:
     """Read a whole JSON body.
 
@@ -40,6 +44,7 @@ async def read_json(
         kind: The model that it has to be.
         settings: The limits.
         admission: Accounts for the memory that the body takes.
+        ends: What ends an item in it, for `check_shape`.
 
     Raises:
         ProblemError: 400 if it cannot be parsed, 413 if it is too large or has too much structure, 422 if it is no
@@ -53,7 +58,7 @@ async def read_json(
         if len(data) > settings.max_json_bytes:
             detail = f"A JSON body takes at most {settings.max_json_bytes} bytes; send NDJSON, or several jobs."
             raise ProblemError(413, "Body too large", detail)
-    await check_shape(data, "The body")
+    await check_shape(data, "The body", ends)
     try:
         if len(data) <= _AT_ONCE_BYTES:
             return kind.model_validate_json(bytes(data))
@@ -118,6 +123,7 @@ async def read_ndjson(body: AsyncIterator[bytes], settings: ServiceSettings) -> 
         for number, line in enumerate((*lines, rest), line_number + len(pending) + 1):
             if len(line) > _BYTES_PER_CHARACTER * settings.max_item_chars:
                 raise ProblemError(413, "Line too long", f"Line {number} is longer than any item may be.")
+        for number, line in enumerate(lines, line_number + len(pending) + 1):  # `rest` is looked at once it is whole
             await check_shape(line, f"Line {number}")
         pending += lines
         pending_bytes += len(chunk)
@@ -128,6 +134,7 @@ async def read_ndjson(body: AsyncIterator[bytes], settings: ServiceSettings) -> 
             yield entries
             line_number += len(pending)
             pending, pending_bytes = [], 0
+    await check_shape(rest, f"Line {line_number + len(pending) + 1}")
     entries = _lines([*pending, rest], line_number, settings)
     count += len(entries)
     _check_count(count, settings)

@@ -14,6 +14,7 @@ from tokenreward_service.intake.admission import Admission
 from tokenreward_service.intake.coalescing import Coalescer
 from tokenreward_service.intake.idempotency import IdempotentRequest
 from tokenreward_service.intake.job_builder import JobBuilder
+from tokenreward_service.intake.json_shape import OBJECT_ENDS
 from tokenreward_service.intake.parsing import check_items, options_of, read_json, read_ndjson
 from tokenreward_service.intake.pinning import plan
 from tokenreward_service.problems import ProblemError, unavailable
@@ -127,7 +128,9 @@ class Intake:
                 async for entries in read_ndjson(submission.body, self._settings):
                     await builder.take(entries)
             else:
-                request = await read_json(submission.body, JobRequest, self._settings, submission.admission)
+                request = await read_json(
+                    submission.body, JobRequest, self._settings, submission.admission, OBJECT_ENDS
+                )
                 self._check_count(request, submission)
                 builder = self._builder(submission, await self._plan(options_of(request), submission))
                 await builder.take(check_items(request.items, self._settings))

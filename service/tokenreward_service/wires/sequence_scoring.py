@@ -21,6 +21,7 @@ from tokenreward.schema import TOP_K, Include, Job, JobOptions, Provenance
 from tokenreward_service.http.decompression import expanded
 from tokenreward_service.http.media_types import JSON
 from tokenreward_service.intake.admission import Admission
+from tokenreward_service.intake.json_shape import SEQUENCE_ENDS
 from tokenreward_service.intake.parsing import read_json, too_long
 from tokenreward_service.intake.submission import Submission
 from tokenreward_service.problems import ProblemError, unavailable
@@ -104,7 +105,8 @@ async def read_body(request: Request, kind: type[Body], runtime: Runtime, admiss
     """
     if media_type(request) != JSON:
         raise ProblemError(415, "Unsupported media type", "Send application/json.")
-    return await read_json(expanded(request, runtime.settings), kind, runtime.settings, admission)
+    body = expanded(request, runtime.settings)
+    return await read_json(body, kind, runtime.settings, admission, SEQUENCE_ENDS)
 
 
 async def score(request: Request, runtime: Runtime, caller: Caller, asked: Asked, admission: Admission) -> Answer:
