@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tokenreward_service.intake.admission import AdmissionControl
 from tokenreward_service.intake.coalescing import Coalescer
 from tokenreward_service.intake.parsing import read_ndjson
 from tokenreward_service.intake.submission import Intake, Submission
-from tokenreward_service.problems import ProblemError
+from tokenreward_service.problems import ProblemError, unavailable
 from tokenreward_service.settings import ServiceSettings
 
 from .conftest import FINGERPRINT, Parts
@@ -155,3 +156,36 @@ def test_a_line_that_is_too_long_is_refused_however_its_bytes_arrive() -> None:
     for chunks in ([line], [line[:100_000], line[100_000:]], [b"\n" + line]):
         with pytest.raises(ProblemError, match="too long"):
             asyncio.run(read(*chunks))
+
+
+class Unconfirmed:
+    """Replicas that have confirmed nothing in time."""
+
+    async def have(self, job_id: str) -> None:
+        raise unavailable("No replica of the job store has confirmed this job in time. Send it again.", 5)
+
+
+@pytest.mark.parametrize("interactive", [False, True])
+def test_without_a_key_nothing_is_left_of_a_job_that_no_replica_confirmed(run, interactive: bool) -> None:
+    async def scenario(parts: Parts) -> None:
+        lonely = replace(parts, store=replace(parts.store, replicas=Unconfirmed()))
+        await parts.register(FINGERPRINT, alive=True)
+        with pytest.raises(ProblemError, match="No replica"):
+            await intake(lonely).submit(submission(parts, json_body(ITEM), interactive=interactive))
+        left = {key async for key in parts.redis.scan_iter(match="tr:*")}
+        assert await parts.store.snapshots.page("owner", 10) == []
+        assert not [key for key in left if key.startswith((b"tr:job:", b"tr:shard:"))], left
+
+    run(scenario)
+
+
+def test_with_a_key_it_is_kept_and_the_key_finds_it(run) -> None:
+    async def scenario(parts: Parts) -> None:
+        lonely = replace(parts, store=replace(parts.store, replicas=Unconfirmed()))
+        for _ in range(2):
+            with pytest.raises(ProblemError, match="503"):
+                await intake(lonely).submit(submission(lonely, json_body(ITEM), key="mine"))
+        (kept,) = await parts.store.snapshots.page("owner", 10)
+        assert await intake(parts).submit(submission(parts, json_body(ITEM), key="mine")) == kept.id
+
+    run(scenario)

@@ -88,10 +88,15 @@ class Intake:
             The id of the new job, or of the one that an earlier request with the same key and content made.
 
         Raises:
-            ProblemError: The request is refused; nothing of it was accepted.
+            ProblemError: The request is refused; nothing of it was accepted, or its key finds what may be there.
         """
         job_id = await self._job_of(submission)
-        await self._store.replicas.have(job_id)  # of an earlier request's job, too: it may have been told otherwise
+        try:
+            await self._store.replicas.have(job_id)  # of an earlier request's job, too: it may have been told otherwise
+        except ProblemError:
+            if submission.key is None:  # nobody could find the job: sent again, the work would be done twice
+                await self._store.purge(job_id)
+            raise
         return job_id
 
     async def _job_of(self, submission: Submission) -> str:
