@@ -57,4 +57,7 @@ def test_what_cannot_be_copied_is_said_in_one_line(tmp_path: Path, capsys: pytes
         stack.redis.config_set("appendonly", "no")
         assert main([str(tmp_path / "data"), str(tmp_path / "new"), "--redis-url", stack.redis_url]) == 1
         assert "no append-only files" in capsys.readouterr().err
+        watched = "redis+sentinel://127.0.0.1:1/rewards"
+        assert main([str(tmp_path / "data"), str(tmp_path / "new"), "--redis-url", watched]) == 1
+        assert "name the server itself" in capsys.readouterr().err
         assert not (tmp_path / "new").exists()

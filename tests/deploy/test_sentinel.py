@@ -17,7 +17,7 @@ import redis
 from benchmarks.harness.processes import COMMAND
 from benchmarks.harness.stack import Stack, http
 from benchmarks.harness.waiting import patience, wait_for
-from tests.deploy.sentinels import EXTRA_RULES, NAME, SENTINEL_PASSWORD, Watched
+from tests.deploy.sentinels import EXTRA_RULES, NAME, PASSWORDS, SENTINEL_PASSWORD, Watched
 from tests.support.jobs import check_undisturbed, in_progress, items, submit
 from tokenreward_workers.process.supervisor import HOPELESS
 
@@ -161,8 +161,9 @@ def test_the_tools_find_the_store_by_its_sentinels(stack: Watched, tmp_path: Pat
     assert run("keys", "list", "--redis-url", stack.url_of("api")).returncode == 0
     assert run("worker", "--healthy", "--redis-url", stack.url_of("worker")).returncode == 0
     tool = ["-m", "tokenreward_service.tools.backup", str(stack.folder / f"server-{stack.primary}")]
+    server = f"redis://admin:{PASSWORDS['admin']}@127.0.0.1:{stack.primary}"
     copied = subprocess.run(
-        [COMMAND[0], *tool, str(tmp_path / "copy"), "--redis-url", stack.url_of("admin")],
+        [COMMAND[0], *tool, str(tmp_path / "copy"), "--redis-url", server],
         capture_output=True,
         text=True,
         check=False,

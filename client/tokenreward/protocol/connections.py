@@ -41,7 +41,7 @@ def connect(url: str, *, max_connections: int = 10, wait_seconds: float = 20, **
     where = parse_sentinel_url(url)
     asking = where.sentinel_options | _ASKING | {"retry": Retry(NoBackoff(), 0)}
     sentinels: Any = _Sentinels(where.sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
-    pool: Any = _SentinelPool(where.name, sentinels, **limits, **options | where.options)  # type: ignore[no-untyped-call]
+    pool: Any = _SentinelPool(where.name, sentinels, **limits | options | where.options)  # type: ignore[no-untyped-call]
     return redis.Redis.from_pool(pool)
 
 
@@ -55,7 +55,7 @@ def connect_async(
     where = parse_sentinel_url(url)
     asking = where.sentinel_options | _ASKING | {"retry": AsyncRetry(NoBackoff(), 0)}
     sentinels: Any = _AsyncSentinels(where.sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
-    pool: Any = _AsyncSentinelPool(where.name, sentinels, **limits, **options | where.options)  # type: ignore[no-untyped-call]
+    pool: Any = _AsyncSentinelPool(where.name, sentinels, **limits | options | where.options)  # type: ignore[no-untyped-call]
     return redis.asyncio.Redis.from_pool(pool)
 
 

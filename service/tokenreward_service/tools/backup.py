@@ -23,6 +23,7 @@ import redis
 
 from tokenreward.errors import BadInput
 from tokenreward.protocol.connections import connect
+from tokenreward.protocol.redis_url import uses_sentinel
 
 _REWRITE = "auto-aof-rewrite-percentage"
 
@@ -75,6 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--redis-url", required=True, help="the server, as its user `admin`")
     arguments = parser.parse_args(argv)
     try:
+        if uses_sentinel(arguments.redis_url):  # the primary may be another server than the one whose files are here
+            raise BadInput("name the server itself, whose files these are, and not its Sentinels")
         with connect(arguments.redis_url, decode_responses=True, socket_timeout=30) as client:
             print(backup(client, arguments.data, arguments.target))
     except (BadInput, redis.RedisError, OSError) as error:
