@@ -20,6 +20,7 @@ from tokenreward_service.intake.parsing import read_ndjson
 from tokenreward_service.intake.submission import Intake, Submission
 from tokenreward_service.problems import ProblemError, unavailable
 from tokenreward_service.settings import ServiceSettings
+from tokenreward_service.store.drafts import Draft
 
 from .conftest import FINGERPRINT, Parts
 
@@ -187,5 +188,33 @@ def test_with_a_key_it_is_kept_and_the_key_finds_it(run) -> None:
                 await intake(lonely).submit(submission(lonely, json_body(ITEM), key="mine"))
         (kept,) = await parts.store.snapshots.page("owner", 10)
         assert await intake(parts).submit(submission(parts, json_body(ITEM), key="mine")) == kept.id
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("way", ["bulk", "with a key", "interactive"])
+def test_a_job_of_which_a_failover_took_the_last_items_is_not_published(
+    run, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr("tokenreward_service.store.drafts._HELD_BYTES", 0)
+
+    async def scenario(parts: Parts) -> None:
+        await parts.register(FINGERPRINT, alive=True)
+        drafts = parts.store.drafts
+        confirm = drafts.confirm
+
+        async def confirmed_before(draft: Draft) -> None:
+            await confirm(draft)
+            await parts.redis.hdel(keys.items(draft.id), 0)
+
+        fields = {"key": "mine"} if way == "with a key" else {"interactive": way == "interactive"}
+        with monkeypatch.context() as patch:
+            patch.setattr(drafts, "confirm", confirmed_before)
+            with pytest.raises(ProblemError, match="503"):
+                await intake(parts).submit(submission(parts, json_body(ITEM), **fields))
+        left = {key async for key in parts.redis.scan_iter(match="tr:*")}
+        assert not [key for key in left if key.startswith((b"tr:job:", b"tr:shard:", b"tr:idem:"))], left
+        assert await intake(parts).submit(submission(parts, json_body(ITEM), **fields))
+        assert len(await parts.store.snapshots.page("owner", 10)) == 1
 
     run(scenario)

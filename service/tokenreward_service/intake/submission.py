@@ -154,6 +154,9 @@ class Intake:
             await self._coalescer.publish(draft)
         else:
             await self._store.publisher.publish([draft], shards_of(draft))
+        if draft.lost:
+            await self._store.purge(draft.id)  # its shards, which wait for nothing, and what was spilled
+            raise unavailable("The job store has lost items of this upload; nothing was accepted. Send it again.")
         return draft
 
     async def _plan(self, options: JobOptions, submission: Submission) -> Plan:

@@ -90,6 +90,7 @@ class Draft:
         held: Blobs of slices that are not written yet, by first index.
         staged: How many slices are written.
         hopeless: Slices of nothing but wrong items; their outcomes are published with the job.
+        lost: Whether it could not be published, because slices of it were missing.
     """
 
     plan: Plan
@@ -104,6 +105,7 @@ class Draft:
     held: dict[int, bytes] = field(default_factory=dict)
     staged: int = 0
     hopeless: list[Slice] = field(default_factory=list)
+    lost: bool = False
 
     def count(self, piece: Slice) -> None:
         """Add a slice to the totals."""

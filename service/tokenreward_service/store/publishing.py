@@ -37,7 +37,10 @@ class Publisher:
         self._scripts = Scripts(sync)
 
     async def publish(self, drafts: Sequence[Draft], shards: Sequence[Shard]) -> None:
-        """Publish jobs, their shards and the doorbells in one transaction, which is on disk when this returns."""
+        """Publish jobs, their shards and the doorbells in one transaction, which is on disk when this returns.
+
+        A draft of which slices are missing is `lost` afterwards, and no job.
+        """
         await anyio.to_thread.run_sync(self._publish, drafts, shards)
 
     async def requeue_failed(self, args: Sequence[Any], shards: Sequence[Shard]) -> bool:
@@ -69,9 +72,11 @@ class Publisher:
         return await anyio.to_thread.run_sync(self._run_and_ring, self._scripts.pin_anew, args, shards)
 
     def _publish(self, drafts: Sequence[Draft], shards: Sequence[Shard]) -> None:
+        published: list[int] = []
         with self._sync.pipeline(transaction=True) as pipe:
             for draft in drafts:
-                args: list[Any] = [draft.id, json.dumps(draft.record), draft.owner]
+                slices = draft.staged + len(draft.held)
+                args: list[Any] = [draft.id, json.dumps(draft.record), draft.owner, slices]
                 for piece in draft.hopeless:
                     blob = self._spill.store(draft.id, pack_failures(piece.start, piece.entries), self._sync)
                     args += [piece.start, len(piece.entries), blob]
@@ -79,11 +84,14 @@ class Publisher:
                     pipe.hset(keys.items(draft.id), mapping=draft.held)
                 if draft.idempotency:
                     pipe.set(*draft.idempotency)
+                published.append(len(pipe))
                 self._scripts.publish(args=args, client=pipe)
             for i in range(0, len(shards), _SHARDS_AT_ONCE):
                 self._scripts.queue(args=[dump_shards(shards[i : i + _SHARDS_AT_ONCE])], client=pipe)
             self._ring(shards, pipe)
-            pipe.execute()
+            told = pipe.execute()
+        for draft, place in zip(drafts, published, strict=True):
+            draft.lost = told[place] == -1
 
     def _run_and_ring(self, script: Any, args: Sequence[Any], shards: Sequence[Shard]) -> bool:
         with self._sync.pipeline(transaction=True) as pipe:
