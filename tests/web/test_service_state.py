@@ -15,7 +15,7 @@ REFUSED = ("Failed to load resource", "ERR_")
 def test_a_label_that_is_asked_for_while_the_model_loads_comes_by_itself(open_page: Open, tmp_path: Path) -> None:
     with Stack(tmp_path) as stack:
         stack.start_api()
-        page = open_page(stack=stack)
+        page = open_page(stack=stack, allow=REFUSED)  # it asks on while the stack ends
         alive, said = page.locator("#alive"), page.locator("#service")
         expect(alive).to_have_attribute("data-alive", "loading")
         expect(alive).to_contain_text("no worker yet")

@@ -20,6 +20,7 @@ from tokenreward_workers.engines.base import score_all
 from tokenreward_workers.engines.probe import probe
 from tokenreward_workers.engines.remote.ask import Ask
 from tokenreward_workers.engines.remote.cache_salts import CacheSalts
+from tokenreward_workers.engines.remote.endpoint import Refused
 from tokenreward_workers.engines.remote.endpoint_proof import Swapped
 from tokenreward_workers.engines.remote.engine import RemoteEngine
 from tokenreward_workers.engines.remote.settings import RemoteSettings
@@ -191,6 +192,22 @@ def test_what_the_endpoint_refuses_fails_alone(chat) -> None:
         assert isinstance(outcomes[0], ScoringFailed)
         assert "refuses token 7" in outcomes[0].message
         assert not isinstance(outcomes[1], ScoringFailed)
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_rows_that_the_cache_left_empty_are_asked_for_without_it(endpoint, chat, expected, status, monkeypatch) -> None:
+    engine = RemoteEngine(RemoteSettings((endpoint.url,), "vllm-generate"), chat, 300)
+    post = engine._pool.post
+
+    async def without_json(path, body, *, cached=False):
+        if cached:
+            raise Refused(status, "Out of range float values are not JSON compliant")
+        return await post(path, body, cached=cached)
+
+    monkeypatch.setattr(engine._pool, "post", without_json)
+    check(rows(engine), expected)
+    assert engine.stats.rescored == sum(len(scoring.branches) for scoring in SCORINGS)
+    engine.close()
 
 
 def test_no_endpoint_at_all_is_one_line(chat) -> None:

@@ -234,8 +234,9 @@ class RemoteEngine:
                 answer = await self._post(wire.path, wire.body(asks, self._model, salt), cached=True)
                 rows = wire.rows(answer, asks)
             except Refused as error:
-                # vLLM's V1 runner leaves the rows of a cached prefix uninitialised, and NaN has no JSON form.
-                if error.status != 500:
+                # vLLM's V1 runner leaves the rows of a cached prefix uninitialised, and NaN has no JSON form. Its
+                # answer is a 500 then, or a 400.
+                if error.status not in (400, 500):
                     raise
                 rows = [None]
             if all(row is not None for row in rows):
