@@ -31,7 +31,7 @@ FAST   := -m "not (vllm or demo_model or browser or slow or processes)" $(foreac
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
-	@echo "make test-fast            the tests that need no model weights, no vLLM and no browser: minutes"
+	@echo "make test-fast            the tests without model weights, vLLM, a browser, or services of their own: minutes"
 	@echo "make test-client          the tests of one component (or test-service, test-workers, test-trainer)"
 	@echo "make test                 lint, type-check and run every test"
 	@echo "make coverage             which lines and branches the tests reach, as build/coverage/html"

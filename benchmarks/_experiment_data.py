@@ -113,7 +113,7 @@ def _twins(plan: Plan) -> list[dict[str, Any]]:
 
 def _label(plan: Plan, model: str, out: Path, files: list[tuple[Path, Path, str]]) -> None:
     """(input, output, kind of labels): each model labels what is left for it, through one service."""
-    for labeler in {None: None} | {labels.labeler: None for labels in plan.labels.values()}:
+    for labeler in dict.fromkeys([None, *(labels.labeler for labels in plan.labels.values())]):
         waiting = [f for f in files if plan.labels[f[2]].labeler == labeler and not f[1].exists()]
         if not waiting:
             continue

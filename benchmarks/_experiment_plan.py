@@ -103,7 +103,7 @@ class Plan(Section):
         return digest(self.model_dump(exclude={"rows", "seeds", "contrast", "labels", "labeler_edits"}))
 
     def identity_of_labels(self, row: Row) -> str | None:
-        """Of the kind of labels that a row trains with; None where it has none of the plan's kinds."""
+        """Identifies the kind of labels that a row trains with; None if it has none of the plan's kinds."""
         if row.labels not in self.labels:
             return None
         kind = self.labels[row.labels]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.harness.stack import Stack
 from benchmarks.harness.undisturbed import rewards
 from benchmarks.harness.waiting import wait_for
+from tests.support.repeating import Repeating
 from tokenreward import Client
 
 SETTINGS = {
@@ -18,31 +19,20 @@ SETTINGS = {
 }
 
 
-class Callers:
+class Callers(Repeating):
     """Threads that call and check what comes back, until told to stop."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.calls = 0
         self.failures: list[str] = []
-        self._over = threading.Event()
         bodies = [self._small, self._small, self._jobs]
-        self._threads = [threading.Thread(target=self._run, args=(n, body)) for n, body in enumerate(bodies)]
-
-    def __enter__(self) -> Callers:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+        super().__init__([functools.partial(self._run, n, body) for n, body in enumerate(bodies)])
 
     def _run(self, number: int, body: Callable[[Client, str], None]) -> None:
         with Client(self.url) as client:
             round_ = 0
-            while not self._over.is_set():
+            while not self.over.is_set():
                 round_ += 1
                 try:
                     body(client, f"{number}-{round_}")

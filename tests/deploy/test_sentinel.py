@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import subprocess
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from benchmarks.harness.stack import Stack, http
 from benchmarks.harness.waiting import patience, wait_for
 from tests.deploy.sentinels import EXTRA_RULES, NAME, PASSWORDS, SENTINEL_PASSWORD, Watched
 from tests.support.jobs import check_undisturbed, in_progress, items, submit
+from tests.support.repeating import Repeating
 from tokenreward_workers.process.supervisor import HOPELESS
 
 ROOT = Path(__file__).parents[2]
@@ -40,30 +41,19 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         yield stack
 
 
-class Senders:
+class Senders(Repeating):
     """Send jobs until told to stop, each again with its own key until it is accepted. `accepted`: items by job id."""
 
     def __init__(self, stack: Stack) -> None:
         self.accepted: dict[str, list[dict]] = {}
         self.refusals: set[str] = set()
         self._url = stack.url + "/v1/jobs"
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(name,)) for name in "ab"]
-
-    def __enter__(self) -> Senders:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+        super().__init__([functools.partial(self._run, name) for name in "ab"])
 
     def _run(self, name: str) -> None:
         round_ = 0
         with httpx2.Client(timeout=patience(30), trust_env=False) as client:
-            while not self._over.is_set():
+            while not self.over.is_set():
                 round_ += 1
                 work = [item | {"prompt": f"{item['prompt']} {name} {round_}"} for item in items(10)]
                 self.accepted[self._send(client, work)] = work
