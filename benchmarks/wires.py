@@ -3,11 +3,13 @@
     python benchmarks/wires.py [--sequences 64] [--tokens 512] [--top 0] [--reps 2]
 
 1. `--sequences` sequences of `--tokens` tokens over `POST /v1/completions` with `prompt_logprobs`, from `vllm serve`
-and
-   from `tokenreward serve --engine vllm`: `wire_vs_vllm` is our time by vLLM's (below 1 is faster). The same with eight
-   responses to each prompt, and once more with the same request.
-2. The workload `mix` through the vLLM engine and through the remote engine over each wire of `vllm serve`:
-   `remote_vs_local` is the throughput over `vllm-generate` by that of the engine at hand.
+   and from `tokenreward serve --engine vllm`: `wire_vs_vllm` is our time by vLLM's (below 1 is faster). The same with
+   eight responses to each prompt, and once more with the same request.
+2. The workload `mix` through the vLLM engine, through the remote engine over each wire of `vllm serve`, and over the
+   same wire of `tokenreward serve`: `remote_vs_local` is the throughput over `vllm-generate` of `vllm serve` by that of
+   the engine at hand, and `remote_own_vs_local` that of `tokenreward serve`.
+
+`--parts` leaves one of the two out.
 
 Servers run one after the other, each with all cores. Writes build/wires.json.
 """
@@ -41,6 +43,9 @@ from tokenreward_workers.scoring import Scoring
 
 WIRES: tuple[WireName, ...] = ("vllm-generate", "vllm")
 
+#: Median seconds, and the log-probs.
+Timed = tuple[float, np.ndarray]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -49,36 +54,57 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--top", type=int, default=0, help="prompt_logprobs: the likeliest tokens at each place")
     parser.add_argument("--reps", type=int, default=2)
     parser.add_argument("--size", type=int, default=7500, help="tokens of the remote engine's work")
+    parser.add_argument("--parts", nargs="+", choices=("wire", "remote"), default=["wire", "remote"])
     options = parser.parse_args(argv)
     model = resolve_model("demo").path
     chat = ChatFormat.load(model)
     apart = _sequences(chat, options.sequences, options.tokens, responses=1)
     alike = _sequences(chat, options.sequences, options.tokens, responses=8)
     work = workload("mix", Renderer(chat, 2000, 10**6), options.size).scorings
-    figures: dict[str, Any] = {}
+    theirs: dict[str, Any] = {}
+    ours: dict[str, Any] = {}
+    remote: dict[str, Timed] = {}
     with tempfile.TemporaryDirectory(prefix="tr-wires-") as scratch:
         folder = Path(scratch)
         with vllm_serve(folder, model) as url:
-            theirs = _wire(url, apart, alike, options)
-            remote = {wire: _remote(url, wire, chat, work, options.reps) for wire in WIRES}
+            if "wire" in options.parts:
+                theirs = _wire(url, apart, alike, options)
+            if "remote" in options.parts:
+                for wire in WIRES:
+                    remote[wire.replace("-", "_")] = _remote(url, wire, chat, work, options.reps)
         with Served(folder, "--engine", "vllm") as served:
-            ours = _wire(served.ready(400), apart, alike, options)
-    local_seconds, local_rows = _local(model, work, options.reps)
-    for name in ("apart", "alike", "again"):
-        figures |= {f"vllm_{name}_seconds": theirs[name], f"ours_{name}_seconds": ours[name]}
-    figures["wire_vs_vllm"] = ours["apart"] / theirs["apart"]
-    figures["wire_vs_vllm_repeated_prefixes"] = ours["alike"] / theirs["alike"]
-    figures["wire_vs_vllm_same_request"] = ours["again"] / theirs["again"]
-    gap = np.abs(ours["rows"] - theirs["rows"])
-    figures |= {"wire_mean_abs": float(gap.mean()), "wire_max_abs": float(gap.max())}
-    for wire, (seconds, rows) in remote.items():
-        name = wire.replace("-", "_")
-        figures[f"remote_{name}_vs_local"] = local_seconds / seconds
-        figures[f"remote_{name}_mean_abs"] = float(np.abs(rows - local_rows).mean())
-    figures["remote_vs_local"] = figures["remote_vllm_generate_vs_local"]
+            url = served.ready(400)
+            if "wire" in options.parts:
+                ours = _wire(url, apart, alike, options)
+            if "remote" in options.parts:
+                remote["own"] = _remote(url, "vllm-generate", chat, work, options.reps)
+    figures: dict[str, Any] = {}
+    if theirs:
+        figures |= _compared(ours, theirs)
+    if remote:
+        local_seconds, local_rows = _local(model, work, options.reps)
+        for name, (seconds, rows) in remote.items():
+            figures[f"remote_{name}_vs_local"] = local_seconds / seconds
+            figures[f"remote_{name}_mean_abs"] = float(np.abs(rows - local_rows).mean())
+        figures["remote_vs_local"] = figures["remote_vllm_generate_vs_local"]
     table("wires", figures.items())
     print(write("wires", figures))
     return 0
+
+
+def _compared(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, float]:
+    """The figures of the first part."""
+    gap = np.abs(ours["rows"] - theirs["rows"])
+    figures = {}
+    for name in ("apart", "alike", "again"):
+        figures |= {f"vllm_{name}_seconds": theirs[name], f"ours_{name}_seconds": ours[name]}
+    return figures | {
+        "wire_vs_vllm": ours["apart"] / theirs["apart"],
+        "wire_vs_vllm_repeated_prefixes": ours["alike"] / theirs["alike"],
+        "wire_vs_vllm_same_request": ours["again"] / theirs["again"],
+        "wire_mean_abs": float(gap.mean()),
+        "wire_max_abs": float(gap.max()),
+    }
 
 
 def _sequences(chat: ChatFormat, count: int, tokens: int, responses: int) -> list[list[int]]:
@@ -119,7 +145,7 @@ def _wire(url: str, apart: list[list[int]], alike: list[list[int]], options: Any
     return {"apart": first, "alike": alike_seconds, "again": again, "rows": np.array(rows)}
 
 
-def _remote(url: str, wire: WireName, chat: ChatFormat, work: Sequence[Scoring], reps: int) -> tuple[float, np.ndarray]:
+def _remote(url: str, wire: WireName, chat: ChatFormat, work: Sequence[Scoring], reps: int) -> Timed:
     engine = RemoteEngine(RemoteSettings((url,), wire), chat, 49152)
     try:
         return _timed(engine, work, reps)
@@ -127,7 +153,7 @@ def _remote(url: str, wire: WireName, chat: ChatFormat, work: Sequence[Scoring],
         engine.close()
 
 
-def _local(model: Path, work: Sequence[Scoring], reps: int) -> tuple[float, np.ndarray]:
+def _local(model: Path, work: Sequence[Scoring], reps: int) -> Timed:
     from tokenreward_workers.engines.vllm.engine import VllmEngine
     from tokenreward_workers.engines.vllm.settings import VllmSettings
 
@@ -138,7 +164,7 @@ def _local(model: Path, work: Sequence[Scoring], reps: int) -> tuple[float, np.n
         engine.close()
 
 
-def _timed(engine: Engine, work: Sequence[Scoring], reps: int) -> tuple[float, np.ndarray]:
+def _timed(engine: Engine, work: Sequence[Scoring], reps: int) -> Timed:
     """Median seconds, and the log-probs of the last repetition."""
     score_all(engine, work[:2])
     times = []

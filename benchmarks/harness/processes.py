@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,12 @@ from tokenreward.child_process import die_with
 
 #: The `tokenreward` command, run with this interpreter.
 COMMAND = [sys.executable, "-m", "tokenreward.cli"]
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on at this moment."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
 
 
 class Process:

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from tokenreward import estimators, templates
+from tokenreward.chat_format import ChatFormat
 from tokenreward.schema import Item
 from tokenreward_workers.engines.base import score_all
 from tokenreward_workers.engines.synthetic import SyntheticEngine, SyntheticSettings, chat_format
@@ -15,9 +16,10 @@ from tokenreward_workers.scoring import Adapter, ScoringFailed
 
 
 @cache
-def _renderer() -> tuple[SyntheticEngine, Renderer]:
-    engine = SyntheticEngine(SyntheticSettings())
-    return engine, Renderer(chat_format(), engine.info.max_tokens, engine.info.vocabulary)
+def _renderer(tokenizer: Path | None) -> tuple[SyntheticEngine, Renderer]:
+    chat = ChatFormat.load(tokenizer) if tokenizer else chat_format()
+    engine = SyntheticEngine(SyntheticSettings(), chat.tokenizer.vocabulary)
+    return engine, Renderer(chat, engine.info.max_tokens, engine.info.vocabulary)
 
 
 def rewards(
@@ -25,9 +27,18 @@ def rewards(
     template: str = "revision",
     estimator: str = "contrast",
     versions: Mapping[str, str] | None = None,
+    tokenizer: Path | None = None,
 ) -> list[list[float]]:
-    """One list of rewards for each item, all of which must be right. versions: of the adapter that scores a branch."""
-    engine, renderer = _renderer()
+    """One list of rewards for each item, all of which must be right.
+
+    Args:
+        items: As a job has them.
+        template: Its name.
+        estimator: Its name.
+        versions: Of the adapter that scores a branch.
+        tokenizer: The model directory whose tokenizer the engine has; None for its own.
+    """
+    engine, renderer = _renderer(tokenizer)
     chosen = estimators.resolve(estimator)
     adapters = {branch: Adapter(version, Path()) for branch, version in (versions or {}).items()}
     prepared = renderer.prepare(

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.harness.processes import Process
+from benchmarks.harness.processes import Process, free_port
 from benchmarks.harness.waiting import patience, wait_for
 from tests.deploy.composefile import ROOT, Service, seconds, services
 from tokenreward_service.embedded.valkey import find_server
@@ -25,11 +24,6 @@ _CLI = """#!{python}
 import sys, redis
 print("PONG" if sys.argv[1:] == ["ping"] and redis.Redis(port={port}, socket_timeout=3).ping() else "no")
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
 
 
 class Composed:

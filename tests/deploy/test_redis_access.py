@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from benchmarks.harness.processes import free_port
 from benchmarks.harness.stack import Stack, http
 from benchmarks.harness.waiting import wait_for
-from tests.deploy.local import free_port
 from tests.deploy.tls import TlsFront
 from tests.support.jobs import check_undisturbed, in_progress, items, submit
 from tokenreward.protocol import keys

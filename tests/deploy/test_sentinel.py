@@ -12,12 +12,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
-import redis
 
 from benchmarks.harness.processes import COMMAND
+from benchmarks.harness.sentinels import EXTRA_RULES, NAME, PASSWORDS, Watched
 from benchmarks.harness.stack import Stack, http
 from benchmarks.harness.waiting import patience, wait_for
-from tests.deploy.sentinels import EXTRA_RULES, NAME, PASSWORDS, SENTINEL_PASSWORD, Watched
 from tests.support.jobs import check_undisturbed, in_progress, items, submit
 from tests.support.repeating import Repeating
 from tokenreward_workers.process.supervisor import HOPELESS
@@ -72,12 +71,11 @@ class Senders(Repeating):
 
 def change_over(stack: Watched, kill: bool) -> None:
     """Have the replica take over, while the primary dies or lives on, and wait until the other one follows it."""
+    if not kill:
+        stack.change_over()
+        return
     before = stack.primary
-    if kill:
-        stack.servers[before].kill()
-    else:
-        with redis.Redis(port=stack.sentinel_ports[0], password=SENTINEL_PASSWORD, socket_timeout=5) as sentinel:
-            sentinel.execute_command("SENTINEL", "FAILOVER", NAME)
+    stack.servers[before].kill()
     wait_for(lambda: stack.primary not in (0, before), 30, "the failover")
 
 

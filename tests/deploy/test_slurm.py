@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.harness.processes import Process
+from benchmarks.harness.processes import Process, free_port
 from benchmarks.harness.waiting import wait_for
 from tests.deploy.chart import ROOT
 from tokenreward import Client
@@ -69,12 +68,6 @@ class Cluster:
         lines = (self.shared / "client.env").read_text("utf-8").splitlines()
         found = dict(line.removeprefix("export ").split("=", 1) for line in lines)
         return Client(found["TOKENREWARD_URL"], api_key=found["TOKENREWARD_API_KEY"])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

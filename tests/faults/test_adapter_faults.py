@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from benchmarks._adapter_faults import ADAPTED, AdapterFaults
+from benchmarks._soak_adapters import ADAPTED, AdapterFaults
 from benchmarks.harness.stack import Stack
 from benchmarks.harness.undisturbed import rewards
 from benchmarks.harness.waiting import wait_for
@@ -16,7 +16,7 @@ def test_no_item_is_scored_by_another_version_than_its_provenance_says(stack: St
     cache = {"TOKENREWARD_CACHE": str(tmp_path / "cache")}
     stack.start_worker(**cache)
     stack.wait_ready()
-    faults = AdapterFaults(stack, tmp_path / "adapter", random.Random(1))
+    faults = AdapterFaults(lambda: stack.url, tmp_path / "adapter", random.Random(1))
     faults.replace_adapter()
     jobs = {}
     for n in range(9):

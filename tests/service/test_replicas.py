@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pytest
 
-from benchmarks.harness.processes import Process
-from benchmarks.harness.stack import Stack, http, running
+from benchmarks.harness.replicas import Replicas
+from benchmarks.harness.stack import Stack, http
 from benchmarks.harness.undisturbed import rewards
 from benchmarks.harness.waiting import patience, wait_for
 from tests.support.jobs import items
 from tokenreward import Client
 
 
-@dataclass
-class Replicas:
-    """The stack, and the address and process of each replica."""
-
-    stack: Stack
-    urls: list[str]
-    processes: list[Process]
-
-
 @pytest.fixture(scope="module")
 def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
     small = {"TOKENREWARD_SHARD_ITEMS": "10", "TOKENREWARD_LEASE_SECONDS": "3", "TOKENREWARD_CACHE_TTL_SECONDS": "0"}
-    with running(tmp_path_factory.mktemp("replicas"), 1, **small) as stack, contextlib.ExitStack() as stop:
-        found = Replicas(stack, [stack.url], [])
-        for _ in range(2):
-            first = stack.api
-            stack.start_api()
-            assert first is not None
-            stop.callback(first.stop)
-            found.urls.append(stack.url)
-            found.processes.append(first)
-        assert stack.api is not None
-        found.processes.append(stack.api)
+    with Stack(tmp_path_factory.mktemp("replicas"), small) as stack:
+        stack.start_worker()
+        found = Replicas(stack, 3)
+        stack.wait_ready()
         yield found
+        found.stop()
 
 
 def test_one_idempotency_key_makes_one_job_whichever_replica_hears_it(replicas: Replicas) -> None:
@@ -91,7 +74,7 @@ def test_a_job_that_is_cancelled_at_one_replica_is_over_for_all(replicas: Replic
 
 def test_lost_work_is_taken_back_by_whichever_replica_is_left(replicas: Replicas) -> None:
     stack, work = replicas.stack, items(30)
-    replicas.processes[0].kill()  # it may hold the reconciler's lock
+    replicas.kill(replicas.urls[0])  # it may hold the reconciler's lock
     job = http.post(replicas.urls[1] + "/v1/jobs", json={"items": work}).json()["id"]
     wait_for(lambda: http.get(f"{replicas.urls[1]}/v1/jobs/{job}").json()["state"] != "queued", 20, "the claim")
     stack.workers.pop().kill()

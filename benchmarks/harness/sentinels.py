@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import redis
+from redis.sentinel import Sentinel
 
-from benchmarks.harness.processes import Process
+from benchmarks.harness.processes import Process, free_port
 from benchmarks.harness.stack import Stack
 from benchmarks.harness.waiting import wait_for
-from tests.deploy.local import free_port
 from tokenreward_service.embedded.valkey import find_server
 from tokenreward_service.tools import redis_acl as deployment
 
@@ -26,16 +27,30 @@ EXTRA_RULES = {
 
 
 class Watched(Stack):
-    """Starts with the first of the two servers as primary. `servers` has their processes by port."""
+    """Starts with the first of the two servers as primary. `servers` has their processes by port.
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    options: For both servers, such as `--min-replicas-to-write 1`.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str], options: Sequence[str] = ()) -> None:
         super().__init__(folder, environment)
+        self.options = tuple(options)
         self.ports = [free_port() for _ in range(2)]
         self.sentinel_ports = [free_port() for _ in range(3)]
         self.servers: dict[int, Process] = {}
         self.sentinels: list[Process] = []
         self.redis_url = self.url_of("api")
         self.redis.close()
+        self.redis = self._store()
+
+    def _store(self) -> redis.Redis:
+        """A client of whichever server is the primary."""
+        found = Sentinel(
+            [("127.0.0.1", port) for port in self.sentinel_ports],
+            sentinel_kwargs={"password": SENTINEL_PASSWORD, "socket_timeout": 5},
+        )
+        client: redis.Redis = found.master_for(NAME, username="admin", password=PASSWORDS["admin"], socket_timeout=5)
+        return client
 
     def url_of(self, user: str, name: str = NAME) -> str:
         """The address of the store, by its Sentinels. The first one of the list is never there."""
@@ -61,6 +76,13 @@ class Watched(Stack):
         with self.client(self.primary) as client:
             info = client.info("replication")
         return sum(info[f"slave{n}"]["state"] == "online" for n in range(info.get("connected_slaves", 0)))
+
+    def change_over(self) -> None:
+        """Have the replica take over while the primary lives, and wait until it has."""
+        before = wait_for(lambda: self.primary, 30, "a primary")
+        with redis.Redis(port=self.sentinel_ports[0], password=SENTINEL_PASSWORD, socket_timeout=5) as sentinel:
+            wait_for(lambda: sentinel.execute_command("SENTINEL", "FAILOVER", NAME), 30, "the end of another failover")
+        wait_for(lambda: self.primary not in (0, before), 60, "the failover")
 
     def start_valkey(self, *arguments: str) -> None:
         for port in self.ports:
@@ -95,7 +117,8 @@ class Watched(Stack):
         settings = home / "valkey.conf"
         if not settings.exists():
             settings.write_text("".join(f'{name} "{value}"\n' for name, value in options.items()))
-        self.servers[port] = Process([str(find_server()), str(settings), *arguments], home / "valkey.log")
+        command = [str(find_server()), str(settings), *self.options, *arguments]
+        self.servers[port] = Process(command, home / "valkey.log")
         with self.client(port) as client:
             wait_for(client.ping, 20, "valkey-server")
 
