@@ -104,6 +104,35 @@ def test_a_shard_that_is_taken_back_or_split_keeps_its_turn(run) -> None:
     run(scenario)
 
 
+def test_a_worker_hears_of_work_that_should_not_wait_for_what_it_holds(run) -> None:
+    async def scenario(parts: Parts) -> None:
+        held = await queue(parts, "many", *[100] * 8)
+        mine = await claim_next(parts)
+
+        async def hears() -> bool:
+            told = json.loads(await parts.scripts.renew(args=["w", 60, FP, mine]))
+            assert set(told["owed"]) == {held[0]}
+            return bool(told["overtakes"])
+
+        assert not await hears(), "the next shards are of the same owner"
+        few = await queue(parts, "few", 100)
+        while (next_one := await next_of(parts)) != few[0]:
+            assert not await hears()
+            assert await claim_next(parts, "another") == next_one
+        assert await hears()
+        assert await claim_next(parts, "w") == few[0]
+        assert not await hears()
+        await queue(parts, "many", 100, front=True)
+        assert await hears(), "interactive work overtakes whoever's it is"
+
+    run(scenario)
+
+
+async def next_of(parts: Parts) -> str:
+    (shard,) = await parts.redis.zrange(keys.PATTERNS["turn"].format(fingerprint=FP), 0, 0)
+    return str(shard.decode())
+
+
 async def job_of(parts: Parts, shard: str) -> str:
     return str(json.loads(await parts.redis.hget(keys.shard(shard), "members"))[0]["job"])
 

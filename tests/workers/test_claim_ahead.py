@@ -75,16 +75,16 @@ def test_nothing_more_is_claimed_while_preparation_or_commits_do_not_keep_up() -
     assert claims.ahead.wanted() == 0
 
 
-def test_a_shard_beyond_the_limit_is_claimed_while_interactive_work_waits() -> None:
+def test_a_shard_beyond_the_limit_is_claimed_while_work_waits_that_should_overtake() -> None:
     claims = Claims(1)
     claims.claim()
     assert claims.ahead.wanted() == 0
-    claims.ahead.interactive_waits = True
+    claims.ahead.overtakes = True
     assert claims.ahead.wanted() == 1
     claims.claim()
     assert claims.ahead.wanted() == 0, "until it is heard again"
     claims.claim()
-    claims.ahead.interactive_waits = True
+    claims.ahead.overtakes = True
     assert claims.ahead.wanted() == 0, "three wait"
 
 
