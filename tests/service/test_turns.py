@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tokenreward.protocol import keys
 from tokenreward.protocol.records import JobSlice, Shard, dump_shards
 
@@ -124,6 +126,19 @@ def test_a_worker_hears_of_work_that_should_not_wait_for_what_it_holds(run) -> N
         assert not await hears()
         await queue(parts, "many", 100, front=True)
         assert await hears(), "interactive work overtakes whoever's it is"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("members", ["5", "null", "[1]", "[{}]", '["x"]', "no JSON"])
+def test_a_record_that_cannot_be_read_ends_no_lease(run, members: str) -> None:
+    async def scenario(parts: Parts) -> None:
+        await queue(parts, "many", 100)
+        mine = await claim_next(parts)
+        (broken,) = await queue(parts, "few", 100)
+        await parts.redis.hset(keys.shard(broken), "members", members)
+        told = json.loads(await parts.scripts.renew(args=["w", 60, FP, mine]))
+        assert set(told["owed"]) == {mine}
 
     run(scenario)
 

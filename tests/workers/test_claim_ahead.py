@@ -88,6 +88,16 @@ def test_a_shard_beyond_the_limit_is_claimed_while_work_waits_that_should_overta
     assert claims.ahead.wanted() == 0, "three wait"
 
 
+def test_an_engine_in_the_middle_of_several_owners_shards_gets_no_more_of_them() -> None:
+    claims = Claims(1)
+    for _ in range(3):
+        assert claims.ahead.wanted() == 1
+        claims.claim(begun=True)
+    assert claims.ahead.wanted() == 0
+    claims.held.all()[0].waiting.clear()
+    assert claims.ahead.wanted() == 1
+
+
 def test_a_lost_shard_does_not_count() -> None:
     claims = Claims(None)
     claims.claim().lost = True

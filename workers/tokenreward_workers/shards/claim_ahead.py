@@ -14,7 +14,8 @@ _UNPREPARED_ITEMS = 512
 _UNCOMMITTED_ITEMS = 2048
 #: Shards claimed in one round trip.
 _MOST_AT_ONCE = 16
-#: Shards that may wait beyond the limit while work waits that should overtake them.
+#: Shards that may wait beyond the limit while work waits that should overtake them; and shards that the engine may be in
+#: the middle of and still get one more. Each is lost with this worker, or finished before it ends.
 _BEYOND = 2
 _SMOOTHING = 0.3
 
@@ -54,7 +55,9 @@ class ClaimAhead:
         unprepared = sum(shard.items for shard in waiting if not shard.prepared)
         missing = self._missing(sum(shard.waiting_tokens for shard in held), unprepared)
         if not waiting:
-            return max(1, missing)
+            # Owners take turns, so the engine may be in the middle of several shards and still have work for long.
+            begun = sum(bool(shard.waiting) for shard in held)
+            return max(1, missing) if begun <= _BEYOND else missing
         if self.overtakes and len(waiting) <= _BEYOND:
             return 1
         return missing if unprepared < _UNPREPARED_ITEMS else 0

@@ -13,13 +13,17 @@ for i = 4, #ARGV do
     owed[shard] = {}
     local members = cjson.decode(held[3])
     for n, member in ipairs(members) do owed[shard][n] = member.job end
-    owners[owner_of(members)] = true
+    local known, owner = pcall(owner_of, members)
+    if known then owners[owner] = true end
   end
 end
 local overtakes = redis.call('SCARD', tr.front(ARGV[3])) > 0
 local waiting = not overtakes and redis.call('ZRANGE', tr.turn(ARGV[3]), 0, 0)[1]
 if waiting then
-  local known, members = pcall(cjson.decode, redis.call('HGET', tr.shard(waiting), 'members') or '')
-  overtakes = known and not owners[owner_of(members)]
+  -- Redis' content is untrusted: a record that cannot be read must not end the leases of what can.
+  local known, owner = pcall(function()
+    return owner_of(cjson.decode(redis.call('HGET', tr.shard(waiting), 'members')))
+  end)
+  overtakes = known and not owners[owner]
 end
 return cjson.encode({ owed = owed, overtakes = overtakes })
