@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tokenreward.protocol import keys
 from tokenreward.protocol.records import JobSlice, Shard, dump_shards
 
@@ -102,6 +104,48 @@ def test_a_shard_that_is_taken_back_or_split_keeps_its_turn(run) -> None:
         assert await claim_all(parts) == [half.id, *shards[1:]]
 
     run(scenario)
+
+
+def test_a_worker_hears_of_work_that_should_not_wait_for_what_it_holds(run) -> None:
+    async def scenario(parts: Parts) -> None:
+        held = await queue(parts, "many", *[100] * 8)
+        mine = await claim_next(parts)
+
+        async def hears() -> bool:
+            told = json.loads(await parts.scripts.renew(args=["w", 60, FP, mine]))
+            assert set(told["owed"]) == {held[0]}
+            return bool(told["overtakes"])
+
+        assert not await hears(), "the next shards are of the same owner"
+        few = await queue(parts, "few", 100)
+        while (next_one := await next_of(parts)) != few[0]:
+            assert not await hears()
+            assert await claim_next(parts, "another") == next_one
+        assert await hears()
+        assert await claim_next(parts, "w") == few[0]
+        assert not await hears()
+        await queue(parts, "many", 100, front=True)
+        assert await hears(), "interactive work overtakes whoever's it is"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("members", ["5", "null", "[1]", "[{}]", '["x"]', "no JSON"])
+def test_a_record_that_cannot_be_read_ends_no_lease(run, members: str) -> None:
+    async def scenario(parts: Parts) -> None:
+        await queue(parts, "many", 100)
+        mine = await claim_next(parts)
+        (broken,) = await queue(parts, "few", 100)
+        await parts.redis.hset(keys.shard(broken), "members", members)
+        told = json.loads(await parts.scripts.renew(args=["w", 60, FP, mine]))
+        assert set(told["owed"]) == {mine}
+
+    run(scenario)
+
+
+async def next_of(parts: Parts) -> str:
+    (shard,) = await parts.redis.zrange(keys.PATTERNS["turn"].format(fingerprint=FP), 0, 0)
+    return str(shard.decode())
 
 
 async def job_of(parts: Parts, shard: str) -> str:

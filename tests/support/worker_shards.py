@@ -41,14 +41,19 @@ def scoring(n: int) -> Scoring:
 
 
 def claimed(
-    shard: str, scorings: int, *, front: bool = False, attempts: int = 0, jobs: Sequence[str] = ("j",)
+    shard: str,
+    scorings: int,
+    *,
+    front: bool = False,
+    attempts: int = 0,
+    jobs: Sequence[str] = ("j",),
+    owner: str = "",
 ) -> ClaimedShard:
-    """A shard that is ready for the stream. Its items belong to `jobs` in equal runs."""
+    """A shard that is ready for the stream. Its items belong to `jobs`, which are `owner`'s, in equal runs."""
     each = scorings // len(jobs)
     members = [JobSlice(job=job, slice=0, offset=0, count=max(1, each)) for job in jobs]
-    claim = Claim(
-        shard=shard, members=members, jobs=dict.fromkeys(jobs, scoring_options()), front=front, attempts=attempts
-    )
+    options = dict.fromkeys(jobs, scoring_options())
+    claim = Claim(shard=shard, members=members, jobs=options, owner=owner, front=front, attempts=attempts)
     made = ClaimedShard(claim)
     for n in range(scorings):
         work = scoring(n + 10 * int(shard[0], 16))

@@ -75,17 +75,27 @@ def test_nothing_more_is_claimed_while_preparation_or_commits_do_not_keep_up() -
     assert claims.ahead.wanted() == 0
 
 
-def test_a_shard_beyond_the_limit_is_claimed_while_interactive_work_waits() -> None:
+def test_a_shard_beyond_the_limit_is_claimed_while_work_waits_that_should_overtake() -> None:
     claims = Claims(1)
     claims.claim()
     assert claims.ahead.wanted() == 0
-    claims.ahead.interactive_waits = True
+    claims.ahead.overtakes = True
     assert claims.ahead.wanted() == 1
     claims.claim()
     assert claims.ahead.wanted() == 0, "until it is heard again"
     claims.claim()
-    claims.ahead.interactive_waits = True
+    claims.ahead.overtakes = True
     assert claims.ahead.wanted() == 0, "three wait"
+
+
+def test_an_engine_in_the_middle_of_several_owners_shards_gets_no_more_of_them() -> None:
+    claims = Claims(1)
+    for _ in range(3):
+        assert claims.ahead.wanted() == 1
+        claims.claim(begun=True)
+    assert claims.ahead.wanted() == 0
+    claims.held.all()[0].waiting.clear()
+    assert claims.ahead.wanted() == 1
 
 
 def test_a_lost_shard_does_not_count() -> None:

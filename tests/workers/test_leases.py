@@ -22,14 +22,14 @@ class Renewals:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
         self.owed: dict[str, set[str]] = {}
-        self.interactive_waits = False
+        self.overtakes = False
         self.away = False
 
     def renew(self, shards: Sequence[str]) -> tuple[dict[str, set[str]], bool]:
         if self.away:
             raise redis.ConnectionError("away")
         self.asked.append(list(shards))
-        return self.owed, self.interactive_waits
+        return self.owed, self.overtakes
 
 
 class Worker:
@@ -89,9 +89,9 @@ def test_a_job_that_is_over_takes_its_scorings_along() -> None:
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_interactive_work_that_waits_makes_room_for_a_claim(waits: bool) -> None:
+def test_work_that_should_overtake_makes_room_for_a_claim(waits: bool) -> None:
     worker = Worker(claimed("a" * 32, 1))
-    worker.store.interactive_waits = waits
+    worker.store.overtakes = waits
     worker.stream.step()
     worker.leases.renew()
     assert worker.ahead.wanted() == int(waits)

@@ -71,6 +71,30 @@ def test_interactive_work_goes_before_what_waits_and_after_what_is_in_the_engine
     assert run.take() == [(quick, 0), (bulk, 1), (bulk, 2)]
 
 
+def test_owners_take_turns_so_that_nobody_waits_for_the_end_of_anothers_shard() -> None:
+    run, large, small = Run(), claimed("a" * 32, 6, owner="many"), claimed("b" * 32, 2, owner="few")
+    run.add(large)
+    assert run.take(1) == [(large, 0)]
+    run.add(small)
+    assert run.take() == [(large, 1), (small, 0), (large, 2), (small, 1), (large, 3), (large, 4), (large, 5)]
+
+
+def test_what_an_owner_had_alone_is_not_held_against_him_and_an_absent_one_saves_nothing() -> None:
+    run, long = Run(), claimed("a" * 32, 9, owner="many")
+    run.add(long)
+    run.take(1)
+    run.take(1)
+    first, second = claimed("b" * 32, 1, owner="few"), claimed("c" * 32, 3, owner="few")
+    run.add(first)
+    assert run.take(1) == [(long, 2)]
+    assert run.take(1) == [(first, 0)]
+    run.take(1)
+    run.take(1)
+    run.add(second)
+    assert {shard for _ in range(4) for shard, _ in run.take(1) or ()} == {long, second}
+    assert len(second.waiting) == 1
+
+
 def test_a_shard_is_finished_once_when_its_last_scoring_is_settled_in_whatever_order() -> None:
     run, first, second = Run(), claimed("a" * 32, 2), claimed("b" * 32, 1)
     run.add(first, second)

@@ -156,6 +156,7 @@ class Claim(Record):
         shard: The shard's id.
         members: Its items, in slices.
         jobs: The options of each job, by its id.
+        owner: Whose jobs they are.
         front: Whether it is interactive work.
         attempts: How often it was tried before.
     """
@@ -163,6 +164,7 @@ class Claim(Record):
     shard: str
     members: list[JobSlice]
     jobs: dict[str, ScoringOptions]
+    owner: str = ""
     front: bool = False
     attempts: int = 0
 

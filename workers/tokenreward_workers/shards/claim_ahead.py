@@ -14,8 +14,9 @@ _UNPREPARED_ITEMS = 512
 _UNCOMMITTED_ITEMS = 2048
 #: Shards claimed in one round trip.
 _MOST_AT_ONCE = 16
-#: Shards that may wait beyond the limit while interactive work waits for a worker.
-_FOR_INTERACTIVE = 2
+#: Shards that may wait beyond the limit while work waits that should overtake them; and shards that the engine may be in
+#: the middle of and still get one more. Each is lost with this worker, or finished before it ends.
+_BEYOND = 2
 _SMOOTHING = 0.3
 
 
@@ -23,12 +24,12 @@ class ClaimAhead:
     """Says how many shards a worker may claim now.
 
     Attributes:
-        interactive_waits: Whether interactive work waits for a worker like this one: then it claims beyond the limit,
-            because interactive shards are the first on the queue.
+        overtakes: Whether what is the next to be claimed should not wait for the shards that are held, because it is
+            interactive, or because nothing is held of its owner: then this worker claims beyond the limit.
     """
 
     def __init__(self, held: HeldShards, throughput: Throughput) -> None:
-        self.interactive_waits = False
+        self.overtakes = False
         self._held = held
         self._throughput = throughput
         self._item_tokens: float | None = None
@@ -36,7 +37,7 @@ class ClaimAhead:
 
     def claimed(self, shard: ClaimedShard) -> None:
         """Learn from a shard that has just been claimed."""
-        self.interactive_waits = False
+        self.overtakes = False
         self._shard_items = _smoothed(self._shard_items, shard.items)
 
     def prepared(self, shard: ClaimedShard) -> None:
@@ -54,8 +55,10 @@ class ClaimAhead:
         unprepared = sum(shard.items for shard in waiting if not shard.prepared)
         missing = self._missing(sum(shard.waiting_tokens for shard in held), unprepared)
         if not waiting:
-            return max(1, missing)
-        if self.interactive_waits and len(waiting) <= _FOR_INTERACTIVE:
+            # Owners take turns, so the engine may be in the middle of several shards and still have work for long.
+            begun = sum(bool(shard.waiting) for shard in held)
+            return max(1, missing) if begun <= _BEYOND else missing
+        if self.overtakes and len(waiting) <= _BEYOND:
             return 1
         return missing if unprepared < _UNPREPARED_ITEMS else 0
 

@@ -42,7 +42,7 @@ class Leases:
             return
         self._stream.progress.clear()
         try:
-            owed, interactive_waits = self._store.renew([shard.id for shard in shards])
+            owed, overtakes = self._store.renew([shard.id for shard in shards])
         except redis.RedisError as error:
             log.warning("leases not renewed: %s", error)
             self._stream.progress.set()
@@ -57,5 +57,5 @@ class Leases:
             if gone:
                 self._stream.withdraw(shard)
         with self._held.changed:
-            self._ahead.interactive_waits = interactive_waits
+            self._ahead.overtakes = overtakes
             self._held.changed.notify_all()

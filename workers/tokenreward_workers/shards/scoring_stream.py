@@ -1,6 +1,7 @@
 """The one endless stream of scorings that a worker's engine is fed, across shards.
 
-Scorings of the next shards enter the engine while the last one's drain. Interactive shards go first. A suspect, which
+Scorings of the next shards enter the engine while the last one's drain. Interactive shards go first; of the others, the
+owners take turns by tokens, so that a small job need not wait for the end of another owner's shard. A suspect, which
 is a shard that was held when a worker died, is scored alone: the stream drains, the job store is told what is in the
 engine, and the others go on when it is done. A shard that is lost or cancelled leaves the stream, and the engine drops
 it.
@@ -15,6 +16,7 @@ from tokenreward_workers.engines.base import Outcome
 from tokenreward_workers.scoring import Scoring
 from tokenreward_workers.shards.claimed_shard import ClaimedShard
 from tokenreward_workers.shards.held_shards import HeldShards
+from tokenreward_workers.shards.owners_turns import OwnersTurns
 from tokenreward_workers.shards.throughput import Throughput
 
 #: A shard and the number of one of its scorings.
@@ -51,6 +53,7 @@ class ScoringStream:
         self._mark = mark
         self._finished = finished
         self._queue: list[ClaimedShard] = []  # shards with scorings that wait
+        self._turns = OwnersTurns()
         self._in_engine: dict[Key, None] = {}
         self._dropped: set[Key] = set()
         self._alone: ClaimedShard | None = None  # the suspect in the engine
@@ -167,7 +170,7 @@ class ScoringStream:
             self._alone = None
             marks.append("")
         waiting = [shard for shard in self._queue if shard.begun or not self._closed]
-        chosen = next((shard for shard in waiting if shard.front), waiting[0] if waiting else None)
+        chosen = next((shard for shard in waiting if shard.front), None) or self._turns.first(waiting)
         if chosen is not None and chosen.suspect:
             if self._in_engine:
                 return None
@@ -183,6 +186,8 @@ class ScoringStream:
         shard.begun = True
         shard.in_engine.add(n)
         shard.waiting_tokens -= tokens
+        if not shard.front:  # small calls of several owners may share a shard
+            self._turns.taken(shard.claim.owner, tokens)
         if not shard.waiting:
             self._queue.remove(shard)
 

@@ -143,10 +143,10 @@ class JobStoreClient:
         """Extend the leases of shards.
 
         Returns:
-            The jobs that wait for each shard that is still held, and whether interactive work waits for a worker.
+            The jobs that wait for each shard that is still held, and whether work waits that should overtake them.
         """
         told = json.loads(self._scripts.renew(args=[self.worker_id, self.lease_seconds, self.fingerprint, *shards]))
-        return {shard: set(jobs) for shard, jobs in told["owed"].items()}, told["front"] > 0
+        return {shard: set(jobs) for shard, jobs in told["owed"].items()}, told["overtakes"]
 
     def commit(self, shards: Sequence[tuple[str, Sequence[MemberOutcome]]]) -> list[bool | Exception]:
         """Commit shards, by their ids, in one round trip.

@@ -10,12 +10,15 @@ end
 
 local INTERACTIVE = -1e12
 
+-- Whose the jobs of a shard with these members are: the members of one shard have one owner, but for small calls.
+local function owner_of(members)
+  return members[1] and redis.call('HGET', tr.job(members[1].job), 'owner') or ''
+end
+
 -- The field of a shard's owner in `tr.owners`, and the tokens that the shard is charged with.
 local function charge(shard)
   local held = redis.call('HMGET', tr.shard(shard), 'members', 'estimated')
-  local first = cjson.decode(held[1])[1]
-  local owner = first and redis.call('HGET', tr.job(first.job), 'owner') or ''
-  return 'o' .. owner, math.max(1, tonumber(held[2] or 0))
+  return 'o' .. owner_of(cjson.decode(held[1])), math.max(1, tonumber(held[2] or 0))
 end
 
 local function turn_of(shard, fp, front)

@@ -1,6 +1,6 @@
 -- A worker answers a doorbell: it gets the shard whose turn it is, which need not be the one that rang.
 -- ARGV: fingerprint digest, worker id, lease seconds, shard id (that shard; empty: the next one)
--- Returns JSON {shard, members, jobs: {id: options}, front, attempts}, or false when there is nothing to do: no shard waits,
+-- Returns JSON {shard, members, jobs: {id: options}, owner, front, attempts}, or false when there is nothing to do: no shard waits,
 -- or nobody waits for this one any more.
 local worker = ARGV[2]
 local shard = ARGV[4] ~= '' and ARGV[4] or next_shard(ARGV[1])
@@ -20,5 +20,5 @@ redis.call('HSET', key, 'state', 'claimed', 'worker', worker)
 leave_queue(shard, redis.call('HGET', key, 'fp'))
 redis.call('ZADD', tr.claimed, now() + tonumber(ARGV[3]), shard)
 local known = redis.call('HMGET', key, 'front', 'attempts')
-return cjson.encode({ shard = shard, members = members, jobs = jobs, front = known[1] == '1',
+return cjson.encode({ shard = shard, members = members, jobs = jobs, owner = owner_of(members), front = known[1] == '1',
                        attempts = tonumber(known[2]) })
