@@ -25,13 +25,13 @@ comma    := ,
 JOBS   ?= 3
 PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
-FAST   := -m "not (vllm or demo_model or browser or slow or processes)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
+FAST   := -m "not (vllm or demo_model or browser or slow or processes or trains)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
 .PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo rto experiment experiment-smoke bench-training audit labelers faults preempt fairness fuzz scale feed load deploy-test docs dist sbom pip-audit clean
 
 help:
 	@echo "make demo [ENGINE=vllm]   label a dozen responses with a small model and show them"
-	@echo "make test-fast            the tests without model weights, vLLM, a browser, or services of their own: minutes"
+	@echo "make test-fast            the tests without model weights, vLLM, a browser, trainings, or services of their own"
 	@echo "make test-client          the tests of one component (or test-service, test-workers, test-trainer)"
 	@echo "make test                 lint, type-check and run every test"
 	@echo "make coverage             which lines and branches the tests reach, as build/coverage/html"

@@ -19,6 +19,8 @@ from tokenreward import BadInput, Client, ConnectionFailed, JobFailed, Labeled, 
 from tokenreward.dataset import read_meta
 from tokenreward.schema import JobState, Provenance
 
+pytestmark = pytest.mark.processes
+
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 

@@ -14,6 +14,8 @@ from benchmarks.harness.waiting import wait_for
 from tests.support.jobs import items, job, results, submit
 from tokenreward.protocol import keys
 
+pytestmark = pytest.mark.processes
+
 SETTINGS = {
     "TOKENREWARD_SHARD_ITEMS": "5",
     "TOKENREWARD_LEASE_SECONDS": "2",

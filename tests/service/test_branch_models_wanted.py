@@ -16,6 +16,8 @@ from benchmarks.harness.adapters import save_adapter
 from tests.support.tiny_checkpoint import chat_tokenizer, save_checkpoint
 from tests.support.tiny_models import build_llama
 
+pytestmark = pytest.mark.processes
+
 ITEMS = [
     {"prompt": "How many?", "token_ids": [65, 66, 67], "named_ids": [7, 65]},
     {"prompt": "How many more?", "token_ids": list(range(60, 90)), "named_ids": [[n, 9] for n in range(30)]},

@@ -15,6 +15,8 @@ from benchmarks.harness.stack import Stack, http
 pytest.importorskip("torch")
 from tests.support.tiny_checkpoint import save_checkpoint
 
+pytestmark = pytest.mark.processes
+
 WIRES = ("vllm", "vllm-generate", "sglang")
 ITEM: dict[str, Any] = {"prompt": "Q", "token_ids": [65, 66, 67], "named_ids": [7, 8]}
 

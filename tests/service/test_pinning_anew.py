@@ -24,6 +24,8 @@ from tokenreward_service.store.unserved import instead
 
 from .conftest import FINGERPRINT, Parts
 
+pytestmark = pytest.mark.processes
+
 OTHER = FINGERPRINT.model_copy(update={"engine_version": "2"})
 REWARDED = pack_results([ItemResult(index=0, id="0", token_ids=[1], rewards=[0.25])])
 FAILED = pack_failures(0, [Entry("0")], ItemFailure(code="too_long", message="9 tokens, the model takes 8"))

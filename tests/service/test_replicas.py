@@ -16,6 +16,8 @@ from benchmarks.harness.waiting import patience, wait_for
 from tests.support.jobs import items
 from tokenreward import Client
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:

@@ -28,6 +28,8 @@ from tokenreward_trainer.prompts import parts_of, write_prompts
 from tokenreward_trainer.sampling.engines.transformers import TransformersEngine
 from tokenreward_trainer.scorers.constraints import Constraints
 
+pytestmark = pytest.mark.trains
+
 Build = Callable[..., LlamaForCausalLM]
 SHORT = Answering(max_tokens=8, dtype="float32")
 

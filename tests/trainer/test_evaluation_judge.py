@@ -28,6 +28,8 @@ from tokenreward_trainer.evaluation.judging.judgements import AnswerPair, Judgem
 from tokenreward_trainer.evaluation.judging.winrate import win_rate
 from tokenreward_trainer.scorers.http_post import Waiting
 
+pytestmark = pytest.mark.trains
+
 Build = Callable[..., LlamaForCausalLM]
 
 

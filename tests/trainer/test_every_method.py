@@ -14,6 +14,8 @@ from tokenreward_trainer.prompts.demo_pairs import write_pairs
 from tokenreward_trainer.training.run import train_run
 from tokenreward_trainer.training.settings import run_of
 
+pytestmark = pytest.mark.trains
+
 #: What a method cannot do without, beside labels.
 _NEEDS: dict[str, dict[str, Any]] = {"robust": {"label_smoothing": 0.1}}
 

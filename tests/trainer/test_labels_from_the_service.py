@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from transformers import PreTrainedTokenizerFast
 
 from tokenreward import cli
 from tokenreward_trainer.data.labeled_pairs import load_pairs
 from tokenreward_trainer.prompts.demo_pairs import write_pairs
+
+pytestmark = pytest.mark.trains
 
 
 def test_a_model_is_trained_on_labels_of_its_own_service(

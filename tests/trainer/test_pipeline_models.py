@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from benchmarks.harness.adapters import save_adapter
 from tests.trainer.test_pipeline_rounds import Row, content, stages
 from tokenreward import Client
 from tokenreward_trainer.pipeline import run_recipe
 from tokenreward_trainer.pipeline.recipe import recipe_of
 from tokenreward_trainer.pipeline.stages import label
+
+pytestmark = pytest.mark.trains
 
 __all__ = ["content"]  # the fixture
 

@@ -14,6 +14,8 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.pipeline import run_recipe
 from tokenreward_trainer.pipeline.recipe import recipe_of
 
+pytestmark = pytest.mark.trains
+
 Row = dict[str, Any]
 
 

@@ -19,6 +19,8 @@ from tokenreward_trainer.pipeline import read_recipe, run_recipe
 from tokenreward_trainer.pipeline.recipe import recipe_of
 from tokenreward_trainer.pipeline.stages import label, rto
 
+pytestmark = pytest.mark.trains
+
 __all__ = ["content"]  # the fixture
 
 RTO: Row = {

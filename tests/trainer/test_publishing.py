@@ -21,6 +21,8 @@ from tokenreward_trainer.prompts.demo_pairs import write_pairs
 from tokenreward_trainer.training.model_card import card_of
 from tokenreward_trainer.training.run_record import RunRecord
 
+pytestmark = pytest.mark.trains
+
 
 def options(policy: Path, out: Path, pairs: Path) -> list[str]:
     """`tokenreward train` with an adapter on a tiny policy."""

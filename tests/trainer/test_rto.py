@@ -30,6 +30,8 @@ from tokenreward_trainer.rto.reward_shaping import token_rewards
 from tokenreward_trainer.rto.run import prompts_of, run_rto
 from tokenreward_trainer.rto.settings import Rewards, rto_of
 
+pytestmark = pytest.mark.trains
+
 MakeModel = Callable[..., LlamaForCausalLM]
 MakePairs = Callable[..., list[Pair]]
 Row = dict[str, Any]

@@ -20,6 +20,8 @@ from tokenreward_trainer.training.checkpoints import last_checkpoint, remove_che
 from tokenreward_trainer.training.settings import read_run, run_of, shipped
 from tokenreward_trainer.training.trainings import arguments_of
 
+pytestmark = pytest.mark.trains
+
 Train = Callable[..., int]
 
 

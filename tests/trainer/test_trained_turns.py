@@ -29,6 +29,8 @@ from tokenreward_trainer.training.objective import objective_of
 from tokenreward_trainer.training.pair_scoring import score_pairs
 from tokenreward_trainer.training.trainer import PreferenceTrainer
 
+pytestmark = pytest.mark.trains
+
 MakeConfig = Callable[..., PreferenceConfig]
 MakeModel = Callable[..., LlamaForCausalLM]
 MakePairs = Callable[..., list[Pair]]

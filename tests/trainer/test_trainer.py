@@ -20,6 +20,8 @@ from tokenreward_trainer.training import reference_logps as reference
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.trainer import PreferenceTrainer
 
+pytestmark = pytest.mark.trains
+
 MakeConfig = Callable[..., PreferenceConfig]
 MakeModel = Callable[..., PreTrainedModel]
 MakePairs = Callable[..., list[Pair]]

@@ -28,6 +28,8 @@ from tokenreward_workers.model_files.fingerprint import fingerprint
 from tokenreward_workers.scoring import Scoring, ScoringFailed
 from tokenreward_workers.wanted import NamedIds, Wanted
 
+pytestmark = pytest.mark.processes
+
 SCORINGS = [Scoring(tuple(range(3, 90)), {"a": (1, n), "b": (2, 4)}, tuple(range(n + 3, n + 40))) for n in range(20)]
 
 

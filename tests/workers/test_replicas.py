@@ -18,6 +18,8 @@ from tokenreward_workers.process.replicas import compare_with_others
 from tokenreward_workers.process.supervisor import HOPELESS
 from tokenreward_workers.store.probes import Probes
 
+pytestmark = pytest.mark.processes
+
 IDENTITY = Fingerprint(
     model="tiny", model_hash="m", tokenizer_hash="t", engine="vllm", engine_version="1", dtype="bfloat16"
 )

@@ -14,8 +14,8 @@ _UNPREPARED_ITEMS = 512
 _UNCOMMITTED_ITEMS = 2048
 #: Shards claimed in one round trip.
 _MOST_AT_ONCE = 16
-#: Shards that may wait beyond the limit while work waits that should overtake them; and shards that the engine may be in
-#: the middle of and still get one more. Each is lost with this worker, or finished before it ends.
+#: Shards that may wait beyond the limit while work waits that should overtake them; and shards that the engine may be
+#: in the middle of and still get one more. Each is lost with this worker, or finished before it ends.
 _BEYOND = 2
 _SMOOTHING = 0.3
 
