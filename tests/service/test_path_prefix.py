@@ -21,6 +21,8 @@ from tokenreward_service.app import create_app
 from tokenreward_service.http.path_prefix import PathPrefix
 from tokenreward_service.settings import ServiceSettings
 
+pytestmark = pytest.mark.processes
+
 ITEM = {"prompt": "p", "response": "below a path"}
 
 

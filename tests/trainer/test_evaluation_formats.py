@@ -22,6 +22,8 @@ from tokenreward_trainer.evaluation.judging.comparisons import Comparisons
 from tokenreward_trainer.evaluation.judging.judge import Judging
 from tokenreward_trainer.evaluation.output.formats import write_formats
 
+pytestmark = pytest.mark.trains
+
 COUNT = 60
 
 

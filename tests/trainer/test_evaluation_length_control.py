@@ -23,6 +23,8 @@ from tokenreward_trainer.evaluation.judging.length_control import (
     read_gamed,
 )
 
+pytestmark = pytest.mark.trains
+
 COUNT = 805
 
 

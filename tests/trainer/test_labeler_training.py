@@ -21,6 +21,8 @@ from tokenreward_workers.model_files.fingerprint import fingerprint
 from tokenreward_workers.rendering import Prepared, Renderer
 from tokenreward_workers.scoring import Scoring
 
+pytestmark = pytest.mark.trains
+
 EDITS = [
     {"prompt": f"q{n}", "chosen": f"It is good {n}, yes.", "rejected": f"It is wrong {n}, yes."} for n in range(24)
 ]

@@ -20,6 +20,8 @@ from tokenreward_trainer.training.marked_spans import found_by, marked_tokens
 from tokenreward_trainer.training.run import train_run
 from tokenreward_trainer.training.settings import run_of
 
+pytestmark = pytest.mark.trains
+
 
 def test_a_span_lies_on_every_token_that_shares_a_character_with_it(tokenizer: PreTrainedTokenizerFast) -> None:
     text = "a é 17"

@@ -16,6 +16,8 @@ from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.trainer import PreferenceTrainer
 
+pytestmark = pytest.mark.trains
+
 trl = pytest.importorskip("trl")
 
 MakeConfig = Callable[..., PreferenceConfig]

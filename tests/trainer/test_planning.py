@@ -101,6 +101,7 @@ def test_more_cards_share_what_is_sharded_and_nothing_else() -> None:
     assert weights("zero3", 8) == pytest.approx(29.9 / 16, abs=0.1)  # In bfloat16, beside the master weights.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["train", "gemma-2-9b-it-dpo-reg"], ["run", "demo", "--model.name", "some/model"]])
 def test_a_check_loads_no_code_of_models(command: list[str]) -> None:
     heavy = ("peft", "pandas", "sklearn", "transformers.modeling_utils", "torch._dynamo")
@@ -112,6 +113,7 @@ def test_a_check_loads_no_code_of_models(command: list[str]) -> None:
     assert ran.stderr.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_the_answer_comes_within_five_seconds_with_everything_that_is_wrong(tmp_path: Path) -> None:
     started = time.monotonic()
     ran = subprocess.run(

@@ -22,6 +22,8 @@ from tokenreward_trainer.training.run import train_run
 from tokenreward_trainer.training.settings import run_of
 from tokenreward_trainer.training.trainer import PreferenceTrainer
 
+pytestmark = pytest.mark.trains
+
 MakeConfig = Callable[..., PreferenceConfig]
 MakeModel = Callable[..., LlamaForCausalLM]
 MakePairs = Callable[..., list[Pair]]

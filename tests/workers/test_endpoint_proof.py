@@ -29,6 +29,8 @@ from tokenreward_workers.process.replicas import compare_with_first
 from tokenreward_workers.scoring import Scoring, ScoringFailed
 from tokenreward_workers.store.probes import Probes
 
+pytestmark = pytest.mark.processes
+
 SETTINGS = RemoteSettings(("http://fake",), "vllm")
 WORK = [Scoring((4, 5), {"a": (6,)}, (7, 8))]
 
