@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from benchmarks.harness.stack import Stack
+from benchmarks.harness.stack import Stack, running
 from tests.support.tiny_checkpoint import save_checkpoint
 from tokenreward_workers.model_files.resolve import resolve_model
 
@@ -97,7 +97,8 @@ def test_distillation_trains_on_the_served_teachers_likeliest_tokens(example: An
     assert np.isfinite(losses).all()
 
 
-def test_trls_client_gets_what_a_local_float32_teacher_computes(demo_model: Stack) -> None:
+def test_trls_client_gets_what_a_local_float32_teacher_computes(tmp_path: Path) -> None:
+    """Of the demo model in bfloat16 with a float32 head, as docs/integrations.md advises for a teacher."""
     from trl.generation.vllm_client import VLLMClient
 
     path = resolve_model("demo").path
@@ -108,8 +109,9 @@ def test_trls_client_gets_what_a_local_float32_teacher_computes(demo_model: Stac
         prompt = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=True)["input_ids"]
         sequences.append([*prompt, *tokenizer(answer)["input_ids"]])
         starts.append(len(prompt))
-    client = VLLMClient(base_url=demo_model.url, connection_timeout=10)
-    found = client.get_sequence_logprobs(sequences, starts, top_logprobs=100)
+    with running(tmp_path, engine="transformers", TOKENREWARD_HEAD_DTYPE="float32") as teacher:
+        client = VLLMClient(base_url=teacher.url, connection_timeout=10)
+        found = client.get_sequence_logprobs(sequences, starts, top_logprobs=100)
     apart, apart_of_top = [], []
     for ids, start, given, best, names in zip(
         sequences, starts, found["actual_logprobs"], found["logprobs"], found["logprob_token_ids"], strict=True
@@ -119,5 +121,5 @@ def test_trls_client_gets_what_a_local_float32_teacher_computes(demo_model: Stac
         apart += [abs(row[0] - local[n, ids[start + n]]) for n, row in enumerate(given) if np.isfinite(row[0])]
         apart_of_top += np.abs(np.take_along_axis(local, np.array(names), 1) - np.array(best)).ravel().tolist()
     assert np.mean(apart_of_top) <= 0.1
-    assert np.mean(apart) <= 0.03
+    assert np.mean(apart) <= 0.02
     assert np.max(apart) <= 0.35
