@@ -98,6 +98,19 @@ def test_an_engine_in_the_middle_of_several_owners_shards_gets_no_more_of_them()
     assert claims.ahead.wanted() == 1
 
 
+def test_what_should_overtake_is_claimed_in_the_middle_of_several_shards_but_not_of_any_number() -> None:
+    claims = Claims(1)
+    for _ in range(3):
+        claims.claim(begun=True)
+    assert claims.ahead.wanted() == 0
+    for _ in range(4):
+        claims.ahead.overtakes = True
+        assert claims.ahead.wanted() == 1
+        claims.claim(begun=True)
+    claims.ahead.overtakes = True
+    assert claims.ahead.wanted() == 0
+
+
 def test_a_lost_shard_does_not_count() -> None:
     claims = Claims(None)
     claims.claim().lost = True

@@ -17,6 +17,8 @@ _MOST_AT_ONCE = 16
 #: Shards that may wait beyond the limit while work waits that should overtake them; and shards that the engine may be
 #: in the middle of and still get one more. Each is lost with this worker, or finished before it ends.
 _BEYOND = 2
+#: The same for one that should overtake them: else every owner who comes would add a shard.
+_BEGUN_BEYOND = 6
 _SMOOTHING = 0.3
 
 
@@ -54,12 +56,12 @@ class ClaimAhead:
         waiting = [shard for shard in held if not (shard.begun or shard.finished or shard.lost)]
         unprepared = sum(shard.items for shard in waiting if not shard.prepared)
         missing = self._missing(sum(shard.waiting_tokens for shard in held), unprepared)
-        if not waiting:
-            # Owners take turns, so the engine may be in the middle of several shards and still have work for long.
-            begun = sum(bool(shard.waiting) for shard in held)
-            return max(1, missing) if begun <= _BEYOND else missing
-        if self.overtakes and len(waiting) <= _BEYOND:
+        # Owners take turns, so the engine may be in the middle of several shards and still have work for long.
+        begun = sum(shard.begun and bool(shard.waiting) for shard in held)
+        if self.overtakes and len(waiting) <= _BEYOND and begun <= _BEGUN_BEYOND:
             return 1
+        if not waiting:
+            return max(1, missing) if begun <= _BEYOND else missing
         return missing if unprepared < _UNPREPARED_ITEMS else 0
 
     def _missing(self, tokens: int, unprepared: int) -> int:
