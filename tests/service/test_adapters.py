@@ -153,6 +153,17 @@ def test_what_is_wrong_with_a_request_is_said(client: Client, stack: Stack, tmp_
     assert http.post(stack.url + "/v1/jobs?models=nonsense", **ndjson).json()["errors"][0]["pointer"] == "/models"
 
 
+@pytest.mark.parametrize("name", ["other", "org/other", "a%0Ab", "%0A", "a%2Fb%E2%80%A8"])
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("GET", "/dpo"), ("PUT", "/dpo"), ("DELETE", "/dpo")])
+def test_whatever_a_model_is_called_an_unknown_one_is_refused_as_such(
+    stack: Stack, name: str, method: str, path: str
+) -> None:
+    url = f"{stack.url}/v1/models/{name}/adapters{path}"
+    answer = http.request(method, url, json={"source": "/nowhere"} if method == "PUT" else None)
+    assert answer.status_code == 422, answer.text
+    assert "unknown model" in answer.json()["detail"]
+
+
 def test_the_async_client_does_the_same(stack: Stack, client: Client, tmp_path: Path) -> None:
     version = write_adapter(tmp_path / "dpo", 9)
 

@@ -11,6 +11,7 @@ from tokenreward.protocol.adapter_records import AdapterRecord
 from tokenreward.schema import ADAPTER_NAME, AdapterInfo, AdapterSource, ModelInfo
 from tokenreward_service.fleet import FleetView
 from tokenreward_service.http.decompression import expanded
+from tokenreward_service.http.model_in_path import MODEL
 from tokenreward_service.intake.parsing import read_json
 from tokenreward_service.intake.pinning import choose_model
 from tokenreward_service.problems import ProblemError, unavailable
@@ -39,7 +40,7 @@ class AdapterList(BaseModel):
 
 
 @router.put(
-    "/{model:path}/adapters/{name}",
+    f"/{MODEL}/adapters/{{name}}",
     response_model=AdapterInfo,
     responses=problems(400, 401, 403, 413, 415, 422, 503),
     openapi_extra=_BODY,
@@ -68,14 +69,14 @@ async def put(
     return _info(answer.record, seen)
 
 
-@router.get("/{model:path}/adapters", response_model=AdapterList, responses=problems(401, 422, 503))
+@router.get(f"/{MODEL}/adapters", response_model=AdapterList, responses=problems(401, 422, 503))
 async def list_all(model: str, runtime: RuntimeDep, _: CallerDep) -> AdapterList:
     """Every version of every adapter of a model, the newest first."""
     seen, served = await _served(runtime, model)
     return AdapterList(adapters=[_info(record, seen) for record in await runtime.adapters.of(served.fingerprint)])
 
 
-@router.get("/{model:path}/adapters/{name}", response_model=AdapterInfo, responses=problems(401, 404, 422, 503))
+@router.get(f"/{MODEL}/adapters/{{name}}", response_model=AdapterInfo, responses=problems(401, 404, 422, 503))
 async def show(
     model: str, name: Annotated[str, Path(pattern=_VERSIONED)], runtime: RuntimeDep, _: CallerDep
 ) -> AdapterInfo:
@@ -84,7 +85,7 @@ async def show(
     return _info((await _known(runtime, served, name))[0], seen)
 
 
-@router.delete("/{model:path}/adapters/{name}", status_code=204, responses=problems(401, 403, 404, 422, 503))
+@router.delete(f"/{MODEL}/adapters/{{name}}", status_code=204, responses=problems(401, 403, 404, 422, 503))
 async def delete(
     model: str, name: Annotated[str, Path(pattern=_VERSIONED)], runtime: RuntimeDep, _: AdminDep
 ) -> Response:
