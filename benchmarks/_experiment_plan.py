@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -108,6 +109,18 @@ class Plan(Section):
             return None
         kind = self.labels[row.labels]
         return digest(kind.model_dump() | ({"edits": self.labeler_edits} if kind.labeler else {}))
+
+    def recalled(self, results: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The runs of a results file that are runs of this plan, too."""
+        rows = {name: Row.model_validate(row) for name, row in results["plan"]["rows"].items()}
+
+        def ours(run: Mapping[str, Any]) -> bool:
+            row = self.rows.get(run["row"])
+            if row is None or row != rows[run["row"]] or run["seed"] not in self.seeds:
+                return False
+            return (run["plan"], run["labels"]) == (self.identity, self.identity_of_labels(row))
+
+        return [run for run in results["runs"] if ours(run)]
 
 
 @dataclass(frozen=True)

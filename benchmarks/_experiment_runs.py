@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -37,10 +37,16 @@ def folder_of(out: Path, run: Run) -> Path:
     return out / "runs" / run.name / str(run.seed)
 
 
-def finished(out: Path, run: Run, needed: bool) -> dict[str, Any] | None:
-    """What a former call found. needed: the policy as well; one that was thrown away is trained again."""
-    if needed and run.row.trained and not _trained(folder_of(out, run)):
-        return None
+def recall(out: Path, runs: Iterable[Mapping[str, Any]]) -> None:
+    """Keeps the results of runs that another folder, or another machine, has finished."""
+    for run in runs:
+        path = out / "runs" / run["row"] / str(run["seed"]) / "result.json"
+        if not path.exists():
+            _save(path, run)
+
+
+def finished(out: Path, run: Run) -> dict[str, Any] | None:
+    """What a former call found."""
     try:
         content: dict[str, Any] = json.loads((folder_of(out, run) / "result.json").read_bytes())
     except FileNotFoundError:
@@ -48,16 +54,25 @@ def finished(out: Path, run: Run, needed: bool) -> dict[str, Any] | None:
     return content
 
 
+def train(plan: Plan, model: str, out: Path, run: Run) -> None:
+    """Trains the policy, unless it is there. What was measured of one that was thrown away stays."""
+    folder, started = folder_of(out, run), time.monotonic()
+    if _trained(folder):
+        return
+    for left in (folder / "model", folder / "answers.jsonl.partial"):
+        shutil.rmtree(left, ignore_errors=True)
+    (folder / "answers.jsonl").unlink(missing_ok=True)
+    _apart(_train, plan, model, out, run)
+    _save(folder / "trained.json", {"seconds": time.monotonic() - started})
+
+
 def do(plan: Plan, model: str, out: Path, run: Run, keep: bool) -> dict[str, Any]:
     """Trains, answers, measures. keep: the weights too, which other rows may need."""
-    folder, started = folder_of(out, run), time.monotonic()
+    folder = folder_of(out, run)
     policy, measured, seconds = model, {}, {}
     if run.row.trained:
+        train(plan, model, out, run)
         policy = str(folder / "model")
-        if not _trained(folder):
-            shutil.rmtree(folder, ignore_errors=True)  # Half a policy, or what was measured of one thrown away.
-            _apart(_train, plan, model, out, run)
-            _save(folder / "trained.json", {"seconds": time.monotonic() - started})
         seconds["train"] = json.loads((folder / "trained.json").read_bytes())["seconds"]
         measured = _apart(_measure, plan, model, out, run)
     answering = time.monotonic()

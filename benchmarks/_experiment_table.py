@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._experiment_plan import SURPRISAL
 from tokenreward.statistics.bootstrap import Interval, Resamples, Sampled
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -51,9 +52,11 @@ def _marks(run: Mapping[str, Any]) -> list[float]:
     return [float(mark) for mark in run["right"]]
 
 
-def tables(results: Results, kinds: Sequence[str]) -> str:
-    """Both tables in Markdown. kinds: of labels."""
-    return "\n\n".join([_accuracies(results), _token_rewards(results, kinds)])
+def tables(plan: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:
+    """Both tables in Markdown, of a plan as the results file has it."""
+    results = Results.of(runs)
+    labels = {name: row["labels"] for name, row in plan["rows"].items()}
+    return "\n\n".join([_accuracies(results), _token_rewards(results, [*plan["labels"], SURPRISAL], labels)])
 
 
 def _accuracies(results: Results) -> str:
@@ -70,13 +73,15 @@ def _accuracies(results: Results) -> str:
     return _markdown(lines)
 
 
-def _token_rewards(results: Results, kinds: Sequence[str]) -> str:
-    head = ("row", *(f"r with `{kind}`" for kind in kinds), "AUROC on known errors", "mean change", "seconds to train")
+def _token_rewards(results: Results, kinds: Sequence[str], labels: Mapping[str, str | None]) -> str:
+    """The kinds of labels that every row was compared with have a column each; the row's own may be another."""
+    trained = [row for row in results.right if not math.isnan(results.mean(row, "moved"))]
+    common = [k for k in kinds if not any(math.isnan(results.mean(row, "agreement", k)) for row in trained)]
+    named = ("own labels", *(f"`{kind}`" for kind in common))
+    head = ("row", *(f"r with {name}" for name in named), "AUROC on known errors", "mean change", "seconds to train")
     lines = [head, ("---",) * len(head)]
-    for row in results.right:
-        if math.isnan(results.mean(row, "moved")):
-            continue
-        agreement = [_number(results.mean(row, "agreement", kind), 2) for kind in kinds]
+    for row in trained:
+        agreement = [_number(results.mean(row, "agreement", str(kind)), 2) for kind in (labels[row], *common)]
         rest = (("span_auroc", 3), ("moved", 3), ("train_runtime", 0))
         lines.append((row, *agreement, *(_number(results.mean(row, name), digits) for name, digits in rest)))
     return _markdown(lines)

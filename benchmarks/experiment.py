@@ -9,7 +9,8 @@
 What is compared stands in experiment.toml. For every seed the model samples responses to its own prompts; a check
 ranks them; best and worst are labeled by that model; every row trains on the same pairs; each policy answers the same
 test prompts greedily, and the check says which answers are right. Killed at any moment, the same command goes on where
-it stopped: what is finished stands in build/experiment. --commit writes results/experiment.json and the document.
+it stopped: what is finished stands in build/experiment or in the committed results, if they are of the same plan.
+--commit adds each row that has all its seeds to results/experiment.json and to the document.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ import json
 import re
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks import _report
 from benchmarks._experiment_data import prepare
-from benchmarks._experiment_plan import SURPRISAL, Plan, Run, read_plan, smoke
-from benchmarks._experiment_runs import do, finished
+from benchmarks._experiment_plan import Plan, Row, Run, read_plan, smoke
+from benchmarks._experiment_runs import do, finished, recall, train
 from benchmarks._experiment_table import Results, detectable, tables
 
 RESULTS = Path(__file__).parent / "results" / "experiment.json"
@@ -60,12 +62,13 @@ def main() -> int:
     out = options.out.with_name("experiment-smoke") if options.smoke else options.out
     started = time.monotonic()
     runs = _run(plan, out, options.keep)
-    content = {"command": _report.command(), "machine": _report.machine(), "commit": _report.commit()}
-    content |= {"plan": plan.model_dump(), "runs": runs}
-    print(tables(Results.of(runs), [*plan.labels, SURPRISAL]))
     if options.commit:
+        content: dict[str, Any] = {"command": _report.command(), "machine": _report.machine()}
+        content |= {"commit": _report.commit()} | _merged(read_plan(overrides), runs)
         RESULTS.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
         _document(content)
+    else:
+        print(tables(plan.model_dump(), runs))
     results = Results.of(runs)
     figures: dict[str, Any] = {f"right_{row}": results.accuracy(row).triple() for row in results.right}
     figures["seconds"] = round(time.monotonic() - started, 1)
@@ -78,30 +81,52 @@ def _run(plan: Plan, out: Path, keep: bool) -> list[dict[str, Any]]:
     from tokenreward_workers.model_files.resolve import resolve_model
 
     model = str(resolve_model(plan.model).path)
-    prepare(plan, model, out)
-    kept = {(row.labels, seed) for row in plan.rows.values() for seed in plan.seeds}
-    kept |= {(name, plan.seeds[0]) for name in _SHOWN}
+    recall(out, plan.recalled(json.loads(RESULTS.read_bytes())))
+    runs = [Run(name, row, seed) for name, row in plan.rows.items() for seed in _seeds(plan, row)]
+    known = [_known(plan, out, run) for run in runs]
+    waiting = [run for run, result in zip(runs, known, strict=True) if result is None]
+    if waiting:
+        prepare(plan, model, out)
+    needed = {(run.row.labels, run.seed) for run in waiting}
+    kept = needed | {(name, plan.seeds[0]) for name in _SHOWN}
     found = []
-    for name, row in plan.rows.items():
-        for seed in plan.seeds if row.trained else plan.seeds[:1]:
-            run = Run(name, row, seed)
-            needed = keep or (name, seed) in kept
-            result = finished(out, run, needed)
-            expected = {"plan": plan.identity, "labels": plan.identity_of_labels(row)}
-            if result is not None and any(result.get(name) != value for name, value in expected.items()):
-                raise SystemExit(f"{out} holds results of another plan: name another folder with --out")
-            if result is None:
-                print(f"{name}, seed {seed}", flush=True)
-                result = do(plan, model, out, run, needed)
-            right = result["right"]
-            print(f"{name}, seed {seed}: {right.count('1') / len(right):.3f} right, {result['seconds']}", flush=True)
-            found.append(result)
+    for run, result in zip(runs, known, strict=True):
+        if result is None:
+            print(f"{run.name}, seed {run.seed}", flush=True)
+            result = do(plan, model, out, run, keep or (run.name, run.seed) in kept)
+        elif (run.name, run.seed) in needed:
+            train(plan, model, out, run)
+        right = result["right"]
+        share = right.count("1") / len(right)
+        print(f"{run.name}, seed {run.seed}: {share:.3f} right, {result['seconds']}", flush=True)
+        found.append(result)
     return found
+
+
+def _seeds(plan: Plan, row: Row) -> list[int]:
+    return plan.seeds if row.trained else plan.seeds[:1]
+
+
+def _known(plan: Plan, out: Path, run: Run) -> dict[str, Any] | None:
+    """What a former call found of a run."""
+    result = finished(out, run)
+    expected = {"plan": plan.identity, "labels": plan.identity_of_labels(run.row)}
+    if result is not None and any(result.get(name) != value for name, value in expected.items()):
+        raise SystemExit(f"{out} holds results of another plan: name another folder with --out")
+    return result
+
+
+def _merged(plan: Plan, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The committed results with these runs: each row that has all its seeds, in the order of the plan."""
+    found = {(run["row"], run["seed"]): run for run in [*plan.recalled(json.loads(RESULTS.read_bytes())), *runs]}
+    whole = {name: row for name, row in plan.rows.items() if all((name, seed) in found for seed in _seeds(plan, row))}
+    ordered = [found[name, seed] for name, row in whole.items() for seed in _seeds(plan, row)]
+    return {"plan": plan.model_copy(update={"rows": whole}).model_dump(), "runs": ordered}
 
 
 def _document(content: dict[str, Any]) -> int:
     """The tables of a results file, in the document and on the screen."""
-    shown = tables(Results.of(content["runs"]), [*content["plan"]["labels"], SURPRISAL])
+    shown = tables(content["plan"], content["runs"])
     text = DOCUMENT.read_text("utf-8")
     DOCUMENT.write_text(_TABLES.sub(lambda found: f"{found[1]}{shown}\n{found[2]}", text), "utf-8")
     print(shown)

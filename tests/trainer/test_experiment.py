@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks._experiment_plan import Run, read_plan, smoke
-from benchmarks._experiment_runs import finished, folder_of, rto_settings_of, settings_of
+from benchmarks._experiment_runs import finished, recall, rto_settings_of, settings_of
 from benchmarks._experiment_table import Results, detectable, tables
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -64,17 +64,27 @@ def test_a_row_alone_brings_the_row_whose_policy_labels_it() -> None:
     assert list(PLAN.narrowed(["dpo-reg"], [0]).rows) == ["dpo-reg"]
 
 
-def test_a_policy_that_is_needed_and_was_thrown_away_is_trained_again(tmp_path: Path) -> None:
-    run = Run("dpo", PLAN.rows["dpo"], 0)
-    folder = folder_of(tmp_path, run)
-    folder.mkdir(parents=True)
-    for name in ("trained.json", "result.json"):
-        (folder / name).write_text("{}", "utf-8")
+def test_committed_runs_of_the_same_plan_are_not_done_again(tmp_path: Path) -> None:
+    plan = PLAN.narrowed(["start", "dpo", "dpo-reg"], [0, 1])
+    runs = [
+        a_run(name, seed, "1", plan=plan.identity, labels=plan.identity_of_labels(plan.rows[name]))
+        for name in ("start", "dpo", "dpo-reg")
+        for seed in (0, 2)
+    ]
+    other_strength = {"dpo-reg": {"labels": "paper", "train": {"method": "dpo", "reg_alpha": 0.5}}}
+    content = {"plan": plan.model_dump() | {"rows": plan.model_dump()["rows"] | other_strength}, "runs": runs}
 
-    assert finished(tmp_path, run, needed=False) == {}
-    assert finished(tmp_path, run, needed=True) is None
-    (folder / "model").mkdir()
-    assert finished(tmp_path, run, needed=True) == {}
+    recalled = plan.recalled(content)
+    assert [(run["row"], run["seed"]) for run in recalled] == [("start", 0), ("dpo", 0)]
+    recall(tmp_path, recalled)
+    assert finished(tmp_path, Run("dpo", plan.rows["dpo"], 0)) == recalled[1]
+    assert finished(tmp_path, Run("dpo", plan.rows["dpo"], 1)) is None
+
+
+def test_runs_of_another_plan_are_not_taken_for_its_own() -> None:
+    other = read_plan(["--train.learning_rate", "1e-6"])
+    run = a_run("dpo", 0, "1", plan=other.identity, labels=None)
+    assert PLAN.recalled({"plan": other.model_dump(), "runs": [run]}) == []
 
 
 def test_the_smoke_test_has_two_methods_and_one_seed() -> None:
@@ -124,7 +134,7 @@ def test_the_document_has_the_tables_of_the_committed_results() -> None:
     content = json.loads((BENCHMARKS / "results" / "experiment.json").read_bytes())
     document = (BENCHMARKS.parent / "docs" / "experiment.md").read_text("utf-8")
 
-    assert tables(Results.of(content["runs"]), [*content["plan"]["labels"], "surprisal"]) in document
+    assert tables(content["plan"], content["runs"]) in document
 
 
 def test_the_committed_results_are_of_the_plan_that_is_shipped() -> None:
