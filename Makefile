@@ -100,8 +100,11 @@ setup: $(VENV)/.all
 demo: $(if $(filter vllm,$(ENGINE)),setup-vllm,setup-demo)
 	$(BIN)/python benchmarks/demo.py --engine $(ENGINE)
 
-audit: $(if $(filter vllm,$(ENGINE)),setup-vllm,setup-demo)
-	$(BIN)/python benchmarks/audit.py --engine $(ENGINE)
+# An audit reads every response under many branches, and vLLM reads what they have in common once.
+AUDIT_ENGINE := $(if $(filter file,$(origin ENGINE)),$(if $(VLLM),vllm,$(ENGINE)),$(ENGINE))
+
+audit: $(if $(filter vllm,$(AUDIT_ENGINE)),setup-vllm,setup-demo)
+	$(BIN)/python benchmarks/audit.py --engine $(AUDIT_ENGINE)
 
 lint: setup
 	$(BIN)/ruff check .
