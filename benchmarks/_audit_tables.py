@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tokenreward.audit import builtin
@@ -28,46 +28,50 @@ def markdown(figures: Mapping[str, Any]) -> str:
         ("Pooled over steps: AUROC", _plain(figures.get("pooled_steps", {}), [*others, *builtins])),
         ("Pairs: how often the mean prefers the better response (length-controlled)", _pairs(figures)),
     ]
-    return "\n\n".join(f"{title}:\n\n" + "\n".join(rows) for title, rows in ((t, list(r)) for t, r in parts) if rows)
+    return "\n\n".join(f"{title}:\n\n" + "\n".join(rows) for title, rows in parts if rows)
 
 
-def _spans(figures: Mapping[str, Any], sets: list[str], drifts: Mapping[str, Any]) -> Iterator[str]:
-    if not sets:
-        return
-    yield from _head(["label", *sets, *(["drift"] if drifts else [])])
-    for label in _labels(figures["auroc"], sets):
-        cells = [_both(figures["auroc"][name].get(label), figures["same_place"][name].get(label)) for name in sets]
-        if drifts:
-            known = [by[label] for by in drifts.values() if by.get(label) is not None]
-            cells.append(f"{max(known, key=abs):+.3f}" if known else "-")
-        yield _row([label, *cells])
+def _spans(figures: Mapping[str, Any], sets: list[str], drifts: Mapping[str, Any]) -> list[str]:
+    def cells(label: str) -> list[str]:
+        both = [_both(figures["auroc"][name].get(label), figures["same_place"][name].get(label)) for name in sets]
+        if not drifts:
+            return both
+        known = [by[label] for by in drifts.values() if by.get(label) is not None]
+        return [*both, f"{max(known, key=abs):+.3f}" if known else "-"]
+
+    return _table([*sets, *(["drift"] if drifts else [])], figures["auroc"], sets, cells)
 
 
-def _plain(by_set: Mapping[str, Any], sets: list[str]) -> Iterator[str]:
+def _plain(by_set: Mapping[str, Any], sets: list[str]) -> list[str]:
     sets = [name for name in sets if name in by_set]
-    if not sets:
-        return
-    yield from _head(["label", *sets])
-    for label in _labels(by_set, sets):
-        yield _row([label, *(_value(by_set[name].get(label)) for name in sets)])
+    return _table(sets, by_set, sets, lambda label: [_value(by_set[name].get(label)) for name in sets])
 
 
-def _pairs(figures: Mapping[str, Any]) -> Iterator[str]:
+def _pairs(figures: Mapping[str, Any]) -> list[str]:
     plain, controlled = figures["pairs"], figures["pairs_length_controlled"]
-    if not plain:
-        return
-    yield from _head(["label", *plain])
-    for label in _labels(plain, list(plain)):
-        yield _row([label, *(_both(plain[name].get(label), controlled[name].get(label), 2) for name in plain)])
+
+    def cells(label: str) -> list[str]:
+        return [_both(plain[name].get(label), controlled[name].get(label), 2) for name in plain]
+
+    return _table(list(plain), plain, list(plain), cells)
+
+
+def _table(
+    columns: list[str], by_set: Mapping[str, Any], sets: list[str], cells: Callable[[str], list[str]]
+) -> list[str]:
+    """Return a row for each label. Labels that rank tokens alike on every set share one, with the first one's drift."""
+    rows: dict[tuple[str, ...], tuple[list[str], list[str]]] = {}
+    for label in _labels(by_set, sets):
+        found = cells(label)
+        rows.setdefault(tuple(found[: len(sets)]), ([], found))[0].append(label)
+    if not rows:
+        return []
+    head = [_row(["label", *columns]), "|" + "---|" * (1 + len(columns))]
+    return [*head, *(_row([", ".join(labels), *found]) for labels, found in rows.values())]
 
 
 def _labels(by_set: Mapping[str, Any], sets: list[str]) -> list[str]:
     return list(dict.fromkeys(label for name in sets for label in by_set[name]))
-
-
-def _head(names: list[str]) -> Iterator[str]:
-    yield _row(names)
-    yield "|" + "---|" * len(names)
 
 
 def _row(cells: list[str]) -> str:
