@@ -21,7 +21,8 @@ from tokenreward import cli
 from tokenreward_workers.model_files.resolve import resolve_model
 
 _OUT = ROOT / "build" / "labelers"
-_KINDS = ("classifier", "corrector")
+#: How often each kind reads the edits. A corrector has learned such edits after half of the first time.
+_EPOCHS = {"classifier": 2, "corrector": 1}
 
 
 def main() -> int:
@@ -32,18 +33,19 @@ def main() -> int:
     arguments = parser.parse_args()
     if not arguments.skip_training:
         shutil.rmtree(_OUT, ignore_errors=True)
-        for kind in _KINDS:
-            options = ["--made", str(arguments.made), "--model", str(resolve_model().path), "--out", str(_OUT / kind)]
+        for kind, epochs in _EPOCHS.items():
+            options = ["--made", str(arguments.made), "--epochs", str(epochs)]
+            options += ["--model", str(resolve_model().path), "--out", str(_OUT / kind)]
             if (status := cli.main(["train-labeler", kind, *options])) != 0:
                 return status
-    labelers = [part for kind in _KINDS for part in ("--labeler", str(_OUT / kind))]
+    labelers = [part for kind in _EPOCHS for part in ("--labeler", str(_OUT / kind))]
     asked = ["--builtin-only", "--responses", str(arguments.limit), "--out", str(_OUT / "audit"), *labelers]
     if (status := audit.main(asked)) != 0:
         return status
     figures = read("audit")
     best = _best(figures)
     table("trained against the best untrained label, AUROC", [(name, words) for name, words in best.items()])
-    records = {kind: json.loads((_OUT / kind / "labeler.json").read_text("utf-8")) for kind in _KINDS}
+    records = {kind: json.loads((_OUT / kind / "labeler.json").read_text("utf-8")) for kind in _EPOCHS}
     kept = {
         "audit": {name: figures[name] for name in ("auroc", "same_place", "pairs")},
         "seconds": {kind: record["seconds"] for kind, record in records.items()},

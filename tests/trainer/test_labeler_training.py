@@ -14,6 +14,11 @@ from tests.support.tiny_checkpoint import save_checkpoint
 from tokenreward import cli, estimators, templates
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item
+from tokenreward_trainer.labeler.corrections import answer_loss
+from tokenreward_trainer.labeler.token_classes import IGNORED
+from tokenreward_trainer.model.scorable import make_scorable
+from tokenreward_trainer.training.model_loading import load_model
+from tokenreward_trainer.training.settings import Model
 from tokenreward_workers.engines import load_engine
 from tokenreward_workers.engines.base import score_all
 from tokenreward_workers.engines.packed.engine import TransformersEngine
@@ -94,6 +99,26 @@ def test_a_trained_corrector_finds_what_it_would_write_otherwise(base: Path, lab
     kept = [0, 1, 2, 3, 4, 5]
     assert probabilities["trained"][kept].mean() > probabilities["base"][kept].mean() + 0.1
     assert probabilities["trained"][6] < probabilities["trained"][kept].mean()
+
+
+def test_a_corrector_learns_from_the_loss_of_its_answers(base: Path) -> None:
+    """The model's own loss, without logits of the prompts, which are most of a batch."""
+    ids = torch.randint(0, 200, (3, 20))
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids.clone()}
+    batch["labels"][0, :7] = batch["labels"][1, :12] = batch["labels"][2, :5] = IGNORED
+    batch["labels"][2, 17:], batch["attention_mask"][2, 17:] = IGNORED, 0
+    model = load_model(str(base), Model(name=str(base), dtype="float32"))
+    expected = model(**batch).loss
+    expected.backward()
+    gradients = [parameter.grad.clone() for parameter in model.parameters()]
+    model.zero_grad()
+
+    make_scorable(model)
+    loss = answer_loss(model, batch)
+    loss.backward()
+
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close([parameter.grad for parameter in model.parameters()], gradients)
 
 
 def test_a_labeler_says_what_it_was_made_of(base: Path, labelers: dict[str, Path]) -> None:

@@ -43,7 +43,7 @@ def classifier_of(model: Any, layers: int) -> Any:
     return made
 
 
-def weighted_loss(counts: list[int]) -> Callable[..., torch.Tensor]:
+def weighted_loss(counts: list[int]) -> Callable[[Any, dict[str, Any]], torch.Tensor]:
     """Return the cross entropy in which every class counts alike, however rare its tokens are.
 
     Args:
@@ -51,8 +51,10 @@ def weighted_loss(counts: list[int]) -> Callable[..., torch.Tensor]:
     """
     weights = torch.tensor([sum(counts) / (len(counts) * max(1, count)) for count in counts])
 
-    def loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any = None) -> torch.Tensor:
-        logits = outputs.logits.float().flatten(0, 1)
+    def loss(model: Any, batch: dict[str, Any]) -> torch.Tensor:
+        given = dict(batch)
+        labels = given.pop("labels")
+        logits = model(**given).logits.float().flatten(0, 1)
         return torch.nn.functional.cross_entropy(
             logits, labels.flatten(), weight=weights.to(logits.device), ignore_index=IGNORED
         )

@@ -21,7 +21,7 @@ from tokenreward.checkpoint.token_classifier import CLASSES, TRAINING
 from tokenreward.dataset.atomic import replace
 from tokenreward.errors import BadInput
 from tokenreward_trainer.labeler.classifier import classifier_of, weighted_loss
-from tokenreward_trainer.labeler.corrections import corrections
+from tokenreward_trainer.labeler.corrections import answer_loss, corrections
 from tokenreward_trainer.labeler.corruptions import corrupted
 from tokenreward_trainer.labeler.edit_files import read_edits
 from tokenreward_trainer.labeler.edits import Edit, data_hash
@@ -29,6 +29,7 @@ from tokenreward_trainer.labeler.settings import Kind, LabelerSettings
 from tokenreward_trainer.labeler.token_classes import classified
 from tokenreward_trainer.labeler.training import trained
 from tokenreward_trainer.labeler.worked_sums import made_edits
+from tokenreward_trainer.model.scorable import make_scorable
 from tokenreward_trainer.training.model_loading import load_model, load_tokenizer
 from tokenreward_trainer.training.settings import Model
 
@@ -95,11 +96,14 @@ def train(kind: Kind, model_name: str, files: Sequence[Path], out: Path, setting
     if not examples:
         raise BadInput(f"no example has at most {settings.max_tokens} tokens; give a larger --max-tokens")
     model = load_model(model_name, Model(name=model_name, dtype="auto"))
-    dtype, loss = model.dtype, None
+    dtype = model.dtype
     if kind == "classifier":
         model = classifier_of(model, settings.layers)
         counts = Counter(label for example in examples for label in example["labels"])
         loss = weighted_loss([counts[number] for number in range(len(CLASSES))])
+    else:
+        make_scorable(model)
+        loss = answer_loss
     with tempfile.TemporaryDirectory() as scratch:
         losses = trained(model, tokenizer, examples, settings, Path(scratch), loss)
     record = {

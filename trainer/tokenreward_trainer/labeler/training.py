@@ -10,6 +10,21 @@ import torch
 from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
 
 from tokenreward_trainer.labeler.settings import LabelerSettings
+from tokenreward_trainer.model.devices import check_one_card
+
+#: (the model, a batch with `labels`) -> the loss.
+Loss = Callable[[Any, dict[str, Any]], torch.Tensor]
+
+
+class _Trainer(Trainer):
+    """A Trainer whose loss asks the model itself, so that it can leave out what it does not need."""
+
+    def __init__(self, *arguments: Any, loss: Loss, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._loss = loss
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *_: Any, **__: Any) -> torch.Tensor:
+        return self._loss(model, inputs)
 
 
 def trained(
@@ -18,7 +33,7 @@ def trained(
     examples: Sequence[dict[str, Any]],
     settings: LabelerSettings,
     scratch: Path,
-    loss: Callable[..., torch.Tensor] | None = None,
+    loss: Loss,
 ) -> list[float]:
     """Train a model on examples.
 
@@ -28,10 +43,13 @@ def trained(
         examples: Each with `input_ids` and `labels` of one length.
         settings: The options.
         scratch: A folder for whatever the Trainer writes.
-        loss: (outputs, labels) -> the loss; None for the model's own.
+        loss: What is made small.
 
     Returns:
         The loss at each logged step.
+
+    Raises:
+        BadInput: The process has several GPUs.
     """
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -52,15 +70,16 @@ def trained(
         dataloader_pin_memory=torch.cuda.is_available(),
         disable_tqdm=True,
     )
+    check_one_card(arguments.n_gpu)
     for parameter in model.parameters():
         if parameter.requires_grad:  # Adam's small steps are lost in bfloat16; the passes are in it all the same
             parameter.data = parameter.data.float()
-    trainer = Trainer(
+    trainer = _Trainer(
         model,
         arguments,
         train_dataset=list(examples),
         data_collator=DataCollatorForTokenClassification(tokenizer),
-        compute_loss_func=loss,
+        loss=loss,
     )
     trainer.train()
     return [float(entry["loss"]) for entry in trainer.state.log_history if "loss" in entry]
