@@ -16,7 +16,7 @@ from tokenreward_trainer.model.devices import check_one_card
 Loss = Callable[[Any, dict[str, Any]], torch.Tensor]
 
 
-class _Trainer(Trainer):
+class _Trainer(Trainer):  # type: ignore[misc]
     """A Trainer whose loss asks the model itself, so that it can leave out what it does not need."""
 
     def __init__(self, *arguments: Any, loss: Loss, **options: Any) -> None:
