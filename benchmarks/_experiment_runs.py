@@ -27,6 +27,7 @@ from tokenreward_trainer.sampling.sample_file import sample_file
 from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.scorers.verify import verified
 
+_RESULT = "result.json"
 #: Of one forward pass.
 _MAX_TOKENS = 4096
 
@@ -40,7 +41,7 @@ def folder_of(out: Path, run: Run) -> Path:
 def recall(out: Path, runs: Iterable[Mapping[str, Any]]) -> None:
     """Keeps the results of runs that another folder, or another machine, has finished."""
     for run in runs:
-        path = out / "runs" / run["row"] / str(run["seed"]) / "result.json"
+        path = out / "runs" / run["row"] / str(run["seed"]) / _RESULT
         if not path.exists():
             _save(path, run)
 
@@ -48,7 +49,7 @@ def recall(out: Path, runs: Iterable[Mapping[str, Any]]) -> None:
 def finished(out: Path, run: Run) -> dict[str, Any] | None:
     """What a former call found."""
     try:
-        content: dict[str, Any] = json.loads((folder_of(out, run) / "result.json").read_bytes())
+        content: dict[str, Any] = json.loads((folder_of(out, run) / _RESULT).read_bytes())
     except FileNotFoundError:
         return None
     return content
@@ -59,9 +60,11 @@ def train(plan: Plan, model: str, out: Path, run: Run) -> None:
     folder, started = folder_of(out, run), time.monotonic()
     if _trained(folder):
         return
-    for left in (folder / "model", folder / "answers.jsonl.partial"):
-        shutil.rmtree(left, ignore_errors=True)
-    (folder / "answers.jsonl").unlink(missing_ok=True)
+    for left in folder.glob("*"):  # Half a policy, or the answers of one thrown away.
+        if left.is_dir():
+            shutil.rmtree(left)
+        elif left.name != _RESULT:
+            left.unlink()
     _apart(_train, plan, model, out, run)
     _save(folder / "trained.json", {"seconds": time.monotonic() - started})
 
@@ -93,7 +96,7 @@ def do(plan: Plan, model: str, out: Path, run: Run, keep: bool) -> dict[str, Any
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         **measured,
     }
-    _save(folder / "result.json", found)
+    _save(folder / _RESULT, found)
     if not keep:
         shutil.rmtree(folder / "model", ignore_errors=True)
     return found

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import _experiment_runs
 from benchmarks._experiment_plan import Run, read_plan, smoke
 from benchmarks._experiment_runs import finished, recall, rto_settings_of, settings_of
 from benchmarks._experiment_table import Results, detectable, tables
@@ -79,6 +80,28 @@ def test_committed_runs_of_the_same_plan_are_not_done_again(tmp_path: Path) -> N
     recall(tmp_path, recalled)
     assert finished(tmp_path, Run("dpo", plan.rows["dpo"], 0)) == recalled[1]
     assert finished(tmp_path, Run("dpo", plan.rows["dpo"], 1)) is None
+
+
+def test_a_policy_that_was_thrown_away_is_trained_again_and_its_result_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run("dpo", PLAN.rows["dpo"], 0)
+    folder = tmp_path / "runs" / "dpo" / "0"
+    (folder / "model").mkdir(parents=True)
+    for name in ("result.json", "answers.jsonl", "model/half"):
+        (folder / name).write_text("{}", "utf-8")
+    trained: list[Path] = []
+
+    def train_apart(*_: Any) -> None:
+        trained.append(folder / "model")
+        trained[-1].mkdir()
+
+    monkeypatch.setattr(_experiment_runs, "_apart", train_apart)
+    for _ in range(2):
+        _experiment_runs.train(PLAN, "a-model", tmp_path, run)
+
+    assert len(trained) == 1
+    assert sorted(path.name for path in folder.rglob("*")) == ["model", "result.json", "trained.json"]
 
 
 def test_runs_of_another_plan_are_not_taken_for_its_own() -> None:
