@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from transformers import DataCollatorForTokenClassification, Trainer, TrainingArguments
 
+from tokenreward.errors import BadInput
 from tokenreward_trainer.labeler.settings import LabelerSettings
-from tokenreward_trainer.model.devices import check_one_card
 
 #: (the model, a batch with `labels`) -> the loss.
 Loss = Callable[[Any, dict[str, Any]], torch.Tensor]
@@ -70,7 +70,8 @@ def trained(
         dataloader_pin_memory=torch.cuda.is_available(),
         disable_tqdm=True,
     )
-    check_one_card(arguments.n_gpu)
+    if arguments.n_gpu > 1:  # transformers would cut batches by rows, and a loss that belongs to a batch would be lost
+        raise BadInput("a labeler is trained on one GPU: show one with CUDA_VISIBLE_DEVICES")
     for parameter in model.parameters():
         if parameter.requires_grad:  # Adam's small steps are lost in bfloat16; the passes are in it all the same
             parameter.data = parameter.data.float()

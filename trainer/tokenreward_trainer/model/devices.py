@@ -9,8 +9,6 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from tokenreward.errors import BadInput
-
 #: Float32 logits alive at once on a CPU (64 MiB): more does not run faster there.
 CPU_CHUNK_ELEMENTS = 1 << 24
 #: Rows of logits alive at once on an accelerator. With fewer, each product with the LM head is too small to fill the
@@ -24,19 +22,6 @@ _LOGITS_SHARE = 1 / 16
 def exact_dtype(device: torch.device) -> torch.dtype:
     """Returns the most exact floating-point type of a device: Apple's GPUs have no float64."""
     return torch.float32 if device.type == "mps" else torch.float64
-
-
-def check_one_card(cards: int) -> None:
-    """Raises BadInput if one process has several GPUs.
-
-    Args:
-        cards: The `n_gpu` of the training's arguments. transformers would cut batches by rows, and what belongs to a
-            batch as a whole would be lost.
-    """
-    if cards > 1:
-        raise BadInput(
-            "several GPUs in one process: start with `accelerate launch`, or show one with CUDA_VISIBLE_DEVICES"
-        )
 
 
 def give_back_memory() -> None:

@@ -20,7 +20,7 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.data.collator import Collator
 from tokenreward_trainer.data.pair import Batch, Pair
 from tokenreward_trainer.doubtful import DoubtfulOption
-from tokenreward_trainer.model.devices import check_one_card, placed
+from tokenreward_trainer.model.devices import placed
 from tokenreward_trainer.model.layout_check import choose_layout
 from tokenreward_trainer.model.scorable import base_of, make_scorable
 from tokenreward_trainer.model.scoring import attending
@@ -134,7 +134,10 @@ class PreferenceTrainer(PartObjectives):
             processing_class=processing_class,
             **kwargs,
         )
-        check_one_card(self.args.n_gpu)
+        if self.args.n_gpu > 1:
+            raise BadInput(
+                "several GPUs in one process: start with `accelerate launch`, or show one with CUDA_VISIBLE_DEVICES"
+            )
         if self.is_deepspeed_enabled or self.is_fsdp_enabled:
             # A batch is one part: DeepSpeed's engine takes a step with every backward pass at a boundary, and the
             # processes of FSDP must run equally many.
