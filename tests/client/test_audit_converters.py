@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tokenreward import cli
 from tokenreward.audit.set_files import load
 from tokenreward.audit.sets import SpanItem
+from tokenreward.audit.tokens import BAD, GOOD, LEFT_OUT, judged
 
 
 def lines(path: Path, *rows: dict[str, Any]) -> str:
@@ -39,6 +41,32 @@ def test_processbench_marks_the_earliest_wrong_step_and_leaves_out_what_follows(
     assert wrong.response == "One.\n\nTwo \U0001f642.\n\nThree."
     assert texts(wrong) == (["Two \U0001f642."], ["Three."])
     assert texts(fine) == ([], [])
+
+
+def test_what_stands_between_steps_that_nobody_judged_is_not_judged_either(tmp_path: Path) -> None:
+    steps = ["a", "b", "c", "d"]
+    bench = {"problem": "p", "steps": steps, "label": 0}
+    (item,) = converted(tmp_path, "processbench", lines(tmp_path / "gsm8k.jsonl", bench))
+    assert texts(item) == (["a"], ["b\n\nc\n\nd"])
+    rated = {
+        "question": {"problem": "p", "pre_generated_steps": steps},
+        "label": {"steps": [prm("a", 1), prm("b", -1)], "finish_reason": "found_error"},
+    }
+    untouched = rated | {"label": {"steps": [], "finish_reason": "found_error"}}
+    first, second = converted(tmp_path, "prm800k", lines(tmp_path / "phase2_test.jsonl", rated, untouched))
+    assert texts(first) == (["b"], ["c\nd"])
+    assert texts(second) == ([], ["a\nb\nc\nd"])
+
+
+def test_a_blank_step_has_no_span(tmp_path: Path) -> None:
+    bench = [{"problem": "p", "steps": ["a", " ", "b", " "], "label": label} for label in (0, 1, 2)]
+    found = converted(tmp_path, "processbench", lines(tmp_path / "gsm8k.jsonl", *bench))
+    assert [texts(item) for item in found] == [(["a"], ["\n\nb\n\n"]), ([], ["b\n\n"]), (["b"], [])]
+    nothing = {"completions": [], "human_completion": None, "chosen_completion": None}
+    label = {"steps": [prm("a", -1), nothing, prm(" ", -1), prm("b", 1)], "finish_reason": "solution"}
+    rated = {"question": {"problem": "p"}, "label": label}
+    (item,) = converted(tmp_path, "prm800k", lines(tmp_path / "phase1_test.jsonl", rated))
+    assert texts(item) == (["a"], [])
 
 
 def prm(text: str, rating: int | None) -> dict[str, Any]:
@@ -107,7 +135,17 @@ def test_mqm_counts_what_is_part_of_a_major_error_as_wrong(tmp_path: Path) -> No
     file = tmp_path / "mqm.tsv"
     file.write_text("\n".join(["source\ttarget\tseverity", *rows]) + "\n", "utf-8")
     (item,) = converted(tmp_path, "mqm", str(file))
-    assert texts(item) == (["b", "d"], ["a ", " c "])
+    assert texts(item) == (["b", "d"], ["a", "c"])
+
+
+def test_mqm_leaves_no_blank_that_a_wrong_word_begins_with_to_a_minor_error(tmp_path: Path) -> None:
+    rows = ["s\t<v>a b </v>c\tminor", "s\ta <v>b</v> c\tmajor"]
+    file = tmp_path / "mqm.tsv"
+    file.write_text("\n".join(["source\ttarget\tseverity", *rows]) + "\n", "utf-8")
+    (item,) = converted(tmp_path, "mqm", str(file))
+    assert texts(item) == (["b"], ["a"])
+    tokens = np.array([[0, 1], [1, 3], [3, 5]])  # `a`, ` b` and ` c`
+    assert judged(tokens, item.bad, item.ignore).tolist() == [LEFT_OUT, BAD, GOOD]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from tokenreward.errors import BadInput
@@ -32,7 +32,7 @@ def joined(steps: Sequence[str], between: str) -> tuple[str, list[list[int]]]:
     """Return the steps as one text, and the span of each in it.
 
     Args:
-        steps: The steps; blanks at their ends are dropped.
+        steps: The steps; blanks at their ends are dropped, so that the span of a blank step is empty.
         between: What stands between two of them.
     """
     text, spans = "", []
@@ -41,6 +41,11 @@ def joined(steps: Sequence[str], between: str) -> tuple[str, list[list[int]]]:
         spans.append([len(text), len(text) + len(step.strip())])
         text += step.strip()
     return text, spans
+
+
+def filled(spans: Iterable[list[int]]) -> list[list[int]]:
+    """Return the spans that are not empty, as an audit takes no others."""
+    return [span for span in spans if span[0] < span[1]]
 
 
 _NAMES: Mapping[type, str] = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}

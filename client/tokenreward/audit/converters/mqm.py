@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tokenreward.audit.converters.fields import field
+from tokenreward.audit.converters.fields import field, filled
 
 #: What tells segments apart, as far as a file has them.
 _SEGMENT = ("system", "doc", "doc_id", "seg_id", "docSegId", "globalSegId")
@@ -43,19 +43,32 @@ def convert(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[dict[str,
             found[column].append(span)
     for found in made.values():
         # What one annotator calls minor and another one major is wrong.
-        found["ignore_spans"] = [part for span in found["ignore_spans"] for part in _outside(span, found["bad_spans"])]
+        text, bad = found["response"], found["bad_spans"]
+        found["ignore_spans"] = [part for span in found["ignore_spans"] for part in _outside(span, bad, text)]
         yield found
 
 
-def _outside(span: list[int], others: Sequence[list[int]]) -> list[list[int]]:
-    """Return the parts of a span that are in none of the others."""
+def _outside(span: list[int], others: Sequence[list[int]], text: str) -> list[list[int]]:
+    """Return the parts of a span of a text that are in none of the others.
+
+    They have no blanks at their ends: a token may begin with the blank before a word, and would be of both.
+    """
     start, end = span
     parts = []
     for first, behind in sorted(others):
         if start < min(first, end):
             parts.append([start, min(first, end)])
         start = max(start, behind)
-    return [*parts, [start, end]] if start < end else parts
+    if start < end:
+        parts.append([start, end])
+    return filled(_stripped(part, text) for part in parts)
+
+
+def _stripped(span: list[int], text: str) -> list[int]:
+    """Return a span of a text without the blanks at its ends."""
+    inside = text[slice(*span)]
+    start = span[0] + len(inside) - len(inside.lstrip())
+    return [start, start + len(inside.strip())]
 
 
 def _span(marked: str) -> list[int] | None:

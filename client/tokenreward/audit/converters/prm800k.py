@@ -1,9 +1,9 @@
 """PRM800K (arXiv 2305.20050): solutions in steps, each rated -1, 0 or +1 by a person.
 
 A step that is rated -1 is wrong, 0 and +1 are not. Where the solution was generated beforehand (phase 2), it is taken
-as a whole, and what follows the last rated step was not judged. Otherwise it is made of the chosen steps; where none
-was chosen, of the one that a person wrote, or of the first wrong one. Broken problems and solutions that a labeler gave
-up are left out.
+as a whole, and nothing that follows the last labeled step was judged. Otherwise it is made of the chosen steps; where
+none was chosen, of the one that a person wrote, or of the first wrong one. Broken problems and solutions that a labeler
+gave up are left out.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tokenreward.audit.converters.fields import field, joined
+from tokenreward.audit.converters.fields import field, filled, joined
 
 _FINISHED = ("solution", "found_error")
 
@@ -25,13 +25,15 @@ def convert(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[dict[str,
         rated = [_step(step) for step in field(label, "steps", list, where)]
         whole = question.get("pre_generated_steps") or [text for text, _ in rated]
         text, spans = joined([str(step) for step in whole], "\n")
+        # One span, so that what separates the steps is in it.
+        behind = [[spans[len(rated)][0], len(text)]] if len(rated) < len(spans) else []
+        judged = list(zip(spans, (rating for _, rating in rated), strict=False))
         yield {
             "id": str(row.get("id", number)),
             "prompt": field(question, "problem", str, where),
             "response": text,
-            "bad_spans": [span for span, (_, rating) in zip(spans, rated, strict=False) if rating == -1],
-            "ignore_spans": [span for span, (_, rating) in zip(spans, rated, strict=False) if rating is None]
-            + spans[len(rated) :],
+            "bad_spans": filled(span for span, rating in judged if rating == -1),
+            "ignore_spans": filled([*(span for span, rating in judged if rating is None), *behind]),
         }
 
 

@@ -1,7 +1,7 @@
 """ProcessBench (arXiv 2412.06559): solutions in steps, of which people marked the earliest wrong one.
 
-A row has `problem`, `steps` and `label`: the index of the earliest wrong step, -1 if there is none. What follows a
-wrong step was not judged.
+A row has `problem`, `steps` and `label`: the index of the earliest wrong step, -1 if there is none. Nothing that
+follows a wrong step was judged.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tokenreward.audit.converters.fields import field, joined
+from tokenreward.audit.converters.fields import field, filled, joined
 from tokenreward.errors import BadInput
 
 
@@ -24,6 +24,7 @@ def convert(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[dict[str,
             "id": str(row.get("id", number)),
             "prompt": field(row, "problem", str, where),
             "response": text,
-            "bad_spans": [spans[label]] if label >= 0 else [],
-            "ignore_spans": spans[label + 1 :] if label >= 0 else [],
+            "bad_spans": filled([spans[label]] if label >= 0 else []),
+            # One span, so that what separates the steps is in it.
+            "ignore_spans": filled([[spans[label + 1][0], len(text)]] if 0 <= label < len(spans) - 1 else []),
         }
