@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
 from tokenreward.errors import BadInput
+from tokenreward_trainer.data.labeled_pairs import load_pairs
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.prompts.demo_pairs import write_pairs
 from tokenreward_trainer.report.conclusion import sentences
@@ -26,15 +28,43 @@ pytestmark = pytest.mark.trains
 def test_a_span_lies_on_every_token_that_shares_a_character_with_it(tokenizer: PreTrainedTokenizerFast) -> None:
     text = "a é 17"
     ids = tuple(tokenizer(text)["input_ids"])
-    pair = Pair("p", (1,), ids, ids)
-    ((chosen, rejected),) = marked_tokens(tokenizer, [pair], {"p": ([[2, 3], [5, 6]], None)})
+    pair = Pair("p", (1,), ids, ids, bad_spans=(((2, 3), (5, 6)), None))
+    ((chosen, rejected),) = marked_tokens(tokenizer, [pair])
     assert rejected is None
     assert chosen is not None
     # One byte is one token here: the accented letter is two, and the last digit one.
     assert [tokenizer.decode([i]) for i, marked in zip(ids, chosen, strict=True) if marked][-1] == "7"
     assert chosen.tolist() == [False, False, True, True, False, False, True]
-    with pytest.raises(BadInput, match="pair p: bad_spans"):
-        marked_tokens(tokenizer, [pair], {"p": ([[3, 2]], None)})
+
+
+def test_tokens_that_do_not_count_are_neither_marked_nor_not(tokenizer: PreTrainedTokenizerFast) -> None:
+    ids, counted = tuple(tokenizer("abc")["input_ids"]), np.array([False, True, True])
+    pair = Pair("p", (1,), ids, ids, chosen_mask=counted, rejected_mask=counted, bad_spans=(((0, 2),), None))
+    ((chosen, _),) = marked_tokens(tokenizer, [pair])
+    assert chosen is not None
+    assert chosen.tolist() == [True, False]
+
+
+def test_spans_belong_to_their_own_row_whatever_other_files_have(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    rows = [{"prompt": "p", "chosen": "good", "rejected": "bad"}] * 2
+    for name, spans in (("a", [[0, 1]]), ("b", None)):
+        written = [row | ({} if spans is None else {"rejected_bad_spans": spans}) for row in rows]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, written)))
+    first, second = (load_pairs(tmp_path / f"{name}.jsonl", tokenizer).pairs for name in ("a", "b"))
+    assert [pair.bad_spans for pair in first] == [(None, ((0, 1),))] * 2
+    assert [pair.bad_spans for pair in second] == [(None, None)] * 2
+
+
+@pytest.mark.parametrize("spans", [[[3, 2]], [[0, 9]], [[0.5, 1]], "0-1"])
+def test_what_is_no_span_is_found_when_the_row_is_read(
+    spans: Any, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    row = {"prompt": "p", "chosen": "good", "rejected": "bad", "chosen_bad_spans": spans}
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(row))
+    with pytest.raises(BadInput, match=r"pairs.jsonl, row 0, field 'chosen_bad_spans"):
+        load_pairs(tmp_path / "pairs.jsonl", tokenizer)
 
 
 def test_low_rewards_on_marked_tokens_find_them() -> None:

@@ -59,11 +59,17 @@ def test_pairs_whose_reference_is_known_are_predicted_after_training_too(
     llama: MakeModel, make_pairs: MakePairs, config: MakeConfig
 ) -> None:
     held_out = make_pairs(3, seed=1)
-    trainer = PreferenceTrainer(llama(), config(num_train_epochs=5), make_pairs(4), held_out)
+    options = config(num_train_epochs=5, dataloader_drop_last=True, per_device_eval_batch_size=2)
+    trainer = PreferenceTrainer(llama(), options, make_pairs(4), held_out)
     assert trainer.predict(make_pairs(2, seed=5)).predictions == pytest.approx(np.zeros((2, 2)), abs=1e-4)
     trainer.train()
-    assert np.abs(trainer.predict(held_out).predictions).max() > 1e-4
+    predictions = trainer.predict(held_out).predictions
+    assert predictions.shape == (3, 2), "an unfinished batch is predicted, too"
+    assert np.abs(predictions).max() > 1e-4
     with pytest.raises(BadInput, match="the reference is gone once training has begun"):
+        trainer.predict(make_pairs(2, seed=5))
+    trainer = PreferenceTrainer(llama(), config(), make_pairs(4), held_out, ref_model=llama(seed=1))
+    with pytest.raises(BadInput, match="gone once the trainer is made: it was ref_model"):
         trainer.predict(make_pairs(2, seed=5))
 
 

@@ -58,8 +58,8 @@ def _span_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetCo
     (response,) = _texts(layout.responses(row, where), where)
     if "bad_spans" not in row:
         raise BadInput(f"{where}, field 'bad_spans': missing; give [] for a response without errors")
-    bad = _spans(row["bad_spans"], "bad_spans", response, where)
-    ignore = _spans(row.get("ignore_spans") or [], "ignore_spans", response, where)
+    bad = spans_of(row["bad_spans"], "bad_spans", response, where)
+    ignore = spans_of(row.get("ignore_spans") or [], "ignore_spans", response, where)
     context = known.of(row, response, [response], where)
     own = _own_spans(row, SPANS, response, where)
     return SpanItem(str(row.get("id", number)), response.prompt, response.text, bad, ignore, context, own)
@@ -76,7 +76,7 @@ def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetCo
 
 def _own_spans(row: Mapping[str, Any], column: str, response: Response, where: str) -> tuple[Span, ...]:
     """Return a response's own segments, which have to be in order and apart; none where there is no such column."""
-    found = _spans(row.get(column) or [], column, response, where)
+    found = spans_of(row.get(column) or [], column, response, where)
     for before, after in pairwise(found):
         if after[0] < before[1]:
             raise BadInput(f"{where}, field {column!r}: {list(after)} begins before {list(before)} ends")
@@ -92,8 +92,18 @@ def _texts(responses: list[Response], where: str) -> list[Response]:
     return responses
 
 
-def _spans(value: object, field: str, response: Response, where: str) -> tuple[Span, ...]:
-    """Return spans of the row's own text as spans of the response, which may begin and end within it."""
+def spans_of(value: object, field: str, response: Response, where: str) -> tuple[Span, ...]:
+    """Return spans of the row's own text as spans of the response, which may begin and end within it.
+
+    Args:
+        value: What the row has: a list of `[start, end]` in characters.
+        field: The column.
+        response: The row's response.
+        where: How a person finds the row.
+
+    Raises:
+        BadInput: These are no spans of the text. The message names the place.
+    """
     if not isinstance(value, list):
         raise BadInput(f"{where}, field {field!r}: {value!r:.60} is not a list of [start, end) pairs")
     length = response.own_length

@@ -9,14 +9,15 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from tokenreward.audit.set_files import spans_of
 from tokenreward.chat_format import ChatFormat
 from tokenreward.dataset.columns import IDS, KEPT, LABELS, TEXTS
 from tokenreward.dataset.formats import read_labeled
-from tokenreward.dataset.row_layout import Layout, layout_of, score_of
+from tokenreward.dataset.row_layout import Layout, Response, layout_of, score_of
 from tokenreward.errors import BadInput
 from tokenreward.schema import Provenance
 from tokenreward_trainer.data.own_tokenizer import own_hashes
-from tokenreward_trainer.data.pair import Pair, Values
+from tokenreward_trainer.data.pair import Pair, Spans, Values
 from tokenreward_trainer.data.pair_sides import PairSides
 from tokenreward_trainer.data.row_checks import RowChecks, RowCounts, warn_of
 from tokenreward_trainer.data.row_labels import RowLabels, provenance_of
@@ -225,7 +226,8 @@ class _Reader:
             )
         chosen, rejected = (tuple(side.response) for side in sides)
         self._checks.check(row, responses, [chosen, rejected])
-        return Pair(str(row.get("id", number)), prompt, chosen, rejected, rewards[0], rewards[1])
+        marked = _bad_spans(row, responses[0], where), _bad_spans(row, responses[1], where)
+        return Pair(str(row.get("id", number)), prompt, chosen, rejected, rewards[0], rewards[1], bad_spans=marked)
 
     def _begin(self, row: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
         if "token_rewards" in row:
@@ -237,3 +239,10 @@ class _Reader:
         if not self._labeled:
             return
         self._labels.check()
+
+
+def _bad_spans(row: Mapping[str, Any], response: Response, where: str) -> Spans | None:
+    """What a person marked in one response; None where nobody looked."""
+    column = f"{response.side}_bad_spans"
+    value = row.get(column)
+    return None if value is None else spans_of(value, column, response, where)

@@ -5,7 +5,7 @@ A single response, which SFT trains on, is a pair whose rejected side is empty.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,8 @@ Batch = dict[str, Any]
 Values = NDArray[np.floating[Any]]
 #: True for each token that counts.
 Mask = NDArray[np.bool_]
+#: What a person marked in a text, `(start, end)` in characters.
+Spans = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class Pair:
             others, a user's or a tool's between the assistant's turns, are read as context and count nowhere.
         rejected_mask: bool `[len(rejected)]`, the same of the rejected completion; None for a single response.
         teacher: What a teacher says of the chosen completion, where it was read.
+        bad_spans: What a person marked as wrong in the chosen and in the rejected completion; None where nobody looked.
     """
 
     id: str
@@ -72,6 +75,7 @@ class Pair:
     chosen_mask: Mask | None = None
     rejected_mask: Mask | None = None
     teacher: TeacherScores | None = None
+    bad_spans: tuple[Spans | None, Spans | None] = field(default=(None, None), kw_only=True)
 
     def __post_init__(self) -> None:
         assert self.prompt, "a prompt has at least one token"

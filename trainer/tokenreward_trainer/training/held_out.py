@@ -19,14 +19,17 @@ from tokenreward_trainer.training.pair_scoring import PairLogps
 if TYPE_CHECKING:
     from tokenreward_trainer.training.trainer import PreferenceTrainer
 
+#: Learned rewards of the tokens that count, of the chosen and of the rejected response.
+Learned = tuple[Values, Values]
+
 
 @dataclass(frozen=True)
 class Outcome:
     """One held-out pair after training.
 
     Attributes:
-        margin: Its implicit reward of the chosen response less that of the rejected one: sums of beta log pi / pi_ref
-            (divided by |y| for SimPO).
+        margin: Its implicit reward of the chosen response less that of the rejected one, as the method's own metrics
+            (`eval_rewards/margins`) have it.
         correlation: Pearson's, over the tokens of both responses, between learned token rewards and labels; None
             without labels, or where one of them does not vary.
     """
@@ -35,59 +38,66 @@ class Outcome:
     correlation: float | None
 
 
-def outcomes(
-    trainer: PreferenceTrainer, pairs: Sequence[Pair], before: Sequence[PairLogps], after: Sequence[PairLogps]
-) -> list[Outcome]:
-    """Judges held-out pairs.
+def outcomes(trainer: PreferenceTrainer, learned: Sequence[Learned]) -> list[Outcome]:
+    """Judges the pairs of the trainer's (first) evaluation set.
 
     Args:
         trainer: After training.
-        pairs: Pairs of its (first) evaluation set, from the first on.
-        before: Log-probs of the first of them, or of all, under the initial model; see `references_of`.
-        after: Their log-probs under the trained model.
+        learned: Of the same pairs; see `learned_of`.
     """
-    references = references_of(trainer, before, len(pairs))
+    held_out = next(iter(sets_of(trainer.eval_dataset)), None)
+    if held_out is None:
+        return []
+    margins = trainer.predict(held_out).predictions @ np.array([1, -1])
     return [
-        _outcome(trainer, pair, reference, trained)
-        for pair, reference, trained in zip(pairs, references, after, strict=True)
+        Outcome(float(margin), _correlation_with_labels(pair, each))
+        for pair, margin, each in zip(held_out.pairs, margins, learned, strict=True)
     ]
 
 
 def learned_of(
-    trainer: PreferenceTrainer, pairs: Sequence[Pair], before: Sequence[PairLogps], after: Sequence[PairLogps]
-) -> list[tuple[Values, Values]]:
-    """Computes the learned reward of every token of held-out responses; see `outcomes` for the arguments."""
-    references = references_of(trainer, before, len(pairs))
-    return [
-        tuple(np.asarray(learned_rewards(trainer, trained[side], reference[side])) for side in (0, 1))  # type: ignore[misc]
-        for reference, trained in zip(references, after, strict=True)
-    ]
-
-
-def references_of(trainer: PreferenceTrainer, before: Sequence[PairLogps], count: int) -> list[PairLogps]:
-    """Returns the reference log-probs of the first held-out pairs.
+    trainer: PreferenceTrainer, pairs: Sequence[Pair], reference: Sequence[PairLogps], after: Sequence[PairLogps]
+) -> list[Learned]:
+    """Computes the learned reward of every token that counts.
 
     Args:
-        trainer: It may have precomputed them.
-        before: Log-probs of the same pairs under the initial model, which stand for those of pairs without a reference.
-        count: How many pairs.
+        trainer: After training.
+        pairs: Held-out pairs.
+        reference: Their log-probs under the reference; see `references_of`.
+        after: Their log-probs under the trained model.
     """
+
+    def side(number: int, index: int) -> Values:
+        counts = pairs[number].counted[index]
+        return np.asarray(learned_rewards(trainer, after[number][index][counts], reference[number][index][counts]))
+
+    return [(side(number, 0), side(number, 1)) for number in range(len(pairs))]
+
+
+def references_of(trainer: PreferenceTrainer, pairs: Sequence[Pair], before: Sequence[PairLogps]) -> list[PairLogps]:
+    """Returns the log-probs that held-out pairs are compared with.
+
+    Args:
+        trainer: After training.
+        pairs: The pairs of its (first) evaluation set.
+        before: Their log-probs under the initial model, which stand for those of a method without a reference; with a
+            reference, they are not read.
+    """
+    mode = trainer.args.reference_mode
+    if mode == "live":
+        return trainer.reference_token_logps(pairs)
+    if mode == "none":
+        return list(before)
     known = [example.ref_logps for data in sets_of(trainer.eval_dataset)[:1] for example in data]
-    known += [None] * (count - len(known))
-    return [before[number] if found is None else found for number, found in enumerate(known[:count])]
+    return [logps for logps in known if logps is not None]
 
 
-def _outcome(trainer: PreferenceTrainer, pair: Pair, reference: PairLogps, after: PairLogps) -> Outcome:
-    learned: list[Values] = [
-        np.asarray(learned_rewards(trainer, after[side][counts], reference[side][counts]))
-        for side, counts in enumerate(pair.counted)
-    ]
-    margin = float(learned[0].sum() - learned[1].sum())
+def _correlation_with_labels(pair: Pair, learned: Learned) -> float | None:
     if pair.chosen_token_rewards is None or pair.rejected_token_rewards is None:
-        return Outcome(margin, None)
+        return None
     given = (pair.chosen_token_rewards, pair.rejected_token_rewards)
     labels = np.concatenate([values[counts] for values, counts in zip(given, pair.counted, strict=True)])
-    return Outcome(margin, _correlation(np.concatenate(learned), labels))
+    return _correlation(np.concatenate(learned), labels)
 
 
 def _correlation(x: Values, y: Values) -> float | None:

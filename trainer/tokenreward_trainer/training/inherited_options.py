@@ -30,6 +30,9 @@ REFUSED = {
     "average_tokens_across_devices": "averages over one process, and the loss is the mean over the pairs of all",
     "bf16_full_eval": "rounds the weights themselves, which are then saved; bf16 = true evaluates in bfloat16 too",
     "fp16_full_eval": "rounds the weights themselves, which are then saved; fp16 = true evaluates in float16 too",
+    "prediction_loss_only": "leaves out the rewards of held-out pairs, from which a run's record concludes",
+    "eval_do_concat_batches": "keeps predictions batch by batch, and a run's record has them pair by pair",
+    "dataloader_in_order": "may give predictions in another order than that of the pairs",
     "do_predict": "is for scripts with a prediction step: call PreferenceTrainer.predict",
 }
 _STRATEGIES = ("random", "sequential")

@@ -1,27 +1,14 @@
-"""What people marked as wrong in held-out responses, and whether a policy's own token rewards find it.
-
-Rows of pairs hold the audit's spans as `chosen_bad_spans` and `rejected_bad_spans`, `[start, end]` in characters.
-"""
+"""The tokens that people marked as wrong in held-out responses, and whether a policy's token rewards find them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from tokenreward.dataset.formats import read_labeled
-from tokenreward.errors import BadInput
-from tokenreward_trainer.data.pair import Mask, Pair, Values
-from tokenreward_trainer.training.mixture import path_of
-from tokenreward_trainer.training.settings import Run
-
-_COLUMNS = ("chosen_bad_spans", "rejected_bad_spans")
-#: Marked parts of a pair's two responses, in characters; None for a response that nobody looked at.
-Spans = tuple[Sequence[Sequence[int]] | None, Sequence[Sequence[int]] | None]
+from tokenreward_trainer.data.pair import Mask, Pair, Spans, Values
 
 
 @dataclass(frozen=True)
@@ -41,39 +28,24 @@ class Found:
     responses: int
 
 
-def spans_of(run: Run) -> dict[str, Spans]:
-    """Reads the spans of the files that held-out pairs come from, by the pairs' ids; empty where there are none."""
-    files = list(map(Path, run.data.eval_sets.values()))[:1] or [path_of(part) for part in run.data.parts]
-    return {
-        str(row.get("id", number)): (row.get(_COLUMNS[0]), row.get(_COLUMNS[1]))
-        for file in files
-        for number, row in enumerate(read_labeled(file))
-        if any(row.get(column) is not None for column in _COLUMNS)
-    }
-
-
-def marked_tokens(
-    tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair], spans: Mapping[str, Spans]
-) -> list[tuple[Mask | None, Mask | None]]:
-    """Finds the tokens that spans lie on.
+def marked_tokens(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[Pair]) -> list[tuple[Mask | None, Mask | None]]:
+    """Finds the tokens that pairs' `bad_spans` lie on.
 
     Args:
         tokenizer: The policy's.
         pairs: Held-out pairs.
-        spans: See `spans_of`.
 
     Returns:
-        For each pair, bool `[T]` of the chosen and of the rejected response; None where nobody looked.
-
-    Raises:
-        BadInput: A span is not two numbers in order.
+        For each pair, a bool for each token that counts of the chosen and of the rejected response; None where nobody
+        looked.
     """
-    found: list[Any] = []
-    for pair in pairs:
-        sides = spans.get(pair.id, (None, None))
-        responses = zip((pair.chosen, pair.rejected), sides, strict=True)
-        found.append(tuple(None if side is None else _marked(tokenizer, ids, side, pair.id) for ids, side in responses))
-    return found
+
+    def marks(pair: Pair, side: int) -> Mask | None:
+        spans = pair.bad_spans[side]
+        ids = (pair.chosen, pair.rejected)[side]
+        return None if spans is None else _marked(tokenizer, ids, spans)[pair.counted[side]]
+
+    return [(marks(pair, 0), marks(pair, 1)) for pair in pairs]
 
 
 def found_by(
@@ -82,7 +54,7 @@ def found_by(
     """Measures how well learned token rewards find marked tokens; None where none, or all, are marked.
 
     Args:
-        learned: Token rewards of the chosen and of the rejected response of each pair.
+        learned: See `held_out.learned_of`.
         marked: See `marked_tokens`.
     """
     both = [
@@ -98,9 +70,7 @@ def found_by(
     return Found(float(roc_auc_score(labels, -values)), int(labels.sum()), len(labels), len(both))
 
 
-def _marked(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], spans: Sequence[Sequence[int]], name: str) -> Mask:
-    if not all(len(span) == 2 and 0 <= span[0] < span[1] for span in spans):
-        raise BadInput(f"pair {name}: bad_spans are [start, end] in characters, and {list(spans)} are not")
+def _marked(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], spans: Spans) -> Mask:
     lengths = np.array([len(tokenizer.decode(ids[:count])) for count in range(len(ids) + 1)])
     starts, ends = lengths[:-1], lengths[1:]
     starts = np.minimum(starts, ends - 1)  # A token that ends a character of several tokens covers that character.

@@ -58,7 +58,8 @@ class PairEvaluation(Trainer):  # type: ignore[misc]
         """Evaluates on the held-out pairs, or on other ones where the reference is still there.
 
         Raises:
-            BadInput: Other pairs are given, and the reference was the initial model, which training has changed.
+            BadInput: Other pairs are given, and the reference was `ref_model`, which is not kept, or the initial model,
+                which training has changed.
         """
         if isinstance(eval_dataset, Mapping):
             data: Any = {name: self._other(pairs) for name, pairs in eval_dataset.items()}
@@ -81,7 +82,12 @@ class PairEvaluation(Trainer):  # type: ignore[misc]
         Raises:
             BadInput: See `evaluate`.
         """
-        output = super().predict(self._other(test_dataset), ignore_keys, metric_key_prefix)
+        drops = self.args.dataloader_drop_last
+        self.args.dataloader_drop_last = False  # It would leave pairs out.
+        try:
+            output = super().predict(self._other(test_dataset), ignore_keys, metric_key_prefix)
+        finally:
+            self.args.dataloader_drop_last = drops
         output.metrics.update(
             {f"{metric_key_prefix}_{name}": value for name, value in self._collected(training=False).items()}
         )
@@ -102,9 +108,11 @@ class PairEvaluation(Trainer):  # type: ignore[misc]
     def _initial_model(self) -> nn.Module:
         is_there = hasattr(self.model, "disable_adapter") or self.state.global_step == 0
         if not (self._starts_as_reference and is_there):
+            gone = (
+                "once training has begun" if self._starts_as_reference else "once the trainer is made: it was ref_model"
+            )
             raise BadInput(
-                "the reference is gone once training has begun: give eval_dataset when the trainer is made, or use "
-                "reference = 'live'"
+                f"the reference is gone {gone}. Give eval_dataset when the trainer is made, or use reference = 'live'"
             )
         model: nn.Module = self.model
         return model

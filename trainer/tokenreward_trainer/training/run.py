@@ -16,9 +16,9 @@ from tokenreward_trainer.doubtful import DoubtfulOption
 from tokenreward_trainer.model.devices import give_back_memory
 from tokenreward_trainer.training.checkpoints import last_checkpoint
 from tokenreward_trainer.training.config import PreferenceConfig
-from tokenreward_trainer.training.held_out import learned_of, outcomes
+from tokenreward_trainer.training.held_out import learned_of, outcomes, references_of
 from tokenreward_trainer.training.hub import push
-from tokenreward_trainer.training.marked_spans import found_by, marked_tokens, spans_of
+from tokenreward_trainer.training.marked_spans import found_by, marked_tokens
 from tokenreward_trainer.training.model_card import write_card
 from tokenreward_trainer.training.model_loading import check_models, load_model, load_tokenizer, lora_config
 from tokenreward_trainer.training.pair_sources import RunData, read_pairs
@@ -75,18 +75,18 @@ def _train(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedTokenizer
         peft_config=lora_config(run.lora),
     )
     shown = run.report.examples
-    # Where the reference was precomputed, only what is shown is asked of the initial model once more.
-    asked = shown if arguments.reference_mode == "precompute" else len(data.held_out)
-    before = trainer.token_logps(data.held_out[:asked])
+    # Where there is a reference, only what is shown is asked of the initial model, too.
+    before = trainer.token_logps(data.held_out[: None if arguments.reference_mode == "none" else shown])
     trainer.train(resume_from_checkpoint=_checkpoint(arguments))
     if data.held_out and arguments.eval_strategy == "no":
         trainer.evaluate()
     trainer.save_model(_internal_call=True)  # Otherwise it would be pushed before its record and card are there.
     after = trainer.token_logps(data.held_out)
-    marked = marked_tokens(tokenizer, data.held_out, spans_of(run))
-    spans = found_by(learned_of(trainer, data.held_out, before, after), marked) if data.held_out else None
-    examples = shown_pairs(trainer, data.held_out[:shown], before[:shown], after[:shown], marked, tokenizer)
-    judged = [] if trainer.method.single else outcomes(trainer, data.held_out, before, after)
+    reference = references_of(trainer, data.held_out, before)
+    learned, marked = learned_of(trainer, data.held_out, reference, after), marked_tokens(tokenizer, data.held_out)
+    spans = found_by(learned, marked)
+    examples = shown_pairs(trainer, data.held_out[:shown], before, reference, learned, marked, tokenizer)
+    judged = [] if trainer.method.single else outcomes(trainer, learned)
     record = record_of(trainer, examples, judged, spans, data, run)
     if trainer.is_world_process_zero():
         record.write(Path(arguments.output_dir) / "run.json")

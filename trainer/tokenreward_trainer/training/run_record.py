@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import PreTrainedTokenizerBase
 
 from tokenreward_trainer.data.pair import Mask, Pair
-from tokenreward_trainer.training.held_out import Outcome, references_of
+from tokenreward_trainer.training.held_out import Learned, Outcome
 from tokenreward_trainer.training.learned_rewards import learned_rewards
 from tokenreward_trainer.training.marked_spans import Found
 from tokenreward_trainer.training.pair_dataset import sets_of
@@ -140,7 +140,8 @@ def shown_pairs(
     trainer: PreferenceTrainer,
     pairs: Sequence[Pair],
     before: Sequence[PairLogps],
-    after: Sequence[PairLogps],
+    reference: Sequence[PairLogps],
+    learned: Sequence[Learned],
     marked: Sequence[tuple[Mask | None, Mask | None]],
     tokenizer: PreTrainedTokenizerBase,
 ) -> list[ShownPair]:
@@ -150,22 +151,21 @@ def shown_pairs(
         trainer: After training.
         pairs: The first pairs of its evaluation set.
         before: Their log-probs under the initial model.
-        after: Their log-probs under the trained model.
+        reference: See `held_out.references_of`.
+        learned: See `held_out.learned_of`.
         marked: See `marked_spans.marked_tokens`.
         tokenizer: Gives the tokens' text.
     """
-    references = references_of(trainer, before, len(pairs))
     shown = []
     for number, pair in enumerate(pairs):
-        reference = references[number]
         responses = [
             ShownResponse(
                 side,
                 [tokenizer.decode([token]) for token, shown in zip(ids, counts, strict=True) if shown],
                 None if labels is None else labels[counts].tolist(),
-                learned_rewards(trainer, before[number][index][counts], reference[index][counts]),
-                learned_rewards(trainer, after[number][index][counts], reference[index][counts]),
-                None if (marks := marked[number][index]) is None else marks[counts].tolist(),
+                learned_rewards(trainer, before[number][index][counts], reference[number][index][counts]),
+                learned[number][index].tolist(),
+                None if (marks := marked[number][index]) is None else marks.tolist(),
             )
             for index, (side, ids, labels, counts) in enumerate(
                 (

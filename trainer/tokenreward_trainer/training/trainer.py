@@ -28,7 +28,7 @@ from tokenreward_trainer.training.config import PreferenceConfig
 from tokenreward_trainer.training.live_reference import frozen, frozen_copy
 from tokenreward_trainer.training.metrics import Metrics
 from tokenreward_trainer.training.pair_dataset import PairDataset, check_batches, held_out_of, labeled_dataset, sets_of
-from tokenreward_trainer.training.pair_scoring import PairLogps, score_pairs
+from tokenreward_trainer.training.pair_scoring import PairLogps, score_pairs, without_adapter
 from tokenreward_trainer.training.part_objectives import PartObjectives
 from tokenreward_trainer.training.preparation import (
     adapted,
@@ -267,3 +267,9 @@ class PreferenceTrainer(PartObjectives):
         # As training does, so that a policy that has not moved shows zeros.
         with placed(self.model, self.args.device), self.accelerator.autocast():
             return score_pairs(self.model, pairs, layout=self.layout, max_tokens=self.args.max_forward_tokens)
+
+    def reference_token_logps(self, pairs: Sequence[Pair]) -> list[PairLogps]:
+        """Computes them under the live reference: `ref_model`, or the policy without its adapter."""
+        model = self.model if self.ref_model is None else self.ref_model
+        with placed(model, self.args.device), without_adapter(model), self.accelerator.autocast():
+            return score_pairs(model, pairs, layout=self.layout, max_tokens=self.args.max_forward_tokens)
