@@ -59,6 +59,14 @@ def test_a_contrast_that_two_templates_share_is_one_label() -> None:
     assert [label.name for label in found] == ["t/e", "t/f", "u/f"]
 
 
+def test_two_templates_of_one_name_are_refused_where_their_labels_would_have_one_name_too() -> None:
+    contrast = estimator("contrast", "better", "worse")
+    one, other = template("t", better="b", worse="w", plain=None), template("t", better="x", worse="w")
+    with pytest.raises(BadInput, match=r"two templates are called 't', and both have a label 't/contrast': rename one"):
+        labels([one, other], [contrast])
+    assert [label.name for label in labels([one, other], [estimator("p", "plain")])] == ["t/p"]
+
+
 def test_no_fitting_template_says_what_is_missing() -> None:
     with pytest.raises(BadInput, match=r"e reads nowhere; t has better"):
         labels([template("t", better="b")], [estimator("e", "nowhere")])

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.support.staged_server import FINGERPRINT
+from tokenreward import estimators, templates
+from tokenreward.audit import plan
+from tokenreward.audit.measures.pairs import PairFigures, PairReport, overall
+from tokenreward.audit.output.kept_verdicts import kept_verdicts
+from tokenreward.audit.report import AuditReport, Overall
 from tokenreward.audit.verdict import Advice, Findings, judged_accuracy, on_pairs, on_spans, prefers_worse
-from tokenreward.statistics.bootstrap import Interval
+from tokenreward.statistics.bootstrap import Interval, Sampled
 
 NAN = float("nan")
 
@@ -91,3 +98,40 @@ def test_pairs_are_judged_with_length_controlled_where_that_can_be_said() -> Non
     assert prefers_worse(around(0.7), around(0.3))
     assert judged_accuracy(around(0.7), around(0.3)) == around(0.3)
     assert judged_accuracy(around(0.7), Interval(NAN, NAN, NAN)) == around(0.7)
+
+
+def sampled(value: float) -> Sampled:
+    return Sampled(value, np.full(20, value))
+
+
+def report(pair_sets: list[str]) -> AuditReport:
+    """A label that finds errors better than every baseline, and prefers the worse response of these pairs."""
+    labels = plan.labels([templates.resolve("plain")], [estimators.resolve("lp_word")])
+    found = Overall(*map(sampled, (0.8, 0.7, 0.7, 0.7, 0.7)), {"surprisal": sampled(0.1)}, sampled(0.1), 40, 40, 1)
+    figures = PairFigures(*map(sampled, (0.2, 0.2, 0.2, 0.2, -0.1)))
+    return AuditReport(
+        labels=labels,
+        left_out=[],
+        unfit={},
+        fingerprint=FINGERPRINT,
+        spans=[],
+        pairs=[PairReport(name, 40, 0.5, {"lp_word": figures}) for name in pair_sets],
+        overall={"lp_word": found},
+        overall_pairs={"lp_word": overall([figures])},
+        failures=[],
+        examples={},
+        responses=40,
+        tokens=400,
+        scoring_seconds=0,
+        statistics_seconds=0,
+        resamples=20,
+        seed=0,
+    )
+
+
+def test_the_service_keeps_the_warning_that_a_label_prefers_worse_responses() -> None:
+    (kept,) = kept_verdicts(report(["mine"]))
+    assert kept.words.startswith("their mean prefers the worse response of a pair (mine 0.20); these labels find")
+    (kept,) = kept_verdicts(report([f"a set with a long name {n}" for n in range(30)]))
+    assert kept.words.startswith("their mean prefers the worse response of a pair; these labels find the errors better")
+    assert kept.words.endswith("worth a training run")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tokenreward.audit.examples import Judged, pick
 from tokenreward.audit.fitting import LeftOut, fitting
@@ -30,6 +30,7 @@ def audit(
     model: ModelInfo,
     progress: Progress,
     store: ScoreStore | None = None,
+    named: Collection[str] = (),
     seed: int = 0,
     resamples: int = bootstrap.RESAMPLES,
 ) -> AuditReport:
@@ -42,6 +43,7 @@ def audit(
         model: The model whose labels and baselines are measured.
         progress: Is told of every response.
         store: What was scored before, and where results are kept.
+        named: The estimators that were asked for by name. The report says which of them the model cannot serve.
         seed: Of the resamples and of the random baseline.
         resamples: How many resamples the intervals are from.
 
@@ -51,8 +53,8 @@ def audit(
         JobFailed: A job was cancelled.
     """
     started = time.monotonic()
-    labels = _served(labels, model)
-    kept, left_out = _fitted(sets, labels)
+    served, unfit = _served(labels, model)
+    kept, left_out = _fitted(sets, served)
     wanted = [(response, kept[_place(one)]) for one in sets for item in one.items for response in item.responses]
     scores = score(client, wanted, model, progress, store)
     scored = time.monotonic()
@@ -65,13 +67,14 @@ def audit(
             span_reports.append(span_report(found.name, usable, kept[_place(found)], seed, resamples))
         else:
             pair_reports.append(pair_report(found, scores, kept[_place(found)], failures, seed, resamples))
-    measured = [label for label in labels if any(label in found for found in kept.values())]
+    measured = [label for label in served if any(label in found for found in kept.values())]
     examples = {label.name: pick(label, span_reports, judged_by_set) for label in measured}
     # One response may be there several times, with and without context fields.
     known = {key[:2]: one for key, one in scores.by_key.items() if one.error is None}.values()
     return AuditReport(
         labels=measured,
         left_out=left_out,
+        unfit={one.name: unfit[one.name] for one in labels if one.name in unfit and one.estimator.name in named},
         fingerprint=scores.fingerprint,
         spans=span_reports,
         pairs=pair_reports,
@@ -88,13 +91,18 @@ def audit(
     )
 
 
-def _served(labels: Sequence[Label], model: ModelInfo) -> list[Label]:
-    """Return the labels whose model can serve their estimator. Those of trained labelers were chosen by their model."""
-    unfit = {label.name: label.estimator.unfit_model(model.fingerprint) for label in labels if label.model is None}
-    found = [label for label in labels if unfit.get(label.name) is None]
+def _served(labels: Sequence[Label], model: ModelInfo) -> tuple[list[Label], dict[str, str]]:
+    """Return the labels whose estimator the model can serve, and why not for the others, by their names.
+
+    Those of trained labelers were chosen by their model.
+    """
+    own = [label for label in labels if label.model is None]
+    reasons = {label.name: label.estimator.unfit_model(model.fingerprint) for label in own}
+    unfit = {name: reason for name, reason in reasons.items() if reason is not None}
+    found = [label for label in labels if label.name not in unfit]
     if not found:
-        raise BadInput("; ".join(filter(None, unfit.values())))
-    return found
+        raise BadInput("; ".join(dict.fromkeys(unfit.values())))
+    return found, unfit
 
 
 def _fitted(

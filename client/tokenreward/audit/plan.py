@@ -124,7 +124,8 @@ def labels(
         model: The trained labeler to ask, as `name@fingerprint`; None for the audited model.
 
     Raises:
-        BadInput: No template has what an estimator reads, or all estimators are unbounded.
+        BadInput: No template has what an estimator reads, all estimators are unbounded, or two templates of one name
+            would give labels of one name.
     """
     bounded = [estimator for estimator in methods if not estimator.unbounded]
     if not bounded:
@@ -150,7 +151,14 @@ def labels(
         wanted = "; ".join(f"{e.name} reads {', '.join((*e.branches, *e.fields))}" for e in bounded)
         there = "; ".join(f"{t.name} has {', '.join((*t.branches, *t.fields))}" for t in asked)
         raise BadInput(f"no template has the branches of an estimator: {wanted}; {there}")
-    return list(found.values())
+    kept = list(found.values())
+    twice = next((label for n, label in enumerate(kept) if label.name in {one.name for one in kept[:n]}), None)
+    if twice is not None:
+        raise BadInput(
+            f"two templates are called {twice.template.name!r}, and both have a label {twice.name!r}: rename one, where"
+            " its file says `name`"
+        )
+    return kept
 
 
 def requests(wanted: Iterable[Label]) -> list[Request]:

@@ -74,6 +74,8 @@ class AuditReport:
     Attributes:
         labels: The labels that were measured on some set.
         left_out: The labels that were not measured on a set, for lack of context fields.
+        unfit: Why labels whose estimators were asked for by name were measured nowhere, by their names: the model
+            cannot serve them.
         fingerprint: The set-up that scored.
         spans: The sets of responses with known errors.
         pairs: The sets of pairs.
@@ -91,6 +93,7 @@ class AuditReport:
 
     labels: Sequence[Label]
     left_out: Sequence[LeftOut]
+    unfit: Mapping[str, str]
     fingerprint: Fingerprint
     spans: Sequence[SpanReport]
     pairs: Sequence[PairReport]

@@ -37,7 +37,8 @@ def score(
         wanted: The responses, each with the labels to be measured on it. Equal ones are scored once.
         model: The audited model.
         progress: Is told of every response.
-        store: What was scored before, and where results are kept.
+        store: What was scored before, and where results are kept. Those of a template that names models are not: an
+            adapter of that name may be another one by now.
 
     Raises:
         BadInput: The service means other templates or estimators by the same names.
@@ -49,13 +50,14 @@ def score(
     jobs = _jobs(distinct, scored)
     total = sum(len(job.items) for job in jobs)
     with store or ScoreStore(None) as kept:
-        before = [kept.known(_stored_name(job, model), job.items) for job in jobs]
+        stores = [ScoreStore(None) if job.request.template.models else kept for job in jobs]
+        before = [place.known(_stored_name(job, model), job.items) for job, place in zip(jobs, stores, strict=True)]
         progress.begin(total, sum(map(len, before)))
-        for job, known in zip(jobs, before, strict=True):
+        for job, place, known in zip(jobs, stores, before, strict=True):
             for index, result in known.items():
                 job.take(index, result)
             if len(known) < len(job.items):
-                _run(client, job, model, [n for n in range(len(job.items)) if n not in known], progress, kept)
+                _run(client, job, model, [n for n in range(len(job.items)) if n not in known], progress, place)
     for one in distinct:
         _check_context(scored[one.response.key], one.labels.values())
     return Scores(scored, model.fingerprint)

@@ -55,9 +55,8 @@ def main(argv: list[str]) -> int:
     from tokenreward.dataset.progress import progress_for
 
     sets = _sets(arguments)
-    wanted = labels(
-        _templates(arguments.templates), _estimators(arguments.estimators), arguments.pool, arguments.pool_by
-    )
+    methods = _estimators(arguments.estimators)
+    wanted = labels(_templates(arguments.templates), methods, arguments.pool, arguments.pool_by)
     folder: Path | None = arguments.out
     with connected(arguments.url, arguments.key) as client, progress_for(not arguments.quiet) as progress:
         models = client.models()
@@ -70,6 +69,7 @@ def main(argv: list[str]) -> int:
             model=chosen_model(models, arguments.model, arguments.labeler),
             progress=progress,
             store=ScoreStore(folder and folder / "scores"),
+            named=[method.name for method in methods] if arguments.estimators else [],
             seed=arguments.seed,
             resamples=arguments.resamples,
         )
@@ -180,14 +180,15 @@ def _parser() -> Parser:
         type=Path,
         metavar="DIR",
         help="write DIR/audit.json and DIR/audit.html; DIR/scores keeps what was scored, so that the same command goes"
-        " on after an interruption, and a further label costs no more than its own branches",
+        " on after an interruption, and neither it nor another --pool asks for anything again; other templates and"
+        " estimators may, and templates that name models always do",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
     parser.add_argument(
         "--html", type=Path, metavar="FILE", help="write a self-contained page with charts and examples"
     )
     parser.add_argument(
-        "--parquet", type=Path, metavar="FILE", help="write a row for each set, label and figure, with its interval"
+        "--parquet", type=Path, metavar="FILE", help="write a row for each set, label and figure that has an interval"
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the resamples and the random baseline")
     parser.add_argument(

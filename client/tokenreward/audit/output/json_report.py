@@ -91,7 +91,8 @@ def full(report: AuditReport) -> dict[str, Any]:
 
 
 def _left_out(report: AuditReport) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
+    names = [one.name for one in report.spans] + [one.name for one in report.pairs]
+    found = {name: dict(report.unfit) for name in names} if report.unfit else {}
     for one in report.left_out:
         found.setdefault(one.set, {})[one.label] = one.reason
     return found

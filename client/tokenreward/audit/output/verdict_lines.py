@@ -92,7 +92,12 @@ def origin(report: AuditReport) -> str:
 
 
 def left_out(report: AuditReport) -> Iterator[str]:
-    """Yield a line for each kind of sets that lack context fields: which labels were not measured on them, and why."""
+    """Yield a line for each reason why a model cannot serve labels, with the labels that were asked for by name.
+
+    Then one for each kind of sets that lack context fields: which labels were not measured on them, and why.
+    """
+    for reason in dict.fromkeys(report.unfit.values()):
+        yield f"left out: {', '.join(name for name, own in report.unfit.items() if own == reason)}: {reason}"
     by_set: dict[str, dict[str, str]] = {}
     for one in report.left_out:
         by_set.setdefault(one.set, {})[one.label] = one.reason
