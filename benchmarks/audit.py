@@ -39,7 +39,8 @@ _POOLS = {"pooled": "word", "pooled_steps": "step"}
 _POOLED_RESAMPLES = "200"
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, name: str = "audit") -> int:
+    """Run the benchmark, and write its figures to build/<name>.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=_DATA, help="a directory with spans_*.jsonl and pairs_*.jsonl")
     parser.add_argument("--builtin-only", action="store_true", help="leave the data out")
@@ -60,9 +61,9 @@ def main(argv: list[str] | None = None) -> int:
     asked = ["audit", "--builtin=", *([] if arguments.builtin_only else _files(arguments.data, arguments.out))]
     if not arguments.all:
         asked += ["--responses", str(arguments.responses)]
-    for name in ("templates", "estimators"):
-        if (value := getattr(arguments, name)) is not None:
-            asked += [f"--{name}", value]
+    for option in ("templates", "estimators"):
+        if (value := getattr(arguments, option)) is not None:
+            asked += [f"--{option}", value]
     with serving_labelers(arguments.labeler, serving) as (url, model):
         asked += ["--url", url, "--out", str(arguments.out), "--model", model]
         for path in arguments.labeler:
@@ -71,10 +72,10 @@ def main(argv: list[str] | None = None) -> int:
         if status not in (0, SOME_FAILED):
             return status
         figures = _read(arguments.out / "audit.json")
-        for name, pool in _POOLS.items():
-            figures[name] = _pooled(asked, arguments.out / f"{name}.json", pool)
+        for kind, pool in _POOLS.items():
+            figures[kind] = _pooled(asked, arguments.out / f"{kind}.json", pool)
     figures["total_seconds"] = round(time.monotonic() - started, 1)
-    print(f"figures in {write('audit', figures)}")
+    print(f"figures in {write(name, figures)}")
     return 0
 
 

@@ -4,7 +4,7 @@
 
 Trains a token classifier and a corrector on N edits by rule (none of them of the audit's material), and audits both
 beside every untrained label on the built-in sets. --skip-training audits what the last run trained. Writes
-build/labelers.json and, by `make audit`'s own program, build/audit.json.
+build/labelers.json and, by `make audit`'s own program, build/labelers-audit.json.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from tokenreward import cli
 from tokenreward_workers.model_files.resolve import resolve_model
 
 _OUT = ROOT / "build" / "labelers"
+#: The name of the audit's figures; `make audit` has its own, from which the tables of the docs are.
+_AUDIT = "labelers-audit"
 #: How often each kind reads the edits. A corrector has learned such edits after half of the first time.
 _EPOCHS = {"classifier": 2, "corrector": 1}
 
@@ -40,9 +42,9 @@ def main() -> int:
                 return status
     labelers = [part for kind in _EPOCHS for part in ("--labeler", str(_OUT / kind))]
     asked = ["--builtin-only", "--responses", str(arguments.limit), "--out", str(_OUT / "audit"), *labelers]
-    if (status := audit.main(asked)) != 0:
+    if (status := audit.main(asked, _AUDIT)) != 0:
         return status
-    figures = read("audit")
+    figures = read(_AUDIT)
     best = _best(figures)
     table("trained against the best untrained label, AUROC", [(name, words) for name, words in best.items()])
     records = {kind: json.loads((_OUT / kind / "labeler.json").read_text("utf-8")) for kind in _EPOCHS}

@@ -26,6 +26,13 @@ from tokenreward_trainer.labeler.worked_sums import made_edits
 EDIT = Edit("What is 2+2?", "It is 5, I say.", "It is 4, I say.")
 
 
+AUDITED = builtin.twins("number")[0].prompt
+
+
+def in_parts(text: str) -> list[dict[str, str]]:
+    return [{"type": "text", "text": text[:5]}, {"type": "text", "text": text[5:]}]
+
+
 @pytest.fixture(scope="module")
 def chat() -> ChatFormat:
     return ChatFormat.from_pretrained_tokenizer(chat_tokenizer())
@@ -62,12 +69,22 @@ def test_files_of_pairs_and_of_revisions_are_edits(tmp_path: Path) -> None:
     assert [(edit.worse, edit.better) for edit in found] == [(f"bad {n}", f"good {n}") for n in ("one", "two", "three")]
 
 
+def test_a_prompt_may_be_messages_in_parts(tmp_path: Path) -> None:
+    prompt = [{"role": "user", "content": in_parts("How many are there?")}]
+    (edit,) = read_edits(written(tmp_path / "a.jsonl", {"prompt": prompt, "chosen": "good", "rejected": "bad"}))
+    assert edit.prompt == prompt
+
+
 @pytest.mark.parametrize(
     ("row", "says"),
     [
         ({"prompt": "p", "response": "r"}, "line 1: the columns are 'prompt', 'response'; a labeler learns from"),
         ({"prompt": "p", "chosen": "", "rejected": "r"}, "line 1, field 'chosen': '' is not a response's text"),
-        ({"prompt": builtin.twins("number")[0].prompt, "chosen": "c", "rejected": "r"}, "have to stay unseen"),
+        ({"prompt": AUDITED, "chosen": "c", "rejected": "r"}, "have to stay unseen"),
+        (
+            {"prompt": [{"role": "user", "content": in_parts(AUDITED)}], "chosen": "c", "rejected": "r"},
+            "have to stay unseen",
+        ),
     ],
 )
 def test_what_is_no_edit_is_named(tmp_path: Path, row: dict[str, Any], says: str) -> None:

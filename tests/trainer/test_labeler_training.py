@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForTokenClassification
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForTokenClassification
 
 from tests.support.tiny_checkpoint import save_checkpoint
 from tokenreward import cli, estimators, templates
 from tokenreward.errors import BadInput
 from tokenreward.schema import Item
+from tokenreward_trainer.labeler.classifier import classifier_of
 from tokenreward_trainer.labeler.corrections import answer_loss
 from tokenreward_trainer.labeler.token_classes import IGNORED
 from tokenreward_trainer.model.scorable import make_scorable
@@ -89,6 +90,14 @@ def test_rows_are_the_classes_where_each_token_has_been_read(labelers: dict[str,
             np.testing.assert_allclose(rows[branch].logprobs, good, atol=1e-4)
     assert engine.info.head == "token_classifier"
     assert engine.info.lacks == ("moments", "top", "named")
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "mamba"])
+def test_an_architecture_that_no_classifier_can_be_made_of_is_named(kind: str) -> None:
+    sizes = {"vocab_size": 16, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **sizes))
+    with pytest.raises(BadInput, match=f"no token classifier of the architecture '{kind}'.* take a model of another"):
+        classifier_of(model, 1)
 
 
 def test_a_trained_corrector_finds_what_it_would_write_otherwise(base: Path, labelers: dict[str, Path]) -> None:

@@ -20,7 +20,7 @@ def classifier_of(model: Any, layers: int) -> Any:
         layers: How many of its last layers are trained.
 
     Raises:
-        BadInput: transformers has no token classifier of this architecture.
+        BadInput: transformers has no token classifier of this architecture, or one whose layers have other names.
     """
     from transformers import AutoModelForTokenClassification
 
@@ -32,7 +32,9 @@ def classifier_of(model: Any, layers: int) -> Any:
     try:
         made = AutoModelForTokenClassification.from_config(config, dtype=model.dtype)
     except ValueError as error:
-        raise BadInput(f"transformers has no token classifier of the architecture {config.model_type!r}") from error
+        raise _unfit(config.model_type) from error
+    if not hasattr(made, "score") or not hasattr(made.base_model, "layers"):
+        raise _unfit(config.model_type)
     made.base_model.load_state_dict(model.base_model.state_dict())
     made.name_or_path = model.name_or_path
     trained = [made.score, *([made.base_model.norm] if hasattr(made.base_model, "norm") else [])]
@@ -41,6 +43,13 @@ def classifier_of(model: Any, layers: int) -> Any:
     for module in trained:
         module.requires_grad_(True)
     return made
+
+
+def _unfit(architecture: str) -> BadInput:
+    return BadInput(
+        f"transformers has no token classifier of the architecture {architecture!r} that could be trained here: take a"
+        " model of another one, such as llama or qwen2"
+    )
 
 
 def weighted_loss(counts: list[int]) -> Callable[[Any, dict[str, Any]], torch.Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 from tokenreward.audit import builtin
 from tokenreward.dataset.formats import numbered_rows
 from tokenreward.errors import BadInput
+from tokenreward.schema.messages import text_of
 from tokenreward_trainer.data.conversations import conversation_of
 from tokenreward_trainer.labeler.edits import Edit
 
@@ -42,7 +43,7 @@ def _edits(path: Path, audited: set[str]) -> Iterator[Edit]:
         if columns is None:
             raise BadInput(f"{where}: the columns are {', '.join(map(repr, row))}; a labeler learns from {_KINDS}")
         worse, better = (_text(row, column, where) for column in columns)
-        if any(message.get("content") in audited for message in conversation.messages):
+        if any(text_of(message.get("content")) in audited for message in conversation.messages):
             raise BadInput(f"{where}: this prompt is of the audit's built-in sets, which have to stay unseen")
         prompt = row["prompt"] if isinstance(row["prompt"], str) else [dict(one) for one in conversation.messages]
         yield Edit(prompt, worse, better)
