@@ -69,9 +69,10 @@ def served_contrast(plan: Plan, model: str, out: Path, seed: int, row: str, stro
             settings = {"TOKENREWARD_MODEL": path, "TOKENREWARD_MODEL_NAME": name, "TOKENREWARD_DTYPE": "float32"}
             stack.start_worker(engine="transformers", **settings)
         stack.wait_ready(2)
+        found = file.with_name(f"found-{file.name}")
         done = label_dataset(
             out / "data" / str(seed) / "pairs.jsonl",
-            file,
+            found,
             model="start",
             template="strong-weak",
             models={"policy": "strong"},
@@ -81,6 +82,7 @@ def served_contrast(plan: Plan, model: str, out: Path, seed: int, row: str, stro
         )
     if done.failed:
         raise SystemExit(f"{file}: {done.failed} responses could not be labeled: {done.reasons}")
+    _publish(found, file, read_rows(found))
     return file
 
 
@@ -141,8 +143,13 @@ def _label_file(labels: Labels, pairs: Path, labeled: Path, url: str) -> None:
     if done.failed and not labels.partial:
         raise SystemExit(f"{labeled}: {done.failed} responses could not be labeled: {done.reasons}")
     print(f"{labeled}: {done.failed} responses without such labels", flush=True)
+    _publish(found, labeled, [_with_zeros(row) for row in read_rows(found)])
+
+
+def _publish(found: Path, labeled: Path, rows: list[dict[str, Any]]) -> None:
+    """Only a file whose labels are taken stands under the name that training reads, and that is not labeled again."""
     shutil.copyfile(meta_path(found), meta_path(labeled))
-    _write(labeled, [_with_zeros(row) for row in read_rows(found)])
+    _write(labeled, rows)
 
 
 def _with_zeros(row: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from tokenreward.dataset.atomic import replace
 from tokenreward.schema import digest
 from tokenreward_trainer.config_file import Positive, Section, content_of
 
@@ -107,8 +109,22 @@ class Plan(Section):
         """Identifies the kind of labels that a row trains with; None if it has none of the plan's kinds."""
         if row.labels not in self.labels:
             return None
-        kind = self.labels[row.labels]
-        return digest(kind.model_dump() | ({"edits": self.labeler_edits} if kind.labeler else {}))
+        return digest(self._kind(self.labels[row.labels]))
+
+    def to_train(self, runs: Iterable[Run]) -> Plan:
+        """What these runs read: their seeds, and their kinds of labels beside the first, which every run reads."""
+        kinds = {next(iter(self.labels)), *(run.row.labels for run in runs)}
+        labels = {name: kind for name, kind in self.labels.items() if name in kinds}
+        return self.model_copy(update={"labels": labels, "seeds": sorted({run.seed for run in runs})})
+
+    def parts(self) -> dict[str, str]:
+        """Identities of what a folder may hold from an earlier call, by name."""
+        found = {"what all rows share": self.identity}
+        found |= {f"labels.{name}": digest(self._kind(kind)) for name, kind in self.labels.items()}
+        return found | {f"rows.{name}": digest(row.model_dump()) for name, row in self.rows.items()}
+
+    def _kind(self, kind: Labels) -> dict[str, Any]:
+        return kind.model_dump() | ({"edits": self.labeler_edits} if kind.labeler else {})
 
     def recalled(self, results: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The runs of a results file that are runs of this plan, too."""
@@ -130,6 +146,18 @@ class Run:
     name: str
     row: Row
     seed: int
+
+
+def claim(plan: Plan, out: Path) -> None:
+    """Takes a folder for a plan, and refuses one that holds anything which other settings have made."""
+    path, mine = out / "plan.json", plan.parts()
+    held = json.loads(path.read_bytes()) if path.exists() else {}
+    other = [name for name, identity in mine.items() if held.get(name, identity) != identity]
+    if other:
+        raise SystemExit(f"{out} was made with other settings ({', '.join(other)}): name another folder with --out")
+    out.mkdir(parents=True, exist_ok=True)
+    with replace(path) as file:
+        file.write(json.dumps(held | mine, indent=1).encode())
 
 
 def read_plan(overrides: list[str]) -> Plan:

@@ -55,10 +55,16 @@ def finished(out: Path, run: Run) -> dict[str, Any] | None:
     return content
 
 
+def has_policy(out: Path, run: Run) -> bool:
+    """Whether the run was trained and its weights are still there."""
+    folder = folder_of(out, run)
+    return (folder / "trained.json").exists() and (folder / "model").exists()
+
+
 def train(plan: Plan, model: str, out: Path, run: Run) -> None:
     """Trains the policy, unless it is there. What was measured of one that was thrown away stays."""
     folder, started = folder_of(out, run), time.monotonic()
-    if _trained(folder):
+    if has_policy(out, run):
         return
     for left in folder.glob("*"):  # Half a policy, or the answers of one thrown away.
         if left.is_dir():
@@ -100,10 +106,6 @@ def do(plan: Plan, model: str, out: Path, run: Run, keep: bool) -> dict[str, Any
     if not keep:
         shutil.rmtree(folder / "model", ignore_errors=True)
     return found
-
-
-def _trained(folder: Path) -> bool:
-    return (folder / "trained.json").exists() and (folder / "model").exists()
 
 
 def _right(answer: Mapping[str, Any]) -> bool:

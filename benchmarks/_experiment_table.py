@@ -48,10 +48,6 @@ class Results:
         return float(np.mean(values))
 
 
-def _marks(run: Mapping[str, Any]) -> list[float]:
-    return [float(mark) for mark in run["right"]]
-
-
 def tables(plan: Mapping[str, Any], runs: Sequence[Mapping[str, Any]]) -> str:
     """Both tables in Markdown, of a plan as the results file has it."""
     results = Results.of(runs)

@@ -26,8 +26,8 @@ from typing import Any
 
 from benchmarks import _report
 from benchmarks._experiment_data import prepare
-from benchmarks._experiment_plan import Plan, Row, Run, read_plan, smoke
-from benchmarks._experiment_runs import do, finished, recall, train
+from benchmarks._experiment_plan import Plan, Row, Run, claim, read_plan, smoke
+from benchmarks._experiment_runs import do, finished, has_policy, recall, train
 from benchmarks._experiment_table import Results, detectable, tables
 
 RESULTS = Path(__file__).parent / "results" / "experiment.json"
@@ -35,7 +35,7 @@ DOCUMENT = _report.ROOT / "docs" / "experiment.md"
 _TABLES = re.compile(r"(<!-- tables -->\n).*?(<!-- end of tables -->)", re.DOTALL)
 #: Assumed, not measured: the share of prompts that one of two policies answers rightly and the other does not.
 _CHANGED = 0.15
-#: Rows whose first policy figure3.py draws.
+#: Rows whose first policy figure3.py draws; a policy that a finished run has left nothing of is trained once more.
 _SHOWN = ("dpo", "dpo-reg")
 
 
@@ -51,6 +51,8 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep all weights, 0.5 GB a run")
     parser.add_argument("--commit", action="store_true", help="write the results file and the document's tables")
     options, overrides = parser.parse_known_args()
+    if options.smoke and options.commit:
+        parser.error("--smoke measures nothing that could be committed")
     plan = read_plan(overrides).model_copy(update={"contrast": options.contrast})
     if options.detectable:
         best, worst = detectable(plan.prompts.test, len(plan.seeds), _CHANGED)
@@ -81,20 +83,24 @@ def _run(plan: Plan, out: Path, keep: bool) -> list[dict[str, Any]]:
     from tokenreward_workers.model_files.resolve import resolve_model
 
     model = str(resolve_model(plan.model).path)
+    claim(plan, out)
     recall(out, plan.recalled(json.loads(RESULTS.read_bytes())))
     runs = [Run(name, row, seed) for name, row in plan.rows.items() for seed in _seeds(plan, row)]
     known = [_known(plan, out, run) for run in runs]
     waiting = [run for run, result in zip(runs, known, strict=True) if result is None]
-    if waiting:
-        prepare(plan, model, out)
     needed = {(run.row.labels, run.seed) for run in waiting}
     kept = needed | {(name, plan.seeds[0]) for name in _SHOWN}
+    again = [run for run in runs if run not in waiting and (run.name, run.seed) in kept and not has_policy(out, run)]
+    if waiting:
+        prepare(plan, model, out)
+    elif again:
+        prepare(plan.to_train(again), model, out)
     found = []
     for run, result in zip(runs, known, strict=True):
         if result is None:
             print(f"{run.name}, seed {run.seed}", flush=True)
             result = do(plan, model, out, run, keep or (run.name, run.seed) in kept)
-        elif (run.name, run.seed) in needed:
+        elif run in again:
             train(plan, model, out, run)
         right = result["right"]
         share = right.count("1") / len(right)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks import _experiment_runs
-from benchmarks._experiment_plan import Run, read_plan, smoke
+from benchmarks._experiment_plan import Plan, Run, claim, read_plan, smoke
 from benchmarks._experiment_runs import finished, recall, rto_settings_of, settings_of
 from benchmarks._experiment_table import Results, detectable, tables
 
@@ -102,6 +103,34 @@ def test_a_policy_that_was_thrown_away_is_trained_again_and_its_result_stays(
 
     assert len(trained) == 1
     assert sorted(path.name for path in folder.rglob("*")) == ["model", "result.json", "trained.json"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (read_plan(["--train.learning_rate", "1e-6"]), "what all rows share"),
+        (read_plan(["--rows.simpo.train.beta", "10"]), "rows.simpo"),
+        (read_plan(["--labels.siblings.template", "evidence"]), "labels.siblings"),
+        (PLAN.model_copy(update={"labeler_edits": 10}), "labels.classifier"),
+    ],
+)
+def test_a_folder_that_other_settings_have_made_is_refused(changed: Plan, named: str, tmp_path: Path) -> None:
+    claim(PLAN, tmp_path)
+    claim(PLAN.narrowed(["dpo"], [0]), tmp_path)
+    with pytest.raises(SystemExit, match=re.escape(f"({named}")):
+        claim(changed, tmp_path)
+    claim(PLAN, tmp_path)
+
+
+def test_a_row_that_is_left_out_does_not_matter_to_a_folder(tmp_path: Path) -> None:
+    claim(PLAN, tmp_path)
+    claim(read_plan(["--rows.simpo.train.beta", "10"]).narrowed(["dpo"], None), tmp_path)
+
+
+def test_policies_that_figure_3_draws_need_few_labels() -> None:
+    runs = [Run(name, PLAN.rows[name], 0) for name in ("dpo", "dpo-reg")]
+    small = PLAN.to_train(runs)
+    assert (list(small.labels), small.seeds) == (["paper"], [0])
 
 
 def test_runs_of_another_plan_are_not_taken_for_its_own() -> None:
