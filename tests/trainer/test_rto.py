@@ -258,6 +258,7 @@ def test_dense_rewards_come_from_a_service_for_the_very_tokens(content: Row, tmp
     [
         ("run", {"directory": ""}, "run.directory is not set"),
         ("model", {"name": ""}, "model.name is not set"),
+        ("model", {"quantization": "nf4"}, "an adapter has to be trained"),
         ("prompts", {"count": None}, "prompts.count is not set"),
         ("rewards", {"source": "dpo"}, "rewards.source = 'dpo' and rewards.dpo go together"),
         ("rewards", {"dpo": "x"}, "rewards.source = 'dpo' and rewards.dpo go together"),

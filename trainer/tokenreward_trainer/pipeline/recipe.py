@@ -16,7 +16,7 @@ from tokenreward_trainer.ranking.pair_selection import Ranking
 from tokenreward_trainer.rto.settings import Ppo, Rewards, Rollouts
 from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.training import settings
-from tokenreward_trainer.training.settings import Lora, Model
+from tokenreward_trainer.training.settings import Lora, Model, check_quantization
 
 
 class Directory(Section):
@@ -212,8 +212,7 @@ def _check(recipe: Recipe) -> None:
         raise BadInput("label.serve is for a service that is started here, and label.url names another: remove one")
     if recipe.label.url is None and recipe.label.model is not None:
         raise BadInput("label.model names a model of the service at label.url; without one, the policy itself labels")
-    if recipe.model.quantization and not recipe.lora.r:
-        raise BadInput("model.quantization freezes the weights, so an adapter has to be trained: set lora.r, as in 64")
+    check_quantization(recipe.model, recipe.lora)
     if recipe.report.baseline and not recipe.train.get("reg_alpha", 0):
         raise BadInput("report.baseline trains the same without the regulariser, and train.reg_alpha is 0: set one")
     if recipe.sft.train.get("method", "sft") != "sft":

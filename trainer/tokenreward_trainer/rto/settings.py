@@ -11,7 +11,7 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.config_file import Positive, Section, complaints, content_of
 from tokenreward_trainer.prompts.section import Prompts, check_prompts
 from tokenreward_trainer.sampling.settings import Sampling
-from tokenreward_trainer.training.settings import Lora, Model
+from tokenreward_trainer.training.settings import Lora, Model, check_quantization
 
 Number = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -154,6 +154,7 @@ def rto_of(content: Mapping[str, Any]) -> RtoRun:
         raise BadInput("run.directory is not set: where the run goes, as in --run.directory runs/rto")
     if not run.model.name:
         raise BadInput("model.name is not set: a directory or hub name, as in --model.name DIRECTORY")
+    check_quantization(run.model, run.lora)
     check_prompts(run.prompts)
     if run.sample.engine == "vllm" and run.lora.r:
         raise BadInput("sample.engine = 'vllm' loads whole weights, and lora.r trains an adapter: take 'transformers'")

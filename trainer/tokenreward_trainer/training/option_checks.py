@@ -36,7 +36,7 @@ _WEIGHTED = f"{', '.join(_NAMES[:-1])} or {_NAMES[-1]}"
 REFERENCES = ("auto", "precompute", "live", "none")
 LAYOUTS = ("auto", "packed", "padded")
 
-#: The paper's range for alpha is {0.1, 0.25, 0.5}; beyond this, the regulariser outweighs the preference loss.
+#: The paper's range for alpha is {0.1, 0.25, 0.5}.
 REG_ALPHA_DOUBTFUL = 1.0
 
 
@@ -125,27 +125,27 @@ def _check_combinations(args: PreferenceConfig) -> None:
         raise BadInput("reg_scale = 'labels' measures reg_alpha, and reg_alpha = 0 is none: set reg_alpha")
     if args.reference == "none" and method.reference:
         raise BadInput(f"reference = 'none' with method = '{args.method}', which compares with a reference model")
+    if args.reference == "precompute" and method.single:
+        raise BadInput(f"reference = 'precompute' with method = '{args.method}', which compares nothing: use 'none'")
     if args.reference == "precompute" and args.needs_live_reference:
         raise BadInput(
             f"reference = 'precompute' with method = '{args.method}', whose KL needs more of the reference than "
             "log-probs of the pairs: use reference = 'live'"
         )
     if args.reference == "live" and not method.reference:
+        instead = "" if method.single else ", or 'precompute' for the learned token rewards in the metrics"
         raise BadInput(
-            f"reference = 'live' costs a forward pass a step that '{args.method}' never looks at: use 'none', or "
-            "'precompute' for the learned token rewards in the metrics"
+            f"reference = 'live' costs a forward pass a step that '{args.method}' never looks at: use 'none'{instead}"
         )
 
 
 def _warn_of_doubtful(args: PreferenceConfig) -> None:
     method = args.chosen_method
     if args.reg_alpha > REG_ALPHA_DOUBTFUL:
-        warnings.warn(
-            f"reg_alpha = {args.reg_alpha} is far above the paper's range of 0.1 to 0.5, where the regulariser "
-            "outweighs the preference loss; 0.25 is a good start",
-            DoubtfulOption,
-            stacklevel=5,
-        )
+        doubt = "is far above the paper's range of 0.1 to 0.5; 0.25 is a good start"
+        if args.reg_scale == "labels":
+            doubt = "standard deviations of the labels: an ordinary label pulls harder than the preference loss"
+        warnings.warn(f"reg_alpha = {args.reg_alpha} {doubt}", DoubtfulOption, stacklevel=5)
     if "gamma_ratio" in method.options and args.beta is not None and args.beta < 1:
         warnings.warn(
             f"beta = {args.beta} is a DPO value: {method.shown} averages log-probs over tokens and uses 2 to 10",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -77,11 +78,12 @@ def _from_files(run: Run, arguments: PreferenceConfig, tokenizer: PreTrainedToke
         "single": arguments.chosen_method.single,
         "teacher": arguments.chosen_method.teacher,
     }
-    columns = [part.columns for part in data.parts] + [data.columns] * len(data.eval_sets)
+    columns: list[dict[str, str]] = [part.columns for part in data.parts] + [data.columns] * len(data.eval_sets)
     with arguments.main_process_first(local=False, desc="data"):  # The others find files fetched and labeled.
         files = [path_of(part) for part in data.parts] + [Path(file) for file in data.eval_sets.values()]
         if run.labels.source == "service":
-            files = [_labeled_by_service(run, file, Path(arguments.output_dir)) for file in files]
+            files = _labeled_by_service(run, files, Path(arguments.output_dir) / "labels")
+            columns = [{}] * len(files)  # Labeled files have the names that are read here.
     loaded = [load_pairs(file, tokenizer, columns=c, **limits) for file, c in zip(files, columns, strict=True)]
     for file, each in zip(files, loaded, strict=True):
         if each.provenance != loaded[0].provenance:
@@ -139,28 +141,38 @@ def _with_own_labels(run: Run, data: RunData, device: torch.device) -> RunData:
     return replace(data, train=train, held_out=held_out, eval_sets=named_sets, provenance=None)
 
 
-def _labeled_by_service(run: Run, file: Path, out: Path) -> Path:
-    """The file, labeled by the service; what was labeled already stays."""
+def _labeled_by_service(run: Run, files: Sequence[Path], folder: Path) -> list[Path]:
+    """The files, labeled by the service; what was labeled already stays."""
     from tokenreward.dataset import label_dataset
 
-    target = out / "labels" / file.name
-    target.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     labels = run.labels
-    done = label_dataset(
-        file,
-        target,
-        model=labels.model,
-        template=labels.template,
-        estimator=labels.estimator,
-        parameters=labels.parameters,
-        contexts=labels.context,
-        pool=labels.pool,
-        pool_by=labels.pool_by,
-        score=labels.score,
-        models=labels.models,
-        url=labels.url,
-    )
-    return done.path
+    done = {
+        file: label_dataset(
+            file,
+            target,
+            columns=run.data.columns,
+            model=labels.model,
+            template=labels.template,
+            estimator=labels.estimator,
+            parameters=labels.parameters,
+            contexts=labels.context,
+            pool=labels.pool,
+            pool_by=labels.pool_by,
+            score=labels.score,
+            models=labels.models,
+            url=labels.url,
+        ).path
+        for file, target in targets_of(files, folder).items()
+    }
+    return [done[file] for file in files]
+
+
+def targets_of(files: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """Returns where each file is labeled to: under its own name, behind a number where two have the same name."""
+    different = list(dict.fromkeys(files))
+    alike = len({file.name for file in different}) < len(different)
+    return {file: folder / (f"{number}-{file.name}" if alike else file.name) for number, file in enumerate(different)}
 
 
 def _origin(run: Run, data: RunData) -> str:

@@ -221,6 +221,16 @@ def run_of(content: Mapping[str, Any]) -> Run:
     return run
 
 
+def check_quantization(model: Model, lora: Lora) -> None:
+    """Checks that something is trained of a quantised model.
+
+    Raises:
+        BadInput: No adapter is.
+    """
+    if model.quantization and not lora.r:
+        raise BadInput("model.quantization freezes the weights, so an adapter has to be trained: set lora.r, as in 64")
+
+
 def _check(run: Run) -> None:
     if not run.model.name:
         raise BadInput("model.name is not set: a directory or hub name, as in --model.name DIRECTORY")
@@ -231,8 +241,7 @@ def _check(run: Run) -> None:
     if run.data.mix and run.labels.source == "service":
         raise BadInput("labels.source = 'service' labels one file, data.train: label the files of data.mix first")
     _check_columns(run.data)
-    if run.model.quantization and not run.lora.r:
-        raise BadInput("model.quantization freezes the weights, so an adapter has to be trained: set lora.r, as in 64")
+    check_quantization(run.model, run.lora)
     if run.data.eval and run.data.eval_share:
         raise BadInput("data.eval and data.eval_share: give one of them")
     if (run.labels.source == "contrast") != (run.labels.strong is not None):
