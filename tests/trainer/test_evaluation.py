@@ -25,6 +25,7 @@ from tokenreward_trainer.evaluation.answers import Answer, Answers
 from tokenreward_trainer.evaluation.output.page import shown_places
 from tokenreward_trainer.evaluation.statistics import difference_of, sign_test, slices_of, values_of
 from tokenreward_trainer.prompts import parts_of, write_prompts
+from tokenreward_trainer.report.run_sections import scores
 from tokenreward_trainer.sampling.engines.transformers import TransformersEngine
 from tokenreward_trainer.scorers.constraints import Constraints
 
@@ -147,6 +148,15 @@ def test_slices_are_by_family_and_level_where_prompts_have_them() -> None:
     assert found[1].values["s"]["tokens"].value == 2.0
     assert found[3].differences["t"]["tokens"].interval.value == 2.0
     assert [part.name for part in slices_of([{"family": "a"}] * 4, values)] == ["all"]
+
+
+@pytest.mark.parametrize(
+    ("row", "name"), [({"family": "a", "level": 1}, "a, level 1"), ({"family": "a"}, "a"), ({"level": 2}, "level 2")]
+)
+def test_prompts_with_one_of_both_columns_have_a_group_too(row: dict[str, Any], name: str) -> None:
+    response = {"score": 1.0}
+    assert f"<td>{name}</td>" in scores([row], [{"responses": [response]}])
+    assert "<td>all</td>" in scores([{}], [{"responses": [response]}])
 
 
 def test_examples_are_spread_over_the_file() -> None:

@@ -328,6 +328,24 @@ def test_what_is_missing_is_found_by_a_check(options: list[str], says: str, caps
     assert says in capsys.readouterr().err
 
 
+def test_only_what_the_run_is_about_is_pushed(content: Row) -> None:
+    recipe = recipe_of(changed(changed(content, "train", push_to_hub=True), "run", rounds=2))
+    trainings = [stage for stage in stages_of(recipe) if stage.name.startswith(("train", "baseline"))]
+    pushed = {stage.name: stage.options(recipe)["train"]["push_to_hub"] for stage in trainings}
+    assert list(pushed.values()) == [False, False, True]
+    assert "push_to_hub" not in stages_of(recipe_of(content))[-2].options(recipe_of(content))["train"]
+
+
+def test_packed_weights_make_another_sft(content: Row, tmp_path: Path) -> None:
+    (tmp_path / "sft.jsonl").write_text("{}")
+    plain = changed(
+        content | {"sft": {"file": str(tmp_path / "sft.jsonl")}, "lora": {"r": 4}}, "report", baseline=False
+    )
+    recipes = [recipe_of(plain), recipe_of(changed(plain, "model", quantization="nf4"))]
+    first, second = (stages_of(recipe)[1].options(recipe) for recipe in recipes)
+    assert first["load"] != second["load"]
+
+
 def test_a_scorer_that_nobody_knows_is_named_before_anything_is_sampled(content: Row, tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="unknown scorer 'bleu'"):
         run_recipe(recipe_of(changed(_elsewhere(content, tmp_path), "rank", scorer="bleu")), progress=False)

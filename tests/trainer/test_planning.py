@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
@@ -17,11 +18,14 @@ from transformers import MixtralConfig, MixtralForCausalLM
 from benchmarks.harness.waiting import patience
 from tokenreward import cli
 from tokenreward_trainer.planning.check import plan_of
+from tokenreward_trainer.planning.demand import demand_of
 from tokenreward_trainer.planning.memory import GB, Demand, memory_of
 from tokenreward_trainer.planning.model_shape import KNOWN, shape_of
 from tokenreward_trainer.planning.words import arithmetic, in_words
+from tokenreward_trainer.planning.workload import workload_of
 from tokenreward_trainer.prompts.demo_pairs import write_pairs
 from tokenreward_trainer.training.settings import read_run, run_of, shipped
+from tokenreward_trainer.training.trainings import arguments_of
 
 RECIPES = sorted(name for name in shipped() if name != "demo")
 LLAMA = KNOWN["meta-llama/meta-llama-3-8b-instruct"]
@@ -142,6 +146,35 @@ def test_pairs_that_are_there_are_counted_and_measured(tmp_path: Path, policy: P
     assert "4 (9 pairs, 8 a step)" in out
     assert "about" in out
     assert "demo: fine" in out
+
+
+def test_tokens_are_counted_whatever_shape_rows_have_and_however_they_are_packed(tmp_path: Path, policy: Path) -> None:
+    pair = {"prompt": "p" * 400, "chosen": "c" * 200, "rejected": "r" * 200}
+    renamed = {"question": pair["prompt"], "good": pair["chosen"], "rejected": pair["rejected"]}
+    turns = [{"role": "user", "content": "p" * 400}, {"role": "assistant", "content": "c" * 400}]
+    shapes: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (pair, {}),
+        (renamed, {"columns": {"prompt": "question", "chosen": "good"}}),
+        ({"prompt": "p" * 400, "response": "c" * 400}, {}),
+        ({"messages": turns}, {}),
+    ]
+    for row, data in shapes:
+        file = tmp_path / "rows.jsonl.gz"
+        with gzip.open(file, "wt") as lines:
+            lines.write((json.dumps(row) + "\n") * 8)
+        train = {"num_train_epochs": 1, "use_cpu": True}
+        run = run_of({"model": {"name": str(policy)}, "data": {"train": str(file)} | data, "train": train})
+        found = workload_of(run, arguments_of(run), cards=1)
+        assert found is not None
+        assert (found.pairs, found.tokens) == (8, 8 * 200), row
+
+
+@pytest.mark.parametrize(("reference", "beside"), [(None, False), ("another", True)])
+def test_a_live_reference_of_its_own_is_held_beside_an_adapter(reference: str | None, beside: bool) -> None:
+    train = {"method": "tdpo2", "use_cpu": True}
+    content = {"model": {"name": "m", "reference": reference}, "lora": {"r": 4}, "data": {"train": "t"}, "train": train}
+    run = run_of(content)
+    assert demand_of(run, arguments_of(run), LLAMA).live_reference == beside
 
 
 def test_a_configuration_without_a_shape_is_refused_by_name(tmp_path: Path) -> None:

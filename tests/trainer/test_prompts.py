@@ -29,6 +29,9 @@ def test_a_longer_set_begins_with_the_shorter_one() -> None:
 def test_no_prompt_comes_twice_and_ids_name_their_place() -> None:
     rows = prompt_rows(EVERYTHING, 600)
     assert len({row["prompt"] for row in rows}) == len({row["id"] for row in rows}) == 600
+    twice = prompt_rows(parts_of(["arithmetic:1", "arithmetic:1", "format:1"]), 9)
+    assert len({row["id"] for row in twice}) == 9
+    assert sum(row["family"] == "arithmetic" for row in twice) == 6
 
 
 @pytest.mark.parametrize("part", parts_of(["arithmetic"]), ids=lambda part: f"level {part.level}")

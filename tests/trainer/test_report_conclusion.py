@@ -28,6 +28,11 @@ def test_without_held_out_pairs_it_says_that_it_cannot_say() -> None:
     ]
 
 
+def test_a_method_that_compares_nothing_is_no_reason_to_ask_for_held_out_pairs() -> None:
+    (line,) = sentences([record("SFT", held_out=12)])
+    assert line.startswith("SFT compares no responses.")
+
+
 def test_without_a_baseline_it_says_what_is_missing() -> None:
     (line,) = sentences([record("DPO", judged(30, 40))])
     assert line.startswith("DPO prefers the chosen response in 75% (95% interval ")

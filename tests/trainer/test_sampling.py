@@ -186,6 +186,8 @@ def test_a_run_that_broke_off_goes_on_to_the_same_file(
     with pytest.raises(KeyboardInterrupt):
         sample_file(prompts, out, str(policy), SHORT)
     assert not out.exists()
+    with pytest.raises(BadInput, match=r"beginning of another run \(temperature differ\)"):
+        sample_file(prompts, out, str(policy), SHORT.model_copy(update={"temperature": 0.5}))
     sample_file(prompts, out, str(policy), SHORT)
     assert calls == [2, 2, 2, 2, 1]
     assert out.read_bytes() == whole.read_bytes()

@@ -138,8 +138,9 @@ class RunState:
             saved = json.loads(path.read_bytes())
             keys = {**saved["plan"], **self._plan}  # what one of the two does not mention has its default there
             different = [key for key in keys if saved["plan"].get(key) != self._plan.get(key)]
-            if different and saved["provenance"] is None:
-                self._begin()  # the service took nothing on that plan
+            begun = saved["provenance"] is not None or any(self.directory.glob("*.done"))
+            if different and not begun:
+                self._begin()  # nothing was done on that plan
                 return
             if different:
                 raise BadInput(

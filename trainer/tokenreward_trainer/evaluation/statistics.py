@@ -15,11 +15,10 @@ from tokenreward.statistics.bootstrap import Resamples
 from tokenreward_trainer.evaluation.answers import Answers
 from tokenreward_trainer.evaluation.result import METRICS, Difference, Slice
 from tokenreward_trainer.evaluation.scores import Scores
+from tokenreward_trainer.prompts.grouping import group_of
 from tokenreward_trainer.resumable.segments import Row
 
 Floats = NDArray[np.float64]
-#: Columns of the prompts that make slices.
-_GROUPING = ("family", "level")
 #: metric -> one value a prompt, the mean over its answers; NaN where no answer has a value
 Values = dict[str, Floats]
 
@@ -60,13 +59,8 @@ def slices_of(rows: Sequence[Row], values: Mapping[str, Values]) -> list[Slice]:
     """
     places: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
-        names = [
-            f"{column} {row[column]}" if column == "level" else str(row[column])
-            for column in _GROUPING
-            if column in row
-        ]
-        if names:
-            places.setdefault(", ".join(names), []).append(number)
+        if name := group_of(row):
+            places.setdefault(name, []).append(number)
     parts = [(name, np.array(where)) for name, where in sorted(places.items())] if len(places) > 1 else []
     return [_slice(name, where, values) for name, where in [("all", np.arange(len(rows))), *parts]]
 

@@ -53,6 +53,7 @@ def weights_in(folder: Path, name: str) -> list[str]:
 def _merge(adapter: Path, merged: Path, recipe: Recipe) -> None:
     from tokenreward_trainer.training.model_loading import load_adapted, load_tokenizer
 
-    model, _ = load_adapted(str(adapter), recipe.model.name, recipe.model)
+    whole = recipe.model.model_copy(update={"quantization": None})  # Merged into packed weights, it would be rounded.
+    model, _ = load_adapted(str(adapter), recipe.model.name, whole)
     model.merge_and_unload().save_pretrained(merged)
     load_tokenizer(recipe.model.name).save_pretrained(merged)

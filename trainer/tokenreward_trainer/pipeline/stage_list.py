@@ -52,6 +52,8 @@ def _round(recipe: Recipe, number: int, trained: str | None) -> list[Stage]:
         return Stage(named(name, number), inputs | policy, options, run, version)
 
     def training(name: str, **changes: Any) -> Stage:
+        if recipe.train.get("push_to_hub") and (name, number) != ("train", recipe.run.rounds):
+            changes["push_to_hub"] = False  # The repository is for the model that the run is about.
         return stage(
             name,
             {"label": source("label", *_LABELED)},

@@ -42,7 +42,7 @@ def demand_of(run: Run, arguments: PreferenceConfig, shape: ModelShape) -> Deman
         row_tokens=run.data.max_length,
         checkpointing=arguments.gradient_checkpointing or _activation_checkpointing(run.train),
         optimizer=str(getattr(arguments.optim, "value", arguments.optim)),
-        live_reference=arguments.reference_mode == "live" and not lora.r,
+        live_reference=arguments.reference_mode == "live" and (not lora.r or run.model.reference is not None),
         full_kl="kl" in arguments.chosen_method.extras,
         fused_softcap=has_flash_attn(),
     )

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from tokenreward.dataset.formats import read_labeled
-from tokenreward.dataset.inputs.file_kinds import COLUMNAR
 from tokenreward_trainer.training.config import PreferenceConfig
-from tokenreward_trainer.training.settings import Run
+from tokenreward_trainer.training.settings import Part, Run
 
 #: Rows whose length stands for that of all.
 _SAMPLE = 200
 #: Characters of a token, where a row has no ids.
 _CHARACTERS = 4.0
+#: Files whose lines are rows.
+_LINES = {".jsonl", ".ndjson"}
+#: The columns that a row with one response may have it in; `messages` have the prompt, too.
+_ALONE = ("token_ids", "response", "completion", "messages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ def workload_of(run: Run, arguments: PreferenceConfig, cards: int) -> Workload |
     each = max(1, math.ceil(whole / arguments.gradient_accumulation_steps))
     steps = arguments.max_steps if arguments.max_steps > 0 else math.ceil(arguments.num_train_epochs * each)
     epochs = steps / each if arguments.max_steps > 0 else arguments.num_train_epochs
-    a_pair = _mean_tokens(Path(run.data.parts[0].file), run.data.max_length) if there else 2.0 * run.data.max_length
+    a_pair = _mean_tokens(run.data.parts[0], run.data.max_length) if there else 2.0 * run.data.max_length
     trainings = 2 if run.report.baseline else 1
     return Workload(pairs, there, batch, steps, round(trainings * epochs * pairs * a_pair), not there)
 
@@ -77,21 +80,25 @@ def _rows(path: Path) -> int:
         from pyarrow import parquet
 
         return int(parquet.read_metadata(path).num_rows)
-    if path.suffix in COLUMNAR or path.is_dir():
+    if path.suffix not in _LINES or path.is_dir():
         return sum(1 for _ in read_labeled(path))
     with path.open("rb") as file:
         return sum(1 for line in file if line.strip())
 
 
-def _mean_tokens(path: Path, longest: int) -> float:
+def _mean_tokens(part: Part, longest: int) -> float:
     """Tokens that a packed pass reads of a pair, by the first rows."""
-    found = [_tokens(row, longest) for row in itertools.islice(read_labeled(path), _SAMPLE)]
+    rows = itertools.islice(read_labeled(Path(part.file)), _SAMPLE)
+    renamed = (row | {ours: row.get(theirs) for ours, theirs in part.columns.items()} for row in rows)
+    found = [_tokens(row, longest) for row in renamed]
     return sum(found) / len(found) if found else 0.0
 
 
 def _tokens(row: Mapping[str, Any], longest: int) -> float:
-    sides = [_length(row.get(f"{side}_token_ids") or row.get(side)) for side in ("chosen", "rejected")]
-    return min(_length(row.get("prompt")) + sum(sides), 2.0 * longest)
+    sides = [row.get(f"{side}_token_ids") or row.get(side) for side in ("chosen", "rejected")]
+    if not any(sides):
+        sides = [next((row[name] for name in _ALONE if row.get(name)), None)]
+    return min(_length(row.get("prompt")) + sum(map(_length, sides)), 2.0 * longest)
 
 
 def _length(value: Any) -> float:

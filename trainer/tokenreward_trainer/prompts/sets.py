@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +60,8 @@ def parts_of(names: Sequence[str]) -> list[Part]:
 def prompt_rows(parts: Sequence[Part], count: int, seed: int = 0) -> list[dict[str, Any]]:
     """Makes the rows of a set, the parts in turn.
 
-    No prompt comes twice. A row depends on its part, its place in it and the seed only, so a longer set begins with the
-    shorter one.
+    No prompt comes twice. A row depends on the parts, the seed and the rows before it, so a longer set begins with the
+    shorter one. A part that is named twice has twice as many rows.
 
     Args:
         parts: Families and levels.
@@ -71,10 +73,11 @@ def prompt_rows(parts: Sequence[Part], count: int, seed: int = 0) -> list[dict[s
     """
     generators = {part: random.Random(f"{part.family}:{part.level}:{seed}") for part in parts}
     seen: set[str] = set()
+    places: Counter[Part] = Counter()
     rows = []
-    for number in range(count):
-        part = parts[number % len(parts)]
-        rows.append(_row(part, number // len(parts), generators[part], seen))
+    for part in itertools.islice(itertools.cycle(parts), count):
+        rows.append(_row(part, places[part], generators[part], seen))
+        places[part] += 1
     return rows
 
 

@@ -33,6 +33,10 @@ def sentences(records: Sequence[RunRecord]) -> list[str]:
     """
     last, baseline = records[-1], records[0]
     count = len(last.outcomes)
+    if count == 0 and last.held_out:
+        return [
+            f"{last.name} compares no responses. What it made of {last.held_out} held-out ones is their loss, below."
+        ]
     if count == 0:
         return ["No pair was held out, so this report cannot say whether training helped: set data.eval_share."]
     if len(records) == 1:

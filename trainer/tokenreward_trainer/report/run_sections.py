@@ -13,6 +13,7 @@ from tokenreward.show.heat_map import legend
 from tokenreward.show.rows import Shown, ShownRow
 from tokenreward.show.scale import Scale
 from tokenreward.templates.transcript import in_words
+from tokenreward_trainer.prompts.grouping import group_of
 from tokenreward_trainer.report.heat import map_row
 
 _DROPPED = {
@@ -41,7 +42,7 @@ def scores(sampled: Sequence[Mapping[str, Any]], scored: Sequence[Mapping[str, A
     """
     groups: dict[str, list[tuple[float, bool]]] = defaultdict(list)
     for prompt, group in zip(sampled, scored, strict=True):
-        name = f"{prompt['family']}, level {prompt['level']}" if "family" in prompt else "all"
+        name = group_of(prompt) or "all"
         paired = "chosen" in group
         groups[name] += [(r["score"], paired) for r in group["responses"] if r["score"] is not None]
     rows = [

@@ -16,7 +16,7 @@ def options(recipe: Recipe) -> dict[str, Any]:
     assert recipe.sft.file is not None
     return {
         "model": policy_of(recipe),
-        "load": recipe.model.model_dump(include={"dtype", "attention"}),
+        "load": recipe.model.model_dump(include={"dtype", "attention"}) | train.packed_weights(recipe),
         "lora": recipe.lora.model_dump(),
         "examples": recipe.report.examples,
         **recipe.sft.model_dump(),

@@ -28,7 +28,7 @@ def options(recipe: Recipe, changes: Mapping[str, Any], policy: str, *, leaves_p
     return {
         "model": policy,
         "reference": model_hash(recipe.model.reference) if recipe.model.reference else None,
-        "load": recipe.model.model_dump(include={"dtype", "attention"}) | _packed_weights(recipe),
+        "load": recipe.model.model_dump(include={"dtype", "attention"}) | packed_weights(recipe),
         "data": recipe.data.model_dump(),
         "lora": recipe.lora.model_dump(),
         "train": recipe.train | dict(changes),
@@ -37,7 +37,7 @@ def options(recipe: Recipe, changes: Mapping[str, Any], policy: str, *, leaves_p
     }
 
 
-def _packed_weights(recipe: Recipe) -> dict[str, Any]:
+def packed_weights(recipe: Recipe) -> dict[str, Any]:
     """Nothing for a model without quantisation, as in runs of versions that knew none."""
     return {} if recipe.model.quantization is None else {"quantization": recipe.model.quantization}
 
