@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.harness.stack import Stack
+from tests.support.fake_service import FakeService
 from tests.support.rows import read, write
 from tokenreward.commands import label
 from tokenreward.dataset import label_dataset
@@ -115,3 +116,20 @@ def test_the_other_side_of_a_pair_is_its_response_without_the_common_prompt(tmp_
     (row,) = read(tmp_path / "out.jsonl")
     assert "".join(row["rejected_tokens"][:-1]).strip() == "5"
     assert min(row["rejected_token_rewards"]) == -0.5
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_a_response_out_of_a_list_has_the_others_of_its_list_as_siblings(
+    tmp_path: Path, service: FakeService, suffix: str
+) -> None:
+    listed = {"prompt": RANKED["prompt"], "responses": RANKED["responses"]}
+    rows, out = write(tmp_path / f"in{suffix}", listed), tmp_path / f"out{suffix}"
+    label_dataset(rows, out, estimator="rlcsd", url=service.url)
+    (job,) = service.jobs.values()
+    assert [item["context"] for item in job.items] == [
+        {"right": "It is 4.", "wrong": ["Six.", "Five."]},
+        {"right": "Four.", "wrong": ["Six.", "Five."]},
+        {"right": "Four.", "wrong": ["Six."]},
+        {"right": "Four.", "wrong": ["Five."]},
+    ]
+    assert [len(row["responses"]) for row in read(out)] == [1, 1, 1, 1]

@@ -220,6 +220,33 @@ def test_the_same_call_again_does_nothing(service: FakeService, tmp_path: Path) 
     assert (out.read_bytes(), service.scored) == (before, scored)
 
 
+def test_the_same_call_with_jobs_of_another_size_does_nothing(service: FakeService, tmp_path: Path) -> None:
+    path, out = write_jsonl(tmp_path / "in.jsonl", pairs(20)), tmp_path / "out.jsonl"
+    label(service, path, out)
+    assert label(service, path, out, rows_per_job=5).already
+
+
+def test_an_output_of_an_older_version_is_recognised(service: FakeService, tmp_path: Path) -> None:
+    path, out = write_jsonl(tmp_path / "in.jsonl", pairs(20)), tmp_path / "out.jsonl"
+    label(service, path, out)
+    note = tmp_path / "out.jsonl.meta.json"
+    meta = json.loads(note.read_text())
+    assert meta["labels"]["plan"].pop("input_items")
+    assert meta["labels"]["plan"].pop("input_columns")
+    note.write_text(json.dumps(meta))
+    assert label(service, path, out).already
+    with pytest.raises(BadInput, match=r"\(input differ\)"):
+        label(service, write_jsonl(path, [*pairs(19), pairs(30)[29]]), out)
+
+
+def test_a_column_that_no_item_reads_is_part_of_the_input(service: FakeService, tmp_path: Path) -> None:
+    rows, out = pairs(20), tmp_path / "out.jsonl"
+    label(service, write_jsonl(tmp_path / "in.jsonl", [row | {"score": 1} for row in rows]), out)
+    corrected = write_jsonl(tmp_path / "in.jsonl", [row | {"score": int(n != 19)} for n, row in enumerate(rows)])
+    with pytest.raises(BadInput, match=r"\(input differ\)"):
+        label(service, corrected, out)
+
+
 def test_an_output_that_holds_something_else_is_left_alone(service: FakeService, tmp_path: Path) -> None:
     path, out = write_jsonl(tmp_path / "in.jsonl", pairs(5)), tmp_path / "out.jsonl"
     out.write_text("my diary\n")

@@ -180,6 +180,28 @@ def test_objects_without_keys_from_arrow_are_refused_for_parquet(service: FakeSe
     assert written(tmp_path / "out.arrow") == [{}]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC),
+        decimal.Decimal("1.5"),
+        b"x",
+        {"when": [datetime.date(2026, 1, 1)]},
+    ],
+)
+def test_a_value_without_a_form_in_json_is_refused_by_row_however_late_it_comes(
+    service: FakeService, tmp_path: Path, value: Any
+) -> None:
+    table = pa.Table.from_pylist(rows_with(*[None] * 40, value))
+    pq.write_table(table, tmp_path / "in.parquet")
+    says = r"row 40, column 'extra': JSON cannot hold the column .*\.parquet holds it"
+    with pytest.raises(BadInput, match=says):
+        label_dataset(tmp_path / "in.parquet", tmp_path / "out.jsonl", url=service.url, rows_per_job=8)
+    assert service.requests == 0
+    pq.write_table(table.slice(0, 40), tmp_path / "in.parquet")
+    passed_through(tmp_path / "in.parquet", tmp_path / "out.jsonl")
+
+
 def nested(levels: int) -> Any:
     value: Any = 1
     for _ in range(levels):

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from benchmarks.harness.stack import Stack
 from tests.support.fake_service import FakeService
-from tests.support.staged_server import PROVENANCE
+from tests.support.staged_server import PROVENANCE, Staged, problem, reply
+from tests.support.staged_server import job as staged_job
 from tokenreward import BadInput, cli, label_dataset
 from tokenreward.html.code_spans import code_spans
 from tokenreward.html.escaping import visible
@@ -241,6 +242,43 @@ def test_a_file_without_tokens_is_shown_with_the_services_help(
         assert "chosen  3 tokens" in capsys.readouterr().out
     assert cli.main(["show", str(out), "--url", "http://127.0.0.1:9"]) == 1
     assert "label with --tokens, or start the service" in capsys.readouterr().err
+
+
+def written_by(path: Path, head: str | None) -> Path:
+    """A labeled row without the texts of its tokens, by an estimator whose template the service has no default for."""
+    labeled = write(path, [{"prompt": "p", **scored("ab")}])
+    fingerprint = PROVENANCE.fingerprint.model_copy(update={"head": head})
+    update = {"fingerprint": fingerprint, "estimator": "z_word", "template": "reference"}
+    meta = {"provenance": PROVENANCE.model_copy(update=update).model_dump(mode="json")}
+    path.with_name(path.name + ".meta.json").write_text(json.dumps(meta))
+    return labeled
+
+
+@pytest.mark.parametrize(("head", "estimator"), [(None, "surprisal"), ("token_classifier", "tlcr")])
+def test_tokens_are_asked_for_with_an_estimator_that_the_model_serves_without_a_context(
+    server: Staged, tmp_path: Path, capsys: pytest.CaptureFixture[str], head: str | None, estimator: str
+) -> None:
+    told = {"index": 0, "token_ids": [97, 98], "rewards": [0.0, 0.0], "tokens": ["a", "b"], "offsets": [[0, 1], [1, 2]]}
+    provenance = PROVENANCE.model_dump(mode="json")
+    server.stage(reply(200, {"job": staged_job(total=1), "results": [told], "provenance": provenance}))
+    assert cli.main(["show", str(written_by(tmp_path / "labeled.jsonl", head)), "--url", server.url]) == 0
+    assert "response  2 tokens, sum +0.20" in capsys.readouterr().out
+    asked_for = json.loads(server.seen[0].body)
+    assert (asked_for["template"], asked_for["estimator"]) == ("plain", estimator)
+
+
+def test_a_service_that_refuses_or_cannot_read_the_items_is_told_as_what_it_is(
+    server: Staged, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labeled = written_by(tmp_path / "labeled.jsonl", None)
+    wrong = {"index": 0, "error": {"code": "invalid_item", "message": "id 98 is unknown"}}
+    provenance = PROVENANCE.model_dump(mode="json")
+    answer = {"job": staged_job(total=1), "results": [wrong], "provenance": provenance}
+    server.stage(problem(422, "No such model"), reply(200, answer))
+    assert cli.main(["show", str(labeled), "--url", server.url]) == 1
+    assert "label with --tokens, or start the service" in capsys.readouterr().err
+    assert cli.main(["show", str(labeled), "--url", server.url]) == 0
+    assert "the service cannot say its tokens: id 98 is unknown" in " ".join(capsys.readouterr().out.split())
 
 
 class Service:

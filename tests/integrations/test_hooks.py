@@ -6,7 +6,7 @@ import asyncio
 import json
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,13 +14,17 @@ from typing import Any
 import pytest
 
 from benchmarks.harness.stack import Stack, http
+from tests.support.staged_server import PROVENANCE, Staged, job, reply, staged_server
+from tokenreward.dataset.columns import KEPT, label_columns
 from tokenreward.errors import BadInput, ItemError
 from tokenreward.integrations.batches import BatchLabels
 from tokenreward.integrations.labeler import Labeler
 from tokenreward.integrations.openrlhf import reward_function
+from tokenreward.integrations.ray_data import RayLabeler
 from tokenreward.integrations.skyrl import TokenRewardGenerator
-from tokenreward.integrations.slime import payload, post_process_rewards
+from tokenreward.integrations.slime import payload, post_process_rewards, reward_func
 from tokenreward.integrations.teacher import Teacher
+from tokenreward.schema import ItemResult
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "trainers"
 
@@ -35,6 +39,16 @@ def example(synthetic: Stack, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
         return runpy.run_path(str(EXAMPLES / name), run_name="__main__")
 
     return run
+
+
+@pytest.fixture
+def refusing() -> Iterator[Staged]:
+    """A service by which the one item of a call is wrong."""
+    wrong = {"index": 0, "error": {"code": "invalid_item", "message": "id 999999 is unknown"}}
+    answer = {"job": job(total=1), "results": [wrong], "provenance": PROVENANCE.model_dump(mode="json")}
+    with staged_server() as staged:
+        staged.stage(reply(200, answer))
+        yield staged
 
 
 @pytest.fixture
@@ -54,6 +68,17 @@ def test_slimes_hooks_hand_over_the_privileged_branchs_log_probs(example, synthe
     label = http.post(synthetic.url + "/v1/label", json=body).json()
     assert ran["sample"].teacher_log_probs == pytest.approx(label["results"][0]["logprobs"]["privileged"])
     assert post_process_rewards(ran["args"], [ran["sample"]]) == ([1.0], [1.0])
+
+
+def test_slimes_hook_sends_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = SimpleNamespace(tokens=[1, 2, 3], response_length=1, metadata={}, prompt="p")
+    with staged_server() as staged:
+        staged.stage(reply(200, {}))
+        args = SimpleNamespace(rm_url=f"{staged.url}/generate")
+        asyncio.run(reward_func(args, sample))
+        monkeypatch.setenv("TOKENREWARD_API_KEY", "s3cret")
+        asyncio.run(reward_func(args, sample))
+    assert [seen.headers.get("authorization") for seen in staged.seen] == [None, "Bearer s3cret"]
 
 
 def test_slimes_request_without_a_template_is_slimes_own() -> None:
@@ -118,6 +143,50 @@ def test_a_response_that_cannot_be_labeled_ends_the_call_or_gets_nothing(synthet
     assert bad == [0.0, 0.0]
     assert good != [0.0]
     assert reward_function(Labeler(synthetic.url)) is not None
+
+
+def test_a_call_of_which_every_item_is_wrong_gives_nothing_too(refusing: Staged) -> None:
+    item = {"prompt": "p", "token_ids": [5, 999_999]}
+    with pytest.raises(ItemError, match="999999"):
+        Labeler(refusing.url).rewards([item])
+    zero = Labeler(refusing.url, on_failure="zero")
+    assert zero.rewards([item]) == asyncio.run(zero.rewards_async([item])) == [[0.0, 0.0]]
+
+
+def test_openrlhfs_reward_of_a_response_without_rewards_is_zero(refusing: Staged) -> None:
+    reward_func = reward_function(Labeler(refusing.url, on_failure="zero"))
+    assert reward_func(["p r"], ["p"], [None])["rewards"] == 0.0
+
+
+def test_a_batch_of_which_every_row_is_wrong_has_empty_lists_and_the_errors(refusing: Staged) -> None:
+    found = BatchLabels(url=refusing.url)({"prompt": ["p"], "response": ["r"], "token_ids": [[999_999]]})
+    assert found == {"token_ids": [[]], "token_rewards": [[]], "token_error": ["invalid_item: id 999999 is unknown"]}
+
+
+def test_rays_blocks_have_every_column_that_can_be_kept() -> None:
+    pa = pytest.importorskip("pyarrow")
+    include = [name for name in KEPT if name != "segments"]
+    whole = {"ids": [[1, 2]], "logprobs": [[-1.0, -2.0]]}
+    result = ItemResult.model_validate(
+        {
+            "index": 0,
+            "token_ids": [5],
+            "rewards": [0.5],
+            "tokens": ["a"],
+            "offsets": [[0, 1]],
+            "difference": [1.0],
+            "logprobs": {"plain": [-1.0]},
+            "moments": {"plain": {"entropy": [1.0], "variance": [2.0]}},
+            "top": {"plain": whole},
+            "named": {"plain": whole},
+        }
+    )
+    labeler = RayLabeler(url="http://127.0.0.1:9")
+    columns = label_columns([result], ["response"], ["tokens", *include])
+    labeler._labels = lambda batch: columns
+    table = labeler(pa.table({"prompt": ["p"], "response": ["a"]}))
+    assert set(columns) <= set(table.column_names)
+    assert table["token_top"].to_pylist() == [[{"branch": "plain", **whole}]]
 
 
 def test_a_teachers_log_probs_begin_where_they_are_asked_for(synthetic) -> None:

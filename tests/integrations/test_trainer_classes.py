@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from benchmarks.harness.stack import Stack, http
 from tokenreward.integrations.labeler import Labeler
+from tokenreward.schema import Item
 
 RESPONSE = [7, 8, 9, 10]
 
@@ -201,3 +202,27 @@ def test_prime_rls_turns_are_labeled_behind_what_was_said_before(prime_rl: Any, 
     assert good.nodes[1].advantages == pytest.approx([0.5 + 0.5 * value for value in first])
     assert good.nodes[3].advantages == pytest.approx([0.5 + 0.5 * value for value in second])
     assert bad.nodes[3].advantages == pytest.approx([-0.5 + 0.5 * value for value in second])
+
+
+def test_prime_rls_calls_thoughts_and_tools_are_part_of_the_context(prime_rl: Any) -> None:
+    call = SimpleNamespace(id="c1", name="add", arguments='{"a": 2}')
+    messages = [
+        SimpleNamespace(role="user", content="2+2?"),
+        SimpleNamespace(role="assistant", content=None, reasoning_content="Add.", tool_calls=[call]),
+        SimpleNamespace(role="tool", content="", tool_call_id="c1"),
+    ]
+    before = [SimpleNamespace(message=message, mask=[False], token_ids=[1]) for message in messages]
+    last = Node("assistant", "4", [9], [True])
+    trace = SimpleNamespace(branches=[SimpleNamespace(nodes=[*before, last])])
+    ((_, said, _),) = prime_rl._sampled_turns(trace)
+    function = {"name": "add", "arguments": '{"a": 2}'}
+    assert said == [
+        {"role": "user", "content": "2+2?"},
+        {
+            "role": "assistant",
+            "reasoning_content": "Add.",
+            "tool_calls": [{"id": "c1", "type": "function", "function": function}],
+        },
+        {"role": "tool", "content": "", "tool_call_id": "c1"},
+    ]
+    Item.model_validate({"prompt": said, "token_ids": [9]})

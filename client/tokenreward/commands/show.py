@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from tokenreward.arguments import Parser, positive
 from tokenreward.commands.common import add_connection
-from tokenreward.errors import BadInput, ConnectionFailed
+from tokenreward.errors import BadInput, ConnectionFailed, Rejected
 from tokenreward.schema import ItemResult
+from tokenreward.schema.provenance import TOKEN_CLASSIFIER
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _EPILOG = """\
 Blue tokens help and red ones hurt; without colour (NO_COLOR, or output into a pipe) they are marked [+like this] and
 [--like this], with more signs for stronger rewards. Where `label --tokens` kept each token's text, the file is all that
-is needed; otherwise the service is asked for it, which costs no scoring while its cache remembers the responses.
+is needed; otherwise the service is asked for it, which costs no scoring while its cache remembers what was shown.
 """
 
 
@@ -82,25 +83,27 @@ class _Service:
     def __call__(self, items: list[dict[str, Any]]) -> Sequence[ItemResult]:
         from tokenreward.http import Client
         from tokenreward.http.client import LABEL_ITEMS
-        from tokenreward.templates import shipped
+        from tokenreward.http.item_encoding import item_lines
+        from tokenreward.schema import JobOptions
 
         if self._client is None:
             url, key = self._address
             self._client = Client(url, api_key=key, patience=0.0)
         known = self._provenance
         model = f"{known['fingerprint']['model']}@{known['fingerprint_digest']}" if known else None
-        # Only token ids and texts are read from the answer, so that any template does; with the file's own, the result
-        # cache has the answer. One that the caller brought along is not at hand.
-        template = known.get("template") if known.get("template") in shipped() else "revision"
+        # Only token ids and texts are read from the answer, so that what needs no context and one branch does.
+        judges = bool(known) and known["fingerprint"].get("head") == TOKEN_CLASSIFIER
+        estimator = "tlcr" if judges else "surprisal"
+        options = JobOptions(model=model, template="plain", estimator=estimator, include=["tokens"])
         results: list[ItemResult] = []
         try:
             for first in range(0, len(items), LABEL_ITEMS):
-                some = items[first : first + LABEL_ITEMS]
-                results += self._client.label(some, model=model, template=template, include=["tokens"]).results
-        except ConnectionFailed as error:
+                some = item_lines(items[first : first + LABEL_ITEMS])
+                results += self._client.answer_to(some, options).results
+        except (ConnectionFailed, Rejected) as error:
             raise BadInput(
                 "this file does not hold its tokens' text, and no service can be asked for it:"
-                f" label with --tokens, or start the service ({error})"
+                f" label with --tokens, or start the service with the model that labeled it ({error})"
             ) from None
         return results
 

@@ -51,6 +51,11 @@ _GROUP_ROWS, _GROUP_BYTES = 8192, 32 << 20
 _TRIED_ROWS = 32
 
 
+def type_of(column: str) -> pa.DataType:
+    """Return the type of a column that labels add, with or without its side in front."""
+    return next(kind for suffix, kind in _TYPES.items() if column.endswith(suffix))
+
+
 class ArrowSink:
     """Labeled parts as Arrow IPC files, then one parquet file or Arrow stream with the metadata in its schema."""
 
@@ -70,7 +75,7 @@ class ArrowSink:
     def write(self, path: Path, payload: pa.Table, labels: dict[str, list[Any]]) -> None:
         """See `Sink.write`."""
         for name, values in labels.items():
-            kind = next(kind for suffix, kind in _TYPES.items() if name.endswith(suffix))
+            kind = type_of(name)
             if name not in payload.column_names:
                 payload = payload.append_column(name, _column(values, kind))
                 continue

@@ -100,15 +100,21 @@ def _lines(row: Row, reading: RowItems, taken: Set[str], where: str) -> list[byt
 
 def survey(all_chunks: Iterable[Chunk]) -> Survey:
     """Read everything once, so that every row is checked before the first one is paid for."""
-    digest = hashlib.sha256()
+    digest, items, content = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
     rows = responses = size = jobs = 0
+    listed = False
     for chunk in all_chunks:
         digest.update(chunk.digest.encode())
+        items.update(b"".join(line + b"\n" for line in chunk.items))
+        if listed := isinstance(chunk.payload, list):
+            content.update("".join(f"{row!r}\n" for row in chunk.payload).encode("utf-8", "surrogatepass"))
         rows += chunk.rows
         responses += len(chunk.items)
         size += sum(map(len, chunk.items))
         jobs += 1
-    return Survey(rows, responses, size, jobs, digest.hexdigest())
+    return Survey(
+        rows, responses, size, jobs, digest.hexdigest(), items.hexdigest(), content.hexdigest() if listed else None
+    )
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,8 @@ class Survey:
         bytes: The size of all items as sent.
         jobs: How many jobs they become.
         digest: The SHA-256 over all chunks.
+        items: The SHA-256 of all items, however they are cut into chunks.
+        content: The SHA-256 of every column of all rows; None for Arrow tables.
     """
 
     rows: int
@@ -128,3 +136,5 @@ class Survey:
     bytes: int
     jobs: int
     digest: str
+    items: str
+    content: str | None

@@ -11,7 +11,7 @@ from tokenreward.dataset.bad_rows import rejected_path
 from tokenreward.dataset.base import Sink
 from tokenreward.dataset.chunks import Survey
 from tokenreward.dataset.formats import read_meta
-from tokenreward.dataset.resume import RunState
+from tokenreward.dataset.resume import RunState, differing
 from tokenreward.dataset.row_layout import Layout
 from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.errors import BadInput
@@ -72,7 +72,9 @@ def labeling_plan(
         rows_per_job: The most rows in a job.
         columns: Columns that have other names in the labeled file.
     """
-    about = {"input": extent.digest, "rows": extent.rows, "model": model}
+    about: dict[str, Any] = {"input": extent.digest, "input_items": extent.items, "rows": extent.rows, "model": model}
+    if extent.content is not None:
+        about["input_columns"] = extent.content
     renamed = {"columns": dict(columns)} if columns else {}
     return about | scoring.plan() | {"rows_per_job": rows_per_job} | renamed
 
@@ -92,9 +94,9 @@ def existing_labeled(out: Path, plan: dict[str, Any]) -> Labeled | None:
     if meta is None or "labels" not in meta:
         raise BadInput(f"{out} exists and is not a labeled file; nothing was overwritten. Give another --out")
     made = meta["labels"]["plan"]
-    # What one of the two does not mention has its default there.
-    keys = [key for key in {**made, **plan} if key not in {"rows_per_job", "model"}]
-    different = [key for key in keys if made.get(key) != plan.get(key)]
+    # `input` changes with the size of jobs. Plans of older versions have nothing else.
+    instead = ["input"] if "input_items" in made else []
+    different = differing(made, plan, ignored=["rows_per_job", "model", *instead])
     provenance = Provenance.model_validate(meta["provenance"], extra="ignore")
     asked = plan["model"]
     if asked is not None and asked not in {

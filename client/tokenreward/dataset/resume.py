@@ -12,6 +12,7 @@ import json
 import shutil
 import uuid
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,9 @@ from typing import Any, Self
 from tokenreward.dataset.atomic import locked, replace
 from tokenreward.errors import BadInput, Rejected
 from tokenreward.schema import Provenance
+
+#: Digests of the input that the plans of older versions do not have, nor those of some inputs.
+_LATER = ("input_items", "input_columns")
 
 
 @dataclass(frozen=True)
@@ -136,8 +140,7 @@ class RunState:
         path = self.directory / "run.json"
         if path.exists():
             saved = json.loads(path.read_bytes())
-            keys = {**saved["plan"], **self._plan}  # what one of the two does not mention has its default there
-            different = [key for key in keys if saved["plan"].get(key) != self._plan.get(key)]
+            different = differing(saved["plan"], self._plan)
             begun = saved["provenance"] is not None or any(self.directory.glob("*.done"))
             if different and not begun:
                 self._begin()  # nothing was done on that plan
@@ -165,6 +168,22 @@ class RunState:
 
     def _done_path(self, number: int) -> Path:
         return self.directory / f"{number:07d}.done"
+
+
+def differing(made: Mapping[str, Any], plan: Mapping[str, Any], ignored: Iterable[str] = ()) -> list[str]:
+    """Return in what two plans differ: keys, and `input` for each of the input's digests.
+
+    Args:
+        made: The plan of what stands there.
+        plan: The plan of this call.
+        ignored: Keys that do not count.
+    """
+    unknown = {key for key in _LATER if key not in made or key not in plan}
+    # What one of the two does not mention has its default there.
+    keys = [key for key in {**made, **plan} if key not in {*unknown, *ignored} and made.get(key) != plan.get(key)]
+    # Of other rows, or of other names for the columns, the columns differ anyway.
+    said = keys if keys == ["input_columns"] else [key for key in keys if key != "input_columns"]
+    return list(dict.fromkeys("input" if key in _LATER else key for key in said))
 
 
 def _identity(provenance: Provenance) -> str:

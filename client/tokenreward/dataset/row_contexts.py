@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tokenreward.dataset.row_layout import Response
+from tokenreward.dataset.shapes.lists import Part
 from tokenreward.errors import BadInput
 
 #: `@worst` gives at most so many; an estimator's parameter `k` says how many of them are scored.
@@ -104,7 +105,7 @@ def field_value(row: Mapping[str, Any], column: str, where: str) -> Any:
 def _siblings(row: Mapping[str, Any], response: Response, where: str) -> list[tuple[float, str]]:
     """Score and text of the row's other responses, each text once, the best first."""
     found: dict[str, float] = {}
-    ranked = row.get("responses")
+    ranked = (row.whole if isinstance(row, Part) else row).get("responses")
     if not isinstance(ranked, list):
         raise BadInput(f"{where}, column 'responses': missing; `tokenreward rank` keeps every response there")
     for other in ranked:

@@ -21,6 +21,7 @@ from tokenreward.schema import (
     EstimatorInfo,
     Include,
     Job,
+    JobOptions,
     LabelResponse,
     ModelInfo,
     Pool,
@@ -96,7 +97,16 @@ class AsyncClient:
         options = endpoints.job_options(
             model, template, estimator, parameters, pool, pool_by, include, top_k, strict, models
         )
-        lines = item_lines(items)
+        return responses.checked(await self.answer_to(item_lines(items), options, wait, timeout), strict)
+
+    async def answer_to(
+        self,
+        lines: Sequence[bytes],
+        options: JobOptions,
+        wait: float = 10.0,
+        timeout: float | None = None,  # noqa: ASYNC109 (the job's, not the call's)
+    ) -> LabelResponse:
+        """Return what `Client.answer_to` returns."""
         if len(lines) > LABEL_ITEMS:
             made = await self.jobs.submit(lines, options)
             answer: LabelResponse | Job = await self.jobs.wait(made.id, timeout)
@@ -107,7 +117,7 @@ class AsyncClient:
             job = responses.successful(answer)
             results = [result async for result in self.jobs.results(job.id, follow=False)]
             answer = LabelResponse(job=job, results=results, provenance=job.provenance)
-        return responses.checked(answer, strict)
+        return answer
 
     async def render(self, item: ItemLike, template: str | Template = "revision") -> Rendered:
         """Return the text of every branch for one item, before the model's chat template."""

@@ -20,6 +20,7 @@ from tokenreward.schema import (
     EstimatorInfo,
     Include,
     Job,
+    JobOptions,
     LabelResponse,
     ModelInfo,
     Pool,
@@ -141,7 +142,21 @@ class Client:
         options = endpoints.job_options(
             model, template, estimator, parameters, pool, pool_by, include, top_k, strict, models
         )
-        lines = item_lines(items)
+        return responses.checked(self.answer_to(item_lines(items), options, wait, timeout), strict)
+
+    def answer_to(
+        self, lines: Sequence[bytes], options: JobOptions, wait: float = 10.0, timeout: float | None = None
+    ) -> LabelResponse:
+        """Return what `label` returns, with every item's own error, also where every item was wrong as it came.
+
+        It is for our own hooks, which have a way of their own with an item that cannot be labeled.
+
+        Args:
+            lines: The items, one line of JSON each.
+            options: How they are scored.
+            wait: See `label`.
+            timeout: See `label`.
+        """
         if len(lines) > LABEL_ITEMS:
             made = self.jobs.submit(lines, options)
             answer: LabelResponse | Job = self.jobs.wait(made.id, timeout)
@@ -152,7 +167,7 @@ class Client:
             job = responses.successful(answer)
             results = list(self.jobs.results(job.id, follow=False))
             answer = LabelResponse(job=job, results=results, provenance=job.provenance)
-        return responses.checked(answer, strict)
+        return answer
 
     def render(self, item: ItemLike, template: str | Template = "revision") -> Rendered:
         """Return the text of every branch for one item, before the model's chat template."""

@@ -19,8 +19,9 @@ from tokenreward.dataset.row_layout import layout_of
 from tokenreward.dataset.scoring_options import ScoringOptions
 from tokenreward.errors import BadInput
 from tokenreward.http import Client
+from tokenreward.http.endpoints import job_options
 from tokenreward.http.item_encoding import item_json
-from tokenreward.schema import TOP_K, Include, ItemResult, LabelResponse, Template
+from tokenreward.schema import TOP_K, Include, ItemResult, JobOptions, LabelResponse, Template
 from tokenreward.settings import client_settings
 
 _PROVENANCE = "provenance.json"
@@ -93,20 +94,26 @@ class BatchLabels:
         if file is not None and file.is_file():
             return LabelResponse.model_validate_json(file.read_bytes()).results
         with Client(settings=self._settings) as client:
-            answer = client.label(
-                lines,
-                model=self._model,
-                template=self._scoring.template,
-                estimator=self._scoring.estimator,
-                parameters=self._scoring.parameters,
-                include=self._scoring.include,
-                top_k=self._scoring.top_k,
-            )
+            answer = client.answer_to(lines, self._options())
         if file is not None:
             self._check_provenance(answer, file.parent)
             with replace(file) as target:
                 target.write(answer.model_dump_json().encode())
         return answer.results
+
+    def _options(self) -> JobOptions:
+        scoring = self._scoring
+        return job_options(
+            self._model,
+            scoring.template,
+            scoring.estimator,
+            scoring.parameters,
+            None,
+            "mean",
+            scoring.include,
+            scoring.top_k,
+            strict=False,
+        )
 
     def _file(self, lines: list[bytes]) -> Path | None:
         if self._folder is None:

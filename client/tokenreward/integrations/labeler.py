@@ -9,7 +9,9 @@ from typing import Any, Literal
 
 from tokenreward.errors import ItemError
 from tokenreward.http import AsyncClient, Client
-from tokenreward.schema import Item, ItemResult, Template
+from tokenreward.http.endpoints import job_options
+from tokenreward.http.item_encoding import item_lines
+from tokenreward.schema import TOP_K, Item, ItemResult, JobOptions, Template
 from tokenreward.settings import client_settings
 
 log = logging.getLogger(__name__)
@@ -53,7 +55,7 @@ class Labeler:
         if not items:
             return []
         with Client(settings=self._settings()) as client:
-            answer = client.label(items, **self._options())
+            answer = client.answer_to(item_lines(items), self._options())
         return [self._aligned(item, result) for item, result in zip(items, answer.results, strict=True)]
 
     async def rewards_async(self, items: Sequence[Item | Mapping[str, Any]]) -> list[list[float]]:
@@ -61,15 +63,16 @@ class Labeler:
         if not items:
             return []
         async with AsyncClient(settings=self._settings()) as client:
-            answer = await client.label(items, **self._options())
+            answer = await client.answer_to(item_lines(items), self._options())
         return [self._aligned(item, result) for item, result in zip(items, answer.results, strict=True)]
 
     def _settings(self) -> Any:
         return client_settings(url=self.url, api_key=self.api_key, patience=self.patience)
 
-    def _options(self) -> dict[str, Any]:
-        options = {"model": self.model, "template": self.template, "parameters": self.parameters or None}
-        return {"estimator": self.estimator, **{name: value for name, value in options.items() if value is not None}}
+    def _options(self) -> JobOptions:
+        return job_options(
+            self.model, self.template, self.estimator, self.parameters, None, "mean", (), TOP_K, strict=False
+        )
 
     def _aligned(self, item: Item | Mapping[str, Any], result: ItemResult) -> list[float]:
         given = item.token_ids if isinstance(item, Item) else item.get("token_ids")

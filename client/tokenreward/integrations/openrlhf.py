@@ -37,7 +37,8 @@ def reward_function(labeler: Labeler, end_of_turn: Sequence[str] = ("<|im_end|>"
             {"prompt": prompt, "response": _response(query, prompt, end_of_turn)}
             for query, prompt in zip(queries, prompts, strict=True)
         ]
-        means = [sum(values) / len(values) for values in labeler.rewards(items)]
+        # A response that cannot be labeled has no rewards where the labeler's `on_failure` is `zero`.
+        means = [sum(values) / len(values) if values else 0.0 for values in labeler.rewards(items)]
         rewards = means[0] if len(means) == 1 else means
         scores = means[0] + 0.5 if len(means) == 1 else [mean + 0.5 for mean in means]
         return {"rewards": rewards, "scores": scores, "extra_logs": {"mean_token_reward": rewards}}

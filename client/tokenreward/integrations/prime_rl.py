@@ -63,5 +63,25 @@ def _sampled_turns(trace: Any) -> list[tuple[Any, list[dict[str, Any]], list[int
             if any(node.mask) and id(node) not in found:
                 ids = [token for token, sampled in zip(node.token_ids, node.mask, strict=True) if sampled]
                 found[id(node)] = (node, list(before), ids)
-            before.append({"role": node.message.role, "content": node.message.content or ""})
+            before.append(_message(node.message))
     return list(found.values())
+
+
+def _message(message: Any) -> dict[str, Any]:
+    """Return a message of a trace as an item has it, with its thought and its calls."""
+    set_fields = {
+        "content": message.content,
+        "reasoning_content": getattr(message, "reasoning_content", None),
+        "tool_calls": [_call(call) for call in getattr(message, "tool_calls", None) or ()],
+        "tool_call_id": getattr(message, "tool_call_id", None),
+        "name": getattr(message, "name", None),
+    }
+    found = {name: value for name, value in set_fields.items() if value}
+    if found.keys().isdisjoint({"content", "reasoning_content", "tool_calls"}):
+        found["content"] = ""
+    return {"role": message.role, **found}
+
+
+def _call(call: Any) -> dict[str, Any]:
+    function = {"name": getattr(call, "name", None), "arguments": getattr(call, "arguments", None) or "{}"}
+    return {"id": getattr(call, "id", None), "type": "function", "function": function}

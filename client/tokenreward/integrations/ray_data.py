@@ -13,16 +13,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from tokenreward.dataset.arrow_sink import type_of
 from tokenreward.integrations.batches import BatchLabels
-
-#: The types of the columns that labels add, by the ends of their names.
-_TYPES = {
-    "token_ids": pa.list_(pa.int32()),
-    "token_rewards": pa.list_(pa.float32()),
-    "token_error": pa.string(),
-    "token_differences": pa.list_(pa.float32()),
-    "token_logprobs": pa.list_(pa.struct({"branch": pa.string(), "logprobs": pa.list_(pa.float32())})),
-}
 
 
 class RayLabeler:
@@ -34,8 +26,7 @@ class RayLabeler:
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return a block with the columns of labels."""
         for name, values in self._labels(table.to_pydict()).items():
-            kind = next(found for end, found in _TYPES.items() if name.endswith(end))
-            column = pa.array(values, kind)
+            column = pa.array(values, type_of(name))
             at = table.schema.get_field_index(name)
             table = table.append_column(name, column) if at < 0 else table.set_column(at, name, column)
         return table

@@ -17,26 +17,34 @@ from collections.abc import Sequence
 from typing import Any
 
 from tokenreward.errors import BadInput
+from tokenreward.settings import client_settings
 
 
 async def reward_func(args: Any, sample: Any, **_: Any) -> dict[str, Any]:
     """Ask the teacher at `args.rm_url` for the log-probs of a sample, and return SGLang's answer.
+
+    The key comes from `TOKENREWARD_API_KEY`.
 
     Args:
         args: slime's arguments.
         sample: With `tokens` and `response_length`.
 
     Raises:
-        BadInput: The service refuses the request; the message says why.
+        BadInput: The service refuses the request, or a client setting is wrong; the message says why.
     """
     import httpx2
 
     async with httpx2.AsyncClient(timeout=httpx2.Timeout(600.0, connect=10.0)) as http:
-        answer = await http.post(args.rm_url, json=payload(args, sample))
+        answer = await http.post(args.rm_url, json=payload(args, sample), headers=_headers())
     if answer.status_code != 200:
         raise BadInput(f"{args.rm_url} answers {answer.status_code}: {answer.text[:500]}")
     found: dict[str, Any] = answer.json()
     return found
+
+
+def _headers() -> dict[str, str]:
+    key = client_settings().api_key
+    return {} if key is None else {"Authorization": f"Bearer {key.get_secret_value()}"}
 
 
 def payload(args: Any, sample: Any) -> dict[str, Any]:

@@ -26,6 +26,18 @@ def beside(row: Mapping[str, Any], column: str) -> list[str]:
     return [column, *(name for name in SCORES if isinstance(row.get(name), list) and len(row[name]) == count)]
 
 
+class Part(dict[str, Any]):
+    """A row of one response, out of a row with a list of them.
+
+    Attributes:
+        whole: That row.
+    """
+
+    def __init__(self, own: Mapping[str, Any], whole: Mapping[str, Any]) -> None:
+        super().__init__(own)
+        self.whole = whole
+
+
 def split(row: Mapping[str, Any], column: str) -> list[dict[str, Any]]:
     """Return one row for each response. What stands beside the responses is split with them.
 
@@ -35,7 +47,7 @@ def split(row: Mapping[str, Any], column: str) -> list[dict[str, Any]]:
     if not isinstance(value, list) or not value:
         return [dict(row)]
     names = beside(row, column)
-    return [{**row, **{name: [row[name][number]] for name in names}} for number in range(len(value))]
+    return [Part({**row, **{name: [row[name][number]] for name in names}}, row) for number in range(len(value))]
 
 
 def unpacked(row: Mapping[str, Any], column: str, where: str) -> dict[str, Any]:
