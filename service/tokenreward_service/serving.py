@@ -65,12 +65,17 @@ def run(settings: ServiceSettings, for_worker: Sequence[str]) -> int:
     listening = _bind(settings)
     with valkey(settings.data_dir) as url:
         _check_keys(settings, url)
+        former = _workers(url)
         with processes.worker(url, for_worker) as worker:
-            return _run(settings, listening, url, worker)
+            return _run(settings, listening, url, worker, former)
 
 
 def _run(
-    settings: ServiceSettings, listening: socket.socket, redis_url: str, worker: subprocess.Popen[bytes] | None
+    settings: ServiceSettings,
+    listening: socket.socket,
+    redis_url: str,
+    worker: subprocess.Popen[bytes] | None,
+    former: frozenset[bytes] = frozenset(),
 ) -> int:
     host, port = listening.getsockname()[:2]
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}{settings.root_path}"
@@ -85,7 +90,7 @@ def _run(
     server = uvicorn.Server(config)
     print(f"tokenreward listens on {where}", flush=True)
     if worker is not None:
-        threading.Thread(target=_watch, args=(server, redis_url, worker, where), daemon=True).start()
+        threading.Thread(target=_watch, args=(server, redis_url, worker, where, former), daemon=True).start()
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
@@ -123,16 +128,21 @@ def _bind(settings: ServiceSettings) -> socket.socket:
     return listening
 
 
-def _watch(server: Any, redis_url: str, worker: subprocess.Popen[bytes], where: str) -> None:
-    """Say when the first worker is ready; end the service if the worker can never be."""
+def _workers(redis_url: str) -> frozenset[bytes]:
+    """The workers that the job store knows. After a crash, dead ones are among them for a while."""
+    client: Any = connect(redis_url, socket_timeout=10, socket_connect_timeout=3)
+    with contextlib.closing(client):
+        return frozenset(client.zrange(keys.WORKERS, 0, -1))
+
+
+def _watch(server: Any, redis_url: str, worker: subprocess.Popen[bytes], where: str, former: frozenset[bytes]) -> None:
+    """Say when a worker is ready that is none of the former ones; end the service if the worker can never be."""
     ready = False
     client: Any = connect(redis_url, socket_timeout=5)
     with contextlib.closing(client):
         while worker.poll() is None:
             with contextlib.suppress(redis.RedisError):
-                names = client.zrange(keys.WORKERS, 0, 0) if not ready else []
-                if names and (text := client.get(keys.worker(names[0].decode()))):
-                    record = parse_record(WorkerRecord, text)
+                if not ready and (record := _newcomer(client, former)):
                     print(f"ready: {record.model} on {record.engine}, {where}", flush=True)
                     ready = True
             time.sleep(0.2)
@@ -140,6 +150,13 @@ def _watch(server: Any, redis_url: str, worker: subprocess.Popen[bytes], where: 
         if worker.poll() != _HOPELESS:
             print("the embedded worker cannot run; its last words are above", file=sys.stderr, flush=True)
         server.should_exit = True
+
+
+def _newcomer(client: Any, former: frozenset[bytes]) -> WorkerRecord | None:
+    """A live worker that is none of the former ones."""
+    names = [keys.worker(name.decode()) for name in client.zrange(keys.WORKERS, 0, -1) if name not in former]
+    texts = client.mget(names) if names else []
+    return next((parse_record(WorkerRecord, text) for text in texts if text), None)
 
 
 def _exit(signum: int, frame: FrameType | None) -> None:

@@ -143,6 +143,13 @@ def test_a_worker_has_its_gpus_and_longer_to_stop_than_a_shard_may_take() -> Non
     assert grace >= int(environment(worker)["TOKENREWARD_STOP_SECONDS"]) + 10
 
 
+def test_no_probe_restarts_a_worker_because_the_store_is_away() -> None:
+    (worker,) = containers(
+        objects("tr", *SETTINGS_OF["everything"])["Deployment", "tr-tokenreward-worker-llama-3-1-8b"]
+    )
+    assert {name for name in worker if name.endswith("Probe")} == {"startupProbe"}
+
+
 def test_scaling_asks_for_metrics_that_the_service_has() -> None:
     scaled = objects("tr", *SETTINGS_OF["everything"])["ScaledObject", "tr-tokenreward-worker-demo"]["spec"]
     assert scaled["minReplicaCount"] == 0

@@ -100,6 +100,8 @@ def test_a_worker_that_slurm_takes_away_loses_nothing_and_a_service_elsewhere_go
     cluster.service()
     with cluster.client() as client:
         assert client.jobs.get(job.id).done_items == 400
+        after = client.jobs.create(work(2))  # the worker follows the service to its new address
+        wait_for(lambda: client.jobs.get(after.id).done_items == 2, 60, "the rewards of the worker that followed")
 
 
 def test_the_scripts_are_requeued_and_get_their_signal_before_the_end() -> None:

@@ -54,6 +54,16 @@ def test_a_model_that_is_not_declared_is_unknown(run) -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("estimator", ["contrast", "tlcr"])
+def test_no_estimator_is_refused_for_a_model_that_nobody_has_seen(run, estimator: str) -> None:
+    async def scenario(parts: Parts) -> None:
+        fleet = Fleet(parts.redis, ["later"])
+        found = await plan(JobOptions(model="later", estimator=estimator), fleet, parts.adapters)
+        assert found.scoring.provenance.fingerprint == awaited("later").fingerprint
+
+    run(scenario)
+
+
 def test_its_job_waits_in_a_queue_that_the_metrics_count_and_says_for_what(run) -> None:
     async def scenario(parts: Parts) -> None:
         fleet, job_id = await declare(parts)

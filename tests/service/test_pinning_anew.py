@@ -17,6 +17,7 @@ from tokenreward.protocol import doorbell, keys
 from tokenreward.protocol.arrow_blobs import Entry, pack_failures, pack_results
 from tokenreward.protocol.records import JobSlice, Shard, commit_args
 from tokenreward.schema import Fingerprint, ItemFailure, ItemResult, Job
+from tokenreward.schema.provenance import TOKEN_CLASSIFIER
 from tokenreward_service.problems import ProblemError
 from tokenreward_service.results.ordering import Selection, View
 from tokenreward_service.results.pinning_anew import pin_anew
@@ -92,6 +93,16 @@ def test_another_model_is_no_set_up_of_this_one(run) -> None:
         assert found.waiting is not None
         assert (found.waiting.served, found.waiting.retry) == ([], False)
         assert "no other set-up of tiny is served" in found.waiting.message
+        assert instead(found, await parts.fleet.look()) == []
+
+    run(scenario)
+
+
+def test_a_set_up_that_the_jobs_estimator_cannot_use_is_none_to_pin_it_to(run) -> None:
+    async def scenario(parts: Parts) -> None:
+        found, _ = await waiting_job(parts)
+        judge = OTHER.model_copy(update={"engine": "transformers", "head": TOKEN_CLASSIFIER})
+        await parts.register(judge, alive=True)
         assert instead(found, await parts.fleet.look()) == []
 
     run(scenario)

@@ -12,11 +12,15 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from benchmarks.harness.stack import Stack, http
-from tokenreward.protocol.arrow_blobs import Entry
+from tokenreward.protocol.arrow_blobs import Entry, to_table
 from tokenreward.protocol.ids_item import IdsItem
+from tokenreward.schema import ItemFailure, ItemResult
+from tokenreward_service.problems import ProblemError
 from tokenreward_service.routes.job_items import _sent
+from tokenreward_service.wires.sequence_scoring import _rows
 from tokenreward_service.wires.shared_starts import parts, scoring_order
 
 IDS = list(range(10, 30))
@@ -236,6 +240,24 @@ def test_an_id_out_of_range_is_refused_by_its_number(synthetic: Stack) -> None:
     answer = completions(synthetic, prompt=[[5, 999_999]])
     assert answer.status_code == 400
     assert "999999" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("odd", [2**31, 2**63, -2])
+def test_a_named_id_that_no_vocabulary_can_have_is_refused_by_its_field(synthetic: Stack, odd: int) -> None:
+    answer = generate(synthetic, {"prompt_logprob_token_ids": [[odd, 5]], "prompt_logprob_start": 7})
+    assert answer.status_code == 400
+    assert "sampling_params/prompt_logprob_token_ids" in answer.json()["error"]["message"]
+    with pytest.raises(ValidationError):
+        IdsItem(prompt_ids=[1], token_ids=[2], named_ids=[[odd]])
+
+
+@pytest.mark.parametrize(("code", "status"), [("poison", 422), ("engine_error", 422), ("cancelled", 503)])
+def test_only_what_may_go_better_next_time_asks_the_caller_to_come_back(code: str, status: int) -> None:
+    table = to_table([ItemResult(index=0, error=ItemFailure(code=code, message="why"))])
+    with pytest.raises(ProblemError, match=rf"Not scored \({code}\): why") as refused:
+        _rows(table, 0)
+    assert refused.value.problem.status == status
+    assert ("Retry-After" in (refused.value.headers or {})) == (status == 503)
 
 
 def test_a_wires_job_is_gone_once_it_is_answered(synthetic: Stack) -> None:

@@ -14,10 +14,12 @@ from tokenreward.protocol.arrow_blobs import result_rows, unpack_results
 from tokenreward.protocol.records import JobSlice
 from tokenreward.protocol.spill import Spill
 from tokenreward.schema import ItemFailure
+from tokenreward.schema.provenance import TOKEN_CLASSIFIER
 from tokenreward_workers.engines.synthetic import VOCABULARY, chat_format
 from tokenreward_workers.rendering import Renderer
 from tokenreward_workers.scoring import ScoringFailed
 from tokenreward_workers.shards import logprob_cache
+from tokenreward_workers.shards.claimed_shard import ClaimedShard
 from tokenreward_workers.shards.logprob_cache import LogprobCache
 from tokenreward_workers.shards.outcomes import outcomes
 from tokenreward_workers.shards.preparing import Preparer
@@ -84,6 +86,17 @@ def test_an_estimator_of_tomorrow_fails_every_item(store: JobStoreClient, render
     Preparer(store, renderer, LogprobCache(store, 0)).prepare([shard])
     assert all("unknown estimator" in place.failure.message for place in shard.places if place.failure)
     assert shard.settled
+    assert not shard.scorings
+
+
+def test_an_estimator_that_cannot_use_the_model_fails_every_item(store: JobStoreClient, renderer: Renderer) -> None:
+    shard = shard_of(put(store, "j", ["a", "b"]))
+    options = shard.claim.jobs["j"]
+    judge = FINGERPRINT.model_copy(update={"engine": "transformers", "head": TOKEN_CLASSIFIER})
+    pinned = options.model_copy(update={"provenance": options.provenance.model_copy(update={"fingerprint": judge})})
+    shard = ClaimedShard(shard.claim.model_copy(update={"jobs": {"j": pinned}}))
+    Preparer(store, renderer, LogprobCache(store, 0)).prepare([shard])
+    assert ["is a token classifier" in place.failure.message for place in shard.places if place.failure] == [True] * 2
     assert not shard.scorings
 
 
@@ -178,3 +191,4 @@ def test_a_failed_scoring_is_an_error_of_its_item(store: JobStoreClient, rendere
     (outcome,) = outcomes(shard, renderer)
     (row,) = result_rows(unpack_results(outcome.results))
     assert row["error"] == {"code": "non_finite", "message": "nan"}
+    assert outcome.tokens == 0  # a retry counts them once more

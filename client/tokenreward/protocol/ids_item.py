@@ -9,6 +9,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tokenreward.protocol.records import Record
+from tokenreward.schema.candidates import NamedIds
 
 
 class IdsItem(Record):
@@ -24,5 +25,5 @@ class IdsItem(Record):
 
     prompt_ids: list[int] = Field(min_length=1)
     token_ids: list[int] = Field(min_length=1)
-    named_ids: list[int] | list[list[int]] | None = None
+    named_ids: NamedIds | None = None
     id: str | None = None

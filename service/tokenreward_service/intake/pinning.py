@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from tokenreward import estimators, templates
 from tokenreward.errors import BadInput, UnknownName
+from tokenreward.estimators import Estimator
 from tokenreward.protocol.records import ScoringOptions
 from tokenreward.schema import JobOptions, ModelInfo, PointedError, Provenance
-from tokenreward_service.fleet import Fleet
+from tokenreward_service.fleet import Fleet, is_awaited
 from tokenreward_service.intake.branch_pinning import branch_models, wanted_models
 from tokenreward_service.intake.capabilities import check_include
 from tokenreward_service.problems import ProblemError
@@ -45,11 +46,11 @@ async def plan(options: JobOptions, fleet: Fleet, adapters: Adapters) -> Plan:
     wanted = wanted_models(template, estimator.branches, options.models)
     seen = await (fleet.look() if wanted else fleet.recent(options.model))
     model = choose_model(options.model, seen.models)
-    if (unfit := estimator.unfit_model(model.fingerprint)) is not None:
+    if (unfit := _unfit_model(estimator, model)) is not None:
         raise _unprocessable("/estimator", unfit)
     known = await adapters.of(model.fingerprint) if wanted else []
     scored = branch_models(template, estimator.branches, wanted, model, seen, known)
-    unfits = (estimator.unfit_model(info.fingerprint) for info in scored.models)
+    unfits = (_unfit_model(estimator, info) for info in scored.models)
     if (unfit := next(filter(None, unfits), None)) is not None:
         raise _unprocessable("/models", unfit)
     check_include(options.include, scored.models)
@@ -115,6 +116,11 @@ def choose_model(name: str | None, models: Sequence[ModelInfo]) -> ModelInfo:
             return info
     known = ", ".join(sorted({info.name for info in models})) or "none"
     raise _unprocessable("/model", f"unknown model {name!r}; known: {known}")
+
+
+def _unfit_model(estimator: Estimator, model: ModelInfo) -> str | None:
+    """Why a model cannot be used with an estimator. Of one that nobody has served yet, only its worker can tell."""
+    return None if is_awaited(model.fingerprint) else estimator.unfit_model(model.fingerprint)
 
 
 def _unprocessable(pointer: str, detail: str) -> ProblemError:

@@ -74,6 +74,8 @@ class Payloads:
             return None
         table = unpack_results(await self._load(stored))
         if table.num_rows != count:
+            if await self._redis.zscore(keys.ranges(job_id), f"{first}:{count}") is None:
+                return None
             raise Corrupt(f"results of job {job_id} from item {first} on are incomplete")
         return table
 

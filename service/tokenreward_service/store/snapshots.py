@@ -98,10 +98,12 @@ def _snapshot(job_id: str, fields: dict[bytes, bytes]) -> Job:
         finished = float(text["finished"]) if "finished" in text else None
         done, total = int(text["done"]), int(text["total"])
         tokens, estimated = int(text["tokens"]), int(text["estimated"])
+        ran = done - int(text.get("done_before", 0))  # since the last retry
+        read = tokens - int(text.get("tokens_before", 0))
         until = finished or (float(text["progressed"]) if "progressed" in text else None)
-        rate = tokens / (until - started) if started and until and tokens and until > started else None
+        rate = read / (until - started) if started and until and read > 0 and until > started else None
         state = JobState(text["state"])
-        eta = (total - done) / done * (until - started) if rate and done and started and until else None
+        eta = (total - done) / ran * (until - started) if rate and ran > 0 and started and until else None
         return Job(
             id=job_id,
             state=state,

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from tokenreward import estimators
 from tokenreward.schema import Job, ModelInfo, Waiting
 from tokenreward_service.fleet import FleetView, is_awaited
 
 
 def instead(job: Job, seen: FleetView) -> list[ModelInfo]:
-    """The set-ups of the job's model that are served now, newest first; none if one of them is the job's own."""
+    """The set-ups of the job's model that are served now and fit its estimator, newest first.
+
+    There are none if one of those that are served is the job's own.
+    """
     served = [info for info in seen.models if info.workers and info.name == job.model]
     if any(use.fingerprint.adapter for use in job.provenance.models):  # an adapter belongs to its model's weights
         weights = job.provenance.fingerprint.model_hash
         served = [info for info in served if info.fingerprint.model_hash == weights]
     own = job.provenance.fingerprint_digest
-    return [] if any(info.fingerprint_digest == own for info in served) else served
+    if any(info.fingerprint_digest == own for info in served):
+        return []
+    estimator = estimators.shipped().get(job.estimator)
+    return [info for info in served if estimator is None or estimator.unfit_model(info.fingerprint) is None]
 
 
 def waiting(job: Job, seen: FleetView) -> Waiting | None:

@@ -43,8 +43,8 @@ TokenIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31, strict=True)]], F
 
 #: How often a wait looks whether its caller is still there, in seconds.
 _LOOK_SECONDS = 5.0
-#: Failures of an item that are the request's fault.
-_CALLERS = frozenset({"invalid_item", "too_long", "token_out_of_vocabulary", "bad_template"})
+#: The one failure of an item that says nothing about it. All others would be the same if it were asked again.
+_CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ async def score(request: Request, runtime: Runtime, caller: Caller, asked: Asked
     """Score the sequences of a request, and wait for them.
 
     Raises:
-        ProblemError: 413 or 422 for what cannot be scored, 503 if it took too long or the engine could not score it.
+        ProblemError: 413 or 422 for what cannot be scored, 503 if it took too long or was cancelled.
     """
     options = _options(asked)
     cut = _parts(asked, runtime)
@@ -218,9 +218,10 @@ def _rows(table: pa.Table, row: int) -> TokenRows:
     failure = table["error"][row].as_py()
     if failure is None:
         return TokenRows.of(table, row)
-    if failure["code"] in _CALLERS:
-        raise ProblemError(422, "Cannot be scored", failure["message"])
-    raise unavailable(f"Not scored ({failure['code']}): {failure['message']}", 5)
+    why = f"Not scored ({failure['code']}): {failure['message']}"
+    if failure["code"] == _CANCELLED:
+        raise unavailable(why, 5)
+    raise ProblemError(422, "Cannot be scored", why)
 
 
 def _whole(asked: Asked, cut: Sequence[Part], fresh: Sequence[TokenRows | None]) -> list[ScoredSequence]:

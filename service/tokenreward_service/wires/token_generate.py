@@ -32,6 +32,11 @@ from tokenreward_service.wires.wire_errors import VllmError, VllmRoute, error_re
 router = APIRouter(tags=["teacher wires"], route_class=VllmRoute)
 
 
+#: A named id; -1 fills a row that has fewer than others.
+_NamedId = Annotated[int, Field(ge=-1, lt=2**31, strict=True)]
+_NamedRow = Annotated[list[_NamedId], Field(fail_fast=True)]
+
+
 class GenerateSampling(BaseModel):
     """The `sampling_params` of a request, as far as a teacher reads them. Others must leave scores as they are.
 
@@ -48,7 +53,7 @@ class GenerateSampling(BaseModel):
 
     max_tokens: int | None = None
     prompt_logprobs: int | None = None
-    prompt_logprob_token_ids: Annotated[list[list[int]], Field(min_length=1)] | None = None
+    prompt_logprob_token_ids: Annotated[list[_NamedRow], Field(min_length=1, fail_fast=True)] | None = None
     prompt_logprob_start: Annotated[int, Field(ge=0)] | None = None
     logprobs: int | None = None
 

@@ -19,8 +19,9 @@ def outcomes(shard: ClaimedShard, renderer: Renderer) -> list[MemberOutcome]:
             continue
         places = [place for place in shard.places if place.member is member]
         results = [_result(shard, place, renderer) for place in places]
-        tokens = sum(place.prepared.scoring.tokens for place in places if place.prepared)
-        failures = sum(result.error is not None for result in results)
+        good = [place for place, result in zip(places, results, strict=True) if result.error is None]
+        tokens = sum(place.prepared.scoring.tokens for place in good if place.prepared)
+        failures = len(results) - len(good)
         found.append(MemberOutcome(member, failures, tokens, pack_results(results)))
     return found
 

@@ -92,6 +92,8 @@ class Preparer:
             return [ItemFailure(code="engine_error", message=message)] * len(items)
         if (unfit := estimator.unfit(options.template)) is not None:
             return [ItemFailure(code="bad_template", message=unfit)] * len(items)
+        if (unfit := estimator.unfit_model(options.provenance.fingerprint)) is not None:
+            return [ItemFailure(code="bad_template", message=unfit)] * len(items)
         branches = options.branches_of(self._store.fingerprint, estimator.branches)
         try:
             adapters = {name: self._adapter(ref) for name, ref in options.adapters.items() if name in branches}

@@ -2,7 +2,7 @@
 -- table `tr`, which has the names of the keys (`keys.py`), and `_turns.lua`.
 --
 -- tr.job(id) holds: state version owner fp created started finished total done failed estimated tokens
---                   progressed options ttl idempotency origin emptied
+--                   done_before tokens_before progressed options ttl idempotency origin emptied
 
 -- from -> to. No other transition happens. A job as a whole never fails: whatever goes wrong, each of its items gets an
 -- outcome of its own.

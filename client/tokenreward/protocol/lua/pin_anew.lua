@@ -12,7 +12,7 @@ if held[2] ~= held[3] then return -1 end
 disown(job)
 redis.call('DEL', tr.results(job), tr.ranges(job))
 redis.call('HSET', key, 'fp', ARGV[3], 'options', ARGV[4], 'done', 0, 'failed', 0, 'tokens', 0)
-redis.call('HDEL', key, 'started', 'progressed')
+redis.call('HDEL', key, 'started', 'progressed', 'done_before', 'tokens_before')
 for _, shard in ipairs(cjson.decode(ARGV[5])) do queue_shard(shard) end
 if held[4] == 'queued' then touched(job) else transition(job, 'queued') end
 return 1

@@ -14,7 +14,10 @@ for i, range in ipairs(cjson.decode(ARGV[4])) do
   redis.call('HSET', tr.results(job), range[1], ARGV[6 + i])
 end
 redis.call('HINCRBY', key, 'failed', -tonumber(ARGV[5]))
-redis.call('HINCRBY', key, 'done', -tonumber(ARGV[5]))
+local done = redis.call('HINCRBY', key, 'done', -tonumber(ARGV[5]))
+-- What was done before is no part of the new run's rate.
+redis.call('HSET', key, 'done_before', done, 'tokens_before', redis.call('HGET', key, 'tokens'))
+redis.call('HDEL', key, 'started', 'progressed')
 for _, shard in ipairs(cjson.decode(ARGV[6])) do queue_shard(shard) end
 transition(job, 'queued')
 return 1
