@@ -45,7 +45,7 @@ class MeanTokenReward:
             for n, prompt in enumerate(prompts)
         ]
         rewards = self._labeler.rewards(_items(rows, completion_ids, self._fields))
-        return [sum(values) / len(values) for values in rewards]
+        return [sum(values) / len(values) if values else 0.0 for values in rewards]
 
 
 def with_token_rewards(

@@ -36,14 +36,15 @@ class Job(AnswerModel):
         state: Where the job is in its life.
         version: Grows with every change.
         created_at: When the service accepted it.
-        started_at: When the first worker began, or None.
+        started_at: When the first worker began, or None; a retry begins anew.
         finished_at: When it was over, or None.
         total_items: All items.
         done_items: Items with an outcome.
         failed_items: Those of the done items whose outcome is an error.
         invalid_items: Items that were wrong when they came. They will get, or have got, an error for that.
         tokens_estimated: Tokens of the whole job, estimated before tokenization.
-        tokens_done: Tokens that an engine without a prefix cache would have read for the done items, over all branches.
+        tokens_done: Tokens that an engine without a prefix cache would have read for items that have rewards, over all
+            branches.
         tokens_per_second: The present rate, or None.
         eta_seconds: The time left at that rate, or None until there is a rate.
         model: The model's name.

@@ -46,7 +46,7 @@ def waiting(job: Job, seen: FleetView) -> Waiting | None:
     served = [f"{info.name}@{info.fingerprint_digest}" for info in instead(job, seen)]
     rewarded = job.done_items - job.failed_items
     if not served:
-        way = f"no other set-up of {job.model} is served"
+        way = f"no other set-up of {job.model} is served that the job could take"
     elif rewarded:
         way = (
             f"served now: {', '.join(served)}; {rewarded} items have rewards of the former, and a job has one set-up: "
