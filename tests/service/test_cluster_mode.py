@@ -22,10 +22,12 @@ from tokenreward_workers.process.supervisor import HOPELESS
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a valkey-server in cluster mode."""
     folder = tmp_path_factory.mktemp("cluster")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    options = ["--port", str(port), "--cluster-enabled", "yes", "--cluster-port", "0", "--bind", "127.0.0.1"]
+    with socket.socket() as clients, socket.socket() as nodes:
+        for free in (clients, nodes):
+            free.bind(("127.0.0.1", 0))
+        port, bus = clients.getsockname()[1], nodes.getsockname()[1]
+    # Without a port of its own, the bus takes one 10,000 above, which a high port does not have.
+    options = ["--port", str(port), "--cluster-enabled", "yes", "--cluster-port", str(bus), "--bind", "127.0.0.1"]
     server = Process([str(find_server()), *options, "--dir", str(folder), "--save", ""], folder / "valkey.log")
     url = f"redis://127.0.0.1:{port}"
     with redis.Redis.from_url(url, socket_timeout=5) as client:

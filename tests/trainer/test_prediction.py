@@ -69,7 +69,7 @@ def test_pairs_whose_reference_is_known_are_predicted_after_training_too(
     with pytest.raises(BadInput, match="the reference is gone once training has begun"):
         trainer.predict(make_pairs(2, seed=5))
     trainer = PreferenceTrainer(llama(), config(), make_pairs(4), held_out, ref_model=llama(seed=1))
-    with pytest.raises(BadInput, match="gone once the trainer is made: it was ref_model"):
+    with pytest.raises(BadInput, match="gone once the trainer is made, as it was ref_model"):
         trainer.predict(make_pairs(2, seed=5))
 
 

@@ -109,10 +109,12 @@ class PairEvaluation(Trainer):  # type: ignore[misc]
         is_there = hasattr(self.model, "disable_adapter") or self.state.global_step == 0
         if not (self._starts_as_reference and is_there):
             gone = (
-                "once training has begun" if self._starts_as_reference else "once the trainer is made: it was ref_model"
+                "once training has begun"
+                if self._starts_as_reference
+                else "once the trainer is made, as it was ref_model"
             )
             raise BadInput(
-                f"the reference is gone {gone}. Give eval_dataset when the trainer is made, or use reference = 'live'"
+                f"the reference is gone {gone}: give eval_dataset when the trainer is made, or use reference = 'live'"
             )
         model: nn.Module = self.model
         return model
