@@ -12,6 +12,9 @@ from tokenreward_trainer.data.pair import Pair
 
 VOCABULARY = 320
 
+#: What a method cannot do without, beside labels.
+NEEDS: dict[str, dict[str, Any]] = {"robust": {"label_smoothing": 0.1}}
+
 CHAT = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

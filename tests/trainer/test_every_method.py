@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from tests.support.tiny_models import NEEDS
 from tokenreward_trainer.losses import METHODS
 from tokenreward_trainer.prompts.demo_pairs import write_pairs
 from tokenreward_trainer.training.run import train_run
 from tokenreward_trainer.training.settings import run_of
 
 pytestmark = pytest.mark.trains
-
-#: What a method cannot do without, beside labels.
-_NEEDS: dict[str, dict[str, Any]] = {"robust": {"label_smoothing": 0.1}}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +52,7 @@ def test_a_method_learns_its_own_objective_on_the_demos_pairs(method: str, model
         "model": {"name": str(model), "dtype": "float32"},
         "data": {"train": str(tmp_path / "pairs.jsonl")},
         "labels": {"source": "surprisal"},
-        "train": options | _NEEDS.get(method, {}),
+        "train": options | NEEDS.get(method, {}),
     }
     train_run(run_of(run))
     record = json.loads((tmp_path / "out" / "run.json").read_bytes())

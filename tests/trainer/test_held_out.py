@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.tiny_models import build_llama
+from tests.support.tiny_models import NEEDS, build_llama
 from tokenreward_trainer.losses import METHODS
 from tokenreward_trainer.prompts.demo_pairs import write_pairs
 from tokenreward_trainer.training.config import PreferenceConfig
@@ -18,9 +18,6 @@ from tokenreward_trainer.training.run_record import RunRecord
 from tokenreward_trainer.training.settings import run_of
 
 pytestmark = pytest.mark.trains
-
-#: What a method cannot do without, beside labels.
-_NEEDS: dict[str, dict[str, Any]] = {"robust": {"label_smoothing": 0.1}}
 
 Trained = Callable[..., RunRecord]
 
@@ -44,7 +41,7 @@ def trained(policy: Path, tmp_path: Path, config: Callable[..., PreferenceConfig
 
 @pytest.mark.parametrize("method", sorted(name for name, method in METHODS.items() if not method.single))
 def test_a_pairs_margin_is_that_of_the_methods_metrics(method: str, trained: Trained) -> None:
-    record = trained(method=method, **_NEEDS.get(method, {}))
+    record = trained(method=method, **NEEDS.get(method, {}))
     margins = np.array([outcome.margin for outcome in record.outcomes])
     assert len(margins) == record.held_out == 4
     assert margins.mean() == pytest.approx(record.final("eval_rewards/margins"), rel=1e-4)

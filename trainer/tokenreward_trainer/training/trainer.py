@@ -269,7 +269,7 @@ class PreferenceTrainer(PartObjectives):
             return score_pairs(self.model, pairs, layout=self.layout, max_tokens=self.args.max_forward_tokens)
 
     def reference_token_logps(self, pairs: Sequence[Pair]) -> list[PairLogps]:
-        """Computes them under the live reference: `ref_model`, or the policy without its adapter."""
+        """Computes the same log-probs under the live reference: `ref_model`, or the policy without its adapter."""
         model = self.model if self.ref_model is None else self.ref_model
         with placed(model, self.args.device), without_adapter(model), self.accelerator.autocast():
             return score_pairs(model, pairs, layout=self.layout, max_tokens=self.args.max_forward_tokens)
