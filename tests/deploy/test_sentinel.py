@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from benchmarks.harness.stack import Stack, http
 from benchmarks.harness.waiting import patience, wait_for
 from tests.support.jobs import check_undisturbed, in_progress, items, submit
 from tests.support.repeating import Repeating
+from tokenreward.protocol.connections import connect, connect_async
 from tokenreward_workers.process.supervisor import HOPELESS
 
 ROOT = Path(__file__).parents[2]
@@ -90,15 +92,40 @@ def test_whatever_was_accepted_ends_rightly_after_a_failover_under_load(stack: W
         change_over(stack, kill)
         sent_before = len(senders.accepted)
         wait_for(lambda: len(senders.accepted) >= sent_before + 6, 60, "jobs that the new primary accepted")
+    if kill:
+        stack.start_server(before)
+    # Until then a primary that was changed over goes on as one, and has what it accepted.
+    wait_for(lambda: stack.replicas() == 1, 60, "the old primary as a replica")
     check_undisturbed(stack, long_job, work, 120)
     for job_id, sent in senders.accepted.items():
         check_undisturbed(stack, job_id, sent, 120)
-    if kill:
-        stack.start_server(before)
+
+
+def test_open_connections_follow_a_change_over_before_the_old_primary_is_told(stack: Watched) -> None:
+    wait_for(lambda: stack.replicas() == 1, 60, "the replica")
+    before, url = stack.primary, stack.url_of("admin")
+    with asyncio.Runner() as loop, connect(url) as client, stack.client(before) as old:
+        other = connect_async(url)
+        look = {
+            "sync": lambda: client.info("server")["tcp_port"],
+            "async": lambda: loop.run(other.info("server"))["tcp_port"],
+        }
+        assert {port() for port in look.values()} == {before}
+        stack.change_over()
+        followed: set[str] = set()
+
+        def all_follow() -> bool:
+            followed.update(name for name, port in look.items() if port() == stack.primary)
+            return len(followed) == len(look) or old.info("replication")["role"] == "slave"
+
+        wait_for(all_follow, 60, "the change-over")
+        assert followed == set(look)
+        loop.run(other.aclose())
     wait_for(lambda: stack.replicas() == 1, 60, "the old primary as a replica")
 
 
 def test_a_job_is_accepted_once_a_replica_has_it(stack: Watched) -> None:
+    wait_for(lambda: stack.replicas() == 1, 60, "the replica")
     (replica,) = set(stack.ports) - {stack.primary}
     work = items(10)
     key = {"Idempotency-Key": uuid.uuid4().hex}
@@ -118,6 +145,7 @@ def test_a_job_is_accepted_once_a_replica_has_it(stack: Watched) -> None:
 
 
 def test_a_primary_that_must_not_be_alone_takes_no_work_without_its_replica(stack: Watched) -> None:
+    wait_for(lambda: stack.replicas() == 1, 60, "the replica")
     (replica,) = set(stack.ports) - {stack.primary}
     with stack.client(stack.primary) as primary:
         primary.config_set("min-replicas-to-write", 1)

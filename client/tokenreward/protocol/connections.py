@@ -1,11 +1,19 @@
 """The one place where clients of the job store are made from its address, be it a server's or that of Sentinels.
 
 With Sentinels, each new connection asks them where the primary is, and a server that is no primary any more counts as
-a broken connection. So after a failover the callers' own retries find the new primary.
+a broken connection. So after a failover the callers' own retries find the new primary. A primary that was changed over
+while it lives goes on as one for ten seconds, until the Sentinels tell it; so they are also asked now and then while
+there are connections, which are given up when they name another server.
 """
+
+# mypy: disable-error-code="no-untyped-call"
+# redis-py's Sentinels and their pools have no types.
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import redis
@@ -20,6 +28,10 @@ from tokenreward.protocol.redis_url import parse_sentinel_url, uses_sentinel
 
 #: A Sentinel that is away must not hold up the question to the next one, as redis-py's own retries would.
 _ASKING: dict[str, Any] = {"socket_timeout": 2, "socket_connect_timeout": 2}
+#: How often the Sentinels are asked whether the primary is still the primary.
+_ASK_AGAIN_SECONDS = 1.0
+#: The share of the time that asking may take: Sentinels that are slow, or away, are asked more rarely.
+_MOST_TIME_ASKING = 0.1
 
 
 class UnknownMaster(redis.ConnectionError):
@@ -40,8 +52,8 @@ def connect(url: str, *, max_connections: int = 10, wait_seconds: float = 20, **
         return redis.Redis.from_pool(redis.BlockingConnectionPool.from_url(url, **limits, **options))
     where = parse_sentinel_url(url)
     asking = where.sentinel_options | _ASKING | {"retry": Retry(NoBackoff(), 0)}
-    sentinels: Any = _Sentinels(where.sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
-    pool: Any = _SentinelPool(where.name, sentinels, **limits | options | where.options)  # type: ignore[no-untyped-call]
+    sentinels: Any = _Sentinels(where.sentinels, sentinel_kwargs=asking)
+    pool: Any = _SentinelPool(where.name, sentinels, **limits | options | where.options)
     return redis.Redis.from_pool(pool)
 
 
@@ -54,8 +66,8 @@ def connect_async(
         return redis.asyncio.Redis.from_pool(redis.asyncio.BlockingConnectionPool.from_url(url, **limits, **options))
     where = parse_sentinel_url(url)
     asking = where.sentinel_options | _ASKING | {"retry": AsyncRetry(NoBackoff(), 0)}
-    sentinels: Any = _AsyncSentinels(where.sentinels, sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
-    pool: Any = _AsyncSentinelPool(where.name, sentinels, **limits | options | where.options)  # type: ignore[no-untyped-call]
+    sentinels: Any = _AsyncSentinels(where.sentinels, sentinel_kwargs=asking)
+    pool: Any = _AsyncSentinelPool(where.name, sentinels, **limits | options | where.options)
     return redis.asyncio.Redis.from_pool(pool)
 
 
@@ -64,7 +76,7 @@ class _Sentinels(redis.sentinel.Sentinel):
 
     def discover_master(self, service_name: str) -> tuple[str, int]:
         try:
-            found: tuple[str, int] = super().discover_master(service_name)  # type: ignore[no-untyped-call]
+            found: tuple[str, int] = super().discover_master(service_name)
         except redis.sentinel.MasterNotFoundError:
             raise self._explained(service_name) from None
         return found
@@ -103,8 +115,44 @@ def _no_primary(name: str) -> str:
     return f"the Sentinels name no primary of {name!r} now: wait for the failover, or start its servers"
 
 
+class _Asking:
+    """When the Sentinels are asked again whether the primary is still the primary."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def due(self) -> bool:
+        """Whether to ask now. One caller does; the others go on."""
+        now = time.monotonic()
+        if now < self._due:
+            return False
+        self._due = now + _ASK_AGAIN_SECONDS / _MOST_TIME_ASKING
+        return True
+
+    @contextlib.contextmanager
+    def question(self) -> Iterator[None]:
+        """A question that may stay without an answer: the connections are as good as they were."""
+        started = time.monotonic()
+        try:
+            with contextlib.suppress(redis.RedisError):
+                yield
+        finally:
+            ended = time.monotonic()
+            self._due = ended + max(_ASK_AGAIN_SECONDS, (ended - started) / _MOST_TIME_ASKING)
+
+
 class _SentinelPool(redis.sentinel.SentinelConnectionPool, redis.BlockingConnectionPool):
     """Connections to the primary; whoever finds none free waits for one, as with a server's own address."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._asking = _Asking()
+        super().__init__(*args, **options)
+
+    def get_connection(self, *args: Any, **options: Any) -> Any:
+        if self._asking.due():
+            with self._asking.question():
+                self.get_master_address()  # gives up the idle connections if it has changed
+        return super().get_connection(*args, **options)
 
     def close(self) -> None:
         super().close()
@@ -113,6 +161,31 @@ class _SentinelPool(redis.sentinel.SentinelConnectionPool, redis.BlockingConnect
 
 class _AsyncSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.asyncio.BlockingConnectionPool):
     """As `_SentinelPool`, for asyncio."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._asking = _Asking()
+        super().__init__(*args, **options)
+
+    async def get_connection(self, *args: Any, **options: Any) -> Any:
+        if self._asking.due():
+            with self._asking.question():
+                await self.get_master_address()
+        return await super().get_connection(*args, **options)
+
+    async def release(self, connection: Any) -> None:
+        if self.master_address != (connection.host, connection.port):  # redis-py's sync pool looks at this by itself
+            await connection.disconnect()
+        await super().release(connection)
+
+    async def live_replicas(self) -> list[tuple[str, int]]:
+        """The addresses of the replicas that a Sentinel sees alive, whether they follow the primary or not.
+
+        Raises:
+            redis.ConnectionError: No Sentinel names a primary.
+        """
+        await self.get_master_address()
+        alive: list[tuple[str, int]] = await self.sentinel_manager.discover_slaves(self.service_name)
+        return alive
 
     async def aclose(self) -> None:
         await super().aclose()

@@ -28,13 +28,14 @@ class Replicas:
         self._used = behind_sentinels
 
     async def have(self, job_id: str) -> None:
-        """Return when a replica has this published job, or at once if no replica is connected.
+        """Return when a replica has this published job, or at once if none is alive.
 
-        Whether a primary without replicas takes work at all is the operator's choice, `min-replicas-to-write` of the
-        server, which refuses the job before it is written.
+        A replica that is alive and does not follow this primary may be taking over from it, which the primary is told
+        ten seconds later: what it accepts until then is lost. Whether a primary takes work while no replica is alive is
+        the operator's choice, `min-replicas-to-write` of the server, which refuses the job before it is written.
 
         Raises:
-            ProblemError: 503, if the job was lost with the primary that had it, or no replica says that it has it.
+            ProblemError: 503, if the job was lost with the primary that had it, or no replica has it though one lives.
         """
         if not self._used:
             return
@@ -52,3 +53,5 @@ class Replicas:
             raise unavailable("The job store changed over to a replica, which has not got this job. Send it again.")
         if replicas == [0]:
             raise unavailable("No replica of the job store has confirmed this job in time. Send it again.", 5)
+        if not replicas and await self._redis.connection_pool.live_replicas():
+            raise unavailable("The job store may be changing over: a replica does not follow it. Send it again.", 5)
