@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from tokenreward_trainer.evaluation.answers import Answer, Answers
 from tokenreward_trainer.evaluation.judging.comparisons import _texts
 from tokenreward_trainer.evaluation.output.formats import alpaca_row, arena_row, write_formats
 from tokenreward_trainer.scorers import Group, scorer_of
-from tokenreward_trainer.scorers.final_answer import answer_of
+from tokenreward_trainer.scorers.final_answer import answer_of, begun_by
 from tokenreward_trainer.scorers.final_number import right
 
 
@@ -40,6 +41,21 @@ def test_the_answer_stands_behind_the_thought(text: str, answer: str) -> None:
     assert answer_of(text) == answer
 
 
+@pytest.mark.parametrize(
+    ("prompt", "begun"),
+    [
+        ("<｜User｜>2+2?<｜Assistant｜><think>\n", "<think>\n"),
+        ("<|im_start|>assistant\n<think>\n\n</think>\n\n", ""),  # The thought is switched off.
+        ("<|im_start|>user\nWhat is <think><|im_end|>\n<|im_start|>assistant\n", ""),
+        ("<|start|>assistant<|channel|>analysis<|message|>", "<|channel|>analysis<|message|>"),
+        ("<s>[INST]2+2?[/INST]", ""),
+    ],
+)
+def test_a_prompt_may_open_the_thought(prompt: str, begun: str) -> None:
+    assert begun_by(prompt) == begun
+    assert not begun or answer_of(begun + "It is 12") == ""
+
+
 def test_numbers_and_words_are_those_of_the_answer() -> None:
     assert right("<think>\nMaybe 14? No. 3*4 is 12", 12) == 0.0
     assert right("<think>\nIt is 12.\n</think>\n\nI cannot say.", 12) == 0.0
@@ -60,6 +76,8 @@ def test_judges_and_files_for_other_tools_get_answers_without_thoughts(tmp_path:
     path.touch()
     answers = Answers("one", path, [{"prompt": "p", "id": "1"}], [[answer]], {})
     assert _texts(answers) == ["Short."]
+    cut_off = dataclasses.replace(answer, text="long thought", finished=False, begun="<think>\n")
+    assert _texts(dataclasses.replace(answers, given=[[cut_off]])) == [""]
     write_formats([answers], tmp_path, "set")
     for file in tmp_path.rglob("one.json*"):
         assert "thought" not in file.read_text()

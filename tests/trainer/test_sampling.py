@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -23,12 +24,14 @@ from tokenreward import cli
 from tokenreward.chat_format import ChatFormat
 from tokenreward.dataset import read_meta
 from tokenreward.errors import BadInput
+from tokenreward_trainer.ranking.groups import responses_of
 from tokenreward_trainer.sampling.engines import ENGINES, Engine, installed_version
 from tokenreward_trainer.sampling.engines.base import Request
 from tokenreward_trainer.sampling.engines.transformers import TransformersEngine, draw
 from tokenreward_trainer.sampling.requests import Policy, seed_of
 from tokenreward_trainer.sampling.sample_file import sample_file
 from tokenreward_trainer.sampling.settings import Sampling
+from tokenreward_trainer.scorers.final_answer import answer_of
 
 Row = dict[str, Any]
 Build = Callable[..., LlamaForCausalLM]
@@ -142,6 +145,20 @@ def test_rows_keep_their_columns_and_gain_responses_with_ids(
     assert about["plan"]["temperature"] == 0.8
     assert (about["engine"], about["engine_version"]) == ("transformers", transformers.__version__)
     assert about["counts"]["tokens"] == sum(len(response["token_ids"]) for response in responses)
+
+
+def test_a_thought_that_the_prompt_opens_is_noted_and_no_answer_where_it_is_cut_off(
+    policy: Path, prompts: Path, tmp_path: Path
+) -> None:
+    thinking = shutil.copytree(policy, tmp_path / "thinking")
+    template = thinking / "chat_template.jinja"
+    template.write_text(template.read_text() + "{% if add_generation_prompt %}{{ '<think>\\n' }}{% endif %}")
+    sample_file(prompts, tmp_path / "out.jsonl", str(thinking), SHORT)
+    for number, row in enumerate(read(tmp_path / "out.jsonl")):
+        assert all(response["begun"] == "<think>\n" for response in row["responses"])
+        assert not any("think" in response["text"] for response in row["responses"])
+        group = responses_of(row, f"row {number}", (), finished_only=False).group
+        assert [answer_of(text) for text in group.responses] == [""] * len(group.responses)
 
 
 def test_half_a_surrogate_pair_in_another_column_leaves_as_it_came(policy: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from tokenreward_trainer.sampling.requests import Policy
 from tokenreward_trainer.sampling.sample_file import sample_file
 from tokenreward_trainer.sampling.settings import Sampling
 from tokenreward_trainer.scorers import Group
+from tokenreward_trainer.scorers.final_answer import answer_of
 
 #: A name becomes a file's.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -34,11 +35,18 @@ class Answer:
         text: Its text.
         token_ids: Its tokens, end-of-turn token included.
         finished: Whether it ended by itself, not by max_tokens.
+        begun: What the generation prompt had written of it already, which is not in `text`.
     """
 
     text: str
     token_ids: tuple[int, ...]
     finished: bool
+    begun: str = ""
+
+    @property
+    def without_thought(self) -> str:
+        """What stands behind its thought; empty if the thought was cut off."""
+        return answer_of(self.begun + self.text)
 
     @property
     def tokens(self) -> int:
@@ -69,7 +77,7 @@ class Answers:
         return [
             Group(
                 prompt=row["prompt"],
-                responses=[answer.text for answer in answers],
+                responses=[answer.begun + answer.text for answer in answers],
                 token_ids=[answer.token_ids for answer in answers],
                 row={name: value for name, value in row.items() if name != "prompt"},
                 where=f"{self.path}, row {number}",
@@ -150,5 +158,5 @@ def _answers(prompts: Path, name: str, model: str, path: Path, settings: Samplin
     for row in read_rows(path):
         responses = row.pop("responses")
         rows.append(row)
-        given.append([Answer(r["text"], tuple(r["token_ids"]), r["finished"]) for r in responses])
+        given.append([Answer(r["text"], tuple(r["token_ids"]), r["finished"], r.get("begun", "")) for r in responses])
     return Answers(name, path, rows, given, (read_meta(path) or {})["sampling"])

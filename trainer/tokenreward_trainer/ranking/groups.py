@@ -25,12 +25,14 @@ class Sampled:
         token_ids: Its tokens, the token that ended it included.
         finished: Whether it ended by itself.
         source: `policy`, or `extra` for one of a stronger model.
+        begun: What the generation prompt had written of it already, which is not in `text`.
     """
 
     text: str
     token_ids: tuple[int, ...]
     finished: bool
     source: str
+    begun: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Responses:
         """The same as scorers take it."""
         return Group(
             prompt=self.row["prompt"],
-            responses=[response.text for response in self.kept],
+            responses=[response.begun + response.text for response in self.kept],
             token_ids=[response.token_ids for response in self.kept],
             row={name: value for name, value in self.row.items() if name not in ("prompt", "responses")},
             where=self.where,
@@ -97,12 +99,13 @@ def responses_of(row: Row, where: str, extra: Sequence[Sampled], finished_only: 
 def _sampled(response: Any, where: str) -> Sampled:
     try:
         ids = tuple(response["token_ids"])
-        found = Sampled(response["text"], ids, response["finished"], "policy")
-    except (KeyError, TypeError):
+        found = Sampled(response["text"], ids, response["finished"], "policy", response.get("begun") or "")
+    except (KeyError, TypeError, AttributeError):
         raise BadInput(
             f"{where}: a response is {{text, token_ids, finished}}, as `tokenreward sample` writes it"
         ) from None
-    if not ids or not isinstance(found.text, str) or not isinstance(found.finished, bool):
+    texts = isinstance(found.text, str) and isinstance(found.begun, str)
+    if not ids or not texts or not isinstance(found.finished, bool):
         raise BadInput(f"{where}: a response without token ids, or with a text or flag that is none")
     return found
 

@@ -13,7 +13,7 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.data.pair import Pair
 from tokenreward_trainer.model.scorable import base_of
 from tokenreward_trainer.rto.settings import Rollouts
-from tokenreward_trainer.sampling.engines import ENGINES, Engine, Response
+from tokenreward_trainer.sampling.engines import ENGINES, Engine, Request, Response
 from tokenreward_trainer.sampling.engines.transformers import TransformersEngine
 from tokenreward_trainer.sampling.requests import Policy
 from tokenreward_trainer.scorers.base import Group, Scorer
@@ -78,7 +78,7 @@ class Sampler:
             if not isinstance(engine, TransformersEngine):  # The policy itself stays.
                 engine.close()
             self._policy.train(training)
-        return self._scored(rows, [request.ids for request in requests], sampled)
+        return self._scored(rows, requests, sampled)
 
     def _engine(self, settings: Rollouts, longest: int) -> Engine:
         if settings.engine == "transformers":
@@ -88,23 +88,24 @@ class Sampler:
         return ENGINES[settings.engine](str(self._folder), settings, self._named.stops, longest)
 
     def _scored(
-        self, rows: Sequence[Row], prompts: Sequence[tuple[int, ...]], sampled: Sequence[Sequence[Response]]
+        self, rows: Sequence[Row], requests: Sequence[Request], sampled: Sequence[Sequence[Response]]
     ) -> list[Rollout]:
         groups = [
             Group(
                 row["prompt"],
-                [self._named.text(response) for response in responses],
+                [request.begun + self._named.text(response) for response in responses],
                 [response.token_ids for response in responses],
                 row,
                 f"prompt {row.get('id', number)}",
             )
-            for number, (row, responses) in enumerate(zip(rows, sampled, strict=True))
+            for number, (row, request, responses) in enumerate(zip(rows, requests, sampled, strict=True))
         ]
         found = []
-        for group, ids, responses, scores in zip(groups, prompts, sampled, self._scorer.score(groups), strict=True):
+        scored = self._scorer.score(groups)
+        for group, request, responses, scores in zip(groups, requests, sampled, scored, strict=True):
             for number, (response, score) in enumerate(zip(responses, scores, strict=True)):
                 if score is None:
                     raise BadInput(f"{group.where}: response {number} cannot be scored, and PPO has no reward for it")
-                pair = Pair(f"{group.where}, response {number}", ids, response.token_ids, ())
+                pair = Pair(f"{group.where}, response {number}", request.ids, response.token_ids, ())
                 found.append(Rollout(group.row, pair, response.finished, float(score)))
         return found

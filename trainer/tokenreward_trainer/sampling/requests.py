@@ -21,7 +21,10 @@ from tokenreward.errors import BadInput
 from tokenreward_trainer.data.conversations import conversation_of
 from tokenreward_trainer.sampling.engines.base import Request, Response
 from tokenreward_trainer.sampling.settings import Sampling
+from tokenreward_trainer.scorers.final_answer import begun_by
 
+#: Tokens at the end of a prompt among which the mark that opens a thought is found.
+_TAIL = 32
 #: Columns that sampling writes, and its input may therefore not have.
 RESERVED = ("responses",)
 
@@ -96,7 +99,8 @@ class Policy:
             raise BadInput(
                 f"{where}: its prompt is {len(ids)} tokens, and the model takes {self.longest}: no room left"
             )
-        return Request(ids, tuple(seed_of(settings.seed, prompt, number) for number in range(settings.n)), room)
+        seeds = tuple(seed_of(settings.seed, prompt, number) for number in range(settings.n))
+        return Request(ids, seeds, room, begun_by(str(self.tokenizer.decode(ids[-_TAIL:]))))
 
 
 def seed_of(seed: int, prompt: Any, number: int) -> int:

@@ -37,8 +37,8 @@ def sample_file(
 ) -> Outcome:
     """Samples responses to every row's `prompt` and writes the rows with a column `responses`.
 
-    A response is `{"text", "token_ids", "finished"}`. Interrupted, the same call goes on where it
-    stopped.
+    A response is `{"text", "token_ids", "finished"}`, and `begun` where the generation prompt has begun it by opening
+    a thought. Interrupted, the same call goes on where it stopped.
 
     Args:
         prompts: A .jsonl, .parquet or .arrow file.
@@ -66,8 +66,10 @@ def sample_file(
         sampled = sampler.engine().sample([requests[place] for place in places])
         made = []
         for place, responses in zip(places, sampled, strict=True):
+            begun = {"begun": requests[place].begun} if requests[place].begun else {}
             shown = [
                 {"text": policy.text(response), "token_ids": list(response.token_ids), "finished": response.finished}
+                | begun
                 for response in responses
             ]
             made.append({**rows[place], "responses": shown})

@@ -15,7 +15,7 @@ class Group:
 
     Attributes:
         prompt: Text or messages.
-        responses: The responses' texts.
+        responses: The responses' texts, with the mark of a thought that the generation prompt opened.
         token_ids: The tokens of each response.
         row: The prompt's other columns (`check`, say).
         where: How a person finds it.

@@ -2,7 +2,7 @@
 
 Thoughts of several families are known by their marks. The rule is one for all of them: the answer is what stands behind
 the last mark that closes a thought, and there is none where a thought was opened and not closed. A generation prompt
-may have opened the thought, so that a text need not hold the mark that opens it.
+may have opened the thought, so that what a model says need not hold the mark that opens it: `begun_by` finds it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,15 @@ _CLOSES = re.compile(
     r"|<\|channel\|>final(?:<\|constrain\|>\w+)?<\|message\|>|<channel\|>|(?-i:assistantfinal))",
     re.IGNORECASE,
 )
+_OPEN_AT_END = re.compile(rf"(?:{_OPENS.pattern})(?:<\|message\|>)?\s*\Z", re.IGNORECASE)
 #: What a channel's message ends with. It is no part of the answer.
 _MESSAGE_END = re.compile(r"(?:<\|end\|>|<\|return\|>)\s*\Z")
+
+
+def begun_by(prompt: str) -> str:
+    """Returns what a generation prompt has written of the answer: the mark that opens a thought, or nothing."""
+    found = _OPEN_AT_END.search(prompt)
+    return "" if found is None else found.group()
 
 
 def answer_start(text: str) -> int | None:

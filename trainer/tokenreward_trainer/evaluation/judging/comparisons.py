@@ -93,4 +93,4 @@ class Comparisons:
 
 def _texts(answers: Answers) -> list[str]:
     """What the judge sees and whose length counts: answers without their thoughts."""
-    return [answer_of(given[0].text) for given in answers.given]
+    return [given[0].without_thought for given in answers.given]

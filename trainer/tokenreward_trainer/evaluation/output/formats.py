@@ -20,7 +20,6 @@ from tokenreward.templates.transcript import in_words
 from tokenreward_trainer.evaluation.answers import Answer, Answers
 from tokenreward_trainer.resumable.hashes import digest
 from tokenreward_trainer.scorers.base import Prompt, messages_of
-from tokenreward_trainer.scorers.final_answer import answer_of
 
 #: Names that their question files have for a prompt's identity.
 _IDS = ("uid", "question_id", "id")
@@ -97,7 +96,7 @@ def first_arena_row(row: Mapping[str, Any], answer: Answer, name: str, moment: f
 
 
 def _without_thought(answer: Answer) -> Answer:
-    return dataclasses.replace(answer, text=answer_of(answer.text))
+    return dataclasses.replace(answer, text=answer.without_thought, begun="")
 
 
 def _id(row: Mapping[str, Any]) -> str:

@@ -15,11 +15,13 @@ class Request:
         ids: Token ids up to and including the generation prompt.
         seeds: One for each response wanted.
         room: The most tokens of a response, end-of-turn token included.
+        begun: What the generation prompt has written of the answer already: the mark that opens a thought, or nothing.
     """
 
     ids: tuple[int, ...]
     seeds: tuple[int, ...]
     room: int
+    begun: str = ""
 
 
 @dataclass(frozen=True)
