@@ -12,7 +12,7 @@ from benchmarks.harness.stack import Stack
 from tokenreward import Client, estimators, templates
 from tokenreward.audit import auditing, builtin, plan
 from tokenreward.audit.scoring import score
-from tokenreward.audit.served_models import chosen_model
+from tokenreward.audit.served_models import chosen_model, labeler_labels
 from tokenreward.audit.sets import PairSet, Response, SpanSet, thinned
 from tokenreward.dataset.progress import Quiet
 
@@ -51,6 +51,16 @@ def test_rewards_computed_here_are_those_the_service_gives() -> None:
                 ours = scores.of(response)
                 assert ours.token_ids == result.token_ids
                 np.testing.assert_array_equal(ours.rewards(label), np.array(result.rewards, dtype=np.float32))
+
+
+def test_two_versions_of_one_labeler_give_labels_of_two_names() -> None:
+    with Client() as client:
+        (served,) = client.models()
+    other = served.model_copy(update={"fingerprint_digest": "0" * 64})
+    models, name, digests = [served, other], served.name, (served.fingerprint_digest, other.fingerprint_digest)
+    both = labeler_labels(models, [f"{name}@{digest}" for digest in digests])
+    assert [label.name for label in both] == [f"rlmec@{name}@{digest}" for digest in digests]
+    assert [label.name for label in labeler_labels(models, [name, f"{name}@{digests[0]}"])] == [f"rlmec@{name}"]
 
 
 def test_a_response_is_scored_once_however_many_sets_and_labels_it_is_in() -> None:

@@ -109,6 +109,7 @@ def labels(
     pool: Pool | None = None,
     pool_by: PoolBy = "mean",
     model: str | None = None,
+    called: str | None = None,
 ) -> list[Label]:
     """Return every estimator under every template that has what it reads, each distinct contrast once.
 
@@ -122,6 +123,7 @@ def labels(
         pool: What rewards are pooled over.
         pool_by: How they are pooled.
         model: The trained labeler to ask, as `name@fingerprint`; None for the audited model.
+        called: What to call the labeler.
 
     Raises:
         BadInput: No template has what an estimator reads, all estimators are unbounded, or two templates of one name
@@ -143,7 +145,7 @@ def labels(
             bare = len(asked) == 1 and estimator.name not in BASELINES
             name = estimator.name if bare else f"{template.name}/{estimator.name}"
             if model is not None:
-                name = f"{estimator.name}@{model.rpartition('@')[0]}"
+                name = f"{estimator.name}@{called or model}"
             key = (estimator.name, tuple(contents.values()))
             if key not in found or template.name == estimator.template:
                 found[key] = Label(name, template, estimator, contents, pool, pool_by, model)

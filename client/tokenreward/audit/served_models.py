@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from tokenreward import estimators, templates
@@ -17,14 +18,14 @@ def chosen_model(models: Sequence[ModelInfo], name: str | None, labelers: Sequen
     Args:
         models: What the service lists, live ones first.
         name: `model` or `model@fingerprint`; None for the only one that is served and is no labeler.
-        labelers: The names of trained labelers.
+        labelers: The trained labelers, each as `model` or `model@fingerprint`.
 
     Raises:
         BadInput: There is no such model, there are several, or it has no log-probs of tokens.
     """
     if name is None:
         live = {one.name for one in models if one.workers} or {one.name for one in models}
-        served = sorted(live - set(labelers))
+        served = sorted(live - {_named(models, labeler).name for labeler in labelers})
         if len(served) != 1:
             listed = ", ".join(served) or "none"
             raise BadInput(f"which model? --model takes one of those that are served: {listed}")
@@ -39,23 +40,30 @@ def chosen_model(models: Sequence[ModelInfo], name: str | None, labelers: Sequen
 
 
 def labeler_labels(
-    models: Sequence[ModelInfo], name: str, pool: Pool | None = None, pool_by: PoolBy = "mean"
+    models: Sequence[ModelInfo], names: Sequence[str], pool: Pool | None = None, pool_by: PoolBy = "mean"
 ) -> list[Label]:
-    """Return the labels that a trained labeler gives: `tlcr` if it is a token classifier, `rlmec` if it corrects.
+    """Return the labels that trained labelers give: `tlcr` if it is a token classifier, `rlmec` if it corrects.
+
+    They are called by the labeler's name, and by `name@fingerprint` where two labelers have one name.
 
     Args:
         models: What the service lists.
-        name: The labeler's name.
+        names: The labelers, each as `model` or `model@fingerprint`; one that is named twice counts once.
         pool: What rewards are pooled over.
         pool_by: How they are pooled.
 
     Raises:
         BadInput: There is no such model.
     """
-    found = _named(models, name)
-    method = estimators.resolve("tlcr" if found.fingerprint.head == TOKEN_CLASSIFIER else "rlmec")
-    model = f"{found.name}@{found.fingerprint_digest}"
-    return labels([templates.resolve(method.template)], [method], pool, pool_by, model=model)
+    chosen = {(one.name, one.fingerprint_digest): one for one in (_named(models, name) for name in names)}
+    of_name = Counter(name for name, _ in chosen)
+    made: list[Label] = []
+    for (name, digest), found in chosen.items():
+        method = estimators.resolve("tlcr" if found.fingerprint.head == TOKEN_CLASSIFIER else "rlmec")
+        model = f"{name}@{digest}"
+        called = name if of_name[name] == 1 else model
+        made += labels([templates.resolve(method.template)], [method], pool, pool_by, model=model, called=called)
+    return made
 
 
 def _named(models: Sequence[ModelInfo], name: str) -> ModelInfo:

@@ -60,8 +60,7 @@ def main(argv: list[str]) -> int:
     folder: Path | None = arguments.out
     with connected(arguments.url, arguments.key) as client, progress_for(not arguments.quiet) as progress:
         models = client.models()
-        for name in arguments.labeler:
-            wanted += labeler_labels(models, name, arguments.pool, arguments.pool_by)
+        wanted += labeler_labels(models, arguments.labeler, arguments.pool, arguments.pool_by)
         report = audit(
             client,
             sets,
