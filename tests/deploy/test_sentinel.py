@@ -115,8 +115,10 @@ def test_open_connections_follow_a_change_over_before_the_old_primary_is_told(st
         followed: set[str] = set()
 
         def all_follow() -> bool:
+            if old.info("replication")["role"] == "slave":
+                return True  # it has ended their connections
             followed.update(name for name, port in look.items() if port() == stack.primary)
-            return len(followed) == len(look) or old.info("replication")["role"] == "slave"
+            return len(followed) == len(look)
 
         wait_for(all_follow, 60, "the change-over")
         assert followed == set(look)
@@ -133,7 +135,7 @@ def test_a_job_is_accepted_once_a_replica_has_it(stack: Watched) -> None:
     try:
         refused = http.post(stack.url + "/v1/jobs", json={"items": work}, headers=key, timeout=patience(30))
         assert refused.status_code == 503
-        assert refused.json()["detail"] == "No replica of the job store has confirmed this job in time. Send it again."
+        assert "A replica of the job store has not confirmed this job in time" in refused.json()["detail"]
         again = http.post(stack.url + "/v1/jobs", json={"items": work}, headers=key, timeout=patience(30))
         assert again.status_code == 503, "the job is known by now, but still on one server alone"
     finally:

@@ -24,13 +24,15 @@ def chosen_model(models: Sequence[ModelInfo], name: str | None, labelers: Sequen
         BadInput: There is no such model, there are several, or it has no log-probs of tokens.
     """
     if name is None:
-        live = {one.name for one in models if one.workers} or {one.name for one in models}
-        served = sorted(live - {_named(models, labeler).name for labeler in labelers})
-        if len(served) != 1:
-            listed = ", ".join(served) or "none"
+        chosen = [_named(models, labeler) for labeler in labelers]
+        live = [one for one in models if one.workers] or models
+        served = [one for one in live if one not in chosen]
+        if len({one.name for one in served}) != 1:
+            listed = ", ".join(sorted({one.name for one in served})) or "none"
             raise BadInput(f"which model? --model takes one of those that are served: {listed}")
-        name = served[0]
-    found = _named(models, name)
+        found = served[0]
+    else:
+        found = _named(models, name)
     if found.fingerprint.head == TOKEN_CLASSIFIER:
         raise BadInput(
             f"{found.name} is a token classifier and has no log-probs of tokens, which the baselines are made of: serve"

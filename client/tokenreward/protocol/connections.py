@@ -30,7 +30,7 @@ from tokenreward.protocol.redis_url import parse_sentinel_url, uses_sentinel
 _ASKING: dict[str, Any] = {"socket_timeout": 2, "socket_connect_timeout": 2}
 #: How often the Sentinels are asked whether the primary is still the primary.
 _ASK_AGAIN_SECONDS = 1.0
-#: The share of the time that asking may take: Sentinels that are slow, or away, are asked more rarely.
+#: Where none answers, the share of the time that asking may take.
 _MOST_TIME_ASKING = 0.1
 
 
@@ -74,11 +74,16 @@ def connect_async(
 class _Sentinels(redis.sentinel.Sentinel):
     """Sentinels whose errors say what to do. Those of redis-py do not tell a wrong name from a store that is down."""
 
+    _found = False
+
     def discover_master(self, service_name: str) -> tuple[str, int]:
         try:
             found: tuple[str, int] = super().discover_master(service_name)
         except redis.sentinel.MasterNotFoundError:
+            if self._found:  # so the name is right, and there is nothing to find out by asking all of them again
+                raise redis.sentinel.MasterNotFoundError(_no_primary(service_name)) from None
             raise self._explained(service_name) from None
+        self._found = True
         return found
 
     def _explained(self, name: str) -> redis.ConnectionError:
@@ -112,7 +117,7 @@ class _AsyncSentinels(redis.asyncio.sentinel.Sentinel):
 
 
 def _no_primary(name: str) -> str:
-    return f"the Sentinels name no primary of {name!r} now: wait for the failover, or start its servers"
+    return f"no Sentinel names a primary of {name!r} now: wait for the failover, or start its servers"
 
 
 class _Asking:
@@ -126,19 +131,20 @@ class _Asking:
         now = time.monotonic()
         if now < self._due:
             return False
-        self._due = now + _ASK_AGAIN_SECONDS / _MOST_TIME_ASKING
+        self._due = now + 60  # or when the question ends
         return True
 
     @contextlib.contextmanager
     def question(self) -> Iterator[None]:
         """A question that may stay without an answer: the connections are as good as they were."""
         started = time.monotonic()
+        wait = _ASK_AGAIN_SECONDS
         try:
-            with contextlib.suppress(redis.RedisError):
-                yield
+            yield
+        except redis.RedisError:
+            wait = max(wait, (time.monotonic() - started) / _MOST_TIME_ASKING)
         finally:
-            ended = time.monotonic()
-            self._due = ended + max(_ASK_AGAIN_SECONDS, (ended - started) / _MOST_TIME_ASKING)
+            self._due = time.monotonic() + wait
 
 
 class _SentinelPool(redis.sentinel.SentinelConnectionPool, redis.BlockingConnectionPool):
@@ -177,15 +183,16 @@ class _AsyncSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.as
             await connection.disconnect()
         await super().release(connection)
 
-    async def live_replicas(self) -> list[tuple[str, int]]:
-        """The addresses of the replicas that a Sentinel sees alive, whether they follow the primary or not.
-
-        Raises:
-            redis.ConnectionError: No Sentinel names a primary.
-        """
-        await self.get_master_address()
-        alive: list[tuple[str, int]] = await self.sentinel_manager.discover_slaves(self.service_name)
-        return alive
+    async def live_replicas(self) -> int | None:
+        """How many replicas a Sentinel sees alive, whether they follow the primary or not. None if none answers."""
+        answers: list[int] = []
+        for sentinel in self.sentinel_manager.sentinels:
+            with contextlib.suppress(redis.RedisError):
+                found = await sentinel.sentinel_slaves(self.service_name)
+                answers.append(len(self.sentinel_manager.filter_slaves(found)))
+                if answers[-1]:
+                    break  # of those that see none, one may be cut off from them
+        return max(answers, default=None)
 
     async def aclose(self) -> None:
         await super().aclose()

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import redis.exceptions
+
 from tokenreward.protocol.arrow_blobs import Entry
 from tokenreward.schema import JobOptions, JobRequest
 from tokenreward_service.fleet import Fleet
@@ -93,7 +95,7 @@ class Intake:
         job_id = await self._job_of(submission)
         try:
             await self._store.replicas.have(job_id)  # of an earlier request's job, too: it may have been told otherwise
-        except ProblemError:
+        except (ProblemError, redis.exceptions.RedisError):
             if submission.key is None:  # nobody could find the job: sent again, the work would be done twice
                 await self._store.purge(job_id)
             raise

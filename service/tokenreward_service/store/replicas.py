@@ -1,4 +1,4 @@
-"""Behind Sentinels, a job is accepted once a replica has it: the replica takes over when the primary dies.
+"""Behind Sentinels, a job is accepted once the replicas have it: one of them takes over when the primary dies.
 
 Redis copies to its replicas after it has answered. Without this wait, a primary that dies at the wrong moment takes
 with it what it had accepted a few milliseconds before.
@@ -6,6 +6,7 @@ with it what it had accepted a few milliseconds before.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tokenreward.protocol import keys
@@ -28,30 +29,35 @@ class Replicas:
         self._used = behind_sentinels
 
     async def have(self, job_id: str) -> None:
-        """Return when a replica has this published job, or at once if none is alive.
+        """Return when every replica that is alive, and one of those that are connected, has this published job.
 
-        A replica that is alive and does not follow this primary may be taking over from it, which the primary is told
-        ten seconds later: what it accepts until then is lost. Whether a primary takes work while no replica is alive is
-        the operator's choice, `min-replicas-to-write` of the server, which refuses the job before it is written.
+        Any of them may be taking over. Sentinels tell the primary ten seconds later, and what only the primary and
+        other replicas accept until then is lost. Whether a primary takes work while no replica is alive is the
+        operator's choice, `min-replicas-to-write` of the server, which refuses the job before it is written.
 
         Raises:
-            ProblemError: 503, if the job was lost with the primary that had it, or no replica has it though one lives.
+            ProblemError: 503, if the job was lost with the primary that had it, or a replica is not known to have it.
         """
         if not self._used:
             return
-        replication = await self._redis.info("replication")
+        replication, alive = await asyncio.gather(
+            self._redis.info("replication"), self._redis.connection_pool.live_replicas()
+        )
+        connected = replication["connected_slaves"]
+        # Without an answer of the Sentinels there is a replica, for all that we know.
+        wanted = max(connected, 1) if alive is None else max(alive, min(connected, 1))
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.exists(keys.job(job_id))
             # WAIT is about the last write of its own connection, which need not be the one that published the job. A
             # message is replicated like a write, and comes after all that was written before it; it costs no sync of
             # the append-only file, and makes those who watch the job look once more.
             pipe.publish(keys.EVENTS, f"{job_id} 0")
-            if replication["connected_slaves"]:
-                pipe.wait(1, _WAIT_MILLISECONDS)
-            there, _, *replicas = await pipe.execute()
+            if 0 < wanted <= connected:
+                pipe.wait(wanted, _WAIT_MILLISECONDS)
+            there, _, *confirmed = await pipe.execute()
         if not there:
             raise unavailable("The job store changed over to a replica, which has not got this job. Send it again.")
-        if replicas == [0]:
-            raise unavailable("No replica of the job store has confirmed this job in time. Send it again.", 5)
-        if not replicas and await self._redis.connection_pool.live_replicas():
+        if confirmed and confirmed[0] < wanted:
+            raise unavailable("A replica of the job store has not confirmed this job in time. Send it again.", 5)
+        if wanted and not confirmed:
             raise unavailable("The job store may be changing over: a replica does not follow it. Send it again.", 5)

@@ -82,7 +82,7 @@ class _LateScorer:
 
 def _scores(one: Answers, folder: Path, identity: dict[str, Any], scorer: _LateScorer, progress: bool | None) -> Scores:
     groups = one.groups()
-    given = [[answer.text for answer in answers] for answers in one.given]
+    given = [group.responses for group in groups]
     plan = {"rows": rows_hash(one.rows), "answers": digest({"answers": given}), "scorer": identity}
     # Another scorer, or other answers, have another file: nothing is in the way of anything.
     path = folder / f"{one.name}-{digest(plan)[:12]}.jsonl"

@@ -135,6 +135,7 @@ def _ranked(group: Responses, scores: Sequence[float | None], ranking: Ranking) 
     pair = {name: value for name, value in row.items() if name != "responses"}
     pair["responses"] = [
         {"text": r.text, "score": score, "token_ids": list(r.token_ids), "finished": r.finished, "source": r.source}
+        | ({"begun": r.begun} if r.begun else {})
         for r, score in zip(group.kept, scores, strict=True)
     ]
     for side, picked in (("chosen", best), ("rejected", worst)):

@@ -100,7 +100,16 @@ class Policy:
                 f"{where}: its prompt is {len(ids)} tokens, and the model takes {self.longest}: no room left"
             )
         seeds = tuple(seed_of(settings.seed, prompt, number) for number in range(settings.n))
-        return Request(ids, seeds, room, begun_by(str(self.tokenizer.decode(ids[-_TAIL:]))))
+        return Request(ids, seeds, room, self._begun(ids))
+
+    def _begun(self, ids: Sequence[int]) -> str:
+        """The mark at a prompt's end that opens a thought, unless it is a control token, which no text would close."""
+        with_control, without = (
+            str(self.tokenizer.decode(ids[-_TAIL:], skip_special_tokens=skip, clean_up_tokenization_spaces=False))
+            for skip in (False, True)
+        )
+        begun = begun_by(with_control)
+        return begun if without.endswith(begun) else ""
 
 
 def seed_of(seed: int, prompt: Any, number: int) -> int:

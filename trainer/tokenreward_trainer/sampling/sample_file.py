@@ -57,6 +57,8 @@ def sample_file(
     if out.exists() and prompts.resolve() == out.resolve():
         raise BadInput(f"{out}: the output would replace the input")
     plan = {"input": rows_hash(rows), "model": model_hash(model)} | settings.model_dump(exclude=_NO_PART)
+    if any(request.begun for request in requests):  # a file of before it was noted is not taken for this one
+        plan["begun"] = True
     sampler = _Sampler(policy, settings, _longest(policy, requests))
     task = FileTask("sampling", plan, settings.segment, sampler.described)
     if (existing := finished(out, task)) is not None:
