@@ -160,7 +160,7 @@ class SoakFaults:
 
     def _whole(self) -> None:
         """Wait until a replica follows the primary: only then may the next server die."""
-        wait_for(lambda: self._stack.primary and self._stack.replicas() == 1, 90, "a primary with its replica")
+        wait_for(lambda: self._stack.primary and self._stack.followed(), 90, "a primary with its replica")
 
     # ---- doorbells --------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""A stack whose store is a primary with a replica, watched by three Sentinels: real processes, users and passwords."""
+"""A stack whose store is a primary with replicas, watched by three Sentinels: real processes, users and passwords."""
 
 from __future__ import annotations
 
@@ -27,15 +27,18 @@ EXTRA_RULES = {
 
 
 class Watched(Stack):
-    """Starts with the first of the two servers as primary. `servers` has their processes by port.
+    """Starts with the first of the servers as primary. `servers` has their processes by port.
 
-    options: For both servers, such as `--min-replicas-to-write 1`.
+    options: For all servers, such as `--min-replicas-to-write 1`.
+    replicas: How many servers there are beside the primary.
     """
 
-    def __init__(self, folder: Path, environment: dict[str, str], options: Sequence[str] = ()) -> None:
+    def __init__(
+        self, folder: Path, environment: dict[str, str], options: Sequence[str] = (), replicas: int = 1
+    ) -> None:
         super().__init__(folder, environment)
         self.options = tuple(options)
-        self.ports = [free_port() for _ in range(2)]
+        self.ports = [free_port() for _ in range(1 + replicas)]
         self.sentinel_ports = [free_port() for _ in range(3)]
         self.servers: dict[int, Process] = {}
         self.sentinels: list[Process] = []
@@ -71,14 +74,20 @@ class Watched(Stack):
         (port,) = told if len(told) == 1 else (0,)
         return port
 
-    def replicas(self) -> int:
-        """How many replicas follow the primary."""
+    def replicas(self) -> list[int]:
+        """The ports of all servers but the primary."""
+        primary = self.primary
+        return [port for port in self.ports if port != primary]
+
+    def followed(self) -> bool:
+        """Whether all the others follow the primary."""
         with self.client(self.primary) as client:
             info = client.info("replication")
-        return sum(info[f"slave{n}"]["state"] == "online" for n in range(info.get("connected_slaves", 0)))
+        online = sum(info[f"slave{n}"]["state"] == "online" for n in range(info.get("connected_slaves", 0)))
+        return online == len(self.ports) - 1
 
     def change_over(self) -> None:
-        """Have the replica take over while the primary lives, and wait until it has."""
+        """Have a replica take over while the primary lives, and wait until it has."""
         before = wait_for(lambda: self.primary, 30, "a primary")
         with redis.Redis(port=self.sentinel_ports[0], password=SENTINEL_PASSWORD, socket_timeout=5) as sentinel:
             wait_for(lambda: sentinel.execute_command("SENTINEL", "FAILOVER", NAME), 30, "the end of another failover")
@@ -87,12 +96,13 @@ class Watched(Stack):
     def start_valkey(self, *arguments: str) -> None:
         for port in self.ports:
             self.start_server(port, *arguments)
-        with self.client(self.ports[1]) as replica:
-            replica.replicaof("127.0.0.1", self.ports[0])
-            wait_for(lambda: replica.info("replication")["master_link_status"] == "up", 20, "the first copy")
+        for port in self.ports[1:]:
+            with self.client(port) as replica:
+                replica.replicaof("127.0.0.1", self.ports[0])
+                wait_for(lambda: replica.info("replication")["master_link_status"] == "up", 20, "the first copy")
         for port in self.sentinel_ports:
             self._start_sentinel(port)
-        wait_for(lambda: self.primary == self.ports[0] and self.replicas() == 1, 20, "the replica")
+        wait_for(lambda: self.primary == self.ports[0] and self.followed(), 20, "the replicas")
         wait_for(self._sentinels_know_all, 20, "the Sentinels")
 
     def start_server(self, port: int, *arguments: str) -> None:
@@ -137,7 +147,7 @@ class Watched(Stack):
         for port in self.sentinel_ports:
             with redis.Redis(port=port, password=SENTINEL_PASSWORD, socket_timeout=5) as sentinel:
                 state = sentinel.sentinel_master(NAME)
-            if (state["num-other-sentinels"], state["num-slaves"]) != (2, 1):
+            if (state["num-other-sentinels"], state["num-slaves"]) != (2, len(self.ports) - 1):
                 return False
         return True
 

@@ -34,7 +34,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    with Watched(tmp_path_factory.mktemp("sentinel"), SETTINGS) as stack:
+    with Watched(tmp_path_factory.mktemp("sentinel"), SETTINGS, replicas=2) as stack:
         stack.start_api()
         stack.start_worker()
         stack.start_worker()
@@ -95,14 +95,14 @@ def test_whatever_was_accepted_ends_rightly_after_a_failover_under_load(stack: W
     if kill:
         stack.start_server(before)
     # Until then a primary that was changed over goes on as one, and has what it accepted.
-    wait_for(lambda: stack.replicas() == 1, 60, "the old primary as a replica")
+    wait_for(stack.followed, 60, "the old primary as a replica")
     check_undisturbed(stack, long_job, work, 120)
     for job_id, sent in senders.accepted.items():
         check_undisturbed(stack, job_id, sent, 120)
 
 
 def test_open_connections_follow_a_change_over_before_the_old_primary_is_told(stack: Watched) -> None:
-    wait_for(lambda: stack.replicas() == 1, 60, "the replica")
+    wait_for(stack.followed, 60, "the replicas")
     before, url = stack.primary, stack.url_of("admin")
     with asyncio.Runner() as loop, connect(url) as client, stack.client(before) as old:
         other = connect_async(url)
@@ -123,44 +123,50 @@ def test_open_connections_follow_a_change_over_before_the_old_primary_is_told(st
         wait_for(all_follow, 60, "the change-over")
         assert followed == set(look)
         loop.run(other.aclose())
-    wait_for(lambda: stack.replicas() == 1, 60, "the old primary as a replica")
+    wait_for(stack.followed, 60, "the old primary as a replica")
 
 
-def test_a_job_is_accepted_once_a_replica_has_it(stack: Watched) -> None:
-    wait_for(lambda: stack.replicas() == 1, 60, "the replica")
-    (replica,) = set(stack.ports) - {stack.primary}
+def test_a_job_is_accepted_once_the_replicas_that_are_alive_have_it(stack: Watched) -> None:
+    wait_for(stack.followed, 60, "the replicas")
+    replicas = stack.replicas()
     work = items(10)
     key = {"Idempotency-Key": uuid.uuid4().hex}
-    stack.servers[replica].send(signal.SIGSTOP)
+
+    def post() -> httpx2.Response:
+        return http.post(stack.url + "/v1/jobs", json={"items": work}, headers=key, timeout=patience(30))
+
+    for replica in replicas:
+        stack.servers[replica].send(signal.SIGSTOP)
     try:
-        refused = http.post(stack.url + "/v1/jobs", json={"items": work}, headers=key, timeout=patience(30))
+        refused = post()
         assert refused.status_code == 503
         assert "A replica of the job store has not confirmed this job in time" in refused.json()["detail"]
-        again = http.post(stack.url + "/v1/jobs", json={"items": work}, headers=key, timeout=patience(30))
-        assert again.status_code == 503, "the job is known by now, but still on one server alone"
+        assert post().status_code == 503, "the job is known by now, but still on one server alone"
+        stack.servers[replicas[0]].send(signal.SIGCONT)
+        accepted = wait_for(lambda: (answer := post()).status_code == 202 and answer, 30, "one of two replicas")
     finally:
-        stack.servers[replica].send(signal.SIGCONT)
-    wait_for(lambda: stack.replicas() == 1 and stack.primary != replica, 30, "the replica")
-    accepted = http.post(stack.url + "/v1/jobs", json={"items": work}, headers=key, timeout=patience(30))
-    assert accepted.status_code == 202
+        for replica in replicas:
+            stack.servers[replica].send(signal.SIGCONT)
     check_undisturbed(stack, accepted.json()["id"], work)
 
 
-def test_a_primary_that_must_not_be_alone_takes_no_work_without_its_replica(stack: Watched) -> None:
-    wait_for(lambda: stack.replicas() == 1, 60, "the replica")
-    (replica,) = set(stack.ports) - {stack.primary}
+def test_a_primary_that_must_not_be_alone_takes_no_work_without_its_replicas(stack: Watched) -> None:
+    wait_for(stack.followed, 60, "the replicas")
+    replicas = stack.replicas()
     with stack.client(stack.primary) as primary:
         primary.config_set("min-replicas-to-write", 1)
-        stack.servers[replica].kill()
+        for replica in replicas:
+            stack.servers[replica].kill()
         try:
-            wait_for(lambda: primary.info("replication")["connected_slaves"] == 0, 20, "its end")
+            wait_for(lambda: primary.info("replication")["connected_slaves"] == 0, 20, "their end")
             refused = http.post(stack.url + "/v1/jobs", json={"items": items(1)}, timeout=patience(30))
             assert refused.status_code == 503
             assert refused.json()["detail"] == "The job store takes no writes at the moment."
         finally:
             primary.config_set("min-replicas-to-write", 0)
-            stack.start_server(replica)
-    wait_for(lambda: stack.replicas() == 1, 60, "the replica")
+            for replica in replicas:
+                stack.start_server(replica)
+    wait_for(stack.followed, 60, "the replicas")
     work = items(10)
     check_undisturbed(stack, submit(stack, work), work)
 
