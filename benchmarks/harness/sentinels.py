@@ -18,6 +18,8 @@ from tokenreward_service.tools import redis_acl as deployment
 NAME = "rewards"
 PASSWORDS = {user: f"{user}-secret" for user in (*deployment.RULES, "sentinel", "replica")}
 SENTINEL_PASSWORD = "ask-me"
+#: How long a server may stay silent, in milliseconds, before Sentinels mark it down.
+DOWN_AFTER = 1000
 #: What docs/operations.md says of the two users that the store needs besides.
 EXTRA_RULES = {
     "sentinel": "allchannels +multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish +info"
@@ -86,6 +88,12 @@ class Watched(Stack):
         online = sum(info[f"slave{n}"]["state"] == "online" for n in range(info.get("connected_slaves", 0)))
         return online == len(self.ports) - 1
 
+    def down_after(self, milliseconds: int) -> None:
+        """Have the Sentinels mark a server down when it has not answered for so long."""
+        for port in self.sentinel_ports:
+            with redis.Redis(port=port, password=SENTINEL_PASSWORD, socket_timeout=5) as sentinel:
+                sentinel.sentinel_set(NAME, "down-after-milliseconds", milliseconds)
+
     def change_over(self) -> None:
         """Have a replica take over while the primary lives, and wait until it has."""
         before = wait_for(lambda: self.primary, 30, "a primary")
@@ -138,7 +146,7 @@ class Watched(Stack):
             f"port {port}\nbind 127.0.0.1\ndir {self.folder}\nrequirepass {SENTINEL_PASSWORD}\n"
             f"sentinel monitor {NAME} 127.0.0.1 {self.ports[0]} 2\n"
             f"sentinel auth-user {NAME} sentinel\nsentinel auth-pass {NAME} {PASSWORDS['sentinel']}\n"
-            f"sentinel down-after-milliseconds {NAME} 1000\nsentinel failover-timeout {NAME} 5000\n"
+            f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER}\nsentinel failover-timeout {NAME} 5000\n"
         )
         command = [str(find_server()), str(settings), "--sentinel"]
         self.sentinels.append(Process(command, self.folder / f"sentinel-{port}.log"))

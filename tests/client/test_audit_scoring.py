@@ -15,6 +15,7 @@ from tokenreward.audit.scoring import score
 from tokenreward.audit.served_models import chosen_model, labeler_labels
 from tokenreward.audit.sets import PairSet, Response, SpanSet, thinned
 from tokenreward.dataset.progress import Quiet
+from tokenreward.errors import BadInput
 
 LABELS = plan.labels(templates.of_one_model(), list(estimators.shipped().values()))
 #: Something for every context field of a shipped template.
@@ -61,6 +62,9 @@ def test_two_versions_of_one_labeler_give_labels_of_two_names() -> None:
     both = labeler_labels(models, [f"{name}@{digest}" for digest in digests])
     assert [label.name for label in both] == [f"rlmec@{name}@{digest}" for digest in digests]
     assert [label.name for label in labeler_labels(models, [name, f"{name}@{digests[0]}"])] == [f"rlmec@{name}"]
+    assert chosen_model(models, None, [f"{name}@{digests[0]}"]) == other
+    with pytest.raises(BadInput, match="none"):
+        chosen_model(models, None, [name])
 
 
 def test_a_response_is_scored_once_however_many_sets_and_labels_it_is_in() -> None:
@@ -83,8 +87,6 @@ def test_a_response_is_scored_once_however_many_sets_and_labels_it_is_in() -> No
 
 
 def test_another_service_version_with_another_template_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tokenreward.errors import BadInput
-
     changed = templates.resolve("revision").model_copy(update={"context": "another {prompt}"})
     label = plan.labels([changed], [estimators.resolve("contrast")])
     monkeypatch.setattr(plan.Request, "sent", property(lambda request: request.template.name))

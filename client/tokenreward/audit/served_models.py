@@ -18,15 +18,14 @@ def chosen_model(models: Sequence[ModelInfo], name: str | None, labelers: Sequen
     Args:
         models: What the service lists, live ones first.
         name: `model` or `model@fingerprint`; None for the only one that is served and is no labeler.
-        labelers: The trained labelers, each as `model` or `model@fingerprint`.
+        labelers: The trained labelers, each as `model`, of which no version is chosen then, or `model@fingerprint`.
 
     Raises:
         BadInput: There is no such model, there are several, or it has no log-probs of tokens.
     """
     if name is None:
-        chosen = [_named(models, labeler) for labeler in labelers]
         live = [one for one in models if one.workers] or models
-        served = [one for one in live if one not in chosen]
+        served = [one for one in live if not {one.name, f"{one.name}@{one.fingerprint_digest}"} & set(labelers)]
         if len({one.name for one in served}) != 1:
             listed = ", ".join(sorted({one.name for one in served})) or "none"
             raise BadInput(f"which model? --model takes one of those that are served: {listed}")

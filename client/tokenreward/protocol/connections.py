@@ -11,6 +11,7 @@ there are connections, which are given up when they name another server.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ from tokenreward.protocol.redis_url import parse_sentinel_url, uses_sentinel
 _ASKING: dict[str, Any] = {"socket_timeout": 2, "socket_connect_timeout": 2}
 #: How often the Sentinels are asked whether the primary is still the primary.
 _ASK_AGAIN_SECONDS = 1.0
+#: How long those that count the replicas wait for the slowest Sentinel.
+_COUNTING_SECONDS = 0.5
 #: Where none answers, the share of the time that asking may take.
 _MOST_TIME_ASKING = 0.1
 
@@ -170,6 +173,8 @@ class _AsyncSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.as
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self._asking = _Asking()
+        self._counted_until = 0.0
+        self._count_of_live: int | None = None
         super().__init__(*args, **options)
 
     async def get_connection(self, *args: Any, **options: Any) -> Any:
@@ -179,20 +184,35 @@ class _AsyncSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.as
         return await super().get_connection(*args, **options)
 
     async def release(self, connection: Any) -> None:
-        if self.master_address != (connection.host, connection.port):  # redis-py's sync pool looks at this by itself
-            await connection.disconnect()
-        await super().release(connection)
+        try:
+            if self.master_address != (
+                connection.host,
+                connection.port,
+            ):  # redis-py's sync pool looks at this by itself
+                await connection.disconnect()
+        finally:
+            await super().release(connection)
 
     async def live_replicas(self) -> int | None:
-        """How many replicas a Sentinel sees alive, whether they follow the primary or not. None if none answers."""
-        answers: list[int] = []
-        for sentinel in self.sentinel_manager.sentinels:
-            with contextlib.suppress(redis.RedisError):
-                found = await sentinel.sentinel_slaves(self.service_name)
-                answers.append(len(self.sentinel_manager.filter_slaves(found)))
-                if answers[-1]:
-                    break  # of those that see none, one may be cut off from them
-        return max(answers, default=None)
+        """The most replicas that a Sentinel sees alive, whether they follow the primary or not. None if none answers.
+
+        The answer may be a second old.
+        """
+        if time.monotonic() >= self._counted_until:
+            asked = [asyncio.create_task(self._count(one)) for one in self.sentinel_manager.sentinels]
+            done, late = await asyncio.wait(asked, timeout=_COUNTING_SECONDS)
+            for task in late:
+                task.cancel()
+            answers = [count for task in done if (count := task.result()) is not None]
+            self._count_of_live = max(answers, default=None)
+            self._counted_until = time.monotonic() + _ASK_AGAIN_SECONDS
+        return self._count_of_live
+
+    async def _count(self, sentinel: Any) -> int | None:
+        try:
+            return len(self.sentinel_manager.filter_slaves(await sentinel.sentinel_slaves(self.service_name)))
+        except redis.RedisError:
+            return None
 
     async def aclose(self) -> None:
         await super().aclose()

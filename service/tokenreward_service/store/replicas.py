@@ -29,7 +29,7 @@ class Replicas:
         self._used = behind_sentinels
 
     async def have(self, job_id: str) -> None:
-        """Return when every replica that is alive, and one of those that are connected, has this published job.
+        """Return when as many replicas as the Sentinels see alive have this published job.
 
         Any of them may be taking over. Sentinels tell the primary ten seconds later, and what only the primary and
         other replicas accept until then is lost. Whether a primary takes work while no replica is alive is the
@@ -45,7 +45,7 @@ class Replicas:
         )
         connected = replication["connected_slaves"]
         # Without an answer of the Sentinels there is a replica, for all that we know.
-        wanted = max(connected, 1) if alive is None else max(alive, min(connected, 1))
+        wanted = max(connected, 1) if alive is None else alive
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.exists(keys.job(job_id))
             # WAIT is about the last write of its own connection, which need not be the one that published the job. A
