@@ -123,7 +123,7 @@ def labels(
         pool: What rewards are pooled over.
         pool_by: How they are pooled.
         model: The trained labeler to ask, as `name@fingerprint`; None for the audited model.
-        called: What to call the labeler.
+        called: What its labels' names call the labeler; None for `model`.
 
     Raises:
         BadInput: No template has what an estimator reads, all estimators are unbounded, or two templates of one name
