@@ -23,7 +23,8 @@ def reverse_proxy(upstream: str, prefix: str, *, strip: bool, tell: bool) -> Ite
         tell: Name it in `X-Forwarded-Prefix`.
 
     Yields:
-        The address below which the service is to be found.
+        The address below which the service is to be found. Who still asks when the block ends is refused, so close a
+        browser's page first.
     """
 
     class Handler(BaseHTTPRequestHandler):
