@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 import redis
+import redis.asyncio
 
 from benchmarks.harness.stack import Stack
 from tokenreward.protocol import doorbell, keys
@@ -74,6 +77,32 @@ def test_a_shard_is_lost_when_its_worker_has_no_connection_in_two_rounds_running
         assert await lost.find() == [LostShard(shard, "flaky")]
 
     run(scenario)
+
+
+def test_workers_have_time_to_come_to_another_server(
+    server: Stack, run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario(parts: Parts) -> None:
+        lost = LostShards(parts.redis)
+        _, shard = await parts.publish()
+        await parts.claim(shard, "slow-to-follow")
+        with connected(server, "slow-to-follow"):
+            assert await lost.find() == []
+        with Stack(tmp_path) as other:
+            copy_claim(parts.sync, other.redis, shard)
+            monkeypatch.setattr(lost, "_redis", redis.asyncio.Redis.from_url(other.redis_url))
+            assert [await lost.find() for _ in range(3)] == [[], [], []]
+            monkeypatch.setattr("tokenreward_service.recovery.lost_shards.time.monotonic", lambda: time.time() + 1e9)
+            assert await lost.find() == [LostShard(shard, "slow-to-follow")]
+            await lost._redis.aclose()
+
+    run(scenario)
+
+
+def copy_claim(old: redis.Redis, new: redis.Redis, shard: str) -> None:
+    """Have a claimed shard on another server, as replication does."""
+    for key in (keys.CLAIMED, keys.shard(shard)):
+        new.restore(key, 0, old.dump(key))
 
 
 def test_a_forged_claim_is_taken_off_the_index_and_real_ones_are_kept(server: Stack, run) -> None:

@@ -8,10 +8,14 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+import redis.asyncio
 
+from benchmarks.harness.stack import Stack
 from tokenreward.protocol import keys
+from tokenreward.protocol.spill import Spill
 from tokenreward.schema import JobOptions
 from tokenreward_service.http.media_types import JSON, NDJSON
 from tokenreward_service.intake.admission import AdmissionControl
@@ -21,6 +25,7 @@ from tokenreward_service.intake.submission import Intake, Submission
 from tokenreward_service.problems import ProblemError, unavailable
 from tokenreward_service.settings import ServiceSettings
 from tokenreward_service.store.drafts import Draft
+from tokenreward_service.store.job_store import JobStore
 
 from .conftest import FINGERPRINT, Parts
 
@@ -175,6 +180,22 @@ def test_without_a_key_nothing_is_left_of_a_job_that_no_replica_confirmed(run, i
             await intake(lonely).submit(submission(parts, json_body(ITEM), interactive=interactive))
         left = {key async for key in parts.redis.scan_iter(match="tr:*")}
         assert await parts.store.snapshots.page("owner", 10) == []
+        assert not [key for key in left if key.startswith((b"tr:job:", b"tr:shard:"))], left
+
+    run(scenario)
+
+
+def test_it_is_removed_where_it_was_published_if_another_client_still_asks_the_former_primary(
+    run, server: Stack
+) -> None:
+    async def scenario(parts: Parts) -> None:
+        async with redis.asyncio.Redis.from_url(server.redis_url, db=1) as former:
+            pool: Any = former.connection_pool
+            pool.live_replicas = AsyncMock(return_value=0)
+            store = JobStore.on(former, parts.sync, Spill(None, 1), behind_sentinels=True)
+            with pytest.raises(ProblemError, match="has not got this job"):
+                await intake(replace(parts, store=store)).submit(submission(parts, json_body(ITEM)))
+        left = [key async for key in parts.redis.scan_iter(match="tr:*")]
         assert not [key for key in left if key.startswith((b"tr:job:", b"tr:shard:"))], left
 
     run(scenario)

@@ -74,53 +74,112 @@ def connect_async(
     return redis.asyncio.Redis.from_pool(pool)
 
 
+class _Answers:
+    """What the Sentinels answer, one after another, to the question where the primary is.
+
+    Args:
+        name: The master name.
+        known: Whether they have named it before, so that the name is right.
+    """
+
+    def __init__(self, name: str, known: bool) -> None:
+        self._name = name
+        self._known = known
+        self._watched: set[str] = set()
+        self._answered = False
+        self._trouble = ""
+
+    def primary(
+        self, sentinels: Any, masters: dict[str, dict[str, Any]], address: tuple[Any, int] | None
+    ) -> tuple[str, int] | None:
+        """The primary by one Sentinel's answers, or None if it names none.
+
+        While the replicas of a new primary copy it, which may be long, the Sentinel that leads the change-over lists
+        the old primary, but gives the new one's address.
+
+        Args:
+            sentinels: redis-py's, which know when a primary is down.
+            masters: What the Sentinel watches.
+            address: Which server it sends clients to.
+        """
+        self._answered = True
+        self._watched |= {str(watching) for watching in masters}
+        state = masters.get(self._name)
+        if state is None or address is None:
+            return None
+        host = address[0].decode() if isinstance(address[0], bytes) else address[0]
+        found = (host, address[1])
+        if found == (state["ip"], state["port"]) and not sentinels.check_master_state(state, self._name):
+            return None
+        return found
+
+    def failed(self, error: redis.RedisError) -> None:
+        """A Sentinel did not answer."""
+        self._trouble = str(error)
+
+    def error(self) -> redis.ConnectionError:
+        """What to raise if none of them names a primary. redis-py's own error does not tell why."""
+        if not self._answered:
+            return redis.sentinel.MasterNotFoundError(
+                f"no Sentinel answers ({self._trouble}): start one, or correct their addresses"
+            )
+        if not self._known and self._name not in self._watched:
+            there = f"they watch {', '.join(sorted(self._watched))}" if self._watched else "they watch none"
+            return UnknownMaster(
+                f"the Sentinels know no master name {self._name!r} ({there}): correct the name at the end of the Redis"
+                " URL"
+            )
+        return redis.sentinel.MasterNotFoundError(
+            f"no Sentinel names a primary of {self._name!r} now: wait for the failover, or start its servers"
+        )
+
+
 class _Sentinels(redis.sentinel.Sentinel):
-    """Sentinels whose errors say what to do. Those of redis-py do not tell a wrong name from a store that is down."""
+    """Sentinels that name the new primary as soon as one of them knows it, and whose errors say what to do."""
 
     _found = False
 
     def discover_master(self, service_name: str) -> tuple[str, int]:
-        try:
-            found: tuple[str, int] = super().discover_master(service_name)
-        except redis.sentinel.MasterNotFoundError:
-            if self._found:  # so the name is right, and there is nothing to find out by asking all of them again
-                raise redis.sentinel.MasterNotFoundError(_no_primary(service_name)) from None
-            raise self._explained(service_name) from None
-        self._found = True
-        return found
-
-    def _explained(self, name: str) -> redis.ConnectionError:
-        watched: set[str] = set()
-        answers, trouble = 0, ""
+        answers = _Answers(service_name, self._found)
         for sentinel in self.sentinels:
             try:
-                watched |= {str(watching) for watching in sentinel.sentinel_masters()}
-                answers += 1
-            except redis.RedisError as error:
-                trouble = str(error)
-        if not answers:
-            return redis.ConnectionError(f"no Sentinel answers ({trouble}): start one, or correct their addresses")
-        if name not in watched:
-            there = f"they watch {', '.join(sorted(watched))}" if watched else "they watch none"
-            return UnknownMaster(
-                f"the Sentinels know no master name {name!r} ({there}): correct the name at the end of the Redis URL"
-            )
-        return redis.sentinel.MasterNotFoundError(_no_primary(name))
+                told = sentinel.sentinel_masters(), sentinel.sentinel_get_master_addr_by_name(service_name)
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                answers.failed(error)
+                continue
+            if (found := answers.primary(self, *told)) is not None:
+                self.sentinels = _first(sentinel, self.sentinels)
+                self._found = True
+                return found
+        raise answers.error()
 
 
 class _AsyncSentinels(redis.asyncio.sentinel.Sentinel):
-    """As `_Sentinels`, for asyncio: by then a sync client has found the store once, so the name is right."""
+    """As `_Sentinels`, for asyncio."""
+
+    _found = False
 
     async def discover_master(self, service_name: str) -> tuple[str, int]:
-        try:
-            found: tuple[str, int] = await super().discover_master(service_name)
-        except redis.asyncio.sentinel.MasterNotFoundError:
-            raise redis.asyncio.sentinel.MasterNotFoundError(_no_primary(service_name)) from None
-        return found
+        answers = _Answers(service_name, self._found)
+        for sentinel in self.sentinels:
+            try:
+                told = await sentinel.sentinel_masters(), await sentinel.sentinel_get_master_addr_by_name(service_name)
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                answers.failed(error)
+                continue
+            if (found := answers.primary(self, *told)) is not None:
+                self.sentinels = _first(sentinel, self.sentinels)
+                self._found = True
+                return found
+        raise answers.error()
 
 
-def _no_primary(name: str) -> str:
-    return f"no Sentinel names a primary of {name!r} now: wait for the failover, or start its servers"
+def _first(sentinel: Any, sentinels: list[Any]) -> list[Any]:
+    """The Sentinels with one of them in front, which is asked first from now on.
+
+    A new list, as callers go through the old one at the same time; redis-py swaps two places, so that one may be lost.
+    """
+    return [sentinel, *(other for other in sentinels if other is not sentinel)]
 
 
 class _Asking:
@@ -174,7 +233,9 @@ class _AsyncSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.as
     def __init__(self, *args: Any, **options: Any) -> None:
         self._asking = _Asking()
         self._counted_until = 0.0
-        self._count_of_live: int | None = None
+        self._counting: asyncio.Task[None] | None = None
+        self._live: int | None = None
+        self._trouble = "they do not answer in time"
         super().__init__(*args, **options)
 
     async def get_connection(self, *args: Any, **options: Any) -> Any:
@@ -193,28 +254,47 @@ class _AsyncSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.as
         finally:
             await super().release(connection)
 
-    async def live_replicas(self) -> int | None:
-        """The most replicas that a Sentinel sees alive, whether they follow the primary or not. None if none answers.
+    async def live_replicas(self) -> int:
+        """The most replicas that a Sentinel sees alive, whether they follow the primary or not.
 
-        The answer may be a second old.
+        The answer may be a second old. While most Sentinels do not answer, it is no less than what was last known:
+        those that do may be on the wrong side of a split network.
+
+        Raises:
+            redis.ConnectionError: It was never known.
         """
         if time.monotonic() >= self._counted_until:
-            asked = [asyncio.create_task(self._count(one)) for one in self.sentinel_manager.sentinels]
-            done, late = await asyncio.wait(asked, timeout=_COUNTING_SECONDS)
-            for task in late:
+            if self._counting is None or self._counting.done():
+                self._counting = asyncio.create_task(self._count_live())
+            await asyncio.shield(self._counting)  # it is every caller's, and callers may go away
+        if self._live is None:
+            raise redis.ConnectionError(f"most Sentinels do not say which replicas are alive: {self._trouble}")
+        return self._live
+
+    async def _count_live(self) -> None:
+        asked = [asyncio.create_task(self._count(sentinel)) for sentinel in self.sentinel_manager.sentinels]
+        try:
+            done, _ = await asyncio.wait(asked, timeout=_COUNTING_SECONDS)
+        finally:
+            for task in asked:
                 task.cancel()
-            answers = [count for task in done if (count := task.result()) is not None]
-            self._count_of_live = max(answers, default=None)
-            self._counted_until = time.monotonic() + _ASK_AGAIN_SECONDS
-        return self._count_of_live
+        answers = [count for task in done if (count := task.result()) is not None]
+        if 2 * len(answers) > len(asked):
+            self._live = max(answers)
+        elif self._live is not None:
+            self._live = max([*answers, self._live])
+        self._counted_until = time.monotonic() + _ASK_AGAIN_SECONDS
 
     async def _count(self, sentinel: Any) -> int | None:
         try:
             return len(self.sentinel_manager.filter_slaves(await sentinel.sentinel_slaves(self.service_name)))
-        except redis.RedisError:
+        except redis.RedisError as error:
+            self._trouble = str(error)
             return None
 
     async def aclose(self) -> None:
+        if self._counting is not None:
+            self._counting.cancel()
         await super().aclose()
         for sentinel in self.sentinel_manager.sentinels:
             await sentinel.aclose()

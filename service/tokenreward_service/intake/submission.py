@@ -97,7 +97,7 @@ class Intake:
             await self._store.replicas.have(job_id)  # of an earlier request's job, too: it may have been told otherwise
         except (ProblemError, redis.exceptions.RedisError):
             if submission.key is None:  # nobody could find the job: sent again, the work would be done twice
-                await self._store.purge(job_id)
+                await self._store.withdraw(job_id, submission.owner)
             raise
         return job_id
 
@@ -157,7 +157,9 @@ class Intake:
         else:
             await self._store.publisher.publish([draft], shards_of(draft))
         if draft.lost:
-            await self._store.purge(draft.id)  # its shards, which wait for nothing, and what was spilled
+            await self._store.withdraw(
+                draft.id, draft.owner
+            )  # its shards, which wait for nothing, and what was spilled
             raise unavailable("The job store has lost items of this upload; nothing was accepted. Send it again.")
         return draft
 

@@ -7,6 +7,7 @@ its connections carry its name and vanish with it.
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,9 @@ from tokenreward.protocol.worker_records import connection_name
 from tokenreward_service.recovery.forged_entries import drop_ghosts
 
 log = logging.getLogger(__name__)
+
+#: How long workers have to come to another server: their heartbeats use a connection every two seconds.
+_FOLLOWING_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class LostShards:
     def __init__(self, redis: Any) -> None:
         self._redis = redis
         self._suspects: set[str] = set()
+        self._server: str | None = None
+        self._settled = 0.0
 
     async def find(self) -> list[LostShard]:
         """Claimed shards whose lease ended, or whose worker was without a connection in this round and the last."""
@@ -64,9 +70,16 @@ class LostShards:
         return lost
 
     async def _gone(self, workers: set[str]) -> set[str]:
-        """Workers without any connection in two rounds running; in one round alone it may be a reconnect."""
+        """Workers without any connection in two rounds running; in one round alone it may be a reconnect.
+
+        None for a while after the store restarted or changed over: workers follow when they next use a connection.
+        """
+        server = (await self._redis.info("server"))["run_id"]
+        if self._server not in (None, server):
+            self._settled = time.monotonic() + _FOLLOWING_SECONDS
+        self._server = server
         connected = {client.get("name") for client in await self._redis.client_list()}
         missing = {worker for worker in workers if connection_name(worker) not in connected}
         gone = missing & self._suspects
         self._suspects = missing
-        return gone
+        return gone if time.monotonic() >= self._settled else set()

@@ -68,6 +68,11 @@ class JobStore:
         await self.payloads.forget(job.id)
         return True
 
+    async def withdraw(self, job_id: str, owner: str) -> None:
+        """Remove a job that was published here and must not be done, as nobody is told of it."""
+        await self.publisher.withdraw(job_id, owner)
+        await self.payloads.forget(job_id)
+
     async def purge(self, job_id: str) -> None:
         """Remove a job with its items, its results and what was spilled for it."""
         await self.scripts.purge(args=[job_id, await self.snapshots.owner(job_id)])

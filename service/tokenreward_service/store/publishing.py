@@ -43,6 +43,10 @@ class Publisher:
         """
         await anyio.to_thread.run_sync(self._publish, drafts, shards)
 
+    async def withdraw(self, job_id: str, owner: str) -> None:
+        """Remove a job that this client published. Another client may be with the former primary for a moment."""
+        await anyio.to_thread.run_sync(lambda: self._scripts.purge(args=[job_id, owner]))
+
     async def requeue_failed(self, args: Sequence[Any], shards: Sequence[Shard]) -> bool:
         """Run the retry script and ring for its shards.
 

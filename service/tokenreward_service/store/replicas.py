@@ -6,7 +6,6 @@ with it what it had accepted a few milliseconds before.
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from tokenreward.protocol import keys
@@ -37,27 +36,24 @@ class Replicas:
 
         Raises:
             ProblemError: 503, if the job was lost with the primary that had it, or a replica is not known to have it.
+            redis.ConnectionError: Too few Sentinels say which replicas are alive.
         """
         if not self._used:
             return
-        replication, alive = await asyncio.gather(
-            self._redis.info("replication"), self._redis.connection_pool.live_replicas()
-        )
-        connected = replication["connected_slaves"]
-        # Without an answer of the Sentinels there is a replica, for all that we know.
-        wanted = max(connected, 1) if alive is None else alive
+        alive = await self._redis.connection_pool.live_replicas()
+        connected = (await self._redis.info("replication"))["connected_slaves"]
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.exists(keys.job(job_id))
             # WAIT is about the last write of its own connection, which need not be the one that published the job. A
             # message is replicated like a write, and comes after all that was written before it; it costs no sync of
             # the append-only file, and makes those who watch the job look once more.
             pipe.publish(keys.EVENTS, f"{job_id} 0")
-            if 0 < wanted <= connected:
-                pipe.wait(wanted, _WAIT_MILLISECONDS)
+            if 0 < alive <= connected:
+                pipe.wait(alive, _WAIT_MILLISECONDS)
             there, _, *confirmed = await pipe.execute()
         if not there:
             raise unavailable("The job store changed over to a replica, which has not got this job. Send it again.")
-        if confirmed and confirmed[0] < wanted:
+        if confirmed and confirmed[0] < alive:
             raise unavailable("A replica of the job store has not confirmed this job in time. Send it again.", 5)
-        if wanted and not confirmed:
+        if alive and not confirmed:
             raise unavailable("The job store may be changing over: a replica does not follow it. Send it again.", 5)
