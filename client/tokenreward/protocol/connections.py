@@ -143,11 +143,12 @@ class _Sentinels(redis.sentinel.Sentinel):
         answers = _Answers(service_name, self._found)
         for sentinel in self.sentinels:
             try:
-                told = sentinel.sentinel_masters(), sentinel.sentinel_get_master_addr_by_name(service_name)
+                masters: Any = sentinel.sentinel_masters()
+                address: Any = sentinel.sentinel_get_master_addr_by_name(service_name)
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 answers.failed(error)
                 continue
-            if (found := answers.primary(self, *told)) is not None:
+            if (found := answers.primary(self, masters, address)) is not None:
                 self.sentinels = _first(sentinel, self.sentinels)
                 self._found = True
                 return found
@@ -163,11 +164,12 @@ class _AsyncSentinels(redis.asyncio.sentinel.Sentinel):
         answers = _Answers(service_name, self._found)
         for sentinel in self.sentinels:
             try:
-                told = await sentinel.sentinel_masters(), await sentinel.sentinel_get_master_addr_by_name(service_name)
+                masters: Any = await sentinel.sentinel_masters()
+                address: Any = await sentinel.sentinel_get_master_addr_by_name(service_name)
             except (redis.ConnectionError, redis.TimeoutError) as error:
                 answers.failed(error)
                 continue
-            if (found := answers.primary(self, *told)) is not None:
+            if (found := answers.primary(self, masters, address)) is not None:
                 self.sentinels = _first(sentinel, self.sentinels)
                 self._found = True
                 return found
