@@ -10,6 +10,7 @@ import pytest
 from tokenreward_trainer.evaluation.answers import Answer, Answers
 from tokenreward_trainer.evaluation.judging.comparisons import _texts
 from tokenreward_trainer.evaluation.output.formats import alpaca_row, arena_row, write_formats
+from tokenreward_trainer.ranking.groups import Sampled, responses_of
 from tokenreward_trainer.scorers import Group, scorer_of
 from tokenreward_trainer.scorers.final_answer import answer_of, begun_by
 from tokenreward_trainer.scorers.final_number import right
@@ -83,3 +84,10 @@ def test_judges_and_files_for_other_tools_get_answers_without_thoughts(tmp_path:
         assert "thought" not in file.read_text()
     assert alpaca_row({"prompt": "p"}, answer, "one", "set")["output"] == answer.text  # As it is given.
     assert arena_row({"prompt": "p"}, answer, "one", 0.0)["metadata"]["token_len"] == 2
+
+
+def test_a_response_of_a_stronger_model_stands_behind_the_same_prompt() -> None:
+    own = {"text": "Sum.</think>It is 12", "token_ids": [1, 2], "finished": True, "begun": "<think>\n"}
+    cut_off = Sampled("Maybe 12", (3,), False, "extra")
+    group = responses_of({"prompt": "3*4?", "responses": [own], "answer": 12}, "row 0", [cut_off], False).group
+    assert scorer_of("final_number:answer").score([group]) == [[1.0, 0.0]]

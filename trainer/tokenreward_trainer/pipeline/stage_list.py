@@ -66,7 +66,7 @@ def _round(recipe: Recipe, number: int, trained: str | None) -> list[Stage]:
     plain = [training("baseline", **WITHOUT_REGULARIZER)] if recipe.report.baseline and last else []
     prompted = {"prompts": Source("prompts", ("prompts.jsonl",))}
     return [
-        stage("sample", prompted, lambda recipe: sample.options(recipe, identity(recipe)), sample.run),
+        stage("sample", prompted, lambda recipe: sample.options(recipe, identity(recipe)), sample.run, version=2),
         stage("rank", {"sample": source("sample", "samples.jsonl")}, rank.options, rank.run),
         stage(
             "label",

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,10 @@ def responses_of(row: Row, where: str, extra: Sequence[Sampled], finished_only: 
         raise BadInput(f"{where}: no `prompt` and `responses`; `tokenreward sample` writes them")
     kept: dict[str, Sampled] = {}
     empty = duplicates = unfinished = 0
-    for response in [*(_sampled(response, where) for response in given), *extra]:
+    own = [_sampled(response, where) for response in given]
+    # They all stand behind one prompt.
+    begun = own[0].begun if own else ""
+    for response in [*own, *(replace(one, begun=begun) for one in extra)]:
         if not response.text.strip():
             empty += 1
         elif finished_only and not response.finished:
