@@ -127,7 +127,9 @@ def test_a_set_that_mixes_tasks_is_judged_within_each(tmp_path: Path, capsys: py
     assert figures["same_task"]["overall"] == figures["same_task"]["mixed"], "the set without tasks does not count"
     written = {(row["set"], row["label"]): row for _, row in numbered_rows(table) if row["figure"] == "same_task"}
     assert written["mixed", "length"]["value"] == written["mixed", "length"]["high"] == 0.5
-    assert "<th>same step</th><th>same task</th><th>same kind</th>" in (out / "audit.html").read_text("utf-8")
+    page = (out / "audit.html").read_text("utf-8")
+    assert "<th>same step</th><th>same task</th><th>same kind</th>" in page
+    assert "<td>-</td><td>0.500 [0.500, 0.500]</td><td>0." in page, "no steps, the task, and the kind without interval"
     printed = capsys.readouterr().out
     first, second = (printed.index(f"{name}: {count} responses") for name, count in (("mixed", 80), ("mine", 6)))
     heads = [line.split() for line in printed.splitlines() if line.split()[:2] == ["label", "AUROC"]]
