@@ -20,6 +20,7 @@ from tokenreward import Client, cli, estimators, templates
 from tokenreward.audit import builtin, plan
 from tokenreward.audit.measures.judged_tokens import BASELINES
 from tokenreward.commands import audit
+from tokenreward.dataset.formats import numbered_rows
 
 LABELS = plan.labels(templates.of_one_model(), list(estimators.shipped().values()))
 HOSTILE = "<script>alert(1)</script> \x1b[31m \u202e"
@@ -108,6 +109,35 @@ def test_the_built_in_sets_need_no_file(tmp_path: Path, capsys: pytest.CaptureFi
     assert content["too_few"] == list(builtin.NAMES)
     assert "(surprisal)" in printed
     check_page(page.read_text("utf-8"), names | {"correct/rlmec"})
+
+
+def test_a_set_that_mixes_tasks_is_judged_within_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Most errors are in the longer responses, which are those to one of the tasks.
+    kinds = [{"task": "sums", "bad_spans": [[0, 12]]}, {"task": "facts", "bad_spans": [[0, 1]]}]
+    texts = ["The sum is {:02}, dear.", "Yes, {:02}."]
+    given = [{"prompt": f"p{n}", "response": texts[n % 2].format(n)} | kinds[n % 2] for n in range(80)]
+    mixed, plain = rows(tmp_path / "mixed.jsonl", *given), spans(tmp_path)
+    out, table = tmp_path / "out", tmp_path / "figures.parquet"
+    command = [mixed, plain, "--templates", "plain", "--estimators", "step", "--parquet", str(table)]
+    assert audit.main([*command, "--out", str(out), "--quiet"]) == 0
+    figures = json.loads((out / "audit.json").read_text())["figures"]
+    assert figures["same_place"]["mixed"]["length"][0] > 0.6
+    assert figures["same_task"]["mixed"]["length"] == [0.5, 0.5, 0.5]
+    assert figures["same_task"]["mine"]["length"] == [None, None, None]
+    assert figures["same_task"]["overall"] == figures["same_task"]["mixed"], "the set without tasks does not count"
+    written = {(row["set"], row["label"]): row for _, row in numbered_rows(table) if row["figure"] == "same_task"}
+    assert written["mixed", "length"]["value"] == written["mixed", "length"]["high"] == 0.5
+    page = (out / "audit.html").read_text("utf-8")
+    assert "<th>same step</th><th>same task</th><th>same kind</th>" in page
+    assert "<td>-</td><td>0.500 [0.500, 0.500]</td><td>0." in page, "no steps, the task, and the kind without interval"
+    printed = capsys.readouterr().out
+    first, second = (printed.index(f"{name}: {count} responses") for name, count in (("mixed", 80), ("mine", 6)))
+    heads = [line.split() for line in printed.splitlines() if line.split()[:2] == ["label", "AUROC"]]
+    assert first < second
+    assert [head[4] for head in heads[:2]] == ["task", "kind"]
+    lengths = [line.split() for line in printed.splitlines() if "(length)" in line]
+    assert lengths[0][4:7] == ["0.95", "-", "0.50"], "place, step and task"
+    assert max(map(len, printed.splitlines()[:-3])) <= 80, "but for the names of files"
 
 
 class _Page(HTMLParser):

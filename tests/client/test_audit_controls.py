@@ -1,4 +1,4 @@
-"""The audit's controls: what is left of a label where place, step, kind or a shown text cannot tell tokens apart."""
+"""The audit's controls: what is left of a label where place, step, task, kind or a text cannot tell tokens apart."""
 
 from __future__ import annotations
 
@@ -80,6 +80,55 @@ def test_steps_are_compared_only_where_most_responses_have_several() -> None:
     tokens, rewards = tokens_of(4, responses=40)
     assert np.isfinite(measured(tokens, rewards).controls.same_step.value)
     assert np.isnan(measured(replace(tokens, stepped=False), rewards).controls.same_step.value)
+
+
+def mixed_tasks() -> Tokens:
+    """Responses to two tasks by turns; nearly all errors are in those to the second one."""
+    tokens = late_errors()
+    task = tokens.response % 2
+    bad = np.random.default_rng(2).random(len(task)) < np.where(task == 1, 0.5, 0.1)
+    return replace(tokens, bad=bad, task=task)
+
+
+def test_a_label_that_only_tells_tasks_apart_is_at_chance_among_tokens_at_the_same_place_of_the_same_task() -> None:
+    tokens = mixed_tasks()
+    assert tokens.task is not None
+    found = measured(tokens, np.where(tokens.task == 1, -0.3, 0.3)).controls
+    assert found.same_place.interval.above(0.65)
+    assert found.same_task.interval.triple() == [0.5, 0.5, 0.5]
+    knowing = measured(tokens, np.where(tokens.bad, -0.3, 0.3)).controls
+    assert knowing.same_task.interval.triple() == [1.0, 1.0, 1.0]
+
+
+def test_same_task_compares_tokens_at_the_same_place_only() -> None:
+    tokens = late_errors()
+    rewards = 0.5 - (tokens.place * 10).astype(int) / 10  # later tenths are worse
+    found = measured(replace(tokens, task=tokens.response % 2), rewards)
+    assert found.auroc.value > 0.85
+    assert found.controls.same_task.interval.triple() == [0.5, 0.5, 0.5]
+
+
+def test_same_task_is_the_auroc_of_each_tenth_of_each_task_weighted_by_bad_times_good() -> None:
+    tokens, rewards = tokens_of(4, responses=40, ties=False)
+    task = tokens.response % 3
+    won = total = 0.0
+    for number in range(3):
+        for tenth in range(10):
+            here = (task == number) & ((tokens.place * 10).astype(int) == tenth)
+            bad = tokens.bad[here]
+            size = bad.sum() * (~bad).sum()
+            if size:
+                won += size * roc_auc_score(bad, -rewards[here])
+                total += size
+    found = measured(replace(tokens, task=task), rewards).controls.same_task
+    assert found.value == pytest.approx(won / total)
+    assert found.interval.low < found.value < found.interval.high
+
+
+def test_without_tasks_the_control_for_them_is_not_defined() -> None:
+    tokens, rewards = tokens_of(4, responses=40)
+    found = measured(tokens, rewards).controls.same_task
+    assert np.isnan(found.interval.triple()).all()
 
 
 def test_drift_is_of_good_tokens_and_of_rewards_scaled_to_one_deviation() -> None:

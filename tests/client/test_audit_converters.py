@@ -112,6 +112,24 @@ def test_ragtruth_joins_answers_with_their_prompts_and_leaves_out_what_is_true_a
     (item,) = converted(tmp_path, "ragtruth", answers, sources)
     assert item.prompt == "Summarize: ..."
     assert texts(item) == (["Gaza Strip"], ["East"])
+    assert item.task == ""
+
+
+def test_ragtruth_names_the_kind_of_task_where_its_sources_do(tmp_path: Path) -> None:
+    sources = [
+        {"source_id": "7", "task_type": "Summary", "prompt": "Summarize: ..."},
+        {"source_id": "8", "task_type": "QA", "prompt": "Answer: ..."},
+        {"source_id": "9", "task_type": None, "prompt": "Say: ..."},
+    ]
+    answers = [{"id": f"a{n}", "source_id": n, "response": "Yes.", "labels": []} for n in ("8", "7", "9", "8")]
+    paths = [tmp_path / name for name in ("response.jsonl", "source_info.jsonl")]
+    found = converted(tmp_path, "ragtruth", lines(paths[0], *answers), lines(paths[1], *sources))
+    assert [(item.prompt, item.task) for item in found] == [
+        ("Answer: ...", "QA"),
+        ("Summarize: ...", "Summary"),
+        ("Say: ...", ""),
+        ("Answer: ...", "QA"),
+    ]
 
 
 def test_mqm_gathers_the_lines_of_a_translation(tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ def test_a_file_with_bad_spans_is_a_set_of_responses(tmp_path: Path) -> None:
     )
 
 
+def test_a_row_may_name_the_task_that_it_is_of(tmp_path: Path) -> None:
+    found = load(written(tmp_path / "mine.jsonl", GOOD | {"task": "sums"}, GOOD | {"task": None}, GOOD))
+    assert isinstance(found, SpanSet)
+    assert [item.task for item in found.items] == ["sums", "", ""]
+    pair = {"prompt": "p", "chosen": "c", "rejected": "r"}
+    assert load(written(tmp_path / "s.jsonl", pair | {"task": "sums"})) == load(written(tmp_path / "s.jsonl", pair))
+
+
 def test_prompts_may_be_messages(tmp_path: Path) -> None:
     messages = [{"role": "user", "content": "p"}]
     found = load(written(tmp_path / "mine.jsonl", GOOD | {"prompt": messages}))
@@ -72,6 +80,9 @@ def test_a_file_with_chosen_and_rejected_is_a_set_of_pairs(tmp_path: Path) -> No
         (GOOD | {"bad_spans": None}, ["line 2, field 'bad_spans'", "is not a list"]),
         ({"prompt": "p", "response": "r"}, ["line 2, field 'bad_spans'", "missing", "give []"]),
         (GOOD | {"ignore_spans": [[0, 99]]}, ["line 2, field 'ignore_spans[0]'", "beyond the response"]),
+        (GOOD | {"task": 5}, ["line 2, field 'task'", "5 is not a text"]),
+        (GOOD | {"task": ["sums"]}, ["line 2, field 'task'", "['sums'] is not a text"]),
+        (GOOD | {"task": False}, ["line 2, field 'task'", "False is not a text"]),
         (GOOD | {"response": ""}, ["line 2, column 'response'", "empty"]),
         ({"response": "r", "bad_spans": []}, ["line 2, column 'prompt'", "missing"]),
         (GOOD | {"response": 5}, ["line 2, column 'response'"]),

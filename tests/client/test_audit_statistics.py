@@ -10,7 +10,7 @@ from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
 from tokenreward.audit.measures import groups, judged_tokens, ranks, spans
 from tokenreward.audit.measures.judged_tokens import Tokens
-from tokenreward.audit.measures.resampled_ranks import Cells
+from tokenreward.audit.measures.resampled_ranks import Cells, auroc_in_parts
 from tokenreward.audit.measures.roc import roc
 from tokenreward.audit.tokens import BAD, GOOD, LEFT_OUT
 from tokenreward.statistics import bootstrap
@@ -72,6 +72,32 @@ def test_resamples_of_more_scores_than_there_are_cells_are_close_to_exact() -> N
         rough = Cells(-rewards, tokens.bad, tokens.response, group, thresholds=100).weigh(weights).auroc
         np.testing.assert_allclose(rough, exact, atol=0.01)
         assert (rough != exact).any()
+
+
+def test_many_parts_are_close_to_exact_as_each_has_thresholds_of_its_own() -> None:
+    tokens, rewards = tokens_of(2, responses=800, ties=False)
+    weights = Resamples("s", tokens.responses, draws=10).weights
+    part = tokens.response % 20
+    scores, both = -rewards, 10 * part + tokens.tenth
+    exact = Cells(scores, tokens.bad, tokens.response, both, thresholds=10**6).weigh(weights).auroc
+    shared = Cells(scores, tokens.bad, tokens.response, both).weigh(weights).auroc
+    found = auroc_in_parts(scores, tokens.bad, tokens.response, tokens.tenth, part, weights)
+    np.testing.assert_allclose(found, exact, atol=0.002)
+    assert np.abs(shared - exact).min() > 0.01, "all groups of all parts share too few"
+
+
+def test_parts_without_bad_tokens_count_nothing() -> None:
+    tokens, rewards = tokens_of(3, responses=40)
+    part = tokens.response % 4
+    weights = Resamples("s", tokens.responses, draws=10).weights
+    here = part == 1
+    found = [
+        auroc_in_parts(-rewards, bad, tokens.response, tokens.tenth, part, weights)
+        for bad in (tokens.bad & here, np.zeros_like(tokens.bad))
+    ]
+    alone = Cells(-rewards[here], tokens.bad[here], tokens.response[here], tokens.tenth[here]).weigh(weights).auroc
+    np.testing.assert_allclose(found[0], alone)
+    assert np.isnan(found[1]).all()
 
 
 @given(seeds)
@@ -240,6 +266,30 @@ def test_collecting_leaves_out_what_nobody_judged_and_keeps_places_in_the_whole_
     assert found.logprob.tolist() == [-1.0, -2.0, -6.0]
     assert found.place.tolist() == [0.0, 0.25, 0.5]
     assert found.length.tolist() == [4, 4, 2]
+    assert found.task is None
+
+
+@pytest.mark.parametrize(
+    ("tasks", "several"),
+    [
+        (["b", "a"] * 10, True),
+        (["b", "a"] * 9 + ["a"], False),  # fewer than 10 responses each on average
+        (["", "a"] + ["a"] * 18, True),  # on average is enough
+        (["a"] * 40, False),
+        ([str(n) for n in range(40)], False),  # names of rows
+        ([], False),
+    ],
+)
+def test_tasks_are_told_apart_where_there_are_several_of_enough_responses(tasks: list[str], several: bool) -> None:
+    count = len(tasks) or 40
+    judged = [np.array([GOOD, LEFT_OUT, BAD], np.int8)] * count
+    found = judged_tokens.collect(judged, [np.zeros(3)] * count, tasks=tasks).task
+    if not several:
+        assert found is None
+        return
+    assert found is not None
+    names = sorted(set(tasks))
+    assert [names[number] for number in found] == [task for task in tasks for _ in range(2)]
 
 
 @given(seeds)

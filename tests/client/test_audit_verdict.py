@@ -104,20 +104,21 @@ def sampled(value: float) -> Sampled:
     return Sampled(value, np.full(20, value))
 
 
-def report(pair_sets: list[str]) -> AuditReport:
+def report(pair_sets: list[str], same_task: float = 0.7) -> AuditReport:
     """A label that finds errors better than every baseline, and prefers the worse response of these pairs."""
     labels = plan.labels([templates.resolve("plain")], [estimators.resolve("lp_word")])
-    found = Overall(*map(sampled, (0.8, 0.7, 0.7, 0.7, 0.7)), {"surprisal": sampled(0.1)}, sampled(0.1), 40, 40, 1)
-    figures = PairFigures(*map(sampled, (0.2, 0.2, 0.2, 0.2, -0.1)))
+    figures = map(sampled, (0.8, 0.7, 0.7, 0.7, same_task, 0.7))
+    found = Overall(*figures, {"surprisal": sampled(0.1)}, sampled(0.1), 40, 40, 1)
+    preferred = PairFigures(*map(sampled, (0.2, 0.2, 0.2, 0.2, -0.1)))
     return AuditReport(
         labels=labels,
         left_out=[],
         unfit={},
         fingerprint=FINGERPRINT,
         spans=[],
-        pairs=[PairReport(name, 40, 0.5, {"lp_word": figures}) for name in pair_sets],
+        pairs=[PairReport(name, 40, 0.5, {"lp_word": preferred}) for name in pair_sets],
         overall={"lp_word": found},
-        overall_pairs={"lp_word": overall([figures])},
+        overall_pairs={"lp_word": overall([preferred])},
         failures=[],
         examples={},
         responses=40,
@@ -127,6 +128,14 @@ def report(pair_sets: list[str]) -> AuditReport:
         resamples=20,
         seed=0,
     )
+
+
+def test_what_only_tells_tasks_apart_does_not_survive_the_control() -> None:
+    (kept,) = kept_verdicts(report([], same_task=0.47))
+    assert kept.advice == "no"
+    assert "among tokens of the same place of the same task they are at 0.47" in kept.words
+    (kept,) = kept_verdicts(report([], same_task=NAN))
+    assert kept.advice == "yes"
 
 
 def test_the_service_keeps_the_warning_that_a_label_prefers_worse_responses() -> None:

@@ -23,6 +23,7 @@ def overall_spans(reports: Sequence[SpanReport]) -> dict[str, Overall]:
             stratified=mean([part.stratified for part in parts]),
             same_place=mean([part.controls.same_place for part in parts]),
             same_step=mean([part.controls.same_step for part in parts]),
+            same_task=mean([part.controls.same_task for part in parts]),
             same_shown=mean([part.controls.same_shown for part in parts]),
             gains={
                 base: mean([part.controls.gains[base] for part in parts])

@@ -42,6 +42,7 @@ class Overall:
         stratified: The mean stratified AUROC.
         same_place: The mean AUROC among tokens at the same place.
         same_step: The same among tokens of the same step, over the sets that have steps.
+        same_task: The same among tokens at the same place of the same task, over the sets that have several tasks.
         same_shown: The same among tokens that repeat a shown text alike, over the sets that show one.
         gains: The mean gain over each baseline.
         place_gain: The mean gain over surprisal at the same place.
@@ -54,6 +55,7 @@ class Overall:
     stratified: Sampled
     same_place: Sampled
     same_step: Sampled
+    same_task: Sampled
     same_shown: Sampled
     gains: Mapping[str, Sampled]
     place_gain: Sampled

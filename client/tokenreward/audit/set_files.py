@@ -17,7 +17,7 @@ from tokenreward.dataset.row_layout import Layout, Response, layout_of
 from tokenreward.errors import BadInput
 
 _KINDS = (
-    "an audit reads `prompt`, `response` and `bad_spans` (and, if you like, `ignore_spans`),"
+    "an audit reads `prompt`, `response` and `bad_spans` (and, if you like, `ignore_spans` and `task`),"
     " or `prompt`, `chosen` and `rejected`"
 )
 
@@ -62,7 +62,8 @@ def _span_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetCo
     ignore = spans_of(row.get("ignore_spans") or [], "ignore_spans", response, where)
     context = known.of(row, response, [response], where)
     own = _own_spans(row, SPANS, response, where)
-    return SpanItem(str(row.get("id", number)), response.prompt, response.text, bad, ignore, context, own)
+    name = str(row.get("id", number))
+    return SpanItem(name, response.prompt, response.text, bad, ignore, context, own, _task(row, where))
 
 
 def _pair_item(row: Mapping[str, Any], number: int, layout: Layout, known: SetContexts, where: str) -> PairItem:
@@ -81,6 +82,14 @@ def _own_spans(row: Mapping[str, Any], column: str, response: Response, where: s
         if after[0] < before[1]:
             raise BadInput(f"{where}, field {column!r}: {list(after)} begins before {list(before)} ends")
     return found
+
+
+def _task(row: Mapping[str, Any], where: str) -> str:
+    """Return the kind of task or the source that a row is of; an empty text where it says none."""
+    task = row.get("task")
+    if task is not None and not isinstance(task, str):
+        raise BadInput(f"{where}, field 'task': {task!r:.60} is not a text; it names the kind of task or the source")
+    return task or ""
 
 
 def _texts(responses: list[Response], where: str) -> list[Response]:

@@ -62,6 +62,7 @@ class SpanItem:
         ignore: Spans that nobody judged. No statistic counts them.
         context: Its context fields.
         spans: Its own segments, over which rewards may be pooled.
+        task: The kind of task or the source that it is of, empty if that is not said.
     """
 
     id: str
@@ -71,6 +72,7 @@ class SpanItem:
     ignore: tuple[Span, ...] = ()
     context: Context = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
+    task: str = ""
 
     @property
     def responses(self) -> tuple[Response]:

@@ -47,7 +47,8 @@ def span_report(name: str, items: Sequence[Judged], labels: Sequence[Label], see
     if not items:
         raise BadInput(f"{name}: none of its responses could be scored")
     around = [surroundings_of(one.scored.text, one.scored.offsets) for one in items]
-    tokens = collect([one.tokens for one in items], [one.scored.plain for one in items], around)
+    tasks = [one.item.task for one in items]
+    tokens = collect([one.tokens for one in items], [one.scored.plain for one in items], around, tasks)
     if tokens.bad.all() or not tokens.bad.any():
         missing = "good" if tokens.bad.any() else "bad"
         raise BadInput(f"{name}: no token of it is {missing}, so there is nothing to tell apart")

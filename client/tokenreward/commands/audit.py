@@ -25,7 +25,8 @@ SOME_FAILED = 3
 
 _EPILOG = """\
 A FILE is JSON Lines or parquet, of rows with `prompt`, `response` and `bad_spans` (a list of [start, end) characters
-of the response that are wrong; `ignore_spans` for what nobody judged), or with `prompt`, `chosen` and `rejected`.
+of the response that are wrong; `ignore_spans` for what nobody judged, `task` for the kind of task or the source), or
+with `prompt`, `chosen` and `rejected`.
 The column `context` (an object) or --context brings context fields; a label that needs fields which a set does not
 have is left out for it. Without a FILE the built-in sets are audited. docs/label-quality.md says how to read the
 tables.

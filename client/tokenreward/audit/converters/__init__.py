@@ -1,6 +1,7 @@
 """Sets of other people as sets of an audit. Users bring the files; each converter is a function from rows to rows.
 
-What comes out is what `set_files` reads: `id`, `prompt`, `response`, `bad_spans`, `ignore_spans`, in characters.
+What comes out is what `set_files` reads: `id`, `prompt`, `response`, `bad_spans`, `ignore_spans`, in characters, and
+`task` where a set says of what kind a row's task is.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Controls: what is left of a label once place, step, kind of word or a shown text can no longer tell tokens apart.
+"""Controls: what is left of a label where place, step, task, kind of word or a shown text cannot tell tokens apart.
 
-Tokens are compared only with tokens that are alike in one respect. A label that knows nothing but that respect is at
+Tokens are compared only with tokens that are alike in some respect. A label that knows nothing but that respect is at
 0.5 then, whatever its AUROC over all tokens.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from tokenreward.audit.measures import ranks
 from tokenreward.audit.measures.judged_tokens import LENGTH, PLACES, POSITION, STEP_LENGTH, SURPRISAL, Tokens
 from tokenreward.audit.measures.ranks import Flags, Floats, Ints
-from tokenreward.audit.measures.resampled_ranks import Cells
+from tokenreward.audit.measures.resampled_ranks import Cells, auroc_in_parts
 from tokenreward.audit.measures.surroundings import NAME, NUMBER, STYLE
 from tokenreward.statistics.bootstrap import Resamples, Sampled
 
@@ -31,6 +31,7 @@ class Controls:
     Attributes:
         same_place: The AUROC among tokens in the same tenth of their responses.
         same_step: The AUROC among tokens of steps with the same number, where most responses have several steps.
+        same_task: The AUROC among tokens in the same tenth of responses of the same task, where there are several.
         same_kind: The AUROC among tokens of words of the same kind.
         same_shown: The AUROC among tokens whose words all stand in the shown text, and among those whose words do not.
         gains: The AUROC less that of each baseline, paired. Baselines of place and length have the direction that does
@@ -43,6 +44,7 @@ class Controls:
 
     same_place: Sampled
     same_step: Sampled
+    same_task: Sampled
     same_kind: Sampled
     same_shown: Sampled
     gains: Mapping[str, Sampled]
@@ -72,6 +74,7 @@ def control(
         name: Controls(
             same_place=at_place[name],
             same_step=within(tokens, values, tokens.step, resamples) if tokens.stepped else undefined(resamples),
+            same_task=_within_task(tokens, values, resamples),
             same_kind=within(tokens, values, tokens.kind, resamples),
             same_shown=_within_shown(tokens, values, shown.get(name), resamples),
             gains=_gains(tokens, aurocs, name, shown.get(name), resamples),
@@ -92,6 +95,13 @@ def within(tokens: Tokens, rewards: Floats, group: Ints | None, resamples: Resam
 def undefined(resamples: Resamples) -> Sampled:
     """Return a value that the set does not define."""
     return Sampled(float("nan"), np.full(len(resamples.weights), np.nan))
+
+
+def _within_task(tokens: Tokens, rewards: Floats, resamples: Resamples) -> Sampled:
+    if tokens.task is None:
+        return undefined(resamples)
+    draws = auroc_in_parts(-rewards, tokens.bad, tokens.response, tokens.tenth, tokens.task, resamples.weights)
+    return Sampled(ranks.auroc(-rewards, tokens.bad, tokens.task * PLACES + tokens.tenth), draws)
 
 
 def _within_shown(tokens: Tokens, rewards: Floats, repeats: Flags | None, resamples: Resamples) -> Sampled:

@@ -18,6 +18,8 @@ SURPRISAL, RANDOM, POSITION, STEP_LENGTH, LENGTH = "surprisal", "random", "posit
 BASELINES = (SURPRISAL, RANDOM, POSITION, STEP_LENGTH, LENGTH)
 #: Parts of a response within which tokens stand at the same place.
 PLACES = 10
+#: With fewer responses of a task than these, on average, it is no kind of task but the name of a few rows.
+_FEWEST_OF_TASK = 10
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Tokens:
         kind: int64 `[N]`, an index into `surroundings.KINDS`.
         responses: How many responses there are.
         stepped: Whether most of them have several steps.
+        task: int64 `[N]`, the number of its response's kind of task, from 0. None where the set has not several.
     """
 
     bad: Flags
@@ -47,6 +50,7 @@ class Tokens:
     kind: Ints
     responses: int
     stepped: bool
+    task: Ints | None = None
 
     @property
     def surprisal(self) -> Floats:
@@ -65,7 +69,10 @@ class Tokens:
 
 
 def collect(
-    judged: Sequence[NDArray[np.int8]], logprobs: Sequence[Floats], around: Sequence[Surroundings] | None = None
+    judged: Sequence[NDArray[np.int8]],
+    logprobs: Sequence[Floats],
+    around: Sequence[Surroundings] | None = None,
+    tasks: Sequence[str] = (),
 ) -> Tokens:
     """Put the tokens of all responses together.
 
@@ -73,9 +80,11 @@ def collect(
         judged: int8 `[T]` of each response, see `audit.tokens`.
         logprobs: float64 `[T]` of each.
         around: What stands around the tokens of each. Without it, every response is one step of one kind.
+        tasks: The task of each. Without them, all are of one.
     """
     around = around or [Surroundings.unknown(len(one)) for one in judged]
     sizes = [len(one) for one in judged]
+    task = _numbered(tasks)
     kept = np.concatenate([one != LEFT_OUT for one in judged]) if sizes else np.zeros(0, bool)
     return Tokens(
         bad=(np.concatenate(list(judged)) == BAD)[kept],
@@ -88,7 +97,16 @@ def collect(
         kind=np.concatenate([one.kind for one in around])[kept],
         responses=len(sizes),
         stepped=2 * sum(one.steps > 1 for one in around) > len(sizes),
+        task=None if task is None else np.repeat(task, sizes)[kept],
     )
+
+
+def _numbered(tasks: Sequence[str]) -> Ints | None:
+    """Return the number of each response's task, or None unless there are several, of enough responses each."""
+    names, numbers = np.unique(list(tasks), return_inverse=True)
+    if len(names) < 2 or len(tasks) < _FEWEST_OF_TASK * len(names):
+        return None
+    return numbers.astype(np.int64)
 
 
 def baselines(tokens: Tokens, name: str, seed: int) -> dict[str, Floats]:

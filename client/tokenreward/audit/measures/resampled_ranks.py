@@ -16,7 +16,8 @@ from tokenreward.audit.measures.ranks import Flags, Floats, Ints, ordered_keys
 #: Most distinct scores of bad tokens that cells tell apart. Up to so many, resamples are exact; beyond, bad and good
 #: tokens that lie closer than the next of these scores count as ties. That moves an AUROC over all tokens by less than
 #: 1 / THRESHOLDS. G groups share the thresholds, so an AUROC within groups may move by up to about G / (2 THRESHOLDS),
-#: towards 0.5; on the development data it was at most 0.002.
+#: towards 0.5; on the development data it was at most 0.002. With hundreds of groups that is too much, which
+#: `auroc_in_parts` is for.
 THRESHOLDS = 256
 #: Responses whose counts are in memory at a time.
 _BLOCK = 2048
@@ -78,15 +79,18 @@ class Weighed:
     starts: Ints
 
     @property
-    def auroc(self) -> Floats:
-        """float64 `[R]`: the AUROC of each resample."""
+    def compared(self) -> tuple[Floats, Floats]:
+        """float64 `[R]` each: how many (bad, good) pairs are in the right order, and how many there are."""
         below = np.cumsum(self.good, axis=1) - self.good
         base = below[:, self.starts[np.searchsorted(self.starts, np.arange(len(self.owner)), "right") - 1]]
         won = (self.bad * (below - base + self.good / 2)).sum(axis=1)
         pairs = (np.add.reduceat(self.bad, self.starts, 1) * np.add.reduceat(self.good, self.starts, 1)).sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            found: Floats = won / np.where(pairs > 0, pairs, np.nan)
-        return found
+        return won, pairs
+
+    @property
+    def auroc(self) -> Floats:
+        """float64 `[R]`: the AUROC of each resample."""
+        return _share(*self.compared)
 
     @property
     def average_precision(self) -> Floats:
@@ -98,3 +102,33 @@ class Weighed:
         with np.errstate(invalid="ignore"):
             mean: Floats = (hits * precision).sum(axis=1) / np.where(found[:, -1] > 0, found[:, -1], np.nan)
         return mean
+
+
+def auroc_in_parts(
+    scores: Floats, bad: Flags, response: Ints, group: Ints, part: Ints, weights: NDArray[np.uint16]
+) -> Floats:
+    """Return the AUROC of each resample among tokens of one group and part, float64 `[R]`.
+
+    Each part has thresholds of its own, as those of one `Cells` are too few for the groups of many parts.
+
+    Args:
+        scores: float64 `[N]`, high for what looks wrong.
+        bad: bool `[N]`.
+        response: int64 `[N]`, which response a token is of.
+        group: int64 `[N]`.
+        part: int64 `[N]`, the same for all tokens of a response.
+        weights: uint16 `[R, responses]`, the responses' weights in each resample.
+    """
+    won, pairs = np.zeros(len(weights)), np.zeros(len(weights))
+    for number in np.unique(part):
+        here = part == number
+        own, places = np.unique(response[here], return_inverse=True)
+        found = Cells(scores[here], bad[here], places, group[here]).weigh(weights[:, own]).compared
+        won, pairs = won + found[0], pairs + found[1]
+    return _share(won, pairs)
+
+
+def _share(won: Floats, pairs: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):
+        found: Floats = won / np.where(pairs > 0, pairs, np.nan)
+    return found

@@ -27,7 +27,8 @@ class SpanFigures:
         stratified: The same, where only tokens of one decile of log-prob are compared.
         per_response: The mean over responses of each one's own AUROC.
         average_precision: Its chance level is the share of bad tokens.
-        controls: What is left of it where place, step or kind cannot tell tokens apart, and its gains over baselines.
+        controls: What is left of it where place, step, task or kind cannot tell tokens apart, and its gains over
+            baselines.
         sign_accuracy: The mean of the share of bad tokens with a reward below 0 and of good tokens with one above. 0
             counts half, and rewards that know nothing get 0.5.
         inside: The mean reward of bad tokens.

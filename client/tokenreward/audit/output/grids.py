@@ -60,8 +60,12 @@ def grids(report: AuditReport) -> Iterator[Grid]:
 
 
 def short_grid(one: SpanReport) -> Grid:
-    """Return the figures of one set that decide, for a terminal."""
-    columns = ("AUROC", "place", "step", "kind", "strat.", "gain", "drift")
+    """Return the figures of one set that decide, for a terminal.
+
+    Where there are several tasks, they have the column of the kind of word, which no verdict asks for.
+    """
+    tasks = any(not math.isnan(found.controls.same_task.value) for found in one.figures.values())
+    columns = ("AUROC", "place", "step", "task" if tasks else "kind", "strat.", "gain", "drift")
     rows = [
         Row(
             label,
@@ -69,7 +73,7 @@ def short_grid(one: SpanReport) -> Grid:
                 _interval(found.auroc, 2),
                 _number(found.controls.same_place.value, 2),
                 _number(found.controls.same_step.value, 2),
-                _number(found.controls.same_kind.value, 2),
+                _number((found.controls.same_task if tasks else found.controls.same_kind).value, 2),
                 _number(found.stratified.value, 2),
                 _signed(found.gain.value, 2),
                 _signed(found.controls.drift.value, 2),
@@ -99,8 +103,8 @@ def _beside(one: SpanReport, name: str) -> str:
 def span_grid(one: SpanReport) -> Grid:
     """Return the table of one set of spans in full."""
     columns = (
-        *("AUROC", "same place", "same step", "same kind", "same shown", "stratified", "gain", "drift", "content"),
-        *("per response", "avg. precision", "sign", "inside", "outside"),
+        *("AUROC", "same place", "same step", "same task", "same kind", "same shown", "stratified"),
+        *("gain", "drift", "content", "per response", "avg. precision", "sign", "inside", "outside"),
     )
     rows = [
         Row(
@@ -109,6 +113,7 @@ def span_grid(one: SpanReport) -> Grid:
                 _interval(found.auroc),
                 _interval(found.controls.same_place),
                 _interval(found.controls.same_step),
+                _interval(found.controls.same_task),
                 _number(found.controls.same_kind.value),
                 _number(found.controls.same_shown.value),
                 _interval(found.stratified),

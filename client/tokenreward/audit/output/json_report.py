@@ -30,6 +30,7 @@ def figures(report: AuditReport) -> dict[str, Any]:
             "gain_over_surprisal": _spans(report, "gain") | _overall(report, "gain"),
             "same_place": _controls(report, "same_place") | _overall(report, "same_place"),
             "same_step": _controls(report, "same_step") | _overall(report, "same_step"),
+            "same_task": _controls(report, "same_task") | _overall(report, "same_task"),
             "same_kind": _controls(report, "same_kind"),
             "same_shown": _controls(report, "same_shown"),
             "drift": _values(report, lambda one: one.controls.drift.value),

@@ -24,8 +24,9 @@ from tokenreward.html.document import document, text
 _INTRODUCTION = (
     "Do the rewards stand lowest on the tokens that are wrong? AUROC: how often a bad token's reward is below a good"
     " one's; 0.5 is chance. Same place, step, kind, shown: only tokens that are alike in this are compared, so that"
-    " knowing it gains nothing; stratified: only tokens that are about equally likely. Gain: AUROC less that of"
-    " surprisal, on the same responses. Drift: how much higher good tokens' rewards are at the end than at the start."
+    " knowing it gains nothing; same task: only those at the same place of responses to the same kind of task;"
+    " stratified: only tokens that are about equally likely. Gain: AUROC less that of surprisal, on the same responses."
+    " Drift: how much higher good tokens' rewards are at the end than at the start."
 )
 
 

@@ -9,8 +9,8 @@ from tokenreward.audit.report import AuditReport
 
 #: Figures with an interval, of responses with known errors and of pairs.
 _SPANS = (
-    *("auroc", "same_place", "same_step", "same_kind", "same_shown", "stratified", "gain_over_surprisal"),
-    *("per_response", "average_precision", "drift_interval"),
+    *("auroc", "same_place", "same_step", "same_task", "same_kind", "same_shown", "stratified"),
+    *("gain_over_surprisal", "per_response", "average_precision", "drift_interval"),
 )
 _PAIRS = ("pairs", "pairs_by_sum", "pairs_length_controlled", "pairs_by_sum_length_controlled")
 

@@ -122,6 +122,7 @@ def _findings(
         controlled={
             "the same place": controls.same_place.interval,
             "the same step": controls.same_step.interval,
+            "the same place of the same task": controls.same_task.interval,
             "words that the shown text repeats alike": controls.same_shown.interval,
         },
         place_gain=controls.place_gain.interval,
