@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 import redis
 
 from tests.support.fake_sentinel import FakeSentinel, sentinels
-from tokenreward.protocol.connections import UnknownMaster, connect, connect_async
+from tokenreward.protocol.connections import connect, connect_async
+from tokenreward.protocol.sentinels import UnknownMaster
 
 OLD, NEW = ("127.0.0.1", 1), ("127.0.0.1", 2)
 
@@ -48,48 +50,87 @@ both = pytest.mark.parametrize("ask", [sync_primary, async_primary], ids=["sync"
 
 
 @both
-def test_the_new_primary_is_taken_as_soon_as_a_sentinel_sends_clients_there(ask: Callable[..., Any]) -> None:
-    leader, *others = three()
-    leader.sent_to = NEW  # it lists the old one until all replicas have copied the new one
-    with sentinels(leader, *others) as url:
-        assert ask(url) == NEW
-        leader.flags = "master,s_down"
+@pytest.mark.parametrize("stale", range(3))
+def test_the_newest_configuration_counts_wherever_a_stale_one_stands(ask: Callable[..., Any], stale: int) -> None:
+    watching = three()
+    for one in watching:
+        one.listed, one.sent_to, one.epoch = NEW, NEW, 4
+    watching[stale].listed, watching[stale].sent_to, watching[stale].epoch = OLD, OLD, 3
+    with sentinels(*watching) as url:
         assert ask(url) == NEW
 
 
 @both
+def test_the_new_primary_is_taken_while_replicas_still_copy_it(ask: Callable[..., Any]) -> None:
+    other, leader, away = three()
+    leader.sent_to, leader.epoch = NEW, 1  # it lists the old one until all of them have
+    with sentinels(other, leader, away) as url:
+        away.stop()
+        assert ask(url) == NEW
+        leader.flags = "master,s_down"
+        assert ask(url) == NEW
+        away.start()
+
+
+@pytest.mark.parametrize("made", [connect, connect_async])
+def test_a_former_primary_is_not_gone_back_to(made: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    others, leader = three()[:2], three()[0]
+    leader.sent_to, leader.epoch = NEW, 1
+
+    async def address(pool: Any) -> Any:
+        found = pool.get_master_address()
+        return await found if made is connect_async else found
+
+    async def scenario(pool: Any) -> None:
+        others[0].stop()
+        assert await address(pool) == NEW
+        others[0].start()
+        leader.stop()
+        with pytest.raises(redis.ConnectionError, match="names a primary"):
+            await address(pool)
+        monkeypatch.setattr("tokenreward.protocol.sentinels.time.monotonic", lambda: time.time() + 1e9)
+        assert await address(pool) == OLD, "Sentinels that were set up anew count from 0"
+        leader.start()
+
+    with sentinels(*others, leader) as url:
+        asyncio.run(scenario(made(url).connection_pool))
+
+
+@both
 def test_a_primary_that_is_down_is_not_named_while_nobody_took_over(ask: Callable[..., Any]) -> None:
-    first, second, third = three()
-    first.flags = second.flags = third.flags = "master,o_down"
-    with sentinels(first, second, third) as url:
+    watching = three()
+    for one in watching:
+        one.flags = "master,o_down"
+    with sentinels(*watching) as url:
         with pytest.raises(redis.ConnectionError, match="no Sentinel names a primary of 'rewards' now"):
             ask(url)
-        third.flags = "master"
+        for one in watching:
+            one.flags = "master"
         assert ask(url) == OLD
 
 
 @both
 def test_a_wrong_name_is_told_from_sentinels_that_are_away(ask: Callable[..., Any]) -> None:
-    first, *others = three()
-    with sentinels(first, *others) as url, pytest.raises(UnknownMaster, match=r"no master .+ \(they watch rewards\)"):
+    watching = three()
+    with sentinels(*watching) as url, pytest.raises(UnknownMaster, match=r"no master .+ \(they watch rewards\)"):
         ask(url.removesuffix("s"))
     with pytest.raises(redis.ConnectionError, match=r"no Sentinel answers \(.+\): start one"):
         ask(url)
 
 
-def test_a_sentinel_that_was_away_is_asked_again_whoever_asked_meanwhile() -> None:
-    watching = three()
-
-    async def scenario(pool: Any) -> None:
-        for away in watching:
-            away.stop()
-            await asyncio.gather(*(pool.get_master_address() for _ in range(4)))
-            away.start()
-        ports = [one.connection_pool.connection_kwargs["port"] for one in pool.sentinel_manager.sentinels]
-        assert sorted(ports) == sorted(one.port for one in watching)
-
-    with sentinels(*watching) as url:
-        with_pool(url, scenario)
+@both
+def test_one_that_is_silent_or_refuses_holds_up_nobody(ask: Callable[..., Any]) -> None:
+    silent, *others = three()
+    with sentinels(silent, *others) as url:
+        silent.answers.clear()
+        assert ask(url) == OLD
+        silent.answers.set()
+        silent.refuses = True
+        assert ask(url) == OLD
+        for one in others:
+            one.refuses = True
+        with pytest.raises(redis.ConnectionError, match=r"no Sentinel answers .*may not"):
+            ask(url)
 
 
 def test_sentinels_that_are_all_away_are_said_so_although_they_answered_before() -> None:
@@ -106,55 +147,45 @@ def test_sentinels_that_are_all_away_are_said_so_although_they_answered_before()
         assert pool.get_master_address() == OLD
 
 
-def test_replicas_are_counted_once_however_many_ask_and_one_that_goes_away_stops_nobody() -> None:
+def test_callers_at_the_same_time_share_the_answers_and_one_that_goes_away_stops_nobody() -> None:
     watching = three(replicas=2)
 
     async def scenario(pool: Any) -> None:
-        asked = [asyncio.create_task(pool.live_replicas()) for _ in range(200)]
+        asked = [asyncio.create_task(pool.replicas()) for _ in range(200)]
         await asyncio.sleep(0)
         asked[0].cancel()
         assert set(await asyncio.gather(*asked[1:])) == {2}
+        assert await pool.replicas() == 2, "what was said within the last second"
 
     with sentinels(*watching) as url:
         with_pool(url, scenario)
-        assert [one.asked["SLAVES"] for one in watching] == [1, 1, 1]
+        assert max(one.asked["MASTERS"] for one in watching) == 1
 
 
-def test_the_side_of_a_split_network_that_has_few_sentinels_counts_the_replicas_it_knew(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_as_long_as_few_answer_every_replica_that_they_know_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tokenreward.protocol.connections._ASK_AGAIN_SECONDS", 0)
-    watching = three(replicas=2)
-
-    async def scenario(pool: Any) -> None:
-        assert await pool.live_replicas() == 2
-        for one in watching:
-            one.replicas = 1
-        for away in watching[1:]:
-            away.stop()
-        assert await pool.live_replicas() == 2, "one of three may be on the wrong side"
-        watching[0].replicas = 3
-        assert await pool.live_replicas() == 3
-        watching[0].replicas = 1
-        for back in watching[1:]:
-            back.start()
-        assert await pool.live_replicas() == 1, "most of them say so"
-
-    with sentinels(*watching) as url:
-        with_pool(url, scenario)
-
-
-def test_what_replicas_there_are_is_not_guessed() -> None:
     watching = three(replicas=1)
 
     async def scenario(pool: Any) -> None:
-        assert await pool.get_master_address() == OLD
+        assert await pool.replicas() == 1, "the other one is down"
         for away in watching[1:]:
             away.stop()
-        with pytest.raises(redis.ConnectionError, match="most Sentinels do not say which replicas are alive"):
-            await pool.live_replicas()
+        assert await pool.replicas() == 2, "it may be taking over on the other side of a split network"
         for back in watching[1:]:
             back.start()
+        assert await pool.replicas() == 1
 
     with sentinels(*watching) as url:
         with_pool(url, scenario)
+
+
+def test_most_is_of_the_sentinels_that_there_are_and_not_of_the_addresses() -> None:
+    watching = three(replicas=1)
+
+    async def scenario(pool: Any) -> None:
+        assert await pool.replicas() == 1
+
+    with sentinels(*watching) as url:
+        watching[2].stop()
+        with_pool(url.replace("redis+sentinel://", "redis+sentinel://127.0.0.1:1,127.0.0.1:2,"), scenario)
+        watching[2].start()

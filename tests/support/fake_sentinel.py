@@ -19,8 +19,11 @@ class FakeSentinel:
         name: The master name that it watches.
         listed: The primary that it lists.
         flags: What it says of that primary.
+        epoch: The number of the change-over that made it the primary.
         sent_to: The server that it sends clients to.
-        replicas: How many replicas it sees alive; beside them it sees one that is down.
+        replicas: How many replicas it sees alive; beside them it knows one that is down.
+        refuses: Whether its users may not ask it anything.
+        answers: Is cleared to have it stay silent.
         asked: How often it was asked each question.
         port: Where it listens.
     """
@@ -29,7 +32,11 @@ class FakeSentinel:
         self.name = name
         self.listed = self.sent_to = primary
         self.flags = "master"
+        self.epoch = 0
         self.replicas = replicas
+        self.refuses = False
+        self.answers = threading.Event()
+        self.answers.set()
         self.asked: Counter[str] = Counter()
         self.port = 0
         self._server: Any = None
@@ -68,6 +75,7 @@ class FakeSentinel:
         """Be away, and end all connections."""
         self._server.shutdown()
         self._server.server_close()
+        self.answers.set()
         for client in self.clients:
             with contextlib.suppress(OSError):
                 client.shutdown(2)
@@ -77,8 +85,11 @@ class FakeSentinel:
             return _packed({"server": "redis", "proto": 3}) if words[0].upper() == "HELLO" else b"+OK\r\n"
         question = words[1].upper()
         self.asked[question] += 1
+        self.answers.wait()
+        if self.refuses:
+            return b"-NOPERM this user may not\r\n"
         if question == "MASTERS":
-            return _packed([_server(self.name, self.listed, self.flags)])
+            return _packed([_server(self.name, self.listed, self.flags, self.epoch)])
         if question == "GET-MASTER-ADDR-BY-NAME":
             return _packed([self.sent_to[0], str(self.sent_to[1])]) if words[2] == self.name else b"_\r\n"
         alive = [_server(f"replica-{n}", ("127.0.0.1", n + 1), "slave") for n in range(self.replicas)]
@@ -97,8 +108,9 @@ def sentinels(*watching: FakeSentinel) -> Iterator[str]:
             one.stop()
 
 
-def _server(name: str, address: Address, flags: str) -> dict[str, str]:
-    return {"name": name, "ip": address[0], "port": str(address[1]), "flags": flags, "num-other-sentinels": "2"}
+def _server(name: str, address: Address, flags: str, epoch: int = 0) -> dict[str, str]:
+    shown = {"name": name, "ip": address[0], "port": str(address[1]), "flags": flags}
+    return shown | {"num-other-sentinels": "2", "config-epoch": str(epoch)}
 
 
 def _packed(value: int | str | Sequence[Any] | Mapping[str, Any]) -> bytes:

@@ -20,6 +20,7 @@ from tokenreward.child_process import die_with
 from tokenreward.errors import BadInput
 from tokenreward.protocol import arrow_blobs, connections
 from tokenreward.protocol.cluster_mode import refuse_cluster_mode
+from tokenreward.protocol.sentinels import UnknownMaster
 from tokenreward.protocol.spill import Spill
 from tokenreward.protocol.worker_records import ModelRecord
 from tokenreward_workers.process.adapter_desk import AdapterDesk
@@ -126,7 +127,7 @@ def _check_store(url: str) -> None:
     with contextlib.closing(client):
         try:
             refuse_cluster_mode(client)
-        except connections.UnknownMaster as error:
+        except UnknownMaster as error:
             raise BadInput(f"cannot reach Redis: {error}") from error
 
 

@@ -17,8 +17,8 @@ from tokenreward_service.recovery.forged_entries import drop_ghosts
 
 log = logging.getLogger(__name__)
 
-#: How long workers have to come to another server: their heartbeats use a connection every two seconds.
-_FOLLOWING_SECONDS = 10.0
+#: How long workers have to come to another server. One that died without a word holds up theirs for half a minute.
+_FOLLOWING_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,11 @@ class Replicas:
 
         Raises:
             ProblemError: 503, if the job was lost with the primary that had it, or a replica is not known to have it.
-            redis.ConnectionError: Too few Sentinels say which replicas are alive.
+            redis.ConnectionError: The Sentinels name no primary.
         """
         if not self._used:
             return
-        alive = await self._redis.connection_pool.live_replicas()
+        wanted = await self._redis.connection_pool.replicas()
         connected = (await self._redis.info("replication"))["connected_slaves"]
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.exists(keys.job(job_id))
@@ -48,12 +48,12 @@ class Replicas:
             # message is replicated like a write, and comes after all that was written before it; it costs no sync of
             # the append-only file, and makes those who watch the job look once more.
             pipe.publish(keys.EVENTS, f"{job_id} 0")
-            if 0 < alive <= connected:
-                pipe.wait(alive, _WAIT_MILLISECONDS)
+            if 0 < wanted <= connected:
+                pipe.wait(wanted, _WAIT_MILLISECONDS)
             there, _, *confirmed = await pipe.execute()
         if not there:
             raise unavailable("The job store changed over to a replica, which has not got this job. Send it again.")
-        if confirmed and confirmed[0] < alive:
+        if confirmed and confirmed[0] < wanted:
             raise unavailable("A replica of the job store has not confirmed this job in time. Send it again.", 5)
-        if alive and not confirmed:
+        if wanted and not confirmed:
             raise unavailable("The job store may be changing over: a replica does not follow it. Send it again.", 5)

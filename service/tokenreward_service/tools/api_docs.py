@@ -34,8 +34,8 @@ has the same document at `GET /openapi.json`, and shows it at `/docs`.
 - Any request can get 421 if `Host` is not a name that the service answers to (`TOKENREWARD_ALLOWED_HOSTS`), 403 if it
   comes from a page of another origin, and 500 for a mistake of ours. The log entry of a 500 has the `X-Request-ID`.
 - 429 and 503 carry `Retry-After`. Nothing of such a request was accepted, with one exception: behind Sentinels, a
-  `POST /v1/jobs` with an `Idempotency-Key` can get 503 because a replica has not confirmed its job. The job is kept,
-  and the same key finds it.
+  `POST /v1/jobs` with an `Idempotency-Key` can get 503 although its job was published, because a replica has not
+  confirmed it or the store went away. The job is kept, and the same key finds it.
 """
 
 
