@@ -20,6 +20,8 @@ PASSWORDS = {user: f"{user}-secret" for user in (*deployment.RULES, "sentinel", 
 SENTINEL_PASSWORD = "ask-me"
 #: How long a server may stay silent, in milliseconds, before Sentinels mark it down.
 DOWN_AFTER = 1000
+#: And while all of them start, which takes long on a busy machine.
+_DOWN_AFTER_AT_START = 60_000
 #: What docs/operations.md says of the two users that the store needs besides.
 EXTRA_RULES = {
     "sentinel": "allchannels +multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish +info"
@@ -112,6 +114,7 @@ class Watched(Stack):
             self._start_sentinel(port)
         wait_for(lambda: self.primary == self.ports[0] and self.followed(), 20, "the replicas")
         wait_for(self._sentinels_know_all, 20, "the Sentinels")
+        self.down_after(DOWN_AFTER)
 
     def start_server(self, port: int, *arguments: str) -> None:
         """Start a server with the data that it had. It obeys the Sentinels, should there be another primary by now."""
@@ -146,7 +149,7 @@ class Watched(Stack):
             f"port {port}\nbind 127.0.0.1\ndir {self.folder}\nrequirepass {SENTINEL_PASSWORD}\n"
             f"sentinel monitor {NAME} 127.0.0.1 {self.ports[0]} 2\n"
             f"sentinel auth-user {NAME} sentinel\nsentinel auth-pass {NAME} {PASSWORDS['sentinel']}\n"
-            f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER}\nsentinel failover-timeout {NAME} 5000\n"
+            f"sentinel down-after-milliseconds {NAME} {_DOWN_AFTER_AT_START}\nsentinel failover-timeout {NAME} 5000\n"
         )
         command = [str(find_server()), str(settings), "--sentinel"]
         self.sentinels.append(Process(command, self.folder / f"sentinel-{port}.log"))
