@@ -191,7 +191,7 @@ def test_it_is_removed_where_it_was_published_if_another_client_still_asks_the_f
     async def scenario(parts: Parts) -> None:
         async with redis.asyncio.Redis.from_url(server.redis_url, db=1) as former:
             pool: Any = former.connection_pool
-            pool.replicas = AsyncMock(return_value=0)
+            pool.replicas = AsyncMock(return_value=frozenset())
             store = JobStore.on(former, parts.sync, Spill(None, 1), behind_sentinels=True)
             with pytest.raises(ProblemError, match="has not got this job"):
                 await intake(replace(parts, store=store)).submit(submission(parts, json_body(ITEM)))

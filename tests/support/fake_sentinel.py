@@ -22,11 +22,20 @@ class FakeSentinel:
         epoch: The number of the change-over that made it the primary.
         sent_to: The server that it sends clients to.
         replicas: How many replicas it sees alive; beside them it knows one that is down.
+        others: How many Sentinels it knows beside itself.
         refuses: Whether its users may not ask it anything.
         answers: Is cleared to have it stay silent.
         asked: How often it was asked each question.
         port: Where it listens.
     """
+
+    #: The replica that is down.
+    GONE: Address = ("127.0.0.1", 99)
+
+    @staticmethod
+    def replica(number: int) -> Address:
+        """Where one of those that are alive is."""
+        return "127.0.0.1", 11 + number
 
     def __init__(self, name: str, primary: Address, replicas: int = 0) -> None:
         self.name = name
@@ -34,6 +43,7 @@ class FakeSentinel:
         self.flags = "master"
         self.epoch = 0
         self.replicas = replicas
+        self.others = 2
         self.refuses = False
         self.answers = threading.Event()
         self.answers.set()
@@ -89,11 +99,15 @@ class FakeSentinel:
         if self.refuses:
             return b"-NOPERM this user may not\r\n"
         if question == "MASTERS":
-            return _packed([_server(self.name, self.listed, self.flags, self.epoch)])
+            return _packed([self._shown(self.name, self.listed, self.flags)])
         if question == "GET-MASTER-ADDR-BY-NAME":
             return _packed([self.sent_to[0], str(self.sent_to[1])]) if words[2] == self.name else b"_\r\n"
-        alive = [_server(f"replica-{n}", ("127.0.0.1", n + 1), "slave") for n in range(self.replicas)]
-        return _packed([*alive, _server("gone", ("127.0.0.1", 99), "slave,s_down")])
+        alive = [self._shown(f"replica-{n}", self.replica(n), "slave") for n in range(self.replicas)]
+        return _packed([*alive, self._shown("gone", self.GONE, "slave,s_down")])
+
+    def _shown(self, name: str, address: Address, flags: str) -> dict[str, str]:
+        shown = {"name": name, "ip": address[0], "port": str(address[1]), "flags": flags}
+        return shown | {"num-other-sentinels": str(self.others), "config-epoch": str(self.epoch)}
 
 
 @contextlib.contextmanager
@@ -106,11 +120,6 @@ def sentinels(*watching: FakeSentinel) -> Iterator[str]:
     finally:
         for one in watching:
             one.stop()
-
-
-def _server(name: str, address: Address, flags: str, epoch: int = 0) -> dict[str, str]:
-    shown = {"name": name, "ip": address[0], "port": str(address[1]), "flags": flags}
-    return shown | {"num-other-sentinels": "2", "config-epoch": str(epoch)}
 
 
 def _packed(value: int | str | Sequence[Any] | Mapping[str, Any]) -> bytes:

@@ -25,7 +25,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tokenreward.protocol.redis_url import parse_sentinel_url, uses_sentinel
-from tokenreward.protocol.sentinels import AsyncSentinels, Sentinels
+from tokenreward.protocol.sentinels import Address, AsyncSentinels, Sentinels
 
 #: A Sentinel that is away must not hold up the question to the next one, as redis-py's own retries would.
 _ASKING: dict[str, Any] = {"socket_timeout": 2, "socket_connect_timeout": 2}
@@ -136,13 +136,19 @@ class _AsyncSentinelPool(redis.asyncio.sentinel.SentinelConnectionPool, redis.as
         finally:
             await super().release(connection)
 
-    async def replicas(self) -> int:
-        """How many replicas have to have what must not be lost, by what the Sentinels said within the last second.
+    async def replicas(self) -> frozenset[Address]:
+        """Which replicas may take over, so that they have to have what must not be lost.
+
+        It is what the Sentinels said within the last second. Connections are to the primary that they named then.
 
         Raises:
             redis.ConnectionError: They name no primary.
         """
-        found: int = await self.sentinel_manager.replicas(self.service_name, _ASK_AGAIN_SECONDS)
+        decided = await self.sentinel_manager.decided(self.service_name, _ASK_AGAIN_SECONDS)
+        if decided.primary != self.master_address:
+            self.master_address = decided.primary
+            await self.disconnect(inuse_connections=False)
+        found: frozenset[Address] = decided.replicas
         return found
 
     async def aclose(self) -> None:

@@ -1,7 +1,7 @@
-"""Where a store's primary is and how many replicas it has, by the Sentinels that watch it.
+"""Where a store's primary is and which replicas it has, by the Sentinels that watch it.
 
-All of them are asked at once. Once most have answered, the newest configuration counts: a change-over needs most of
-them, so one of those that answered knows of it. Sentinels that are cut off or slow hold up nobody then.
+All of them are asked at once. Once most have answered, the newest configuration counts, and whoever is cut off or slow
+holds up nobody. For two seconds, only the Sentinel that led a change-over may know of it.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -39,15 +39,15 @@ class View:
     Attributes:
         epoch: The number of the change-over that made its primary the primary.
         primary: Where it sends clients to; None if it sees that server down.
-        alive: How many replicas it sees alive, whether they follow the primary or not.
-        known: How many it knows of.
+        alive: The replicas that it sees alive, whether they follow the primary or not.
+        known: All replicas that it knows of.
         sentinels: How many Sentinels there are, by its count.
     """
 
     epoch: int
     primary: Address | None
-    alive: int
-    known: int
+    alive: frozenset[Address]
+    known: frozenset[Address]
     sentinels: int
 
     @classmethod
@@ -68,8 +68,9 @@ class View:
             primary = (host.decode() if isinstance(host, bytes) else str(host), port)
             if primary == (state["ip"], state["port"]) and _down(state):
                 primary = None
-        alive = sum(not _down(one) for one in replicas)
-        return cls(int(state["config-epoch"]), primary, alive, len(replicas), state["num-other-sentinels"] + 1)
+        places = {(one["ip"], one["port"]): _down(one) for one in replicas}
+        alive = frozenset(place for place, down in places.items() if not down)
+        return cls(state["config-epoch"], primary, alive, frozenset(places), state["num-other-sentinels"] + 1)
 
 
 def _down(state: Mapping[str, Any]) -> bool:
@@ -82,13 +83,13 @@ class Decided:
 
     Attributes:
         primary: Where the primary is.
-        replicas: How many replicas have to have what must not be lost: those that are alive; or all, while only few
-            Sentinels answer. They may be on the wrong side of a split network, and what they see down may be taking
-            over on the other one.
+        replicas: Those that have to have what must not be lost, because they may take over: the ones that are alive; or
+            all, while only few Sentinels answer. Those may be on the wrong side of a split network, and what they see
+            down may be taking over on the other one.
     """
 
     primary: Address
-    replicas: int
+    replicas: frozenset[Address]
 
 
 class Memory:
@@ -115,11 +116,13 @@ class Answers:
 
     Args:
         name: The master name of the store.
+        asked: How many are asked.
         memory: What they said before.
     """
 
-    def __init__(self, name: str, memory: Memory) -> None:
+    def __init__(self, name: str, asked: int, memory: Memory) -> None:
         self._name = name
+        self._asked = asked
         self._memory = memory
         self._views: list[View] = []
         self._watched: set[str] = set()
@@ -127,7 +130,7 @@ class Answers:
         self._trouble = ""
 
     def take(self, told: _Told) -> bool:
-        """Add what one of them said. Returns whether most have answered, so that no other needs to be waited for."""
+        """Add what one of them said. Returns whether enough have answered, so that no other needs to be waited for."""
         if isinstance(told, (redis.RedisError, OSError)):
             self._trouble = str(told)
         elif isinstance(told, Exception):
@@ -138,11 +141,16 @@ class Answers:
             self._watched |= {str(name) for name in masters}
             if self._name in masters:
                 self._views.append(View.of(masters[self._name], address, replicas))
-        return self._most
+        return self._enough
 
     @property
-    def _most(self) -> bool:
-        return 2 * len(self._views) > max((view.sentinels for view in self._views), default=0) > 0
+    def _enough(self) -> bool:
+        """Whether all have answered, or most: of those that there are, and of those that are asked.
+
+        One that was set up anew knows no others for a while, and must not decide alone.
+        """
+        sentinels = max((view.sentinels for view in self._views), default=0)
+        return len(self._views) == self._asked or 2 * len(self._views) > max(sentinels, self._asked)
 
     def decided(self) -> Decided:
         """What follows from the answers.
@@ -156,8 +164,8 @@ class Answers:
         if primary is None:
             raise self._no_primary()
         self._memory.note(epoch)
-        replicas = [view.alive for view in newest] if self._most else [view.known for view in self._views]
-        return Decided(primary, max(replicas))
+        replicas = [view.alive for view in newest] if self._enough else [view.known for view in self._views]
+        return Decided(primary, frozenset().union(*replicas) - {primary})
 
     def _no_primary(self) -> redis.ConnectionError:
         if not self._answered:
@@ -186,7 +194,7 @@ class Sentinels(redis.sentinel.Sentinel):
         told: queue.SimpleQueue[_Told] = queue.SimpleQueue()
         for sentinel in self.sentinels:
             threading.Thread(target=_ask, args=(sentinel, service_name, told), daemon=True).start()
-        answers = Answers(service_name, self._memory)
+        answers = Answers(service_name, len(self.sentinels), self._memory)
         for _ in self.sentinels:
             if answers.take(told.get()):
                 break
@@ -219,16 +227,16 @@ class AsyncSentinels(redis.asyncio.sentinel.Sentinel):
     async def discover_master(self, service_name: str) -> Address:
         return (await self._ask_all(service_name)).decided().primary
 
-    async def replicas(self, service_name: str, most_seconds: float) -> int:
-        """How many replicas have to have what must not be lost, by answers that are at most so old.
+    async def decided(self, service_name: str, most_seconds: float) -> Decided:
+        """What they said together, which may be so old.
 
         Raises:
-            redis.ConnectionError: The Sentinels name no primary.
+            redis.ConnectionError: They name no primary.
         """
         answers = self._answers
         if answers is None or time.monotonic() - self._answered > most_seconds:
             answers = await self._ask_all(service_name)
-        return answers.decided().replicas
+        return answers.decided()
 
     async def _ask_all(self, name: str) -> Answers:
         if self._question is None or self._question.done():
@@ -236,7 +244,7 @@ class AsyncSentinels(redis.asyncio.sentinel.Sentinel):
         return await asyncio.shield(self._question)  # it is every caller's, and callers may go away
 
     async def _gathered(self, name: str) -> Answers:
-        answers = Answers(name, self._memory)
+        answers = Answers(name, len(self.sentinels), self._memory)
         asked = [asyncio.create_task(self._ask(sentinel, name)) for sentinel in self.sentinels]
         for task in asked:  # one that is slow is not cut off: its connection is there the next time
             self._asked.add(task)

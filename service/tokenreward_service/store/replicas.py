@@ -6,9 +6,11 @@ with it what it had accepted a few milliseconds before.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tokenreward.protocol import keys
+from tokenreward.protocol.sentinels import Address
 from tokenreward_service.problems import unavailable
 
 #: A replica that follows answers within a round trip. One that does not for so long is cut off, or far behind.
@@ -28,11 +30,12 @@ class Replicas:
         self._used = behind_sentinels
 
     async def have(self, job_id: str) -> None:
-        """Return when as many replicas as the Sentinels see alive have this published job.
+        """Return when every replica that may take over has this published job.
 
-        Any of them may be taking over. Sentinels tell the primary ten seconds later, and what only the primary and
-        other replicas accept until then is lost. Whether a primary takes work while no replica is alive is the
-        operator's choice, `min-replicas-to-write` of the server, which refuses the job before it is written.
+        Any of those that the Sentinels see alive may be taking over. They tell the primary ten seconds later, and what
+        only the primary and other replicas accept until then is lost. Whether a primary takes work while no replica is
+        alive is the operator's choice, `min-replicas-to-write` of the server, which refuses the job before it is
+        written.
 
         Raises:
             ProblemError: 503, if the job was lost with the primary that had it, or a replica is not known to have it.
@@ -40,20 +43,31 @@ class Replicas:
         """
         if not self._used:
             return
-        wanted = await self._redis.connection_pool.replicas()
-        connected = (await self._redis.info("replication"))["connected_slaves"]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.exists(keys.job(job_id))
-            # WAIT is about the last write of its own connection, which need not be the one that published the job. A
-            # message is replicated like a write, and comes after all that was written before it; it costs no sync of
-            # the append-only file, and makes those who watch the job look once more.
-            pipe.publish(keys.EVENTS, f"{job_id} 0")
-            if 0 < wanted <= connected:
-                pipe.wait(wanted, _WAIT_MILLISECONDS)
-            there, _, *confirmed = await pipe.execute()
-        if not there:
-            raise unavailable("The job store changed over to a replica, which has not got this job. Send it again.")
-        if confirmed and confirmed[0] < wanted:
-            raise unavailable("A replica of the job store has not confirmed this job in time. Send it again.", 5)
-        if wanted and not confirmed:
+        replicas = await self._redis.connection_pool.replicas()
+        info = await self._redis.info("replication")
+        if info["role"] != "master" or not replicas <= _following(info):
             raise unavailable("The job store may be changing over: a replica does not follow it. Send it again.", 5)
+        # WAIT counts replicas and does not name them. If others were first, all are waited for.
+        for count in (len(replicas), info["connected_slaves"]):
+            async with self._redis.pipeline(transaction=False) as pipe:
+                pipe.exists(keys.job(job_id))
+                # WAIT is about the last write of its own connection, which need not be the one that published the job.
+                # A message is replicated like a write, and comes after all that was written before it; it costs no sync
+                # of the append-only file, and makes those who watch the job look once more.
+                pipe.publish(keys.EVENTS, f"{job_id} 0")
+                pipe.info("replication")
+                if count:
+                    pipe.wait(count, _WAIT_MILLISECONDS)
+                pipe.info("replication")
+                there, _, written, *_, confirmed = await pipe.execute()
+            if not there:
+                raise unavailable("The job store changed over to a replica, which has not got this job. Send it again.")
+            if replicas <= _following(confirmed, written["master_repl_offset"]):
+                return
+        raise unavailable("A replica of the job store has not confirmed this job in time. Send it again.", 5)
+
+
+def _following(info: Mapping[str, Any], offset: int = 0) -> set[Address]:
+    """Return where the replicas are that have confirmed what was written up to an offset, by INFO of their primary."""
+    slaves = [info.get(f"slave{number}", {}) for number in range(info["connected_slaves"])]
+    return {(str(one["ip"]), one["port"]) for one in slaves if one.get("state") == "online" and one["offset"] >= offset}
