@@ -90,6 +90,14 @@ class Watched(Stack):
         online = sum(info[f"slave{n}"]["state"] == "online" for n in range(info.get("connected_slaves", 0)))
         return online == len(self.ports) - 1
 
+    def seen_down(self) -> set[int]:
+        """The ports of the replicas that every Sentinel sees down."""
+        seen = []
+        for port in self.sentinel_ports:
+            with redis.Redis(port=port, password=SENTINEL_PASSWORD, socket_timeout=5) as sentinel:
+                seen.append({one["port"] for one in sentinel.sentinel_slaves(NAME) if one["is_sdown"]})
+        return set.intersection(*seen)
+
     def down_after(self, milliseconds: int) -> None:
         """Have the Sentinels mark a server down when it has not answered for so long."""
         for port in self.sentinel_ports:

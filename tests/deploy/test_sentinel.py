@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+import redis
 
 from benchmarks.harness.processes import COMMAND
 from benchmarks.harness.sentinels import DOWN_AFTER, EXTRA_RULES, NAME, PASSWORDS, Watched
@@ -99,6 +100,33 @@ def test_whatever_was_accepted_ends_rightly_after_a_failover_under_load(stack: W
     check_undisturbed(stack, long_job, work, 120)
     for job_id, sent in senders.accepted.items():
         check_undisturbed(stack, job_id, sent, 120)
+
+
+def test_a_replica_that_the_sentinels_cannot_see_stands_in_for_no_other(stack: Watched) -> None:
+    wait_for(stack.followed, 60, "the replicas")
+    unseen = stack.replicas()[0]
+    with stack.client(unseen) as server:
+        answer_sentinels(server, False)
+        try:
+            wait_for(lambda: stack.seen_down() == {unseen}, 30, "the Sentinels' verdict")
+            assert server.info("replication")["master_link_status"] == "up"
+            with Senders(stack) as senders:
+                wait_for(lambda: len(senders.accepted) >= 4, 30, "accepted jobs")
+                stack.change_over()
+                sent_before = len(senders.accepted)
+                wait_for(lambda: len(senders.accepted) >= sent_before + 6, 60, "jobs that the new primary accepted")
+        finally:
+            answer_sentinels(server, True)
+    wait_for(stack.followed, 60, "the old primary and the replica that was not seen")
+    for job_id, sent in senders.accepted.items():
+        check_undisturbed(stack, job_id, sent, 120)
+
+
+def answer_sentinels(server: redis.Redis, whether: bool) -> None:
+    """Say whether a server answers their PING, with a user or without one."""
+    server.execute_command("ACL", "SETUSER", "sentinel", "on" if whether else "off")
+    server.execute_command("ACL", "SETUSER", "default", "+ping" if whether else "-ping")
+    server.client_kill_filter(user="sentinel")
 
 
 def test_open_connections_follow_a_change_over_before_the_old_primary_is_told(stack: Watched) -> None:
