@@ -6,7 +6,8 @@
 m is the least log-prob of a word (`word_minimum`). A wrong step seldom has one wrong word: its reasoning is off, and
 all of it is a little less likely. A step is a block between empty lines, or a line; where the response is a single
 line, its sentences are taken. Steps are compared with all others, not with those before them, which would cost what it
-finds; so good tokens' rewards do drift along responses to which the model warms (docs/label-quality.md).
+finds; so good tokens' rewards do drift along responses to which the model warms. With the demo model it finds a little
+of hallucinated spans, and nothing of wrong reasoning (docs/label-quality.md).
 """
 
 from __future__ import annotations
