@@ -25,6 +25,7 @@ comma    := ,
 JOBS   ?= 3
 PYTEST := $(BIN)/python -m pytest
 BESIDE := env OMP_NUM_THREADS=1 KMP_AFFINITY=disabled $(PYTEST) -n $(JOBS)
+ALONE  := $(shell grep -rl 'pytest.mark.alone' tests --include='test_*.py')
 FAST   := -m "not (vllm or demo_model or browser or slow or processes or trains)" $(foreach folder,deploy e2e faults web,--ignore tests/$(folder))
 
 .PHONY: help setup setup-demo setup-vllm lint test test-fast test-client test-service test-workers test-trainer coverage demo fidelity models bench gpu gpu-tiny label-bench train-demo recipe-demo rto experiment experiment-smoke bench-training audit labelers faults preempt fairness fuzz scale feed load deploy-test docs dist sbom pip-audit clean
@@ -113,7 +114,7 @@ lint: setup
 
 # Both halves run, whatever the first one finds.
 test: lint
-	status=0; $(BESIDE) -m "not alone" || status=1; $(PYTEST) -m alone || status=1; exit $$status
+	status=0; $(BESIDE) -m "not alone" || status=1; $(PYTEST) -m alone $(ALONE) || status=1; exit $$status
 
 test-fast: $(VENV)/.test-fast
 	$(BESIDE) $(FAST)
