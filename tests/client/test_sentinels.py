@@ -160,7 +160,7 @@ def test_callers_at_the_same_time_share_the_answers_and_one_that_goes_away_stops
 
     with sentinels(*watching) as url:
         with_pool(url, scenario)
-        assert max(one.asked["MASTERS"] for one in watching) == 1
+        assert max(one.asked["SLAVES"] for one in watching) == 1
 
 
 def test_as_long_as_few_answer_every_replica_that_they_know_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ def test_as_long_as_few_answer_every_replica_that_they_know_counts(monkeypatch: 
         with_pool(url, scenario)
 
 
-def test_sentinels_that_are_not_named_and_addresses_where_none_is_stand_in_nobodys_way() -> None:
+def test_addresses_where_no_sentinel_is_stand_in_nobodys_way() -> None:
     watching = three(replicas=1)
 
     async def scenario(pool: Any) -> None:
@@ -189,8 +189,30 @@ def test_sentinels_that_are_not_named_and_addresses_where_none_is_stand_in_nobod
 
     with sentinels(*watching) as url:
         with_pool(url.replace("redis+sentinel://", "redis+sentinel://127.0.0.1:1,"), scenario)
-        one_name_for_all = f"redis+sentinel://{watching[0].address}/rewards"
-        with_pool(one_name_for_all, scenario)
+
+
+def test_one_address_is_few_where_there_are_more_sentinels() -> None:
+    watching = three(replicas=1)
+
+    async def scenario(pool: Any) -> None:
+        assert await pool.replicas() == replicas(1) | {FakeSentinel.GONE}
+        watching[0].others = 0
+        pool.sentinel_manager._answered = 0.0
+        assert await pool.replicas() == replicas(1), "it is the only one"
+
+    with sentinels(*watching):
+        with_pool(f"redis+sentinel://{watching[0].address}/rewards", scenario)
+
+
+@both
+def test_one_that_changes_over_while_it_is_asked_has_not_answered(ask: Callable[..., Any]) -> None:
+    watching = three()
+    for one in watching:
+        one.changes_over = NEW
+    with sentinels(*watching) as url:
+        with pytest.raises(redis.ConnectionError, match="changed over while it was asked"):
+            ask(url)
+        assert ask(url) == NEW
 
 
 def test_one_that_was_set_up_anew_does_not_decide_alone() -> None:

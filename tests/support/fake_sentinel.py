@@ -22,6 +22,7 @@ class FakeSentinel:
         epoch: The number of the change-over that made it the primary.
         sent_to: The server that it sends clients to.
         replicas: How many replicas it sees alive; beside them it knows one that is down.
+        changes_over: To where it changes over once it has been asked for its masters.
         others: How many Sentinels it knows beside itself.
         refuses: Whether its users may not ask it anything.
         answers: Is cleared to have it stay silent.
@@ -44,6 +45,7 @@ class FakeSentinel:
         self.epoch = 0
         self.replicas = replicas
         self.others = 2
+        self.changes_over: Address | None = None
         self.refuses = False
         self.answers = threading.Event()
         self.answers.set()
@@ -99,7 +101,11 @@ class FakeSentinel:
         if self.refuses:
             return b"-NOPERM this user may not\r\n"
         if question == "MASTERS":
-            return _packed([self._shown(self.name, self.listed, self.flags)])
+            answer = _packed([self._shown(self.name, self.listed, self.flags)])
+            if self.changes_over is not None:
+                self.listed = self.sent_to = self.changes_over
+                self.changes_over, self.epoch = None, self.epoch + 1
+            return answer
         if question == "GET-MASTER-ADDR-BY-NAME":
             return _packed([self.sent_to[0], str(self.sent_to[1])]) if words[2] == self.name else b"_\r\n"
         alive = [self._shown(f"replica-{n}", self.replica(n), "slave") for n in range(self.replicas)]

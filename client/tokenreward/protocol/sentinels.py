@@ -145,12 +145,12 @@ class Answers:
 
     @property
     def _enough(self) -> bool:
-        """Whether all have answered, or most: of those that there are, and of those that are asked.
+        """Whether most have answered: of those that there are, and of those that are asked.
 
         One that was set up anew knows no others for a while, and must not decide alone.
         """
         sentinels = max((view.sentinels for view in self._views), default=0)
-        return len(self._views) == self._asked or 2 * len(self._views) > max(sentinels, self._asked)
+        return 2 * len(self._views) > max(sentinels, self._asked)
 
     def decided(self) -> Decided:
         """What follows from the answers.
@@ -203,14 +203,23 @@ class Sentinels(redis.sentinel.Sentinel):
 
 def _ask(sentinel: Any, name: str, told: queue.SimpleQueue[_Told]) -> None:
     try:
-        watched = sentinel.sentinel_masters()
-        told.put(
-            (watched, sentinel.sentinel_get_master_addr_by_name(name), sentinel.sentinel_slaves(name))
-            if name in watched
-            else (watched, None, [])
-        )
+        before = sentinel.sentinel_masters()
+        if name not in before:
+            told.put((before, None, []))
+            return
+        address = sentinel.sentinel_get_master_addr_by_name(name)
+        replicas = sentinel.sentinel_slaves(name)
+        told.put(_at_once(before, address, replicas, sentinel.sentinel_masters(), name))
     except Exception as error:  # whatever it is, somebody waits for it
         told.put(error)
+
+
+def _at_once(before: Any, address: Any, replicas: Any, after: Any, name: str) -> _Told:
+    """What a Sentinel told in several answers, if it stayed with one configuration."""
+    configuration = ("config-epoch", "ip", "port")
+    if name not in after or any(before[name][part] != after[name][part] for part in configuration):
+        return redis.ConnectionError("a Sentinel changed over while it was asked")
+    return before, address, replicas
 
 
 class AsyncSentinels(redis.asyncio.sentinel.Sentinel):
@@ -257,11 +266,12 @@ class AsyncSentinels(redis.asyncio.sentinel.Sentinel):
 
     async def _ask(self, sentinel: Any, name: str) -> _Told:
         try:
-            watched = await sentinel.sentinel_masters()
-            if name not in watched:
-                return watched, None, []
+            before = await sentinel.sentinel_masters()
+            if name not in before:
+                return before, None, []
             address = await sentinel.sentinel_get_master_addr_by_name(name)
-            return watched, address, await sentinel.sentinel_slaves(name)
+            replicas = await sentinel.sentinel_slaves(name)
+            return _at_once(before, address, replicas, await sentinel.sentinel_masters(), name)
         except redis.RedisError as error:
             return error
 

@@ -6,12 +6,15 @@ with it what it had accepted a few milliseconds before.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 from tokenreward.protocol import keys
 from tokenreward.protocol.sentinels import Address
 from tokenreward_service.problems import unavailable
+
+log = logging.getLogger(__name__)
 
 #: A replica that follows answers within a round trip. One that does not for so long is cut off, or far behind.
 _WAIT_MILLISECONDS = 2000
@@ -45,10 +48,12 @@ class Replicas:
             return
         replicas = await self._redis.connection_pool.replicas()
         info = await self._redis.info("replication")
-        if info["role"] != "master" or not replicas <= _following(info):
+        following = _following(info)
+        if info["role"] != "master" or not replicas <= following:
+            log.warning("job %s is refused: the primary has replicas %s, the Sentinels %s", job_id, following, replicas)
             raise unavailable("The job store may be changing over: a replica does not follow it. Send it again.", 5)
         # WAIT counts replicas and does not name them. If others were first, all are waited for.
-        for count in (len(replicas), info["connected_slaves"]):
+        for count in sorted({len(replicas), info["connected_slaves"]}):
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.exists(keys.job(job_id))
                 # WAIT is about the last write of its own connection, which need not be the one that published the job.
