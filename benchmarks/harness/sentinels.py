@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +24,8 @@ SENTINEL_PASSWORD = "ask-me"
 DOWN_AFTER = 1000
 #: And while all of them start, which takes long on a busy machine.
 _DOWN_AFTER_AT_START = 60_000
+#: After how long a Sentinel that was told to change over is told again. It gives up after 5 seconds.
+_ASK_AGAIN_SECONDS = 10
 #: What docs/operations.md says of the two users that the store needs besides.
 EXTRA_RULES = {
     "sentinel": "allchannels +multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish +info"
@@ -105,11 +109,26 @@ class Watched(Stack):
                 sentinel.sentinel_set(NAME, "down-after-milliseconds", milliseconds)
 
     def change_over(self) -> None:
-        """Have a replica take over while the primary lives, and wait until it has."""
+        """Have a replica take over while the primary lives, and wait until it has.
+
+        A busy machine may outlast the Sentinel's patience with the replica; it gives up then, and is asked again.
+        """
         before = wait_for(lambda: self.primary, 30, "a primary")
+        asked = 0.0
         with redis.Redis(port=self.sentinel_ports[0], password=SENTINEL_PASSWORD, socket_timeout=5) as sentinel:
-            wait_for(lambda: sentinel.execute_command("SENTINEL", "FAILOVER", NAME), 30, "the end of another failover")
-        wait_for(lambda: self.primary not in (0, before), 60, "the failover")
+
+            def led() -> bool:
+                nonlocal asked
+                if int(sentinel.sentinel_get_master_addr_by_name(NAME)[1]) != before:
+                    return True
+                if time.monotonic() - asked > _ASK_AGAIN_SECONDS:
+                    asked = time.monotonic()
+                    with contextlib.suppress(redis.ResponseError):  # the end of another failover is waited for
+                        sentinel.execute_command("SENTINEL", "FAILOVER", NAME)
+                return False
+
+            wait_for(led, 60, "the failover")
+        wait_for(lambda: self.primary not in (0, before), 30, "the Sentinels' agreement")
 
     def start_valkey(self, *arguments: str) -> None:
         for port in self.ports:
