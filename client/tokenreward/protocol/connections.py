@@ -27,7 +27,7 @@ from redis.retry import Retry
 from tokenreward.protocol.redis_url import parse_sentinel_url, uses_sentinel
 from tokenreward.protocol.sentinels import Address, AsyncSentinels, Sentinels
 
-#: A Sentinel that is away must not hold up the question to the next one, as redis-py's own retries would.
+#: Where most Sentinels are away, callers wait for no more than this, and not for redis-py's own retries.
 _ASKING: dict[str, Any] = {"socket_timeout": 2, "socket_connect_timeout": 2}
 #: How often the Sentinels are asked whether the primary is still the primary.
 _ASK_AGAIN_SECONDS = 1.0

@@ -157,9 +157,8 @@ class Intake:
         else:
             await self._store.publisher.publish([draft], shards_of(draft))
         if draft.lost:
-            await self._store.withdraw(
-                draft.id, draft.owner
-            )  # its shards, which wait for nothing, and what was spilled
+            # Its shards, which wait for nothing, and what was spilled.
+            await self._store.withdraw(draft.id, draft.owner)
             raise unavailable("The job store has lost items of this upload; nothing was accepted. Send it again.")
         return draft
 
